@@ -1,0 +1,133 @@
+use slab::Slab;
+
+/// A slab whose keys carry a generation, so that a key kept after its entry was removed finds nothing, even when the
+/// place has been given to somebody else.
+#[derive(Debug)]
+pub(crate) struct Arena<T> {
+    entries: Slab<Entry<T>>,
+    /// Counts insertions. It wraps after four billion of them; a stale key would have to be kept all that time and meet
+    /// the same place at the same count.
+    next_generation: u32,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    generation: u32,
+    value: T,
+}
+
+/// The name of an entry in an [`Arena`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl<T> Arena<T> {
+    pub(crate) const fn new() -> Self {
+        Arena { entries: Slab::new(), next_generation: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// # Panics
+    ///
+    /// When there would be more than 2³² - 1 entries, which is out of reach before memory is.
+    pub(crate) fn insert(&mut self, value: T) -> Key {
+        let generation = self.next_generation;
+        self.next_generation = generation.wrapping_add(1);
+        let index = self.entries.insert(Entry { generation, value });
+        Key { index: u32::try_from(index).expect("fewer than 2^32 entries"), generation }
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        let entry = self.entries.get(key.index as usize)?;
+        (entry.generation == key.generation).then_some(&entry.value)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let entry = self.entries.get_mut(key.index as usize)?;
+        (entry.generation == key.generation).then_some(&mut entry.value)
+    }
+
+    /// The entry at a place, whatever its generation.
+    pub(crate) fn at(&self, index: u32) -> Option<(Key, &T)> {
+        let entry = self.entries.get(index as usize)?;
+        Some((Key { index, generation: entry.generation }, &entry.value))
+    }
+
+    /// As [`at`](Arena::at), to change it.
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<(Key, &mut T)> {
+        let entry = self.entries.get_mut(index as usize)?;
+        Some((Key { index, generation: entry.generation }, &mut entry.value))
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        self.get(key)?;
+        let value = self.entries.remove(key.index as usize).value;
+        if self.entries.is_empty() && self.entries.capacity() > KEEP_WHEN_EMPTY {
+            // A burst of connections must not keep its memory for ever.
+            self.entries = Slab::new();
+        }
+        Some(value)
+    }
+
+    /// Takes everything out.
+    pub(crate) fn drain(&mut self) -> Vec<(Key, T)> {
+        std::mem::take(&mut self.entries)
+            .into_iter()
+            .map(|(index, Entry { generation, value })| {
+                // `insert` has checked that every index fits.
+                let index = index as u32;
+                (Key { index, generation }, value)
+            })
+            .collect()
+    }
+}
+
+/// An empty arena gives its memory back when it could hold more than this many entries.
+const KEEP_WHEN_EMPTY: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn stale_key_finds_nothing_after_its_place_was_reused() {
+        let mut arena = Arena::new();
+        let old = arena.insert("old");
+        assert_eq!(arena.remove(old), Some("old"));
+        let new = arena.insert("new");
+        assert_eq!(new.index, old.index);
+        assert_eq!(arena.get(old), None);
+        assert_eq!(arena.remove(old), None);
+        assert_eq!(arena.get(new), Some(&"new"));
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_map_from_keys_never_used_twice(ops in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 1..200)) {
+            let mut arena = Arena::new();
+            let mut model: HashMap<Key, usize> = HashMap::new();
+            let mut seen = Vec::new();
+            for (step, (insert, pick)) in ops.into_iter().enumerate() {
+                if insert || seen.is_empty() {
+                    let key = arena.insert(step);
+                    prop_assert_eq!(model.insert(key, step), None);
+                    seen.push(key);
+                } else {
+                    let key = seen[pick.index(seen.len())];
+                    prop_assert_eq!(arena.remove(key), model.remove(&key));
+                }
+                for key in &seen {
+                    prop_assert_eq!(arena.get(*key), model.get(key));
+                }
+                prop_assert_eq!(arena.len(), model.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+use std::{fmt, io, panic::Location};
+
+/// The result of this crate's fallible operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong in the loop itself.
+///
+/// Panics of user code are not errors: the loop catches them, reports them as a [`CallbackException`] and goes on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A system call failed. While registering a descriptor this is `EPERM` for a regular file (epoll cannot watch
+    /// them), `EEXIST` for a descriptor that is registered already, `ENOSPC` or `EMFILE` when the system is out of
+    /// watches or descriptors.
+    #[error("{operation}: {source}")]
+    Io {
+        /// What the loop was doing, in a few words.
+        operation: &'static str,
+        /// The error of the system call.
+        source: io::Error,
+    },
+
+    /// The time given to [`timeout`](crate::timeout) or [`IOLoop::try_run_sync`](crate::IOLoop::try_run_sync) is over.
+    #[error("operation timed out")]
+    TimedOut,
+
+    /// The loop was stopped before the future given to [`IOLoop::try_run_sync`](crate::IOLoop::try_run_sync) was done.
+    #[error("the loop was stopped before the future completed")]
+    Stopped,
+
+    /// The token names a registration that has been removed.
+    #[error("no handler is registered under this token")]
+    NotRegistered,
+
+    /// The loop behind a [`LoopHandle`](crate::LoopHandle) has been closed or its thread has ended.
+    #[error("the loop is closed")]
+    Closed,
+}
+
+impl Error {
+    /// Whether this is [`Error::TimedOut`].
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, Error::TimedOut)
+    }
+
+    pub(crate) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::Io { operation, source }
+    }
+}
+
+/// The kind of work that panicked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WorkKind {
+    /// A callback given to `add_callback`.
+    Callback,
+    /// A timer given to `call_later` or `call_at`.
+    Timer,
+    /// A descriptor's handler.
+    Handler,
+    /// A spawned task.
+    Task,
+}
+
+impl fmt::Display for WorkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WorkKind::Callback => "callback",
+            WorkKind::Timer => "timer",
+            WorkKind::Handler => "handler",
+            WorkKind::Task => "task",
+        })
+    }
+}
+
+/// A panic that the loop caught: what kind of work it was, where that work was handed to the loop, and the message.
+///
+/// Its `Display` form is the line that is logged when no
+/// [`on_callback_exception`](crate::IOLoop::on_callback_exception) hook is set.
+#[derive(Debug, Clone)]
+pub struct CallbackException {
+    pub(crate) kind: WorkKind,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) message: String,
+}
+
+impl CallbackException {
+    /// What kind of work panicked.
+    pub fn kind(&self) -> WorkKind {
+        self.kind
+    }
+
+    /// The source line that registered or spawned the work.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// The panic's message, or `<not a string>` when its payload is something else.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for CallbackException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "panic in the {} registered at {}: {}", self.kind, self.location, self.message)
+    }
+}
+
+/// The text of a panic's payload.
+pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+    payload
+        .downcast_ref::<&'static str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "<not a string>".to_owned())
+}

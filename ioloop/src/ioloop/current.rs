@@ -1,0 +1,71 @@
+//! The thread's current loop.
+
+use std::{cell::RefCell, sync::Arc};
+
+use super::{IOLoop, Root, Work};
+use crate::{arena::Key, remote::Remote};
+
+/// The thread's loop, made when there is none.
+pub(super) fn current() -> IOLoop {
+    CURRENT.with(|current| {
+        if let Some(ioloop) = &*current.ioloop.borrow() {
+            return ioloop.clone();
+        }
+        let ioloop = IOLoop::new().expect("an epoll instance and an eventfd for this thread's loop");
+        current.ioloop.borrow_mut().insert(ioloop).clone()
+    })
+}
+
+/// Queues a task on its loop when that loop is this thread's current one. False when it is not.
+pub(crate) fn queue_if_current(remote: &Arc<Remote>, task: Key) -> bool {
+    let queue = |current: &Current| match &*current.ioloop.borrow() {
+        Some(ioloop) if Arc::ptr_eq(&ioloop.inner.remote, remote) => {
+            ioloop.enqueue(Work::Task(task));
+            true
+        }
+        _ => false,
+    };
+    // Fails while the thread is ending, when nothing will run any more.
+    CURRENT.try_with(queue).unwrap_or(false)
+}
+
+thread_local! {
+    static CURRENT: Current = const { Current { ioloop: RefCell::new(None) } };
+}
+
+/// The thread's loop. Closing it when the thread ends breaks the circles of tasks that hold their loop.
+struct Current {
+    ioloop: RefCell<Option<IOLoop>>,
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        if let Some(ioloop) = self.ioloop.take() {
+            ioloop.close();
+        }
+    }
+}
+
+/// While this lives the loop is running and current; afterwards the previous loop is current again.
+pub(super) struct Running<'a> {
+    ioloop: &'a IOLoop,
+    previous: Option<IOLoop>,
+}
+
+impl<'a> Running<'a> {
+    pub(super) fn enter(ioloop: &'a IOLoop) -> Running<'a> {
+        assert!(!ioloop.inner.running.replace(true), "the loop is already running");
+        let previous = CURRENT.with(|current| current.ioloop.replace(Some(ioloop.clone())));
+        Running { ioloop, previous }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.ioloop.inner.running.set(false);
+        self.ioloop.inner.stopping.set(self.ioloop.inner.closed.get());
+        self.ioloop.inner.root.set(Root::Absent);
+        let ended = CURRENT.with(|current| current.ioloop.replace(self.previous.take()));
+        drop(ended);
+    }
+}

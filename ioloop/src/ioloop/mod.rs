@@ -1,0 +1,442 @@
+//! [`IOLoop`]: what it offers here, its turn in `turn`, what the other modules use of it in `inside`.
+
+mod current;
+mod inside;
+mod turn;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    os::fd::AsFd,
+    panic::Location,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    CallbackException, Clock, Epoll, Error, Event, Interest, JoinHandle, LoopHandle, MonotonicClock, Poller, Result,
+    TimeoutHandle, Token, Trigger,
+    arena::Key,
+    registry::Registry,
+    remote::{Remote, RemoteWork},
+    sleep,
+    task::{self, ROOT, Tasks},
+    timer::{Action, Timers},
+};
+
+use current::Running;
+pub(crate) use current::queue_if_current;
+pub(crate) use inside::nanos;
+
+/// The event loop of one thread: descriptors, callbacks, timers and tasks.
+///
+/// A handle: cloning it is cheap and names the same loop. [`IOLoop::current`] is the thread's own, which is what most
+/// programs use. The loop is not `Send`; other threads reach it through a [`LoopHandle`].
+///
+/// One turn of the loop is: wait for events (not at all when work is queued) → handle the events → fire the timers that
+/// are due → run the callbacks and tasks that are queued at this point. What is queued meanwhile waits for the next
+/// turn, so neither callbacks nor events can starve each other.
+///
+/// A panic in a callback, handler, timer or task is caught, reported with the source line that registered the work, and
+/// the loop goes on; see [`on_callback_exception`](IOLoop::on_callback_exception).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use ioloop::IOLoop;
+///
+/// let ioloop = IOLoop::current();
+/// ioloop.add_callback(|| println!("first"));
+/// let stop = ioloop.clone();
+/// ioloop.call_later(Duration::from_millis(5), move || stop.stop());
+/// ioloop.start();
+/// ```
+#[derive(Clone)]
+pub struct IOLoop {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    poller: RefCell<Box<dyn Poller>>,
+    registry: RefCell<Registry>,
+    timers: RefCell<Timers>,
+    tasks: RefCell<Tasks>,
+    /// Callbacks and woken tasks, in the order in which they became ready.
+    queue: RefCell<VecDeque<Work>>,
+    /// What other threads may touch.
+    remote: Arc<Remote>,
+    /// The registration of `remote`'s eventfd.
+    wakeup: Cell<Option<Token>>,
+    clock: Box<dyn Clock>,
+    /// The loop's beginning; timers count nanoseconds from here.
+    epoch: Instant,
+    /// What the clock said then.
+    origin: u64,
+    /// Counts turns; wraps.
+    turn: Cell<u32>,
+    /// When this turn's wait returned, in nanoseconds since `epoch`.
+    turn_time: Cell<u64>,
+    /// The batch of a poll and the wakers to be woken for it; empty between turns, kept for their capacity.
+    events: RefCell<Vec<Event>>,
+    wakers: RefCell<Vec<Waker>>,
+    /// What other threads have sent, while it is taken in; empty otherwise, kept for its capacity.
+    inbox: RefCell<Vec<RemoteWork>>,
+    running: Cell<bool>,
+    stopping: Cell<bool>,
+    closed: Cell<bool>,
+    /// The state of the future that `run_sync` polls itself.
+    root: Cell<Root>,
+    exception_hook: RefCell<Option<Rc<ExceptionHook>>>,
+}
+
+/// Room made in advance in the lists that every turn fills. Were they to grow under load, they would lie behind what the
+/// load has allocated, and keep the allocator from giving that memory back to the system.
+const SCRATCH: usize = 256;
+
+type ExceptionHook = dyn Fn(&CallbackException);
+
+/// The future of `run_sync`. A waker may outlive it: its wakes must neither reach nobody for ever nor keep a later
+/// `start` from sleeping.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Root {
+    Absent,
+    Waiting,
+    Ready,
+}
+
+/// A loop may go without having been closed; its handles must not accept work for nobody.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        drop(self.remote.close());
+    }
+}
+
+enum Work {
+    Callback(Box<dyn FnOnce()>, &'static Location<'static>),
+    Task(Key),
+}
+
+impl IOLoop {
+    /// The current thread's loop; made on first use. While a loop runs, it is the current one.
+    ///
+    /// When the thread ends, its loop is [closed](IOLoop::close).
+    ///
+    /// # Panics
+    ///
+    /// When the loop cannot be made because the process is out of descriptors (see [`IOLoop::new`]), and in
+    /// destructors of thread-local values, which run when the thread's loop may be gone.
+    pub fn current() -> IOLoop {
+        current::current()
+    }
+
+    /// A loop of its own, beside the thread's current one, with the epoll poller.
+    ///
+    /// # Errors
+    ///
+    /// When the process or the system has no descriptor left: a loop holds two.
+    pub fn new() -> Result<IOLoop> {
+        let poller = Epoll::new().map_err(Error::io("creating an epoll instance"))?;
+        IOLoop::with_poller(Box::new(poller), Box::new(MonotonicClock))
+    }
+
+    /// A loop over a poller and a clock of your own.
+    ///
+    /// # Errors
+    ///
+    /// When there is no descriptor left for the eventfd, or the poller refuses it.
+    pub fn with_poller(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Result<IOLoop> {
+        let inner = Inner {
+            poller: RefCell::new(poller),
+            registry: RefCell::default(),
+            timers: RefCell::new(Timers::new()),
+            tasks: RefCell::new(Tasks::new()),
+            queue: RefCell::new(VecDeque::with_capacity(SCRATCH)),
+            remote: Arc::new(Remote::new()?),
+            wakeup: Cell::new(None),
+            epoch: Instant::now(),
+            origin: nanos(clock.now()),
+            clock,
+            turn: Cell::new(0),
+            turn_time: Cell::new(0),
+            events: RefCell::new(Vec::with_capacity(SCRATCH)),
+            wakers: RefCell::default(),
+            inbox: RefCell::default(),
+            running: Cell::new(false),
+            stopping: Cell::new(false),
+            closed: Cell::new(false),
+            root: Cell::new(Root::Absent),
+            exception_hook: RefCell::default(),
+        };
+        let ioloop = IOLoop { inner: Rc::new(inner) };
+        let eventfd = ioloop.inner.remote.eventfd.as_fd();
+        ioloop.inner.wakeup.set(Some(ioloop.add_source(eventfd, Interest::READABLE, Trigger::Level)?));
+        Ok(ioloop)
+    }
+
+    /// Runs the loop until [`stop`](IOLoop::stop). When `stop` was called before, returns at once.
+    ///
+    /// # Panics
+    ///
+    /// When the loop is running already, and when the poller fails for a reason other than a signal.
+    pub fn start(&self) {
+        let _running = Running::enter(self);
+        while !self.inner.stopping.get() {
+            self.turn();
+        }
+    }
+
+    /// Ends [`start`](IOLoop::start) after the current turn, whose queued callbacks still run.
+    pub fn stop(&self) {
+        self.inner.stopping.set(true);
+    }
+
+    /// Runs the loop until `future` is done, and gives its result. The future need not be `'static`. What else was
+    /// registered stays with the loop and goes on when it runs again.
+    ///
+    /// # Panics
+    ///
+    /// When the loop is running already, when it is stopped before the future is done (see
+    /// [`try_run_sync`](IOLoop::try_run_sync)), and when the future panics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ioloop::{IOLoop, sleep};
+    ///
+    /// let name = String::from("world");
+    /// let text = IOLoop::current().run_sync(async {
+    ///     sleep(std::time::Duration::from_millis(1)).await;
+    ///     format!("hello, {name}")
+    /// });
+    /// assert_eq!(text, "hello, world");
+    /// ```
+    pub fn run_sync<F: Future>(&self, future: F) -> F::Output {
+        self.try_run_sync(None, future).expect("the loop was stopped inside run_sync")
+    }
+
+    /// [`run_sync`](IOLoop::run_sync) with a time limit; `None` is no limit. On an error the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] after `limit`; [`Error::Stopped`] when [`stop`](IOLoop::stop) was called before the future was
+    /// done.
+    ///
+    /// # Panics
+    ///
+    /// When the loop is running already, and when the future panics.
+    pub fn try_run_sync<F: Future>(&self, limit: Option<Duration>, future: F) -> Result<F::Output> {
+        // Declared first, dropped last: the future is also dropped while this loop is the current one.
+        let _running = Running::enter(self);
+        let mut future = pin!(future);
+        let mut limit = limit.map(sleep);
+        let (waker, rearm) = task::waker(&self.inner.remote, ROOT);
+        let mut cx = Context::from_waker(&waker);
+        self.inner.root.set(Root::Ready);
+        loop {
+            if self.inner.root.get() == Root::Ready {
+                self.inner.root.set(Root::Waiting);
+                rearm();
+                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                    return Ok(output);
+                }
+                if limit.as_mut().is_some_and(|limit| Pin::new(limit).poll(&mut cx).is_ready()) {
+                    return Err(Error::TimedOut);
+                }
+            }
+            if self.inner.stopping.get() {
+                return Err(Error::Stopped);
+            }
+            self.turn();
+        }
+    }
+
+    /// Runs `callback` in the next turn of the loop, or later in this one when called from a handler or a timer. Callbacks
+    /// run in the order in which they were added. Costs one allocation.
+    #[track_caller]
+    pub fn add_callback(&self, callback: impl FnOnce() + 'static) {
+        self.enqueue(Work::Callback(Box::new(callback), Location::caller()));
+    }
+
+    /// Runs `callback` once, after `delay`. The handle may be given to [`remove_timeout`](IOLoop::remove_timeout), or be
+    /// dropped without effect.
+    #[track_caller]
+    pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimeoutHandle {
+        let due = self.clock_nanos().saturating_add(nanos(delay));
+        TimeoutHandle(self.insert_timer(due, Action::Call(Box::new(callback), Location::caller())))
+    }
+
+    /// Runs `callback` once, at `when` or as soon after as the loop comes to it. Equal deadlines fire in the order of the
+    /// calls; an instant that has passed counts as now.
+    #[track_caller]
+    pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimeoutHandle {
+        TimeoutHandle(self.insert_timer(self.nanos(when), Action::Call(Box::new(callback), Location::caller())))
+    }
+
+    /// Cancels a timer and drops its callback. False when it has fired or was cancelled before.
+    pub fn remove_timeout(&self, timeout: TimeoutHandle) -> bool {
+        self.remove_timer(timeout.0).is_some()
+    }
+
+    /// Watches `fd`, level-triggered: `handler` is called in every turn in which it is ready for one of `interest`, in
+    /// error or hung up. The loop owns `fd` until [`remove_handler`](IOLoop::remove_handler); pass an `Rc` to share it.
+    ///
+    /// Streams are better served by a [`Source`](crate::Source).
+    ///
+    /// # Errors
+    ///
+    /// What epoll_ctl(2) says: `EEXIST` for a descriptor that is registered already, `EPERM` for a kind that cannot be
+    /// watched, `ENOSPC` or `ENOMEM` when the system is out of watches or memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{cell::Cell, io::{Read, Write}, os::unix::net::UnixStream, rc::Rc};
+    /// use ioloop::{IOLoop, Interest};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (ours, mut theirs) = UnixStream::pair()?;
+    /// ours.set_nonblocking(true)?;
+    /// let ours = Rc::new(ours);
+    /// let (ioloop, reader) = (IOLoop::current(), Rc::clone(&ours));
+    /// let stop = ioloop.clone();
+    /// ioloop.add_handler(ours, Interest::READABLE, move |event| {
+    ///     let mut buffer = [0; 16];
+    ///     let count = (&*reader).read(&mut buffer).expect("an event means readable");
+    ///     assert!(event.is_readable());
+    ///     assert_eq!(&buffer[..count], b"ping");
+    ///     stop.stop();
+    /// })?;
+    /// theirs.write_all(b"ping")?;
+    /// ioloop.start();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn add_handler(
+        &self,
+        fd: impl AsFd + 'static,
+        interest: Interest,
+        handler: impl FnMut(Event) + 'static,
+    ) -> Result<Token> {
+        let fd: Rc<dyn AsFd> = Rc::new(fd);
+        let callback = Box::new(handler);
+        let key = self.inner.registry.borrow_mut().insert_handler(Rc::clone(&fd), callback, Location::caller());
+        let token = Token::from_key(key);
+        self.watch(fd.as_fd(), token, interest, Trigger::Level)?;
+        Ok(token)
+    }
+
+    /// Changes what a handler's descriptor is watched for. With an empty interest only errors and hang-ups are reported.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRegistered`] when the handler has been removed; otherwise what epoll_ctl(2) says.
+    pub fn update_handler(&self, token: Token, interest: Interest) -> Result<()> {
+        let fd = self.inner.registry.borrow().handler_fd(token.key()).ok_or(Error::NotRegistered)?;
+        let mut poller = self.inner.poller.borrow_mut();
+        poller.modify(fd.as_fd(), token, interest, Trigger::Level).map_err(Error::io("changing a watched descriptor"))
+    }
+
+    /// Stops watching and drops the descriptor and the handler. An event for it that is under way reaches nobody. May be
+    /// called from within the handler itself. False when it was removed before.
+    pub fn remove_handler(&self, token: Token) -> bool {
+        let Some(fd) = self.inner.registry.borrow().handler_fd(token.key()) else {
+            return false;
+        };
+        // An error means that the descriptor was closed behind the loop's back; the kernel has forgotten it then.
+        let _ = self.inner.poller.borrow_mut().remove(fd.as_fd(), token);
+        let removed = self.inner.registry.borrow_mut().remove(token.key());
+        drop(removed);
+        true
+    }
+
+    /// Runs `future` on this loop. The handle gives its result and can abort it; dropping the handle detaches the task.
+    /// The future need not be `Send`. Costs three allocations: the future, its waker and the handle's state.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ioloop::IOLoop;
+    /// let ioloop = IOLoop::current();
+    /// let task = ioloop.spawn(async { 6 * 7 });
+    /// assert_eq!(ioloop.run_sync(task).unwrap(), 42);
+    /// ```
+    #[track_caller]
+    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        let (future, link) = task::joinable(future);
+        let key = self.insert_task(Box::pin(future), Location::caller());
+        JoinHandle::new(self.clone(), key, &link)
+    }
+
+    /// Runs `future` on this loop without a handle: one allocation less than [`spawn`](IOLoop::spawn), which matters where
+    /// there is a task per connection.
+    #[track_caller]
+    pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
+        self.insert_task(Box::pin(future), Location::caller());
+    }
+
+    /// The way into this loop from other threads.
+    pub fn handle(&self) -> LoopHandle {
+        LoopHandle::new(Arc::clone(&self.inner.remote))
+    }
+
+    /// The time of the loop's clock, read now.
+    pub fn time(&self) -> Instant {
+        self.inner.epoch + Duration::from_nanos(self.clock_nanos())
+    }
+
+    /// When this turn's wait returned: free, and exact enough for time-outs counted in seconds.
+    pub fn turn_time(&self) -> Instant {
+        self.inner.epoch + Duration::from_nanos(self.inner.turn_time.get())
+    }
+
+    /// How many tasks are alive.
+    pub fn task_count(&self) -> usize {
+        self.inner.tasks.borrow().len()
+    }
+
+    /// Calls `hook` for every panic caught by this loop, instead of logging it as an error. Replaces an earlier hook. A
+    /// panic in the hook itself is logged.
+    pub fn on_callback_exception(&self, hook: impl Fn(&CallbackException) + 'static) {
+        let previous = self.inner.exception_hook.replace(Some(Rc::new(hook)));
+        drop(previous);
+    }
+
+    /// Drops all tasks, callbacks, timers, handlers and the exception hook, and refuses further work from other threads.
+    /// Whoever waits for a source of this loop is woken, and finds it broken from now on. The loop does not run any more:
+    /// [`start`](IOLoop::start) returns at once.
+    ///
+    /// A loop that holds tasks which hold the loop lives until this is called; a thread's own loop is closed when the
+    /// thread ends. Panics in the destructors of what is dropped are reported like others.
+    pub fn close(&self) {
+        let inner = &self.inner;
+        inner.closed.set(true);
+        self.stop();
+        for work in inner.remote.close() {
+            self.guard_foreign(|| drop(work));
+        }
+        // Dropping one thing may register another; a few rounds settle everything that does not do so for ever.
+        for _ in 0..8 {
+            if self.discard_everything() {
+                break;
+            }
+        }
+        let hook = inner.exception_hook.take();
+        self.guard_foreign(|| drop(hook));
+    }
+}
+
+impl fmt::Debug for IOLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IOLoop")
+            .field("running", &self.inner.running.get())
+            .field("tasks", &self.task_count())
+            .finish_non_exhaustive()
+    }
+}

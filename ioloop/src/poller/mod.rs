@@ -1,0 +1,163 @@
+//! What a poller backend supplies: [`Poller`], and the words it speaks in.
+//!
+//! A backend watches descriptors under a [`Token`] chosen by the loop and reports [`Event`]s. It knows nothing of
+//! handlers, tasks or the loop. [`Epoll`] is the one built in.
+
+mod epoll;
+
+use std::{fmt, io, os::fd::BorrowedFd, time::Duration};
+
+use crate::arena::Key;
+
+pub use epoll::Epoll;
+
+/// Watches descriptors and waits for them.
+///
+/// One virtual call per iteration of the loop, not per event.
+pub trait Poller {
+    /// Starts watching `fd`. Errors and hang-ups are reported whatever the interest.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: a descriptor can be watched once (`EEXIST`), and some kinds not at all (`EPERM`).
+    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()>;
+
+    /// Changes what `fd` is watched for.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` when it is not watched.
+    fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()>;
+
+    /// Stops watching `fd`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` when it is not watched.
+    fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()>;
+
+    /// Told instead of [`remove`](Poller::remove) when `fd` is about to be closed and has no duplicate. A backend whose
+    /// kernel forgets closed descriptors by itself may do nothing.
+    fn closing(&mut self, fd: BorrowedFd<'_>, token: Token) {
+        let _ = self.remove(fd, token);
+    }
+
+    /// Waits until a descriptor is ready or `timeout` is over (`None`: for ever) and appends what happened to `events`.
+    /// Returns early without events when a signal arrives. A timeout is rounded up to the backend's precision, never
+    /// down: returning early would make the loop spin until a deadline.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, except for `EINTR`.
+    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
+}
+
+/// Names one registration: a place and its generation, so that an event still under way for a removed descriptor
+/// reaches nobody.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Token(u64);
+
+impl Token {
+    /// The token as a number, for backends that hand 64 bits to the kernel.
+    pub fn to_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The token that [`to_u64`](Token::to_u64) gave.
+    pub fn from_u64(bits: u64) -> Token {
+        Token(bits)
+    }
+
+    pub(crate) fn from_key(key: Key) -> Token {
+        Token(u64::from(key.generation) << 32 | u64::from(key.index))
+    }
+
+    pub(crate) fn key(self) -> Key {
+        // Both casts take a half.
+        Key { index: self.0 as u32, generation: (self.0 >> 32) as u32 }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Key { index, generation } = self.key();
+        write!(f, "Token({index}@{generation})")
+    }
+}
+
+bitflags::bitflags! {
+    /// What a descriptor is watched for.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub struct Interest: u8 {
+        /// There is something to read, to accept, or the end of input.
+        const READABLE = 1 << 0;
+        /// There is room to write, or a connect has ended.
+        const WRITABLE = 1 << 1;
+        /// There is urgent data (TCP's `MSG_OOB`).
+        const PRIORITY = 1 << 2;
+        /// The peer has shut down its writing half (`EPOLLRDHUP`).
+        const READ_CLOSED = 1 << 3;
+    }
+}
+
+bitflags::bitflags! {
+    /// What a descriptor is ready for. The first four bits have the meaning of [`Interest`]'s.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub struct Ready: u8 {
+        /// There is something to read, to accept, or the end of input.
+        const READABLE = 1 << 0;
+        /// There is room to write, or a connect has ended.
+        const WRITABLE = 1 << 1;
+        /// There is urgent data.
+        const PRIORITY = 1 << 2;
+        /// The peer has shut down its writing half, or more.
+        const READ_CLOSED = 1 << 3;
+        /// Both halves are shut down (`EPOLLHUP`): nothing can be sent any more.
+        const HANGUP = 1 << 4;
+        /// An error is pending on the descriptor (`EPOLLERR`), a reset for example.
+        const ERROR = 1 << 5;
+    }
+}
+
+/// Whether readiness is reported as long as it lasts or when it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// In every poll as long as the descriptor is ready.
+    Level,
+    /// Once, when the descriptor becomes ready; again only after the next change.
+    Edge,
+}
+
+/// One descriptor's news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    token: Token,
+    ready: Ready,
+}
+
+impl Event {
+    /// An event as a backend reports it.
+    pub fn new(token: Token, ready: Ready) -> Event {
+        Event { token, ready }
+    }
+
+    /// The registration it belongs to.
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Everything the descriptor is ready for.
+    pub fn ready(&self) -> Ready {
+        self.ready
+    }
+
+    /// Whether a read will not block. True also at the end of input and after an error, which a read then reports.
+    pub fn is_readable(&self) -> bool {
+        self.ready.intersects(Ready::READABLE | Ready::HANGUP | Ready::ERROR)
+    }
+
+    /// Whether a write will not block. True also after an error, which a write then reports.
+    pub fn is_writable(&self) -> bool {
+        self.ready.intersects(Ready::WRITABLE | Ready::HANGUP | Ready::ERROR)
+    }
+}

@@ -1,0 +1,135 @@
+//! Unix signals as futures.
+//!
+//! A signal's handler writes a byte to a socket pair that the loop watches, so the rest happens on the loop's thread as
+//! ordinary code. The handler stays installed for the rest of the process: once a [`Signal`] was made, the signal's
+//! default action (ending the process, for most) does not happen any more.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! # async fn example() -> ioloop::Result<()> {
+//! let signal = ioloop::signal::shutdown().await?;
+//! println!("got signal {signal}, finishing");
+//! # Ok(())
+//! # }
+//! ```
+
+use std::{
+    fmt,
+    future::poll_fn,
+    io::{ErrorKind, Read},
+    os::unix::net::UnixStream,
+    task::{Context, Poll},
+};
+
+use signal_hook::{SigId, consts, low_level};
+
+use crate::{Error, Ready, Result, Source};
+
+/// The number of SIGINT, Ctrl-C in a terminal.
+pub const SIGINT: i32 = consts::SIGINT;
+/// The number of SIGTERM, the polite request to end.
+pub const SIGTERM: i32 = consts::SIGTERM;
+/// The number of SIGHUP, by habit the request to read the configuration again.
+pub const SIGHUP: i32 = consts::SIGHUP;
+
+/// A listener for one signal on the current loop. Any number of listeners, on any number of loops, may share a signal.
+///
+/// Signals that arrive before [`recv`](Signal::recv) is called are kept; several of them may be merged into one, as the
+/// kernel does too.
+pub struct Signal {
+    receiver: Source<UnixStream>,
+    registration: SigId,
+}
+
+impl Signal {
+    /// Listens for the signal of this number from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the process is out of descriptors, or the number is none that can be handled.
+    ///
+    /// # Panics
+    ///
+    /// For SIGKILL, SIGSTOP, SIGILL, SIGFPE and SIGSEGV, which cannot be handled this way.
+    pub fn new(signal: i32) -> Result<Signal> {
+        let (receiver, sender) = UnixStream::pair().map_err(Error::io("creating a signal's socket pair"))?;
+        receiver.set_nonblocking(true).map_err(Error::io("making a signal's socket non-blocking"))?;
+        // Before the handler is installed, which nobody would take away again if this failed.
+        let receiver = Source::new(receiver)?;
+        let registration =
+            low_level::pipe::register(signal, sender).map_err(Error::io("installing a signal handler"))?;
+        Ok(Signal { receiver, registration })
+    }
+
+    /// Waits for the signal.
+    ///
+    /// # Cancel safety
+    ///
+    /// A signal is consumed only when the future completes.
+    pub async fn recv(&mut self) {
+        poll_fn(|cx| self.poll_recv(cx)).await;
+    }
+
+    /// Ready when the signal has arrived since it was last ready.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 64];
+        loop {
+            if self.receiver.poll_ready(cx, Ready::READABLE).is_pending() {
+                return Poll::Pending;
+            }
+            match self.receiver.get_ref().read(&mut bytes) {
+                // Zero and errors other than these do not happen while we hold both ends.
+                Ok(_) => return Poll::Ready(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.receiver.clear(Ready::READABLE),
+            }
+        }
+    }
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        low_level::unregister(self.registration);
+    }
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signal").finish_non_exhaustive()
+    }
+}
+
+/// Waits for SIGINT, Ctrl-C in a terminal.
+///
+/// # Errors
+///
+/// As [`Signal::new`].
+pub async fn interrupt() -> Result<()> {
+    Signal::new(SIGINT)?.recv().await;
+    Ok(())
+}
+
+/// Waits for SIGTERM.
+///
+/// # Errors
+///
+/// As [`Signal::new`].
+pub async fn terminate() -> Result<()> {
+    Signal::new(SIGTERM)?.recv().await;
+    Ok(())
+}
+
+/// Waits for SIGINT or SIGTERM, whichever comes first, and gives its number.
+///
+/// # Errors
+///
+/// As [`Signal::new`].
+pub async fn shutdown() -> Result<i32> {
+    let (mut interrupt, mut terminate) = (Signal::new(SIGINT)?, Signal::new(SIGTERM)?);
+    let either = poll_fn(|cx| match interrupt.poll_recv(cx) {
+        Poll::Ready(()) => Poll::Ready(SIGINT),
+        Poll::Pending => terminate.poll_recv(cx).map(|()| SIGTERM),
+    });
+    Ok(either.await)
+}

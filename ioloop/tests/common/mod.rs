@@ -1,0 +1,212 @@
+//! Helpers of the integration tests.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    io::{self, ErrorKind, Read},
+    os::{fd::BorrowedFd, unix::net::UnixStream},
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use ioloop::{Clock, Epoll, Event, IOLoop, Interest, Poller, Token, Trigger, yield_now};
+
+/// No test comes near it; one that hangs shall fail instead.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A loop of its own, independent of whatever else runs on the thread.
+pub(crate) fn new_loop() -> IOLoop {
+    IOLoop::new().expect("two descriptors")
+}
+
+/// `start` for loops on real time; panics instead of hanging.
+pub(crate) fn start(ioloop: &IOLoop) {
+    let hung = Rc::new(Cell::new(false));
+    let (stop, flag) = (ioloop.clone(), Rc::clone(&hung));
+    let watchdog = ioloop.call_later(PATIENCE, move || {
+        flag.set(true);
+        stop.stop();
+    });
+    ioloop.start();
+    ioloop.remove_timeout(watchdog);
+    assert!(!hung.get(), "nobody stopped the loop");
+}
+
+/// `run_sync` for loops on real time; panics instead of hanging.
+pub(crate) fn run<F: Future>(ioloop: &IOLoop, future: F) -> F::Output {
+    ioloop.try_run_sync(Some(PATIENCE), future).expect("the future completes")
+}
+
+/// Time that passes only when the loop would sleep, then in a jump, and what the loop did with it.
+pub(crate) struct World {
+    now: Cell<Duration>,
+    turns: Cell<usize>,
+}
+
+impl World {
+    /// Time passes, as in a callback that takes long.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.now.set(self.now.get() + by);
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.now.get()
+    }
+
+    /// How often the loop has polled: the number of the turn, counted from one.
+    pub(crate) fn turn(&self) -> usize {
+        self.turns.get()
+    }
+}
+
+/// A loop whose time is `World`'s: no test waits, and every figure is exact.
+pub(crate) fn virtual_loop() -> (IOLoop, Rc<World>) {
+    let world = Rc::new(World { now: Cell::new(Duration::ZERO), turns: Cell::new(0) });
+    let poller = Jumping { epoll: Epoll::new().expect("a descriptor"), world: Rc::clone(&world) };
+    let clock = WorldClock(Rc::clone(&world));
+    let ioloop = IOLoop::with_poller(Box::new(poller), Box::new(clock)).expect("a descriptor");
+    (ioloop, world)
+}
+
+struct WorldClock(Rc<World>);
+
+impl Clock for WorldClock {
+    fn now(&self) -> Duration {
+        self.0.now.get()
+    }
+}
+
+/// Epoll that jumps over the time it is asked to wait.
+struct Jumping {
+    epoll: Epoll,
+    world: Rc<World>,
+}
+
+impl Poller for Jumping {
+    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
+        self.epoll.add(fd, token, interest, trigger)
+    }
+
+    fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
+        self.epoll.modify(fd, token, interest, trigger)
+    }
+
+    fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        self.epoll.remove(fd, token)
+    }
+
+    fn closing(&mut self, fd: BorrowedFd<'_>, token: Token) {
+        self.epoll.closing(fd, token);
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        self.world.turns.set(self.world.turns.get() + 1);
+        self.epoll.poll(events, Some(Duration::ZERO))?;
+        if events.is_empty() {
+            let jump = timeout.expect("the loop would sleep for ever");
+            self.world.advance(jump);
+        }
+        Ok(())
+    }
+}
+
+/// A list that callbacks write to.
+pub(crate) struct Log<T>(Rc<RefCell<Vec<T>>>);
+
+impl<T> Log<T> {
+    pub(crate) fn new() -> Log<T> {
+        Log(Rc::default())
+    }
+
+    pub(crate) fn push(&self, value: T) {
+        self.0.borrow_mut().push(value);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    pub(crate) fn take(&self) -> Vec<T> {
+        self.0.take()
+    }
+}
+
+impl<T> Clone for Log<T> {
+    fn clone(&self) -> Self {
+        Log(Rc::clone(&self.0))
+    }
+}
+
+/// Runs a function when it is dropped.
+pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// A flag and a guard that sets it when dropped.
+pub(crate) fn drop_flag() -> (Rc<Cell<bool>>, OnDrop<impl FnMut()>) {
+    let flag = Rc::new(Cell::new(false));
+    let set = Rc::clone(&flag);
+    (flag, OnDrop(move || set.set(true)))
+}
+
+/// A connected pair; both ends non-blocking.
+pub(crate) fn pair() -> (UnixStream, UnixStream) {
+    let (one, other) = UnixStream::pair().expect("two descriptors");
+    one.set_nonblocking(true).expect("a socket");
+    other.set_nonblocking(true).expect("a socket");
+    (one, other)
+}
+
+/// Whether the other end has been closed: reads until there is nothing, or the end.
+pub(crate) fn is_closed_by_peer(mut stream: &UnixStream) -> bool {
+    let mut buffer = [0; 64];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            // A reset: unread data was thrown away by the close.
+            Err(_) => return true,
+        }
+    }
+}
+
+/// Lets the loop go on for this many turns.
+pub(crate) async fn turns(count: usize) {
+    for _ in 0..count {
+        yield_now().await;
+    }
+}
+
+/// Waits until `done` says so, looking once per turn.
+pub(crate) async fn until(done: impl Fn() -> bool) {
+    while !done() {
+        yield_now().await;
+    }
+}
+
+/// Polls once, without a task to be woken.
+pub(crate) fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// The current task's waker.
+pub(crate) async fn waker() -> Waker {
+    poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
+}
+
+/// A future that is never ready and counts its polls.
+pub(crate) fn counting_polls(polls: &Rc<Cell<usize>>) -> impl Future<Output = ()> + 'static {
+    let polls = Rc::clone(polls);
+    poll_fn(move |_| {
+        polls.set(polls.get() + 1);
+        Poll::Pending
+    })
+}
