@@ -1,0 +1,284 @@
+use std::{
+    cell::{Cell, RefCell},
+    mem,
+    ops::{Deref, DerefMut},
+};
+
+use bytes::Bytes;
+
+/// How much one `recv` may bring, in bytes.
+pub(crate) const CHUNK_SIZE: usize = 64 * 1024;
+
+/// Results from this size on take the buffer with them instead of a copy, in bytes.
+const HAND_OVER_FROM: usize = 16 * 1024;
+
+/// How many given-back buffers a thread keeps.
+const POOL_BUFFERS: usize = 64;
+
+/// The largest buffer that a thread keeps, in bytes. A buffer that one big message has blown up goes back to the
+/// allocator, or an idle process would hold the memory of its busiest moment.
+const POOL_BUFFER_SIZE: usize = 16 * 1024;
+
+thread_local! {
+    /// Absent until the first read and while a read is using it.
+    static CHUNK: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The thread's read chunk, taken out of its place: a read inside a parser (user code) then finds none and gets a fresh
+/// one. Comes back when dropped.
+pub(crate) struct Chunk(Box<[u8]>);
+
+impl Chunk {
+    pub(crate) fn take() -> Chunk {
+        Chunk(CHUNK.take().unwrap_or_else(|| vec![0; CHUNK_SIZE].into_boxed_slice()))
+    }
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Chunk {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // Fails while the thread ends: then there is no next read.
+        let _ = CHUNK.try_with(|place| place.set(Some(mem::take(&mut self.0))));
+    }
+}
+
+/// Bytes that were received and not consumed. Owns memory only while there are some.
+#[derive(Debug, Default)]
+pub(crate) struct ReadBuffer {
+    /// From the thread's pool.
+    data: Vec<u8>,
+    /// How much of `data` has been consumed. Invariant: less than `data.len()`, or both are zero.
+    start: usize,
+}
+
+impl ReadBuffer {
+    pub(crate) fn len(&self) -> usize {
+        self.data.len() - self.start
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn owns_memory(&self) -> bool {
+        self.data.capacity() > 0
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.data[self.start..]
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.data.capacity() == 0 {
+            self.data = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
+        // Moving the rest down only when it is the smaller part keeps the cost linear in the data.
+        if self.start > 0 && self.start >= self.len() && self.data.capacity() - self.data.len() < bytes.len() {
+            self.data.drain(..self.start);
+            self.start = 0;
+        }
+        self.data.extend_from_slice(bytes);
+    }
+
+    /// Puts bytes back in front of everything.
+    pub(crate) fn prepend(&mut self, bytes: &[u8]) {
+        if bytes.len() <= self.start {
+            self.start -= bytes.len();
+            self.data[self.start..][..bytes.len()].copy_from_slice(bytes);
+        } else {
+            let rest = mem::take(self);
+            self.append(bytes);
+            self.append(rest.as_slice());
+        }
+    }
+
+    pub(crate) fn consume(&mut self, n: usize) {
+        debug_assert!(n <= self.len(), "consumed {n} of {} bytes", self.len());
+        self.start += n;
+        if self.start >= self.data.len() {
+            mem::take(self);
+        }
+    }
+
+    /// Removes the first `n` bytes. A large result gets the buffer itself; what is copied then is the rest behind it.
+    pub(crate) fn take(&mut self, n: usize) -> Bytes {
+        let wasted = self.data.capacity() - n;
+        if n < HAND_OVER_FROM || wasted > n {
+            let taken = Bytes::copy_from_slice(&self.as_slice()[..n]);
+            self.consume(n);
+            return taken;
+        }
+        let ReadBuffer { data, start } = &mut *self;
+        let (mut data, start) = (mem::take(data), mem::take(start));
+        self.append(&data[start + n..]);
+        data.truncate(start + n);
+        Bytes::from(data).split_off(start)
+    }
+}
+
+impl Drop for ReadBuffer {
+    /// Gives the memory back to the thread's pool.
+    fn drop(&mut self) {
+        if self.data.capacity() == 0 || self.data.capacity() > POOL_BUFFER_SIZE {
+            return;
+        }
+        let mut data = mem::take(&mut self.data);
+        data.clear();
+        // Fails while the thread ends.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < POOL_BUFFERS {
+                pool.push(data);
+            }
+        });
+    }
+}
+
+/// What a parser is shown: the bytes not consumed so far, straight from the read chunk when the stream held none back.
+pub(crate) enum Window<'c, 'h> {
+    Chunk(&'c [u8]),
+    Held(&'h mut ReadBuffer),
+}
+
+impl Window<'_, '_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Window::Chunk(bytes) => bytes,
+            Window::Held(buffer) => buffer.as_slice(),
+        }
+    }
+
+    pub(crate) fn consume(&mut self, n: usize) {
+        match self {
+            Window::Chunk(bytes) => *bytes = &bytes[n..],
+            Window::Held(buffer) => buffer.consume(n),
+        }
+    }
+
+    pub(crate) fn take(&mut self, n: usize) -> Bytes {
+        match self {
+            Window::Chunk(bytes) => {
+                let (taken, rest) = bytes.split_at(n);
+                *bytes = rest;
+                Bytes::copy_from_slice(taken)
+            }
+            Window::Held(buffer) => buffer.take(n),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Append(Vec<u8>),
+        Prepend(Vec<u8>),
+        Consume(usize),
+        Take(usize),
+    }
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..50),
+            (any::<u8>(), 0..40_000usize).prop_map(|(byte, n)| vec![byte; n]),
+        ]
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => bytes().prop_map(Step::Append),
+            1 => bytes().prop_map(Step::Prepend),
+            2 => (0..60_000usize).prop_map(Step::Consume),
+            2 => (0..60_000usize).prop_map(Step::Take),
+            2 => (0..60usize).prop_map(Step::Take),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_queue_of_bytes(steps in proptest::collection::vec(step(), 0..40)) {
+            let mut buffer = ReadBuffer::default();
+            let mut model = VecDeque::new();
+            for step in steps {
+                match step {
+                    Step::Append(bytes) => {
+                        buffer.append(&bytes);
+                        model.extend(bytes);
+                    }
+                    Step::Prepend(bytes) => {
+                        buffer.prepend(&bytes);
+                        bytes.into_iter().rev().for_each(|byte| model.push_front(byte));
+                    }
+                    Step::Consume(n) => {
+                        let n = n.min(model.len());
+                        buffer.consume(n);
+                        model.drain(..n);
+                    }
+                    Step::Take(n) => {
+                        let n = n.min(model.len());
+                        prop_assert_eq!(&buffer.take(n)[..], &model.drain(..n).collect::<Vec<_>>()[..]);
+                    }
+                }
+                prop_assert_eq!(buffer.as_slice(), model.make_contiguous() as &[u8]);
+                prop_assert_eq!(buffer.is_empty(), model.is_empty());
+                prop_assert!(!buffer.is_empty() || !buffer.owns_memory(), "an empty buffer owns memory");
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_result_takes_the_buffer_with_it() {
+        let mut buffer = ReadBuffer::default();
+        buffer.append(&vec![7; 100_000]);
+        buffer.append(b"rest");
+        let place = buffer.as_slice().as_ptr();
+        let taken = buffer.take(100_000);
+        assert_eq!(taken.as_ptr(), place);
+        assert_eq!(buffer.as_slice(), b"rest");
+    }
+
+    #[test]
+    fn the_pool_keeps_neither_many_buffers_nor_large_ones() {
+        let mut buffers: Vec<ReadBuffer> = (0..2 * POOL_BUFFERS).map(|_| ReadBuffer::default()).collect();
+        buffers.iter_mut().for_each(|buffer| buffer.append(b"x"));
+        buffers[0].append(&vec![0; POOL_BUFFER_SIZE + 1]);
+        drop(buffers);
+        POOL.with_borrow(|pool| {
+            assert_eq!(pool.len(), POOL_BUFFERS);
+            assert!(pool.iter().all(|buffer| buffer.is_empty() && buffer.capacity() <= POOL_BUFFER_SIZE));
+        });
+    }
+
+    #[test]
+    fn a_nested_read_gets_a_chunk_of_its_own() {
+        let mut outer = Chunk::take();
+        outer[0] = 1;
+        let mut inner = Chunk::take();
+        inner[0] = 2;
+        assert_eq!((outer[0], outer.len(), inner.len()), (1, CHUNK_SIZE, CHUNK_SIZE));
+    }
+}

@@ -1,0 +1,230 @@
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    mem,
+    pin::Pin,
+    rc::Weak,
+    task::{Context, Poll, Waker},
+};
+
+use ioloop::IOLoop;
+use slab::Slab;
+
+use crate::{
+    IOStream,
+    iostream::Inner,
+    transport::{BROKEN, PEER_CLOSED},
+};
+
+impl IOStream {
+    /// Waits until the stream is closed, for whatever reason.
+    ///
+    /// While somebody waits, the stream looks out for the peer's leaving by itself: once the peer has ended its input,
+    /// the rest is received into the buffer (up to `max_buffer_size`, readable afterwards) to get to that end.
+    ///
+    /// The future is a handle of the stream: the stream lives as long as it does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub fn closed(&self) -> Closed {
+        Closed { stream: self.clone(), place: None }
+    }
+
+    /// Calls `callback` once, in a turn of the loop after the stream has closed, for whatever reason. At once when it is
+    /// closed already. A callback set earlier is replaced.
+    ///
+    /// This makes the stream look out for the peer's leaving as [`closed`](IOStream::closed) does, at the price of a
+    /// task for as long as the stream is open. It does not keep the stream alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use iostream::{IOLoop, IOStream, TcpServer};
+    /// let addr = TcpServer::new(async |_stream, _peer| Ok(())).listen(("127.0.0.1", 0))?;
+    /// let ioloop = IOLoop::current();
+    /// let stream = ioloop.run_sync(IOStream::connect(addr))?;
+    /// stream.set_close_callback(|| IOLoop::current().stop());
+    /// ioloop.start(); // Runs until the server has hung up.
+    /// assert!(stream.is_closed());
+    /// # Ok::<_, iostream::Error>(())
+    /// ```
+    pub fn set_close_callback(&self, callback: impl FnOnce() + 'static) {
+        let Some(ioloop) = self.inner.ioloop() else {
+            IOLoop::current().add_callback(callback);
+            return;
+        };
+        let (previous, watched) = {
+            let mut waiters = self.inner.waiters.borrow_mut();
+            let waiters = waiters.get_or_insert_default();
+            (waiters.callback.replace(Box::new(callback)), mem::replace(&mut waiters.watched, true))
+        };
+        if !watched {
+            ioloop.spawn_detached(watch(self.downgrade()));
+        }
+        drop(previous);
+    }
+
+    /// Waits until the peer has ended its input or is gone: FIN, RST or HUP. Resolves also while received bytes are
+    /// unread, here or in the kernel, and when the stream is closed. Nothing is read and nothing is closed by waiting.
+    ///
+    /// A FIN may be half of a conversation (the peer waits for an answer) or its end (the peer has called `close`); only
+    /// writing shows which.
+    ///
+    /// The future is a handle of the stream: the stream lives as long as it does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub fn peer_closed(&self) -> PeerClosed {
+        PeerClosed { stream: self.clone() }
+    }
+
+    /// The polling form of [`peer_closed`](IOStream::peer_closed).
+    pub fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.inner.is_closed() || self.inner.eof.get() {
+            return Poll::Ready(());
+        }
+        self.inner.transport.borrow().poll_ready(cx, PEER_CLOSED).map(drop)
+    }
+}
+
+/// The future of [`IOStream::closed`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Closed {
+    stream: IOStream,
+    /// Where our waker stands in [`Waiters`].
+    place: Option<usize>,
+}
+
+impl Future for Closed {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Closed { stream, place } = &mut *self;
+        stream.inner.poll_closed(cx, place)
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.stream.inner.forget_waiter(self.place.take());
+    }
+}
+
+impl fmt::Debug for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closed").finish_non_exhaustive()
+    }
+}
+
+/// The future of [`IOStream::peer_closed`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct PeerClosed {
+    stream: IOStream,
+}
+
+impl Future for PeerClosed {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_peer_closed(cx)
+    }
+}
+
+/// Those who want to know of a stream's close.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    wakers: Slab<Waker>,
+    callback: Option<Box<dyn FnOnce()>>,
+    /// A task looks out on behalf of the callback.
+    watched: bool,
+}
+
+impl Waiters {
+    pub(crate) fn announce_close(self, ioloop: &IOLoop) {
+        // Tornado's order: first those who wait, then, a turn later, the callback.
+        if let Some(callback) = self.callback {
+            ioloop.add_callback(callback);
+        }
+        self.wakers.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+/// Looks out for the peer's leaving until the stream is closed or its last handle is dropped.
+async fn watch(stream: Weak<Inner>) {
+    let mut place = None;
+    poll_fn(|cx| match stream.upgrade() {
+        Some(inner) => inner.poll_closed(cx, &mut place),
+        None => Poll::Ready(()),
+    })
+    .await;
+}
+
+impl Inner {
+    /// Registers for the close, and looks after the peer.
+    fn poll_closed(&self, cx: &mut Context<'_>, place: &mut Option<usize>) -> Poll<()> {
+        self.look_for_end(cx);
+        if self.is_closed() {
+            *place = None;
+            return Poll::Ready(());
+        }
+        let mut waiters = self.waiters.borrow_mut();
+        let wakers = &mut waiters.get_or_insert_default().wakers;
+        match *place {
+            Some(key) => wakers[key].clone_from(cx.waker()),
+            None => *place = Some(wakers.insert(cx.waker().clone())),
+        }
+        Poll::Pending
+    }
+
+    /// Waits for the event that will end this stream, and when it has come reads up to the end, which closes the stream.
+    /// A full buffer is left to the reader, who will meet the end in time.
+    fn look_for_end(&self, cx: &mut Context<'_>) {
+        // A half-open stream goes on after FIN.
+        let ending = if self.is_half_open() { BROKEN } else { PEER_CLOSED };
+        if self.is_closed() || self.transport.borrow().poll_ready(cx, ending).is_pending() {
+            return;
+        }
+        if self.eof.get() {
+            self.close_after_eof();
+        } else {
+            self.receive_rest(cx);
+        }
+    }
+
+    fn forget_waiter(&self, place: Option<usize>) {
+        let mut waiters = self.waiters.borrow_mut();
+        if let (Some(key), Some(waiters)) = (place, waiters.as_mut()) {
+            // When the stream has closed meanwhile, the list is gone; no new one is made, so keys stay valid.
+            waiters.wakers.try_remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{TcpListener, TcpStream},
+        task::{Context, Waker},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_dropped_wait_leaves_nothing_behind() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = IOStream::from_tcp(TcpStream::connect(listener.local_addr().unwrap()).unwrap()).unwrap();
+        for _ in 0..3 {
+            let mut waiting: Vec<Closed> = (0..10).map(|_| stream.closed()).collect();
+            for closed in &mut waiting {
+                assert!(Pin::new(closed).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            }
+            let known = || stream.inner.waiters.borrow().as_ref().map_or(0, |waiters| waiters.wakers.len());
+            assert_eq!(known(), 10);
+            drop(waiting);
+            assert_eq!(known(), 0);
+        }
+    }
+}

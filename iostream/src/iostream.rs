@@ -1,0 +1,343 @@
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    fmt, io,
+    net::{SocketAddr, TcpStream},
+    rc::{Rc, Weak},
+    sync::Arc,
+};
+
+use ioloop::{IOLoop, Ready, Source};
+
+use crate::{
+    Error, Result,
+    buffer::ReadBuffer,
+    closing::Waiters,
+    error::is_disconnect,
+    transport::{BROKEN, PEER_CLOSED, Transport},
+    write::WriteQueue,
+};
+
+/// A buffered, non-blocking stream on the thread's loop: bytes in, bytes out, and the news that the peer is gone.
+///
+/// A handle: cloning it is cheap and all clones are the same stream, so one task can wait for the peer's leaving while
+/// another writes. The descriptor is closed by [`close`](IOStream::close), at the end of the peer's input (see
+/// [`set_half_open`](IOStream::set_half_open)), when the connection breaks, or when the last handle is dropped and what
+/// was queued has been sent.
+///
+/// # Reading
+///
+/// [`read_until`](IOStream::read_until), [`read_bytes`](IOStream::read_bytes), [`read_some`](IOStream::read_some),
+/// [`read_into`](IOStream::read_into) and [`read_until_close`](IOStream::read_until_close) stand on
+/// [`read_with`](IOStream::read_with), which shows a parser what has come. Nothing is read ahead while no read is
+/// pending, so a peer that sends too much is slowed down by TCP itself. One read at a time; dropping a read leaves the
+/// bytes in the stream. Bytes that were received before the stream closed can still be read afterwards.
+///
+/// # Writing
+///
+/// [`write`](IOStream::write) sends at once what the kernel takes and queues the rest. Awaiting it is the back-pressure;
+/// who does not await it should set a limit
+/// ([`set_max_write_buffer_size`](IOStream::set_max_write_buffer_size)).
+///
+/// # Examples
+///
+/// ```
+/// use iostream::{IOLoop, IOStream, TcpServer};
+///
+/// let server = TcpServer::new(async |stream: IOStream, _peer| {
+///     let name = stream.read_until(b"\n").max_bytes(100).await?;
+///     stream.write([b"Hello, ", &name[..]].concat()).await
+/// });
+/// let addr = server.listen(("127.0.0.1", 0))?;
+/// let answer = IOLoop::current().run_sync(async {
+///     let stream = IOStream::connect(addr).await?;
+///     stream.write("world\n").await?;
+///     stream.read_until(b"\n").await
+/// })?;
+/// assert_eq!(answer, "Hello, world\n");
+/// # Ok::<_, iostream::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct IOStream {
+    pub(crate) inner: Rc<Inner>,
+}
+
+/// The state behind all handles of a stream. Small, because ten thousand of them may be idle: what only busy streams
+/// need is boxed or pooled.
+pub(crate) struct Inner {
+    pub(crate) transport: RefCell<Transport>,
+    /// Received and not consumed.
+    pub(crate) held: RefCell<ReadBuffer>,
+    /// Accepted from the user and not yet taken by the kernel. Absent while there is nothing.
+    pub(crate) queue: RefCell<Option<Box<WriteQueue>>>,
+    /// Who wants to know of the close. Absent until somebody does.
+    pub(crate) waiters: RefCell<Option<Box<Waiters>>>,
+    /// Why the stream was closed, when the connection broke.
+    cause: OnceCell<Arc<io::Error>>,
+    /// How many bytes the kernel has taken in all: a write is done when this reaches its end.
+    pub(crate) sent: Cell<u64>,
+    pub(crate) max_buffer_size: Cell<usize>,
+    pub(crate) max_write_buffer_size: Cell<usize>,
+    closed: Cell<bool>,
+    /// The peer's FIN has been read: there is no more input.
+    pub(crate) eof: Cell<bool>,
+    /// We have sent our FIN: nothing more can be written.
+    pub(crate) write_ended: Cell<bool>,
+    /// The stream was closed before everything written had left.
+    pub(crate) unsent: Cell<bool>,
+    half_open: Cell<bool>,
+    /// A read has been polled and is not over.
+    pub(crate) claimed: Cell<bool>,
+    /// A parser is running and has the stream's buffer.
+    pub(crate) parsing: Cell<bool>,
+    /// How many `recv` calls there were since a read had to wait.
+    pub(crate) recvs: Cell<u8>,
+}
+
+impl IOStream {
+    /// The default of [`set_max_buffer_size`](IOStream::set_max_buffer_size): 1 MiB.
+    pub const DEFAULT_MAX_BUFFER_SIZE: usize = 1024 * 1024;
+
+    /// A stream over a connected socket, on the current loop. Makes the socket non-blocking.
+    ///
+    /// `TCP_NODELAY` is left as it is; see [`set_nodelay`](IOStream::set_nodelay).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Loop`] when the loop cannot watch the socket, which means that the system is out of epoll watches.
+    pub fn from_tcp(stream: TcpStream) -> Result<IOStream> {
+        stream.set_nonblocking(true)?;
+        Ok(IOStream::from_transport(Transport::Tcp { source: Source::new(stream)?, sole: false }))
+    }
+
+    /// As [`from_tcp`](IOStream::from_tcp), for a socket that has just been accepted: it has no duplicate (no
+    /// `try_clone`, no `dup`, no copy in a forked child), so that closing it needs no word to epoll, which saves a
+    /// system call.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_tcp`](IOStream::from_tcp).
+    pub fn from_accepted(stream: TcpStream) -> Result<IOStream> {
+        stream.set_nonblocking(true)?;
+        Ok(IOStream::from_transport(Transport::Tcp { source: Source::new(stream)?, sole: true }))
+    }
+
+    pub(crate) fn from_transport(transport: Transport) -> IOStream {
+        let inner = Inner {
+            transport: RefCell::new(transport),
+            held: RefCell::default(),
+            queue: RefCell::new(None),
+            waiters: RefCell::new(None),
+            cause: OnceCell::new(),
+            sent: Cell::new(0),
+            max_buffer_size: Cell::new(Self::DEFAULT_MAX_BUFFER_SIZE),
+            max_write_buffer_size: Cell::new(usize::MAX),
+            closed: Cell::new(false),
+            eof: Cell::new(false),
+            write_ended: Cell::new(false),
+            unsent: Cell::new(false),
+            half_open: Cell::new(false),
+            claimed: Cell::new(false),
+            parsing: Cell::new(false),
+            recvs: Cell::new(0),
+        };
+        IOStream { inner: Rc::new(inner) }
+    }
+
+    /// How many received bytes wait to be consumed. Bytes that are still in the kernel do not count.
+    pub fn buffered(&self) -> usize {
+        self.inner.held.borrow().len()
+    }
+
+    /// How many bytes the stream may hold unread; 1 MiB by default. A read that needs more fails with
+    /// [`Error::BufferFull`].
+    ///
+    /// Memory is used only for what has come and was not consumed; the stream never asks the kernel for more than
+    /// there is room for.
+    pub fn set_max_buffer_size(&self, bytes: usize) {
+        self.inner.max_buffer_size.set(bytes);
+    }
+
+    /// How many bytes may wait to be sent; unlimited by default. A write that would pass the limit fails with
+    /// [`Error::WriteBufferFull`] before any of it is sent.
+    pub fn set_max_write_buffer_size(&self, bytes: usize) {
+        self.inner.max_write_buffer_size.set(bytes);
+    }
+
+    /// What happens when the peer ends its input (FIN).
+    ///
+    /// `false`, the default: reading meets the end, what is queued is still sent, then the stream closes itself.
+    /// `true`: writing goes on until [`close`](IOStream::close) or until the connection breaks. For protocols where a
+    /// request ends with the client's FIN, and whenever the answer is written after the end of input was met.
+    pub fn set_half_open(&self, half_open: bool) {
+        self.inner.half_open.set(half_open);
+        self.inner.close_after_eof();
+    }
+
+    /// Turns Nagle's algorithm off (`true`) or on (`false`, the system's default). Off, small messages leave at once;
+    /// on, they may wait for the acknowledgement of earlier ones, 40 ms and more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the stream is closed.
+    pub fn set_nodelay(&self, nodelay: bool) -> Result<()> {
+        self.inner.with_tcp(|socket| socket.set_nodelay(nodelay))
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the stream is closed.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        self.inner.with_tcp(TcpStream::local_addr)
+    }
+
+    /// The address of the peer. A system call; servers are given it with the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the stream is closed, [`Error::Io`] (`ENOTCONN`) when the peer has reset the connection.
+    pub fn peer_addr(&self) -> Result<SocketAddr> {
+        self.inner.with_tcp(TcpStream::peer_addr)
+    }
+
+    /// Closes the stream now. Does nothing when it is closed already.
+    ///
+    /// Pending reads that the buffer cannot satisfy, and pending writes, fail with [`Error::Closed`]; queued bytes are
+    /// dropped (await the writes first to have them sent). Received bytes stay readable. When bytes have come that
+    /// nobody has taken from the kernel, the peer sees a reset, as always in TCP.
+    pub fn close(&self) {
+        self.inner.close(None);
+    }
+
+    /// Whether the stream is closed.
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+
+    /// Whether the peer is known to have ended its input or to be gone (FIN, RST or HUP), read or not, or the stream is
+    /// closed. Free: the loop keeps this in mind.
+    pub fn is_peer_closed(&self) -> bool {
+        let inner = &self.inner;
+        inner.is_closed() || inner.eof.get() || inner.ready().intersects(PEER_CLOSED)
+    }
+
+    /// Whether the connection is known to be dead in both directions: reset, timed out, or FIN in both. Nothing can be
+    /// sent any more.
+    pub fn is_reset(&self) -> bool {
+        self.inner.cause.get().is_some() || self.inner.ready().intersects(BROKEN)
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<Inner> {
+        Rc::downgrade(&self.inner)
+    }
+}
+
+impl Inner {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    pub(crate) fn is_half_open(&self) -> bool {
+        self.half_open.get()
+    }
+
+    pub(crate) fn ready(&self) -> Ready {
+        self.transport.borrow().ready()
+    }
+
+    pub(crate) fn ioloop(&self) -> Option<IOLoop> {
+        self.transport.borrow().ioloop().cloned()
+    }
+
+    /// The error of an operation on a closed stream.
+    pub(crate) fn closed_error(&self) -> Error {
+        Error::Closed { source: self.cause.get().cloned() }
+    }
+
+    fn with_tcp<T>(&self, ask: impl FnOnce(&TcpStream) -> io::Result<T>) -> Result<T> {
+        if self.is_closed() {
+            return Err(self.closed_error());
+        }
+        Ok(ask(self.transport.borrow().tcp()?)?)
+    }
+
+    /// Closes the stream because a system call failed, and says so in the form that the operation reports.
+    pub(crate) fn fail(&self, error: io::Error) -> Error {
+        if !is_disconnect(&error) {
+            log::warn!("closing a stream after an unexpected error: {error}");
+        }
+        self.close(Some(Arc::new(error)));
+        self.closed_error()
+    }
+
+    /// The peer's FIN has been read.
+    pub(crate) fn end_of_input(&self) {
+        self.eof.set(true);
+        self.close_after_eof();
+    }
+
+    /// Closes a stream whose input is at its end, unless it still has something to send or to say.
+    pub(crate) fn close_after_eof(&self) {
+        if !self.eof.get() || self.queue.borrow().is_some() {
+            return;
+        }
+        // A half-open stream that is dead in the other direction too has no future either.
+        if !self.is_half_open() || self.ready().intersects(BROKEN) {
+            self.close(None);
+        }
+    }
+
+    /// The one way in which a stream closes. Everybody is told at the end, when no borrow is left: wakers and the
+    /// callback are user code.
+    pub(crate) fn close(&self, cause: Option<Arc<io::Error>>) {
+        if self.closed.replace(true) {
+            return;
+        }
+        if let Some(cause) = cause {
+            let _ = self.cause.set(cause);
+        }
+        let queue = self.queue.take();
+        self.unsent.set(queue.as_ref().is_some_and(|queue| !queue.is_empty()));
+        let waiters = self.waiters.take();
+        let ioloop = self.ioloop();
+        // Deregisters and closes the descriptor; wakes those who wait for its readiness.
+        let transport = self.transport.replace(Transport::Closed);
+        transport.close();
+        if let Some(queue) = queue {
+            queue.wake_all();
+        }
+        if let (Some(waiters), Some(ioloop)) = (waiters, ioloop) {
+            waiters.announce_close(&ioloop);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close(None);
+    }
+}
+
+impl fmt::Debug for IOStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IOStream")
+            .field("transport", &self.inner.transport.borrow())
+            .field("closed", &self.inner.is_closed())
+            .field("buffered", &self.inner.held.borrow().len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_stream_is_small() {
+        // The two counters of the Rc come on top.
+        let size = size_of::<Inner>() + 16;
+        println!("an idle stream takes {size} bytes beside its place in the loop's registry");
+        assert!(size <= 200, "{size} bytes");
+    }
+}

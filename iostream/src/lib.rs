@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod accept;
+mod buffer;
+mod closing;
+mod connect;
+mod error;
+mod iostream;
+pub mod netutil;
+mod read;
+mod tcpserver;
+mod transport;
+mod write;
+
+pub use ioloop;
+#[doc(no_inline)]
+pub use ioloop::{
+    IOLoop, JoinHandle, LoopHandle, PeriodicCallback, signal, sleep, sleep_until, spawn, timeout, yield_now,
+};
+
+pub use crate::{
+    closing::{Closed, PeerClosed},
+    error::{Error, Result},
+    iostream::IOStream,
+    read::{Parsed, ReadBytes, ReadInto, ReadSome, ReadUntil, ReadUntilClose, ReadWith},
+    tcpserver::TcpServer,
+    write::{Write, WriteData},
+};

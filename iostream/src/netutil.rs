@@ -1,0 +1,157 @@
+//! Listening sockets: binding them, and accepting from them.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+use nix::{
+    errno::Errno,
+    sys::socket::{self, Backlog, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt},
+};
+
+use crate::{Error, Result, connect::family};
+
+pub use crate::accept::{AcceptHandle, add_accept_handler};
+
+/// How often a port chosen by the system may turn out to be taken for another of the addresses.
+const PORT_ATTEMPTS: usize = 8;
+
+/// How [`bind_sockets`] binds.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BindOptions {
+    /// How many connections may wait to be accepted; 4096 by default. The system caps it at
+    /// `/proc/sys/net/core/somaxconn`.
+    pub backlog: u16,
+    /// Whether other sockets, of this process or another of the same user, may be bound to the same address, each
+    /// getting a share of the connections (`SO_REUSEPORT`); off by default.
+    pub reuse_port: bool,
+}
+
+impl BindOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        BindOptions { backlog: 4096, reuse_port: false }
+    }
+
+    /// Sets [`backlog`](BindOptions::backlog).
+    pub fn backlog(mut self, connections: u16) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// Sets [`reuse_port`](BindOptions::reuse_port).
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.reuse_port = reuse;
+        self
+    }
+}
+
+impl Default for BindOptions {
+    fn default() -> Self {
+        BindOptions::new()
+    }
+}
+
+/// Listening, non-blocking sockets for every address that `addr` resolves to: `"localhost:8888"` usually gives two, for
+/// IPv4 and IPv6. With port 0 the system chooses one, the same for all.
+///
+/// `SO_REUSEADDR` is set, so that a restarted server gets its port back at once. IPv6 sockets take IPv6 alone
+/// (`IPV6_V6ONLY`): listen on `0.0.0.0` and on `[::]` for both. A host name is looked up by the system, which may block.
+///
+/// # Errors
+///
+/// [`Error::Io`] when a name cannot be resolved. [`Error::Bind`] when an address cannot be bound; those of several that
+/// this machine does not have (`EADDRNOTAVAIL`, `EAFNOSUPPORT`) are skipped, unless all are.
+///
+/// # Examples
+///
+/// ```
+/// use iostream::netutil::{BindOptions, bind_sockets};
+///
+/// let sockets = bind_sockets(("127.0.0.1", 0), &BindOptions::new().backlog(128))?;
+/// assert_ne!(sockets[0].local_addr()?.port(), 0);
+/// # Ok::<_, iostream::Error>(())
+/// ```
+pub fn bind_sockets(addr: impl ToSocketAddrs, options: &BindOptions) -> Result<Vec<TcpListener>> {
+    let mut addrs: Vec<SocketAddr> = Vec::new();
+    for addr in addr.to_socket_addrs()? {
+        // The resolver may give one address several times.
+        if !addrs.contains(&addr) {
+            addrs.push(addr);
+        }
+    }
+    let mut attempt = 1;
+    loop {
+        match bind_all(&addrs, options) {
+            Err(Error::Bind { addr, source })
+                if source.kind() == io::ErrorKind::AddrInUse
+                    && attempt < PORT_ATTEMPTS
+                    && addrs.contains(&SocketAddr::new(addr.ip(), 0)) =>
+            {
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Turns Nagle's algorithm off for every connection that `listener` accepts from now on.
+///
+/// Linux copies `TCP_NODELAY` from the listening socket, so this costs one system call in all, and
+/// [`IOStream::set_nodelay`](crate::IOStream::set_nodelay) one per connection.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the socket is not a TCP socket.
+pub fn set_nodelay_for_accepted(listener: &TcpListener) -> Result<()> {
+    setsockopt(listener, sockopt::TcpNoDelay, &true).map_err(io::Error::from)?;
+    Ok(())
+}
+
+fn bind_all(addrs: &[SocketAddr], options: &BindOptions) -> Result<Vec<TcpListener>> {
+    let mut sockets: Vec<TcpListener> = Vec::with_capacity(addrs.len());
+    let mut skipped = None;
+    let mut chosen_port = 0;
+    for &addr in addrs {
+        let mut addr = addr;
+        if addr.port() == 0 {
+            addr.set_port(chosen_port);
+        }
+        match bind_one(addr, options) {
+            Ok(socket) => {
+                let port = socket.local_addr()?.port();
+                if addr.port() == 0 {
+                    chosen_port = port;
+                }
+                sockets.push(socket);
+            }
+            Err(errno @ (Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT)) => {
+                skipped = Some(Error::bind(addr)(errno.into()));
+            }
+            Err(errno) => return Err(Error::bind(addr)(errno.into())),
+        }
+    }
+    match (sockets.is_empty(), skipped) {
+        (false, _) => Ok(sockets),
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "no address to listen on").into()),
+    }
+}
+
+fn bind_one(addr: SocketAddr, options: &BindOptions) -> nix::Result<TcpListener> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket: OwnedFd = socket::socket(family(addr), SockType::Stream, flags, None)?;
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    if options.reuse_port {
+        setsockopt(&socket, sockopt::ReusePort, &true)?;
+    }
+    if addr.is_ipv6() {
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+    }
+    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(addr))?;
+    socket::listen(&socket, Backlog::new(i32::from(options.backlog))?)?;
+    Ok(TcpListener::from(socket))
+}

@@ -1,0 +1,317 @@
+//! Reading: one primitive that receives and shows a parser what has come, and the named reads on top of it.
+
+mod futures;
+
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
+
+use ioloop::Ready;
+
+use crate::{
+    Error, IOStream, Result,
+    buffer::{CHUNK_SIZE, Chunk, ReadBuffer, Window},
+    iostream::Inner,
+};
+
+pub use futures::{ReadBytes, ReadInto, ReadSome, ReadUntil, ReadUntilClose, ReadWith};
+
+/// How often a stream may call `recv` without ever having to wait, before the rest of the loop gets its turn: at 64 KiB
+/// each, 1 MiB. Counted over reads, since each of a series may be satisfied at once.
+const RECVS_PER_TURN: u8 = 16;
+
+/// What a parser made of the bytes it was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parsed<T> {
+    /// More is needed. Nothing is consumed: the parser is shown the same bytes again, with more behind them.
+    Incomplete,
+    /// The read is over.
+    Done {
+        /// How many of the bytes shown are used up; the rest stays in the stream.
+        consumed: usize,
+        /// What the read gives.
+        value: T,
+    },
+}
+
+impl IOStream {
+    /// The polling form of [`read_with`](IOStream::read_with), for hand-written futures. The parser may be shown bytes
+    /// that it has seen in an earlier poll, and no more.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_with`](IOStream::read_with). When two tasks poll one stream by this function, nobody notices, and each
+    /// gets some of the bytes.
+    ///
+    /// # Panics
+    ///
+    /// When the parser claims to have consumed more than it was shown.
+    pub fn poll_read_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut parse: impl FnMut(&[u8]) -> Parsed<T>,
+    ) -> Poll<Result<T>> {
+        if self.inner.claimed.get() {
+            return Poll::Ready(Err(Error::AlreadyReading));
+        }
+        let mut value = None;
+        ready!(self.inner.poll_read(cx, &mut 0, &mut |window| run_parser(&mut parse, window, &mut value)))?;
+        Poll::Ready(Ok(value.expect("a successful read has set its value")))
+    }
+
+    /// Shows the parser what is buffered, without waiting and without a system call. `None` when nothing is, when the
+    /// parser needs more, and while another read is under way.
+    ///
+    /// # Panics
+    ///
+    /// When the parser claims to have consumed more than it was shown.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use iostream::{IOStream, Parsed};
+    ///
+    /// /// The next line, if it has come along with the previous one.
+    /// fn next_line(stream: &IOStream) -> Option<String> {
+    ///     stream.try_read_with(|bytes| match bytes.iter().position(|&byte| byte == b'\n') {
+    ///         Some(end) => Parsed::Done {
+    ///             consumed: end + 1,
+    ///             value: String::from_utf8_lossy(&bytes[..end]).into_owned(),
+    ///         },
+    ///         None => Parsed::Incomplete,
+    ///     })
+    /// }
+    /// ```
+    pub fn try_read_with<T>(&self, mut parse: impl FnMut(&[u8]) -> Parsed<T>) -> Option<T> {
+        let inner = &self.inner;
+        if inner.claimed.get() || inner.parsing.get() || inner.held.borrow().is_empty() {
+            return None;
+        }
+        let mut value = None;
+        inner.show(&[], &mut 0, &mut |window| run_parser(&mut parse, window, &mut value));
+        value
+    }
+}
+
+/// Runs a user's parser over a window.
+fn run_parser<T>(
+    parse: &mut impl FnMut(&[u8]) -> Parsed<T>,
+    window: &mut Window<'_, '_>,
+    value: &mut Option<T>,
+) -> bool {
+    let shown = window.bytes();
+    match parse(shown) {
+        Parsed::Incomplete => false,
+        Parsed::Done { consumed, value: parsed } => {
+            assert!(consumed <= shown.len(), "the parser consumed {consumed} of {} bytes", shown.len());
+            window.consume(consumed);
+            *value = Some(parsed);
+            true
+        }
+    }
+}
+
+/// A parser inside this crate: takes from the window what it likes, and says whether the read is over.
+type Parse<'p> = dyn FnMut(&mut Window<'_, '_>) -> bool + 'p;
+
+impl Inner {
+    /// Every read: shows `parse` what is held, then receives and shows until `parse` is content.
+    ///
+    /// `shown` is how much `parse` has seen already; a future that remembers it is not shown the same bytes twice.
+    ///
+    /// `dyn`, so that there is one copy of this; the call costs less than the cache misses of several.
+    fn poll_read(&self, cx: &mut Context<'_>, shown: &mut usize, parse: &mut Parse<'_>) -> Poll<Result<()>> {
+        if self.parsing.get() {
+            return Poll::Ready(Err(Error::AlreadyReading));
+        }
+        let held = self.held.borrow().len();
+        if held != *shown && self.show(&[], shown, parse) {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if self.is_closed() || self.eof.get() {
+                return Poll::Ready(Err(self.closed_error()));
+            }
+            let room = self.room();
+            if room == 0 {
+                return Poll::Ready(Err(self.buffer_full()));
+            }
+            ready!(self.poll_turn(cx));
+            let mut chunk = Chunk::take();
+            let count = self.receive(&mut chunk[..room.min(CHUNK_SIZE)])?.unwrap_or(0);
+            if count > 0 && self.show(&chunk[..count], shown, parse) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Receives without a reader, into the buffer, until the input ends or the buffer is full.
+    pub(crate) fn receive_rest(&self, cx: &mut Context<'_>) {
+        loop {
+            let room = self.max_buffer_size.get().saturating_sub(self.held.borrow().len());
+            if room == 0 || self.parsing.get() || self.is_closed() || self.eof.get() {
+                return;
+            }
+            if self.poll_turn(cx).is_pending() {
+                return;
+            }
+            let mut chunk = Chunk::take();
+            match self.receive(&mut chunk[..room.min(CHUNK_SIZE)]) {
+                Ok(count) => self.held.borrow_mut().append(&chunk[..count.unwrap_or(0)]),
+                // The stream is closed now, and whoever reads is told why.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Ready when there is something to receive and it is our turn: a peer that sends as fast as it is read must not
+    /// starve the others.
+    fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.transport.borrow().poll_ready(cx, Ready::READABLE).is_pending() {
+            self.recvs.set(0);
+            return Poll::Pending;
+        }
+        if self.recvs.get() == RECVS_PER_TURN {
+            self.recvs.set(0);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.recvs.set(self.recvs.get() + 1);
+        Poll::Ready(())
+    }
+
+    /// How much may be received now. One byte more than may be held: so input that fills the buffer and then ends is
+    /// told from input that goes on.
+    fn room(&self) -> usize {
+        self.max_buffer_size.get().saturating_add(1).saturating_sub(self.held.borrow().len())
+    }
+
+    pub(crate) fn buffer_full(&self) -> Error {
+        self.close(None);
+        Error::BufferFull { limit: self.max_buffer_size.get() }
+    }
+
+    /// One `recv`. `None` when nothing came of it: no data yet, or the end of input, which is noted.
+    fn receive(&self, buf: &mut [u8]) -> Result<Option<usize>> {
+        let transport = self.transport.borrow();
+        let result = transport.recv(buf);
+        match &result {
+            Ok(count) if *count < buf.len() => transport.note_short_read(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // An error that `recv` does not report has been reported elsewhere. It must not make us try again and
+                // again.
+                transport.clear(Ready::READABLE | Ready::PRIORITY | Ready::ERROR);
+            }
+            _ => {}
+        }
+        drop(transport);
+        match result {
+            Ok(0) => {
+                self.end_of_input();
+                Ok(None)
+            }
+            Ok(count) => Ok(Some(count)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Shows `parse` what is held and, behind it, `received`; keeps what it leaves. Only bytes that are left, or that
+    /// meet others already held, are copied.
+    fn show(&self, received: &[u8], shown: &mut usize, parse: &mut Parse<'_>) -> bool {
+        if !self.held.borrow().is_empty() {
+            return self.show_held(received, shown, parse);
+        }
+        let parsing = Parsing::enter(self);
+        let mut window = Window::Chunk(received);
+        let done = parse(&mut window);
+        let rest = window.bytes().len();
+        if rest > 0 {
+            self.held.borrow_mut().append(&received[received.len() - rest..]);
+        }
+        *shown = rest;
+        drop(parsing);
+        done
+    }
+
+    fn show_held(&self, received: &[u8], shown: &mut usize, parse: &mut Parse<'_>) -> bool {
+        let mut borrowed = Borrowed::from(self);
+        let buffer = &mut borrowed.buffer;
+        buffer.append(received);
+        let done = parse(&mut Window::Held(buffer));
+        *shown = buffer.len();
+        done
+    }
+}
+
+/// While it lives a parser (user code) runs, and a nested read is refused. Ends when dropped, also by a panic.
+struct Parsing<'a>(&'a Inner);
+
+impl<'a> Parsing<'a> {
+    fn enter(inner: &'a Inner) -> Self {
+        inner.parsing.set(true);
+        Parsing(inner)
+    }
+}
+
+impl Drop for Parsing<'_> {
+    fn drop(&mut self) {
+        self.0.parsing.set(false);
+    }
+}
+
+/// A stream's buffer, taken out while a parser runs, so that no `RefCell` is borrowed then. Goes back when dropped.
+struct Borrowed<'a> {
+    buffer: ReadBuffer,
+    parsing: Parsing<'a>,
+}
+
+impl<'a> Borrowed<'a> {
+    fn from(home: &'a Inner) -> Self {
+        Borrowed { buffer: home.held.take(), parsing: Parsing::enter(home) }
+    }
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        self.parsing.0.held.replace(std::mem::take(&mut self.buffer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::IOLoop;
+
+    fn pair() -> (IOStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (IOStream::from_accepted(listener.accept().unwrap().0).unwrap(), peer)
+    }
+
+    #[test]
+    fn a_short_read_saves_the_recv_that_would_only_say_so() {
+        let (stream, mut peer) = pair();
+        peer.write_all(b"request").unwrap();
+        IOLoop::current().run_sync(stream.read_bytes(7)).unwrap();
+        assert_eq!(stream.inner.recvs.get(), 1);
+        assert!(!stream.inner.ready().contains(Ready::READABLE));
+    }
+
+    #[test]
+    fn a_stream_owns_memory_only_while_it_holds_bytes() {
+        let (stream, mut peer) = pair();
+        peer.write_all(b"request").unwrap();
+        let owns = || stream.inner.held.borrow().owns_memory();
+        IOLoop::current().run_sync(stream.read_bytes(4)).unwrap();
+        assert!(owns());
+        IOLoop::current().run_sync(stream.read_bytes(3)).unwrap();
+        assert!(!owns());
+    }
+}

@@ -1,0 +1,240 @@
+//! Writing: at once what the kernel takes, and a queue for the rest.
+
+mod data;
+mod queue;
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, Bytes};
+use ioloop::Ready;
+
+use crate::{Error, IOStream, Result, iostream::Inner};
+
+pub use data::WriteData;
+pub(crate) use queue::WriteQueue;
+
+/// After how many bytes that the kernel took without hesitation a writer has to let the others have their turn: 1 MiB.
+const YIELD_EVERY: u64 = 1024 * 1024;
+
+impl IOStream {
+    /// Sends `data`: at once what the kernel takes, the rest as soon as it can.
+    ///
+    /// The future completes when the kernel has taken all of it, in the order of the writes; an empty `data` when
+    /// everything before it has been taken. Awaiting it is the back-pressure: a slow peer slows its writer down. Nothing
+    /// is copied when the kernel takes all; of what is left, a slice is copied and an owned buffer kept.
+    ///
+    /// Writing goes on by itself: neither awaiting the future nor keeping a handle is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the stream is closed, or is closed or breaks before all was taken;
+    /// [`Error::WriteBufferFull`] when the limit would be passed, with nothing sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take the bytes back.
+    pub fn write(&self, data: impl WriteData) -> Write {
+        let total = data.unsent().len();
+        match self.inner.try_send(data.unsent(), &[]) {
+            Ok(sent) if sent == total => {}
+            Ok(sent) => self.enqueue(data.into_rest(sent)),
+            Err(error) => return Write(State::Done(Err(error))),
+        }
+        self.when_sent(total)
+    }
+
+    /// Sends `head` and `body` as one: with one system call when the kernel takes both. Otherwise as
+    /// [`write`](IOStream::write).
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](IOStream::write).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write`](IOStream::write).
+    pub fn write_parts(&self, head: &[u8], mut body: Bytes) -> Write {
+        let total = head.len() + body.len();
+        match self.inner.try_send(head, &body) {
+            Ok(sent) if sent == total => {}
+            Ok(sent) if sent < head.len() => {
+                self.enqueue(Bytes::copy_from_slice(&head[sent..]));
+                self.enqueue(body);
+            }
+            Ok(sent) => {
+                body.advance(sent - head.len());
+                self.enqueue(body);
+            }
+            Err(error) => return Write(State::Done(Err(error))),
+        }
+        self.when_sent(total)
+    }
+
+    /// How many bytes are queued: written, and not yet taken by the kernel.
+    pub fn pending_write(&self) -> usize {
+        self.inner.queue.borrow().as_ref().map_or(0, |queue| queue.len)
+    }
+
+    /// Waits until the kernel has taken everything written so far, and ready with an error when some of it never will
+    /// be.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the stream was closed with bytes in its queue.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let inner = &self.inner;
+        if inner.unsent.get() {
+            return Poll::Ready(Err(inner.closed_error()));
+        }
+        match inner.queue.borrow_mut().as_mut() {
+            None => Poll::Ready(Ok(())),
+            Some(queue) => {
+                queue.wake_at(inner.sent.get() + queue.len as u64, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Sends what is queued, then ends our side of the conversation (FIN). Reading goes on; further writes fail with
+    /// [`Error::Closed`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the stream is closed or breaks before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before completion, the FIN is not sent.
+    pub async fn shutdown_write(&self) -> Result<()> {
+        poll_fn(|cx| self.poll_flush(cx)).await?;
+        let inner = &self.inner;
+        if inner.is_closed() {
+            return Err(inner.closed_error());
+        }
+        if !inner.write_ended.replace(true) {
+            let result = inner.transport.borrow().shutdown_write();
+            result.map_err(|error| inner.fail(error))?;
+        }
+        Ok(())
+    }
+
+    /// The future of everything written so far, of which the last write is `last` bytes.
+    fn when_sent(&self, last: usize) -> Write {
+        let sent = self.inner.sent.get();
+        // A peer that reads as fast as this is written must not starve the others. The next write finds a queue, empty
+        // as it is, and waits for the turn of the loop that it takes to find that out.
+        if sent / YIELD_EVERY != sent.saturating_sub(last as u64) / YIELD_EVERY {
+            self.enqueue(Bytes::new());
+        }
+        match self.inner.queue.borrow().as_ref() {
+            None => Write(State::Done(Ok(()))),
+            Some(queue) => Write(State::Waiting { end: sent + queue.len as u64, stream: self.clone() }),
+        }
+    }
+
+    /// Queues what the kernel did not take, and sees to it that it leaves.
+    fn enqueue(&self, rest: Bytes) {
+        let starts = self.inner.queue.borrow().is_none();
+        self.inner.queue.borrow_mut().get_or_insert_default().push(rest);
+        if starts && let Some(ioloop) = self.inner.ioloop() {
+            // Holds the stream until its last byte has left. Absent while nothing is queued.
+            let stream = self.clone();
+            ioloop.spawn_detached(async move { poll_fn(|cx| stream.inner.poll_drain(cx)).await });
+        }
+    }
+}
+
+/// The future of a write.
+#[must_use = "await it for back-pressure and errors, or drop it explicitly: the bytes are sent anyway"]
+pub struct Write(State);
+
+enum State {
+    Done(Result<()>),
+    Waiting {
+        stream: IOStream,
+        /// The count of sent bytes at which this write is done.
+        end: u64,
+    },
+}
+
+impl Future for Write {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match &mut self.0 {
+            State::Done(result) => Poll::Ready(std::mem::replace(result, Ok(()))),
+            State::Waiting { stream, end } => stream.inner.poll_sent(cx, *end),
+        }
+    }
+}
+
+impl fmt::Debug for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            State::Done(result) => f.debug_tuple("Write").field(result).finish(),
+            State::Waiting { .. } => f.write_str("Write(waiting)"),
+        }
+    }
+}
+
+impl Inner {
+    /// Tries to send without queueing, when nothing is queued before. Gives the number of bytes sent.
+    fn try_send(&self, head: &[u8], body: &[u8]) -> Result<usize> {
+        if self.is_closed() || self.write_ended.get() {
+            return Err(self.closed_error());
+        }
+        let total = head.len() + body.len();
+        let queued = self.queue.borrow().as_ref().map(|queue| queue.len);
+        let limit = self.max_write_buffer_size.get();
+        if queued.unwrap_or(0).saturating_add(total) > limit {
+            return Err(Error::WriteBufferFull { limit });
+        }
+        // What is queued goes first.
+        if queued.is_some() || total == 0 {
+            return Ok(0);
+        }
+        let transport = self.transport.borrow();
+        let result = match body {
+            [] => transport.send(head),
+            _ => transport.send_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
+        };
+        drop(transport);
+        self.account(total, result)
+    }
+
+    /// Notes what became of asking the system to take `total` bytes. A short write means that the kernel's buffer is
+    /// full.
+    pub(super) fn account(&self, total: usize, result: io::Result<usize>) -> Result<usize> {
+        let sent = match result {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            // The queue's task tries again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
+            Err(error) => return Err(self.fail(error)),
+        };
+        if sent < total {
+            self.transport.borrow().clear(Ready::WRITABLE);
+        }
+        self.sent.set(self.sent.get() + sent as u64);
+        Ok(sent)
+    }
+
+    fn poll_sent(&self, cx: &mut Context<'_>, end: u64) -> Poll<Result<()>> {
+        if self.sent.get() >= end {
+            return Poll::Ready(Ok(()));
+        }
+        match self.queue.borrow_mut().as_mut() {
+            None => Poll::Ready(Err(self.closed_error())),
+            Some(queue) => {
+                queue.wake_at(end, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What all tests of streams need.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::{
+    future::{Future, poll_fn},
+    net::{TcpListener, TcpStream},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use iostream::{IOLoop, IOStream};
+
+/// Runs `future` on the thread's loop. A test that waits for something that never happens fails instead of hanging.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    IOLoop::current()
+        .run_sync(iostream::timeout(Duration::from_secs(30), future))
+        .expect("the test waits for something that does not happen")
+}
+
+/// Two ends of a connection: a blocking one, and one that is not yet a stream.
+pub(crate) fn sockets() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("listening");
+    let (ours, _) = listener.accept().expect("connected");
+    peer.set_nodelay(true).expect("a socket");
+    (ours, peer)
+}
+
+/// A stream and its peer.
+pub(crate) fn pair() -> (IOStream, TcpStream) {
+    let (ours, peer) = sockets();
+    (IOStream::from_accepted(ours).expect("a free epoll watch"), peer)
+}
+
+/// Two connected streams.
+pub(crate) fn streams() -> (IOStream, IOStream) {
+    let (ours, theirs) = pair();
+    (ours, IOStream::from_tcp(theirs).expect("a free epoll watch"))
+}
+
+/// Polls `future` through some turns of the loop; gives its result if it ends, and drops it if not.
+pub(crate) async fn try_for_some_turns<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..5 {
+        if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+            return Some(result);
+        }
+        iostream::yield_now().await;
+    }
+    None
+}
+
+/// Bytes that show when one is missing, doubled or out of order.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
+}
