@@ -1,0 +1,258 @@
+use std::fmt;
+
+/// The header lines of a request: in wire order, names compared without regard to case.
+///
+/// Nothing is hashed and no line is copied by itself. The lines stay where they are in the one copy of the request
+/// head, with their positions packed behind it, so that looking one up is a short walk over at most
+/// [`Limits::max_headers`](crate::Limits::max_headers) entries. [`to_header_map`](Headers::to_header_map) converts for
+/// code that wants the `http` crate's type.
+///
+/// Values are bytes, without the white space around them: visible ASCII, spaces, tabs and bytes above 127. Control
+/// characters were refused with the request.
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// The text of the head, then `count` table entries.
+    block: Box<[u8]>,
+    /// Where the table begins in `block`.
+    table: u32,
+    count: u16,
+}
+
+impl Headers {
+    /// The value of the first line with this name; `None` if there is none or the value is not UTF-8.
+    ///
+    /// [`get_bytes`](Headers::get_bytes) tells the two apart.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.get_bytes(name)?).ok()
+    }
+
+    /// The value of the first line with this name.
+    pub fn get_bytes(&self, name: &str) -> Option<&[u8]> {
+        self.get_all(name).next()
+    }
+
+    /// The values of all lines with this name, in wire order.
+    pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.entries()
+            .filter(move |entry| {
+                entry.name_len as usize == name.len() && self.name(entry).eq_ignore_ascii_case(name.as_bytes())
+            })
+            .map(|entry| self.value(&entry))
+    }
+
+    /// Whether there is a line with this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.get_bytes(name).is_some()
+    }
+
+    /// Whether the comma-separated list in the lines with this name has `token`, without regard to case:
+    /// `has_token("connection", "close")`.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.get_all(name).flat_map(list_items).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// All lines as name and value, in wire order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.entries().map(|entry| {
+            // Names are tokens, hence ASCII: the default is never taken.
+            let name = std::str::from_utf8(self.name(&entry)).unwrap_or_default();
+            (name, self.value(&entry))
+        })
+    }
+
+    /// The number of lines.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there is no line at all.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// A copy as the `http` crate's map: hashed, several allocations, names in lower case.
+    pub fn to_header_map(&self) -> http::HeaderMap {
+        let mut map = http::HeaderMap::with_capacity(self.len());
+        for (name, value) in self.iter() {
+            // Both grammars were checked with the request and are no wider than those of `http`.
+            if let (Ok(name), Ok(value)) =
+                (http::HeaderName::from_bytes(name.as_bytes()), http::HeaderValue::from_bytes(value))
+            {
+                map.append(name, value);
+            }
+        }
+        map
+    }
+
+    /// `block` is text followed by a table of `count` encoded entries that starts at `table`.
+    #[inline]
+    pub(crate) fn from_block(block: Box<[u8]>, table: usize, count: usize) -> Self {
+        debug_assert_eq!(block.len(), table + count * Entry::SIZE);
+        Headers { block, table: table as u32, count: count as u16 }
+    }
+
+    /// The text in front of the table.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.block[..self.table as usize]
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.block[self.table as usize..].as_chunks::<{ Entry::SIZE }>().0.iter().map(Entry::decode)
+    }
+
+    fn name(&self, entry: &Entry) -> &[u8] {
+        let start = entry.name_start as usize;
+        &self.block[start..start + entry.name_len as usize]
+    }
+
+    fn value(&self, entry: &Entry) -> &[u8] {
+        let start = entry.value_start as usize;
+        &self.block[start..start + entry.value_len as usize]
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(name, value)| (name, value.escape_ascii().to_string()))).finish()
+    }
+}
+
+impl From<&Headers> for http::HeaderMap {
+    fn from(headers: &Headers) -> Self {
+        headers.to_header_map()
+    }
+}
+
+/// Where one line lies in the text. 16 bits are enough: a head has at most 64 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) name_start: u16,
+    pub(crate) name_len: u16,
+    pub(crate) value_start: u16,
+    pub(crate) value_len: u16,
+}
+
+impl Entry {
+    pub(crate) const SIZE: usize = 8;
+
+    #[inline]
+    pub(crate) fn encode(self) -> [u8; Self::SIZE] {
+        let [a, b] = self.name_start.to_le_bytes();
+        let [c, d] = self.name_len.to_le_bytes();
+        let [e, f] = self.value_start.to_le_bytes();
+        let [g, h] = self.value_len.to_le_bytes();
+        [a, b, c, d, e, f, g, h]
+    }
+
+    fn decode(bytes: &[u8; Self::SIZE]) -> Self {
+        let [a, b, c, d, e, f, g, h] = *bytes;
+        Entry {
+            name_start: u16::from_le_bytes([a, b]),
+            name_len: u16::from_le_bytes([c, d]),
+            value_start: u16::from_le_bytes([e, f]),
+            value_len: u16::from_le_bytes([g, h]),
+        }
+    }
+}
+
+/// The items of a comma-separated list without the white space around them (RFC 9110 5.6.1); empty items are
+/// skipped, as a recipient has to.
+pub(crate) fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&b| b == b',').map(trim_ows).filter(|item| !item.is_empty())
+}
+
+/// Without the optional white space of RFC 9110 5.6.3 at both ends: space and tab, nothing else.
+pub(crate) fn trim_ows(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// A `tchar` of RFC 9110 5.6.2.
+#[inline]
+pub(crate) fn is_token_byte(b: u8) -> bool {
+    TOKEN[b as usize]
+}
+
+static TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let mut b = 0;
+    while b < 128 {
+        token[b as usize] = matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'%' | b'&'
+            | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        b += 1;
+    }
+    token
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &[u8])]) -> Headers {
+        let mut block = Vec::new();
+        let mut table = Vec::new();
+        for (name, value) in lines {
+            let name_start = block.len() as u16;
+            block.extend_from_slice(name.as_bytes());
+            let value_start = block.len() as u16;
+            block.extend_from_slice(value);
+            table.extend_from_slice(
+                &Entry { name_start, name_len: name.len() as u16, value_start, value_len: value.len() as u16 }.encode(),
+            );
+        }
+        let start = block.len();
+        block.extend_from_slice(&table);
+        Headers::from_block(block.into(), start, lines.len())
+    }
+
+    #[test]
+    fn names_are_found_in_any_case_and_lines_keep_their_order() {
+        let headers = headers(&[("X-A", b"1"), ("b", b"2"), ("x-a", b"3")]);
+        assert_eq!(headers.get("X-a"), Some("1"));
+        assert_eq!(headers.get("c"), None);
+        let all: Vec<&[u8]> = headers.get_all("x-A").collect();
+        assert_eq!(all, [b"1", b"3"]);
+        let names: Vec<&str> = headers.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["X-A", "b", "x-a"]);
+        assert_eq!(headers.len(), 3);
+    }
+
+    #[test]
+    fn a_value_that_is_not_utf8_is_there_as_bytes_only() {
+        let headers = headers(&[("a", b"\xff")]);
+        assert_eq!(headers.get("a"), None);
+        assert_eq!(headers.get_bytes("a"), Some(&b"\xff"[..]));
+        assert!(headers.contains("A"));
+    }
+
+    #[test]
+    fn tokens_are_looked_for_in_all_lines_of_a_list() {
+        let headers = headers(&[("Connection", b"x,, Keep-Alive"), ("connection", b"\tclose ,y")]);
+        assert!(headers.has_token("connection", "keep-alive"));
+        assert!(headers.has_token("connection", "close"));
+        assert!(!headers.has_token("connection", "keep"));
+        assert!(!headers.has_token("other", "close"));
+    }
+
+    #[test]
+    fn conversion_keeps_every_line() {
+        let headers = headers(&[("A", b"1"), ("B", b"\xe4"), ("a", b"2")]);
+        let map = headers.to_header_map();
+        let values: Vec<&[u8]> = map.get_all("a").iter().map(|v| v.as_bytes()).collect();
+        assert_eq!(values, [b"1", b"2"]);
+        assert_eq!(map["b"].as_bytes(), b"\xe4");
+    }
+
+    #[test]
+    fn no_headers_are_a_valid_set() {
+        let headers = Headers::default();
+        assert!(headers.is_empty());
+        assert_eq!(headers.get("a"), None);
+        assert_eq!(format!("{headers:?}"), "{}");
+    }
+}

@@ -1,0 +1,266 @@
+//! Decodes chunked bodies (RFC 9112 7.1), byte by byte where it is framing and in runs where it is data.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use crate::error::Error;
+use crate::headers::is_token_byte;
+
+/// Longest line with a chunk's size and extensions, with its CR.
+const MAX_SIZE_LINE: u16 = 256;
+/// Bytes of framing beyond what is usual for the data sent with it. Extensions could otherwise be used to keep the
+/// server busy without any body: the body limit does not count them.
+const MAX_EXCESS: u32 = 16 * 1024;
+/// All trailer lines together.
+const MAX_TRAILERS: u16 = 8 * 1024;
+
+/// The state of one chunked body. It allocates nothing and keeps no data.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ChunkedDecoder {
+    state: State,
+    /// Digits of the current size line are added here; while in data, the bytes left of the chunk.
+    remaining: u64,
+    /// Data bytes of all chunks whose size line has been read.
+    total: u64,
+    /// Framing bytes so far, less 16 and twice the data per chunk.
+    excess: u32,
+    /// Bytes of the current size line.
+    line: u16,
+    /// Bytes of the current trailer line known to hold no LF.
+    scanned: u16,
+    /// Bytes of complete trailer lines.
+    trailers: u16,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// At the first digit of a size.
+    #[default]
+    SizeStart,
+    Size,
+    /// White space behind the size: an extension has to follow.
+    SizeSpace,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    Trailer,
+    End,
+}
+
+/// What a call found at the beginning of the buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChunkStep {
+    /// Everything usable was consumed; more bytes are needed.
+    NeedMore {
+        /// Bytes to remove from the buffer.
+        consumed: usize,
+    },
+    /// A run of body data.
+    Data {
+        /// Bytes to remove from the buffer, the data and the framing in front of it.
+        consumed: usize,
+        /// Where the data lies in the buffer; not empty.
+        data: Range<usize>,
+    },
+    /// The body is over.
+    End {
+        /// Bytes to remove from the buffer; the next request begins behind them.
+        consumed: usize,
+    },
+}
+
+impl ChunkedDecoder {
+    /// At the beginning of a body.
+    pub fn new() -> Self {
+        ChunkedDecoder::default()
+    }
+
+    /// Finds the next run of data in `buf`, which begins where the last call stopped consuming.
+    ///
+    /// # Errors
+    ///
+    /// 400 for broken framing or a trailer that has no business there, 413 if the body grows past `max_body` bytes,
+    /// 431 for too many trailers. The connection is of no further use then.
+    pub fn decode(&mut self, buf: &[u8], max_body: u64) -> Result<ChunkStep, Error> {
+        let mut at = 0;
+        while at < buf.len() {
+            match self.state {
+                State::Data => {
+                    let data = at..at + self.take_data(buf.len() - at);
+                    return Ok(ChunkStep::Data { consumed: data.end, data });
+                }
+                State::Trailer => match self.take_trailer(&buf[at..])? {
+                    Some(len) => at += len,
+                    None => break,
+                },
+                State::End => break,
+                _ => {
+                    self.take_framing(buf[at], max_body)?;
+                    at += 1;
+                }
+            }
+        }
+        Ok(match self.state {
+            State::End => ChunkStep::End { consumed: at },
+            _ => ChunkStep::NeedMore { consumed: at },
+        })
+    }
+
+    /// Takes up to `available` bytes of the current chunk's data.
+    fn take_data(&mut self, available: usize) -> usize {
+        let taken = self.remaining.min(available as u64);
+        self.remaining -= taken;
+        if self.remaining == 0 {
+            self.state = State::DataCr;
+        }
+        // No more than `available`, which is a usize.
+        taken as usize
+    }
+
+    /// Takes one byte that is neither data nor part of a trailer.
+    #[inline]
+    fn take_framing(&mut self, b: u8, max_body: u64) -> Result<(), Error> {
+        match self.state {
+            State::DataCr if b == b'\r' => {
+                self.state = State::DataLf;
+                return Ok(());
+            }
+            State::DataLf if b == b'\n' => {
+                self.state = State::SizeStart;
+                self.line = 0;
+                return Ok(());
+            }
+            State::DataCr | State::DataLf => return Err(bad("chunk data not followed by CR LF")),
+            State::SizeLf if b == b'\n' => return self.begin_chunk(max_body),
+            State::SizeLf => return Err(bad("bare CR in a chunk size line")),
+            _ => {}
+        }
+        self.line += 1;
+        if self.line > MAX_SIZE_LINE {
+            return Err(bad("chunk size line too long"));
+        }
+        self.state = match (self.state, b) {
+            (State::SizeStart | State::Size, _) if b.is_ascii_hexdigit() => {
+                self.add_digit(b)?;
+                State::Size
+            }
+            (State::Size | State::Extension, b'\r') => State::SizeLf,
+            (State::Size | State::SizeSpace, b';') => State::Extension,
+            (State::Size | State::SizeSpace, b' ' | b'\t') => State::SizeSpace,
+            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => State::Extension,
+            (State::Extension, _) => return Err(bad("control character in a chunk extension")),
+            _ => return Err(bad("malformed chunk size")),
+        };
+        Ok(())
+    }
+
+    fn add_digit(&mut self, b: u8) -> Result<(), Error> {
+        let digit = match b {
+            b'0'..=b'9' => b - b'0',
+            _ => (b | 0x20) - b'a' + 10,
+        };
+        if self.remaining >> 60 != 0 {
+            return Err(bad("chunk size overflows"));
+        }
+        self.remaining = self.remaining << 4 | u64::from(digit);
+        Ok(())
+    }
+
+    /// At the end of a size line.
+    fn begin_chunk(&mut self, max_body: u64) -> Result<(), Error> {
+        if self.remaining == 0 {
+            self.state = State::Trailer;
+            return Ok(());
+        }
+        self.total = self
+            .total
+            .checked_add(self.remaining)
+            .filter(|&total| total <= max_body)
+            .ok_or(Error::BodyTooLarge { limit: max_body })?;
+        let usual = u32::try_from(self.remaining.saturating_mul(2).saturating_add(16)).unwrap_or(u32::MAX);
+        self.excess = (self.excess + u32::from(self.line)).saturating_sub(usual);
+        if self.excess > MAX_EXCESS {
+            return Err(bad("more chunk extensions than data"));
+        }
+        self.state = State::Data;
+        Ok(())
+    }
+
+    /// Takes a trailer line or the final empty line that `buf` begins with; `None` while it is incomplete.
+    ///
+    /// Trailers are dropped, as RFC 9110 6.5.1 allows, but not unread: what looks like framing or routing there was
+    /// meant for someone.
+    fn take_trailer(&mut self, buf: &[u8]) -> Result<Option<usize>, Error> {
+        let room = usize::from(MAX_TRAILERS - self.trailers);
+        let scanned = usize::from(self.scanned).min(buf.len());
+        // Its CR LF comes on top, also that of the empty line behind trailers that used all the room.
+        let window = &buf[..buf.len().min(room + 2)];
+        let Some(end) = memchr(b'\n', &window[scanned.min(window.len())..]).map(|at| scanned + at) else {
+            if window.len() == room + 2 {
+                return Err(Error::HeadTooLarge { limit: usize::from(MAX_TRAILERS) });
+            }
+            self.scanned = window.len() as u16;
+            return Ok(None);
+        };
+        self.scanned = 0;
+        let Some(line) = window[..end].strip_suffix(b"\r") else {
+            return Err(bad("line end is not CR LF"));
+        };
+        if line.is_empty() {
+            self.state = State::End;
+        } else {
+            check_trailer(line)?;
+            self.trailers = (usize::from(self.trailers) + end + 1).min(usize::from(MAX_TRAILERS)) as u16;
+        }
+        Ok(Some(end + 1))
+    }
+}
+
+/// A trailer line by the grammar of a header line, with a name that may stand there (RFC 9110 6.5.1).
+fn check_trailer(line: &[u8]) -> Result<(), Error> {
+    let colon = memchr(b':', line).ok_or(bad("malformed trailer"))?;
+    let (name, value) = line.split_at(colon);
+    let is_value = |&b: &u8| b == b'\t' || (b >= b' ' && b != 0x7f);
+    if name.is_empty() || !name.iter().copied().all(is_token_byte) || !value.iter().all(is_value) {
+        return Err(bad("malformed trailer"));
+    }
+    if FORBIDDEN_TRAILERS.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes())) {
+        return Err(bad("forbidden trailer"));
+    }
+    Ok(())
+}
+
+/// Framing, routing, request modifiers, authentication and content format.
+const FORBIDDEN_TRAILERS: [&str; 24] = [
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "max-forwards",
+    "proxy-authorization",
+    "proxy-connection",
+    "range",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+const fn bad(reason: &'static str) -> Error {
+    Error::BadRequest(reason)
+}

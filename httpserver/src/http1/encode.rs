@@ -1,0 +1,311 @@
+//! Writes responses: the head by the rules of RFC 9110 and 9112, a small body right behind it, chunks.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{StatusCode, Version};
+
+use crate::date::{append_date_line, append_ok_and_date_line};
+use crate::response::{ContentType, Response};
+
+/// The interim answer to `Expect: 100-continue`.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Ends a chunked body without trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Bodies up to this many bytes are copied behind the head: one buffer, one send. Longer ones are sent from where
+/// they are.
+pub const MAX_COPIED_BODY: usize = 16 * 1024;
+
+/// What the encoder has to know about the request it answers.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodeContext {
+    /// Of the request.
+    pub version: Version,
+    /// The request is a HEAD: the same head, no body.
+    pub is_head: bool,
+    /// Whether client and server would keep the connection.
+    pub keep_alive: bool,
+    /// The loop's time of this turn.
+    pub now: Instant,
+}
+
+/// What is left to do after [`encode_response`].
+#[derive(Debug)]
+#[must_use]
+pub struct Encoded {
+    /// Whether the connection stays: what was announced to the client.
+    pub keep_alive: bool,
+    /// A body too large to be copied, to be sent behind the head.
+    pub rest: Option<Bytes>,
+}
+
+/// How a streamed body has to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamFraming {
+    /// No body may follow: HEAD, or a status without content.
+    None,
+    /// In chunks, then [`LAST_CHUNK`].
+    Chunked,
+    /// As it is, exactly this many bytes.
+    Counted(u64),
+    /// As it is; the end of the connection is the end of the body.
+    UntilClose,
+}
+
+/// What [`encode_stream_head`] announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct EncodedStream {
+    /// Whether the connection stays after the body.
+    pub keep_alive: bool,
+    /// How to write the body.
+    pub framing: StreamFraming,
+}
+
+/// Appends a whole response to `out`, except for a body of more than [`MAX_COPIED_BODY`] bytes.
+#[inline]
+pub fn encode_response(out: &mut Vec<u8>, response: Response, context: &EncodeContext) -> Encoded {
+    let is_usual = response.status() == StatusCode::OK
+        && (context.keep_alive && context.version == Version::HTTP_11 && !context.is_head)
+        && (!response.closes() && !response.has_date() && response.body().len() <= MAX_COPIED_BODY);
+    if !is_usual {
+        return encode_any(out, response, context);
+    }
+    let body = response.body();
+    out.reserve(MOST_OWN_LINES + response.lines().len() + body.len());
+    append_ok_and_date_line(out, context.now);
+    append_own_lines(out, &response);
+    append_content_length_and_end(out, body.len());
+    out.extend_from_slice(body);
+    Encoded { keep_alive: true, rest: None }
+}
+
+/// [`encode_response`] with nothing known about the response.
+#[inline(never)]
+fn encode_any(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext) -> Encoded {
+    let status = final_status(&response);
+    let keep_alive = context.keep_alive && !response.closes();
+    let body = response.body();
+    let content = Content::of(status);
+    let length = match content {
+        Content::Allowed if context.is_head => Some(response.content_length().unwrap_or(body.len() as u64)),
+        Content::Allowed => Some(body.len() as u64),
+        Content::Empty => Some(0),
+        Content::None => response.content_length().filter(|_| status == StatusCode::NOT_MODIFIED),
+    };
+    let sends_body = content == Content::Allowed && !context.is_head;
+    let copied = if sends_body && body.len() <= MAX_COPIED_BODY { body.len() } else { 0 };
+    out.reserve(MOST_OWN_LINES + response.lines().len() + copied);
+    append_lines(out, &response, status, context.now);
+    if let Some(length) = length {
+        append_content_length(out, length);
+    }
+    append_end(out, status, context.version, keep_alive);
+    if copied != 0 {
+        out.extend_from_slice(body);
+    }
+    let rest = (sends_body && copied < body.len()).then(|| response.take_body());
+    Encoded { keep_alive, rest }
+}
+
+/// Appends the head of a response whose body will be streamed. A body given with `response` is ignored.
+pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &EncodeContext) -> EncodedStream {
+    let status = final_status(response);
+    let length = response.content_length();
+    let content = Content::of(status);
+    let framing = match (content, length) {
+        (Content::None | Content::Empty, _) => StreamFraming::None,
+        _ if context.is_head => StreamFraming::None,
+        (Content::Allowed, Some(length)) => StreamFraming::Counted(length),
+        (Content::Allowed, None) if context.version == Version::HTTP_11 => StreamFraming::Chunked,
+        (Content::Allowed, None) => StreamFraming::UntilClose,
+    };
+    let length = match content {
+        Content::Allowed => length,
+        Content::Empty => Some(0),
+        Content::None => length.filter(|_| status == StatusCode::NOT_MODIFIED),
+    };
+    let keep_alive = context.keep_alive && !response.closes() && framing != StreamFraming::UntilClose;
+    out.reserve(MOST_OWN_LINES + response.lines().len());
+    append_lines(out, response, status, context.now);
+    if framing == StreamFraming::Chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    } else if let Some(length) = length {
+        append_content_length(out, length);
+    }
+    append_end(out, status, context.version, keep_alive);
+    EncodedStream { keep_alive, framing }
+}
+
+/// Appends `data` as one chunk; nothing if it is empty, because an empty chunk is the end of the body.
+pub fn append_chunk(out: &mut Vec<u8>, data: &[u8]) {
+    if !data.is_empty() {
+        append_chunk_size(out, data.len());
+        out.extend_from_slice(data);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends the line in front of a chunk of `len` bytes, to be followed by its data and CRLF. `len` is not 0.
+pub fn append_chunk_size(out: &mut Vec<u8>, len: usize) {
+    debug_assert_ne!(len, 0);
+    let digits = (usize::BITS - len.leading_zeros()).div_ceil(4);
+    for i in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[(len >> (4 * i)) & 0xf]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Room for the lines this module writes: status, Date, Content-Type, framing, Connection and the empty line.
+const MOST_OWN_LINES: usize = 256;
+
+/// What a status allows behind the head (RFC 9110 6.4.1 and 15, RFC 9112 6.3).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Allowed,
+    /// 205: no content, but its absence has to be told.
+    Empty,
+    /// 1xx, 204 and 304 end with their head; the first two may not have a Content-Length.
+    None,
+}
+
+impl Content {
+    #[inline]
+    fn of(status: StatusCode) -> Self {
+        match status.as_u16() {
+            200 => Content::Allowed,
+            100..=199 | 204 | 304 => Content::None,
+            205 => Content::Empty,
+            _ => Content::Allowed,
+        }
+    }
+}
+
+/// An interim status is no answer: but for 101 the client would wait for another one.
+#[inline]
+fn final_status(response: &Response) -> StatusCode {
+    let status = response.status();
+    if status.as_u16() < 200 && status != StatusCode::SWITCHING_PROTOCOLS {
+        log::error!("{status} given as an answer; answering 500");
+        return StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    status
+}
+
+#[inline]
+fn append_lines(out: &mut Vec<u8>, response: &Response, status: StatusCode, now: Instant) {
+    if status == StatusCode::OK && !response.has_date() {
+        append_ok_and_date_line(out, now);
+    } else {
+        append_status_line(out, status);
+        if !response.has_date() {
+            append_date_line(out, now);
+        }
+    }
+    append_own_lines(out, response);
+}
+
+/// The lines that came with the response.
+#[inline]
+fn append_own_lines(out: &mut Vec<u8>, response: &Response) {
+    match response.content_type() {
+        ContentType::None => {}
+        // One by one, because a copy of known length takes half the instructions.
+        ContentType::Text => out.extend_from_slice(ContentType::TEXT),
+        ContentType::Html => out.extend_from_slice(ContentType::HTML),
+        ContentType::Json => out.extend_from_slice(ContentType::JSON),
+        ContentType::Octets => out.extend_from_slice(ContentType::OCTETS),
+        ContentType::Value(value) => {
+            out.extend_from_slice(b"Content-Type: ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    if !response.lines().is_empty() {
+        out.extend_from_slice(response.lines());
+    }
+}
+
+#[inline]
+fn append_content_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The Content-Length line and the empty line.
+#[inline]
+fn append_content_length_and_end(out: &mut Vec<u8>, length: usize) {
+    if length > 9_999 {
+        append_content_length(out, length as u64);
+        out.extend_from_slice(b"\r\n");
+        return;
+    }
+    let count = 1 + usize::from(length > 9) + usize::from(length > 99) + usize::from(length > 999);
+    let length = length as u32;
+    let digits = [length / 1000, length / 100 % 10, length / 10 % 10, length % 10].map(|digit| b'0' + digit as u8);
+    // Leading zeros are shifted out.
+    let digits = (u32::from_le_bytes(digits) >> (8 * (4 - count))).to_le_bytes();
+    let mut lines = *b"Content-Length: ????\r\n\r\n";
+    lines[16..20].copy_from_slice(&digits);
+    lines[16 + count..20 + count].copy_from_slice(b"\r\n\r\n");
+    // Copied at a fixed length, and then cut.
+    out.extend_from_slice(&lines);
+    out.truncate(out.len() + count - 4);
+}
+
+/// The Connection line, where the version does not say it already, and the empty line.
+#[inline]
+fn append_end(out: &mut Vec<u8>, status: StatusCode, version: Version, keep_alive: bool) {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    } else if !keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+    } else if version != Version::HTTP_11 {
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+fn append_status_line(out: &mut Vec<u8>, status: StatusCode) {
+    // Also to HTTP/1.0 clients: a server sends the version it conforms to (RFC 9110 2.5).
+    let line: &[u8] = match status.as_u16() {
+        200 => b"HTTP/1.1 200 OK\r\n",
+        204 => b"HTTP/1.1 204 No Content\r\n",
+        206 => b"HTTP/1.1 206 Partial Content\r\n",
+        302 => b"HTTP/1.1 302 Found\r\n",
+        304 => b"HTTP/1.1 304 Not Modified\r\n",
+        400 => b"HTTP/1.1 400 Bad Request\r\n",
+        404 => b"HTTP/1.1 404 Not Found\r\n",
+        500 => b"HTTP/1.1 500 Internal Server Error\r\n",
+        _ => return append_other_status_line(out, status),
+    };
+    out.extend_from_slice(line);
+}
+
+#[cold]
+fn append_other_status_line(out: &mut Vec<u8>, status: StatusCode) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    // The space stays when there is no reason phrase (RFC 9112 4).
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_any_number_of_digits_end_the_head() {
+        for length in (0..=1_100).chain(9_990..=10_010).chain([MAX_COPIED_BODY]) {
+            let mut out = b"X: y\r\n".to_vec();
+            append_content_length_and_end(&mut out, length);
+            assert_eq!(out, format!("X: y\r\nContent-Length: {length}\r\n\r\n").into_bytes());
+        }
+    }
+}

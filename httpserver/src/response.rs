@@ -1,0 +1,501 @@
+use std::fmt;
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use crate::error::{Error, Result};
+use crate::headers::{is_token_byte, trim_ows};
+use crate::pool;
+
+/// An answer: status, header lines and a body that is there as a whole.
+///
+/// Header lines are kept as they will be sent, in a buffer that is pooled per thread; a response without lines of its
+/// own has none. The server adds what belongs to the message as such: `Date` (unless set), `Content-Length`,
+/// `Transfer-Encoding` and `Connection`. There is no `Server` header unless you set one.
+///
+/// For a body that comes piece by piece begin the answer with `Request::respond`.
+///
+/// ```
+/// use httpserver::{Response, StatusCode};
+///
+/// let mut response = Response::text("gone\n").with_header("Cache-Control", "no-store");
+/// response.set_status(StatusCode::GONE);
+/// assert_eq!(response.header("cache-control"), Some("no-store"));
+/// assert!(response.set_header("X-Note", "two\r\nlines").is_err());
+/// ```
+pub struct Response {
+    status: StatusCode,
+    /// `Connection: close` was asked for.
+    closes: bool,
+    /// There is a Date among the lines.
+    has_date: bool,
+    /// An invalid header was given to a builder: the answer is a 500 and stays one.
+    refused: bool,
+    /// The Content-Type that comes with the kind of body. None also when one was set among the lines.
+    content_type: ContentType,
+    content_length: Option<u64>,
+    lines: Lines,
+    body: ResponseBody,
+}
+
+#[derive(Debug)]
+pub(crate) enum ResponseBody {
+    Bytes(Bytes),
+    /// What a service returns after it has streamed its answer: nothing is left to send.
+    Streamed,
+}
+
+impl Response {
+    /// A response without a body or header lines.
+    pub fn new(status: StatusCode) -> Self {
+        Response::with_parts(status, ContentType::None, Bytes::new())
+    }
+
+    /// 200 with a body of `text/plain; charset=utf-8`.
+    pub fn text(body: impl Into<Bytes>) -> Self {
+        Response::with_parts(StatusCode::OK, ContentType::Text, body.into())
+    }
+
+    /// 200 with a body of `text/html; charset=utf-8`.
+    pub fn html(body: impl Into<Bytes>) -> Self {
+        Response::with_parts(StatusCode::OK, ContentType::Html, body.into())
+    }
+
+    /// 200 with a body of `application/json`, serialised already.
+    pub fn json_bytes(body: impl Into<Bytes>) -> Self {
+        Response::with_parts(StatusCode::OK, ContentType::Json, body.into())
+    }
+
+    /// 200 with a body of `application/octet-stream`.
+    pub fn bytes(body: impl Into<Bytes>) -> Self {
+        Response::with_parts(StatusCode::OK, ContentType::Octets, body.into())
+    }
+
+    /// 204 No Content.
+    pub fn empty() -> Self {
+        Response::new(StatusCode::NO_CONTENT)
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Changes the status. The reason phrase is the usual one of the status.
+    pub fn set_status(&mut self, status: StatusCode) {
+        if !self.refused {
+            self.status = status;
+        }
+    }
+
+    /// [`set_status`](Response::set_status) for building in one expression.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.set_status(status);
+        self
+    }
+
+    /// The body; empty for one that is streamed.
+    pub fn body(&self) -> &[u8] {
+        match &self.body {
+            ResponseBody::Bytes(body) => body,
+            ResponseBody::Streamed => &[],
+        }
+    }
+
+    /// Replaces the body. The Content-Type stays as it is.
+    pub fn set_body(&mut self, body: impl Into<Bytes>) {
+        if !self.refused {
+            self.body = ResponseBody::Bytes(body.into());
+        }
+    }
+
+    /// The value of the first line with this name, in any case; `None` if there is none or it is not UTF-8.
+    ///
+    /// Lines the server adds when it sends are not there yet.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    /// All lines so far as name and value, in the order they will be sent.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let content_type = self.content_type.value().map(|value| ("Content-Type", value));
+        content_type.into_iter().chain(self.lines.iter())
+    }
+
+    /// Sets a header line, instead of all lines with this name.
+    ///
+    /// `Connection: close` is the same as [`close_connection`](Response::close_connection), and `Content-Length` the
+    /// same as [`set_content_length`](Response::set_content_length); otherwise those two and `Transfer-Encoding`
+    /// belong to the server.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidHeader`] if the name is no token, the value has a control character (CR, LF and NUL among them;
+    /// tab is allowed), or the line belongs to the server. The response is unchanged then.
+    pub fn set_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<()> {
+        self.put_header(name, value.as_ref(), true)
+    }
+
+    /// Sets the Content-Type to a text known to the program. Unlike [`set_header`](Response::set_header) this takes no
+    /// buffer and copies nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidHeader`] if the value has a control character.
+    pub fn set_content_type(&mut self, value: &'static str) -> Result<()> {
+        check_header(b"Content-Type", value.as_bytes())?;
+        if !self.refused {
+            self.lines.remove(b"content-type");
+            self.content_type = ContentType::Value(value);
+        }
+        Ok(())
+    }
+
+    /// Adds a header line behind those there are, such as one more `Set-Cookie`.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_header`](Response::set_header).
+    pub fn append_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<()> {
+        self.put_header(name, value.as_ref(), false)
+    }
+
+    /// Removes all lines with this name, in any case.
+    pub fn remove_header(&mut self, name: &str) {
+        match Special::of(name.as_bytes()) {
+            Special::ContentType => self.content_type = ContentType::None,
+            Special::Date => self.has_date = false,
+            Special::ContentLength => self.content_length = None,
+            _ => {}
+        }
+        self.lines.remove(name.as_bytes());
+    }
+
+    /// [`set_header`](Response::set_header) for building in one expression.
+    ///
+    /// A line that `set_header` refuses turns the response into a plain 500 that ignores further changes, and is
+    /// logged as an error: nothing of it reaches the client.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        if let Err(error) = self.set_header(name, value) {
+            log::error!("header {name:?} of a response: {error}; answering 500");
+            self = Response::text("500 Internal Server Error\n").with_status(StatusCode::INTERNAL_SERVER_ERROR);
+            self.refused = true;
+        }
+        self
+    }
+
+    /// Sends `Connection: close` and closes the connection after this response.
+    pub fn close_connection(&mut self) {
+        self.closes = true;
+    }
+
+    /// Announces the length in bytes of a body that will be streamed, or of the one a HEAD request did not ask for.
+    ///
+    /// The length of a body that is given as a whole is known and wins.
+    pub fn set_content_length(&mut self, length: u64) {
+        self.content_length = Some(length);
+    }
+
+    #[inline]
+    fn with_parts(status: StatusCode, content_type: ContentType, body: Bytes) -> Self {
+        Response {
+            status,
+            closes: false,
+            has_date: false,
+            refused: false,
+            content_type,
+            content_length: None,
+            lines: Lines(Vec::new()),
+            body: ResponseBody::Bytes(body),
+        }
+    }
+
+    fn put_header(&mut self, name: &str, value: &[u8], replaces: bool) -> Result<()> {
+        check_header(name.as_bytes(), value)?;
+        if self.refused {
+            return Ok(());
+        }
+        match Special::of(name.as_bytes()) {
+            Special::None => {}
+            Special::ContentType => self.content_type = ContentType::None,
+            Special::Date => self.has_date = true,
+            Special::Connection if value.eq_ignore_ascii_case(b"close") => {
+                self.close_connection();
+                return Ok(());
+            }
+            Special::ContentLength => {
+                let text = std::str::from_utf8(value).unwrap_or_default();
+                let is_digits = text.bytes().all(|b| b.is_ascii_digit());
+                let length = text.parse().ok().filter(|_| is_digits);
+                let length = length.ok_or(Error::InvalidHeader("Content-Length is no number"))?;
+                self.set_content_length(length);
+                return Ok(());
+            }
+            Special::Connection => return Err(Error::InvalidHeader("Connection belongs to the server")),
+            Special::TransferEncoding => {
+                return Err(Error::InvalidHeader("Transfer-Encoding belongs to the server"));
+            }
+        }
+        if replaces && !self.lines.0.is_empty() {
+            self.lines.remove(name.as_bytes());
+        }
+        self.lines.push(name.as_bytes(), value);
+        Ok(())
+    }
+
+    /// What a service returns when its answer has already been sent.
+    pub(crate) fn streamed() -> Self {
+        let mut response = Response::new(StatusCode::OK);
+        response.body = ResponseBody::Streamed;
+        response
+    }
+
+    pub(crate) fn is_streamed(&self) -> bool {
+        matches!(self.body, ResponseBody::Streamed)
+    }
+
+    pub(crate) fn take_body(&mut self) -> Bytes {
+        match &mut self.body {
+            ResponseBody::Bytes(body) => std::mem::take(body),
+            ResponseBody::Streamed => Bytes::new(),
+        }
+    }
+
+    pub(crate) fn closes(&self) -> bool {
+        self.closes
+    }
+
+    pub(crate) fn has_date(&self) -> bool {
+        self.has_date
+    }
+
+    pub(crate) fn content_type(&self) -> ContentType {
+        self.content_type
+    }
+
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        self.content_length
+    }
+
+    /// The lines set, each with its CRLF.
+    pub(crate) fn lines(&self) -> &[u8] {
+        &self.lines.0
+    }
+}
+
+impl Default for Response {
+    /// 200 without a body.
+    fn default() -> Self {
+        Response::new(StatusCode::OK)
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("lines", &self.lines().escape_ascii().to_string())
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A Content-Type that needs no buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ContentType {
+    None,
+    Text,
+    Html,
+    Json,
+    Octets,
+    Value(&'static str),
+}
+
+impl ContentType {
+    // Whole lines, as they are sent.
+    pub(crate) const TEXT: &[u8; 41] = b"Content-Type: text/plain; charset=utf-8\r\n";
+    pub(crate) const HTML: &[u8; 40] = b"Content-Type: text/html; charset=utf-8\r\n";
+    pub(crate) const JSON: &[u8; 32] = b"Content-Type: application/json\r\n";
+    pub(crate) const OCTETS: &[u8; 40] = b"Content-Type: application/octet-stream\r\n";
+
+    fn value(self) -> Option<&'static [u8]> {
+        let line: &[u8] = match self {
+            ContentType::None => return None,
+            ContentType::Value(value) => return Some(value.as_bytes()),
+            ContentType::Text => Self::TEXT,
+            ContentType::Html => Self::HTML,
+            ContentType::Json => Self::JSON,
+            ContentType::Octets => Self::OCTETS,
+        };
+        line.strip_prefix(b"Content-Type: ")?.strip_suffix(b"\r\n")
+    }
+}
+
+/// The header names a response has to know about.
+enum Special {
+    None,
+    ContentType,
+    Date,
+    Connection,
+    ContentLength,
+    TransferEncoding,
+}
+
+impl Special {
+    fn of(name: &[u8]) -> Self {
+        let is = |lower: &[u8]| name.eq_ignore_ascii_case(lower);
+        match name.len() {
+            4 if is(b"date") => Special::Date,
+            10 if is(b"connection") => Special::Connection,
+            12 if is(b"content-type") => Special::ContentType,
+            14 if is(b"content-length") => Special::ContentLength,
+            17 if is(b"transfer-encoding") => Special::TransferEncoding,
+            _ => Special::None,
+        }
+    }
+}
+
+fn check_header(name: &[u8], value: &[u8]) -> Result<()> {
+    if name.is_empty() || !name.iter().copied().all(is_token_byte) {
+        return Err(Error::InvalidHeader("the name is not a token"));
+    }
+    if value.iter().any(|&b| (b < b' ' && b != b'\t') || b == 0x7f) {
+        return Err(Error::InvalidHeader("control character in the value"));
+    }
+    Ok(())
+}
+
+/// Header lines in wire form: `Name: value` and CRLF, each checked when it was added.
+///
+/// The buffer comes from a pool of the thread with the first line and returns there on drop.
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        if self.0.capacity() == 0 {
+            self.0 = pool::take();
+        }
+        self.0.reserve(name.len() + value.len() + 4);
+        self.0.extend_from_slice(name);
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(trim_ows(value));
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    fn remove(&mut self, name: &[u8]) {
+        let mut start = 0;
+        while let Some(length) = memchr::memchr(b'\n', &self.0[start..]) {
+            let end = start + length + 1;
+            let line = &self.0[start..end];
+            let is_it = line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name);
+            if is_it {
+                self.0.drain(start..end);
+            } else {
+                start = end;
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.split_inclusive(|&b| b == b'\n').filter_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            let name = std::str::from_utf8(&line[..colon]).ok()?;
+            Some((name, &line[colon + 2..line.len() - 2]))
+        })
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        // A response without lines never took a buffer, and touches no pool.
+        if self.0.capacity() != 0 {
+            pool::give_back(std::mem::take(&mut self.0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_in_wire_form_in_the_order_set() {
+        let mut response = Response::new(StatusCode::OK);
+        response.set_header("X-A", "1").unwrap();
+        response.append_header("Set-Cookie", "a=1").unwrap();
+        response.append_header("set-cookie", String::from("b=2")).unwrap();
+        response.set_header("x-a", b"3").unwrap();
+        assert_eq!(response.lines(), b"Set-Cookie: a=1\r\nset-cookie: b=2\r\nx-a: 3\r\n");
+        response.remove_header("SET-COOKIE");
+        assert_eq!(response.lines(), b"x-a: 3\r\n");
+        assert_eq!(response.header("X-A"), Some("3"));
+        assert_eq!(response.header("X"), None);
+    }
+
+    #[test]
+    fn names_and_values_that_could_split_the_response_are_refused() {
+        let mut response = Response::text("x");
+        for value in ["a\r\nb", "a\rb", "a\nb", "a\0b", "\u{1b}", "\u{7f}"] {
+            assert!(response.set_header("X", value).is_err(), "{value:?}");
+        }
+        for name in ["", "a b", "a:", "a\r\n", "\u{e4}", "(a)"] {
+            assert!(response.set_header(name, "v").is_err(), "{name:?}");
+        }
+        assert!(response.lines().is_empty());
+        response.set_header("X", "tab\tand \u{e4}").unwrap();
+    }
+
+    #[test]
+    fn framing_belongs_to_the_server() {
+        let mut response = Response::text("x");
+        assert!(response.set_header("Transfer-Encoding", "chunked").is_err());
+        assert!(response.set_header("connection", "keep-alive").is_err());
+        assert!(response.set_header("Content-Length", "+3").is_err());
+        assert!(response.set_header("Content-Length", "").is_err());
+        response.set_header("Connection", "Close").unwrap();
+        response.set_header("Content-Length", "3").unwrap();
+        assert!(response.closes());
+        assert_eq!(response.content_length(), Some(3));
+        assert!(response.lines().is_empty());
+    }
+
+    #[test]
+    fn an_invalid_line_in_a_builder_makes_a_500_that_stays() {
+        let response = Response::text("secret")
+            .with_header("X-A", "1")
+            .with_header("X-B", "a\nb")
+            .with_header("X-C", "1")
+            .with_status(StatusCode::OK);
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.body(), b"500 Internal Server Error\n");
+        assert!(response.lines().is_empty());
+    }
+
+    #[test]
+    fn a_content_type_replaces_that_of_the_body() {
+        let mut response = Response::text("a,b");
+        assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
+        response.set_header("content-type", "text/csv").unwrap();
+        let all: Vec<_> = response.headers().collect();
+        assert_eq!(all, [("content-type", &b"text/csv"[..])]);
+        response.set_content_type("text/x").unwrap();
+        assert_eq!(response.headers().count(), 1);
+        assert_eq!(response.header("Content-Type"), Some("text/x"));
+        assert!(response.set_content_type("a\r\nb").is_err());
+        response.remove_header("Content-Type");
+        assert_eq!(response.header("content-type"), None);
+    }
+
+    #[test]
+    fn a_response_without_lines_takes_no_buffer() {
+        assert_eq!(Response::text("x").lines.0.capacity(), 0);
+        let mut response = Response::default().with_header("A", "1");
+        assert!(response.lines.0.capacity() > 0);
+        response.remove_header("A");
+        assert!(response.lines().is_empty());
+    }
+}

@@ -1,0 +1,221 @@
+//! Chunked bodies: what is accepted, what is refused, and that neither depends on how the bytes arrive.
+
+use httpserver::Error;
+use httpserver::codec::{ChunkStep, ChunkedDecoder, LAST_CHUNK, append_chunk};
+use proptest::prelude::*;
+
+const MAX_BODY: u64 = 1 << 20;
+
+/// The body and the bytes behind it, `None` while it is incomplete; fed in pieces of `step` bytes.
+fn decode_in(bytes: &[u8], step: usize) -> Result<Option<(Vec<u8>, usize)>, Error> {
+    let mut decoder = ChunkedDecoder::new();
+    let (mut body, mut at) = (Vec::new(), 0);
+    for end in (1..=bytes.len()).filter(|end| end % step == 0 || *end == bytes.len()) {
+        loop {
+            match decoder.decode(&bytes[at..end], MAX_BODY)? {
+                ChunkStep::Data { consumed, data } => {
+                    assert!(!data.is_empty() && data.end <= consumed);
+                    body.extend_from_slice(&bytes[at + data.start..at + data.end]);
+                    at += consumed;
+                }
+                ChunkStep::NeedMore { consumed } => {
+                    at += consumed;
+                    break;
+                }
+                ChunkStep::End { consumed } => {
+                    assert_eq!(decoder.decode(b"next", MAX_BODY).unwrap(), ChunkStep::End { consumed: 0 });
+                    return Ok(Some((body, bytes.len() - at - consumed)));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// All ways of feeding come to the same.
+fn decode(bytes: impl AsRef<[u8]>) -> Result<Option<(Vec<u8>, usize)>, u16> {
+    let bytes = bytes.as_ref();
+    let status = |error: Error| error.status().expect("decoding errors have a status").as_u16();
+    let whole = decode_in(bytes, usize::MAX).map_err(status);
+    assert_eq!(decode_in(bytes, 1).map_err(status), whole, "{}", bytes.escape_ascii());
+    assert_eq!(decode_in(bytes, 3).map_err(status), whole, "{}", bytes.escape_ascii());
+    whole
+}
+
+#[track_caller]
+fn accepted(bytes: impl AsRef<[u8]>, body: &str) {
+    assert_eq!(decode(bytes), Ok(Some((body.as_bytes().to_vec(), 0))));
+}
+
+#[track_caller]
+fn refused(status: u16, bytes: impl AsRef<[u8]>) {
+    let bytes = bytes.as_ref();
+    assert_eq!(decode(bytes), Err(status), "{}", bytes.escape_ascii());
+}
+
+#[test]
+fn chunks_are_joined() {
+    accepted("0\r\n\r\n", "");
+    accepted("3\r\nabc\r\n0\r\n\r\n", "abc");
+    accepted("1\r\na\r\n000A\r\n0123456789\r\n00\r\n\r\n", "a0123456789");
+    accepted("a\r\n0123456789\r\n0\r\n\r\n", "0123456789");
+}
+
+#[test]
+fn the_bytes_behind_the_body_are_left() {
+    assert_eq!(decode("0\r\n\r\nGET /"), Ok(Some((vec![], 5))));
+    assert_eq!(decode("0\r\nA: b\r\n\r\nGET /"), Ok(Some((vec![], 5))));
+}
+
+#[test]
+fn an_incomplete_body_is_waited_for() {
+    let body = "3;a=b\r\nabc\r\n0\r\nA: b\r\n\r\n";
+    for end in 0..body.len() {
+        assert_eq!(decode(&body[..end]), Ok(None), "{end}");
+    }
+}
+
+#[test]
+fn sizes_are_hexadecimal_digits_only() {
+    for size in ["", "0x3", "-1", "+3", "1_0", "3 ", " 3", "3\t", "g", "\u{ff13}", "3,", "3.", "\"3\"", "-0", "\x0b3"] {
+        refused(400, format!("{size}\r\nabc\r\n0\r\n\r\n"));
+    }
+}
+
+#[test]
+fn sizes_that_overflow_are_refused() {
+    refused(413, "FFFFFFFFFFFFFFFF\r\n");
+    refused(400, "10000000000000000\r\n");
+    refused(400, "F0000000000000003\r\nabc\r\n0\r\n\r\n");
+    refused(413, "1\r\na\r\nffffffffffffffff\r\n");
+}
+
+#[test]
+fn chunk_data_is_followed_by_cr_lf() {
+    for end in ["XX", "\n", "\r", "\r\r\n", "", "\rX"] {
+        refused(400, format!("3\r\nabc{end}0\r\n\r\n"));
+    }
+}
+
+#[test]
+fn line_ends_are_cr_lf_and_nothing_else() {
+    for body in [
+        "3\nabc\r\n0\r\n\r\n",
+        "3\rabc\r\n0\r\n\r\n",
+        "3\r\nabc\r\n0\n\r\n",
+        "3\r\nabc\r\n0\r\n\n",
+        "0\r\nA: b\n\r\n",
+        "0\r\nA: b\r\n\n",
+        "3;a\nabc\r\n0\r\n\r\n",
+        "0\r\n\rX\r\n",
+    ] {
+        refused(400, body);
+    }
+}
+
+#[test]
+fn extensions_are_ignored_and_bounded() {
+    accepted("3;a\r\nabc\r\n0;b=\"c;\\\"d\"\r\n\r\n", "abc");
+    accepted("3 \t; a = b\r\nabc\r\n0\r\n\r\n", "abc");
+    for extension in [";\0", ";a\x7f", ";a=\"\rb\"", ";\x01"] {
+        refused(400, format!("3{extension}\r\nabc\r\n0\r\n\r\n"));
+    }
+    let line = |length: usize| format!("3;{}\r\nabc\r\n0\r\n\r\n", "x".repeat(length - 3));
+    accepted(line(255), "abc");
+    accepted(line(256), "abc");
+    refused(400, line(257));
+}
+
+#[test]
+fn extensions_cannot_outweigh_the_data() {
+    let chunk = format!("1;{}\r\na\r\n", "x".repeat(200));
+    accepted(chunk.repeat(80) + "0\r\n\r\n", &"a".repeat(80));
+    refused(400, chunk.repeat(100));
+    // Small chunks without extensions are slow, but nothing to refuse.
+    accepted("1\r\na\r\n".repeat(20_000) + "0\r\n\r\n", &"a".repeat(20_000));
+}
+
+#[test]
+fn trailers_are_dropped() {
+    accepted("1\r\na\r\n0\r\nX-Sum: 1\r\nEmpty:\r\nB:\tc \u{e4}\r\n\r\n", "a");
+    for line in ["A : b", " A: b", "A", ": b", "A: \0", "A: b\x7f", "A: b\rc", "A\u{e4}: b"] {
+        refused(400, format!("0\r\n{line}\r\n\r\n"));
+    }
+}
+
+#[test]
+fn trailers_that_frame_or_route_are_refused() {
+    for name in
+        ["Content-Length", "transfer-encoding", "HOST", "Connection", "Trailer", "TE", "Authorization", "Expect"]
+    {
+        refused(400, format!("0\r\nA: b\r\n{name}: 1\r\n\r\n"));
+    }
+}
+
+#[test]
+fn trailers_are_bounded() {
+    let trailer = |length: usize| format!("0\r\nA: {}\r\n\r\n", "v".repeat(length - 5));
+    accepted(trailer(8 * 1024), "");
+    refused(431, trailer(8 * 1024 + 3));
+    refused(431, format!("0\r\n{}", "v".repeat(9_000)));
+    accepted(format!("0\r\n{}\r\n", "A: 123\r\n".repeat(1024)), "");
+    refused(431, format!("0\r\n{}\r\n", "A: 123\r\n".repeat(1026)));
+}
+
+#[test]
+fn a_body_has_at_most_max_body_bytes() {
+    let run = |max| {
+        let (mut decoder, mut at) = (ChunkedDecoder::new(), 0);
+        let body = b"5\r\nabcde\r\n5\r\nabcde\r\n0\r\n\r\n";
+        loop {
+            match decoder.decode(&body[at..], max).map_err(|error| error.status().unwrap().as_u16())? {
+                ChunkStep::Data { consumed, .. } => at += consumed,
+                end => return Ok(end),
+            }
+        }
+    };
+    assert!(matches!(run(11), Ok(ChunkStep::End { .. })));
+    assert!(matches!(run(10), Ok(ChunkStep::End { .. })));
+    assert_eq!(run(9), Err(413));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_encoded_is_decoded(
+        chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..10),
+        step in 1usize..50,
+    ) {
+        let mut wire = Vec::new();
+        for chunk in &chunks {
+            append_chunk(&mut wire, chunk);
+        }
+        wire.extend_from_slice(LAST_CHUNK);
+        wire.extend_from_slice(b"next");
+        let expected = Some((chunks.concat(), 4));
+        prop_assert_eq!(decode_in(&wire, step).unwrap(), expected);
+    }
+
+    #[test]
+    fn broken_bodies_are_refused_alike_in_any_split(
+        pieces in prop::collection::vec(
+            prop_oneof![
+                8 => Just("\r\n".to_string()), 4 => Just("1\r\na\r\n".to_string()), 4 => Just("0\r\n".to_string()),
+                2 => "[0-9a-f]{1,2}", 1 => "[ ;=\t]", 1 => "[a-z]{1,4}: [a-z]{0,4}\r\n", 1 => any::<String>(),
+            ],
+            0..12,
+        ),
+        step in 1usize..9,
+    ) {
+        let bytes = pieces.concat().into_bytes();
+        let status = |error: Error| error.status().unwrap().as_u16();
+        let whole = decode_in(&bytes, usize::MAX).map_err(status);
+        prop_assert_eq!(decode_in(&bytes, step).map_err(status), whole);
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        let _ = decode_in(&bytes, 7);
+    }
+}

@@ -1,0 +1,202 @@
+//! A server on this thread's loop, and clients beside it that send bytes as they are told.
+
+// Each test binary uses a part of this.
+#![allow(dead_code, unreachable_pub)]
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use httpserver::{HttpServer, IOLoop, IOStream, Limits, Service, yield_now};
+
+/// Far above what any test needs: a test that hangs fails.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs `future` on this thread's loop.
+pub fn run<F: Future>(future: F) -> F::Output {
+    IOLoop::current().try_run_sync(Some(PATIENCE), future).expect("a test is not to hang")
+}
+
+/// Serves on a port of its own.
+pub fn serve(service: impl Service) -> SocketAddr {
+    serve_with(Limits::default(), service)
+}
+
+/// [`serve`] with limits.
+pub fn serve_with(limits: Limits, service: impl Service) -> SocketAddr {
+    HttpServer::with_limits(service, limits).listen(("127.0.0.1", 0)).unwrap()
+}
+
+/// Sends `bytes` and gives everything that comes until the server closes.
+pub async fn exchange(addr: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
+    let client = Client::connect(addr).await;
+    client.send(bytes).await;
+    client.rest().await
+}
+
+/// One connection of a client.
+pub struct Client {
+    pub stream: IOStream,
+}
+
+impl Client {
+    pub async fn connect(addr: SocketAddr) -> Client {
+        let stream = IOStream::connect(addr).await.unwrap();
+        // So that the client can go on sending behind the server's FIN.
+        stream.set_half_open(true);
+        stream.set_nodelay(true).unwrap();
+        stream.set_max_buffer_size(64 * 1024 * 1024);
+        Client { stream }
+    }
+
+    /// Sends; that the server has closed meanwhile is no failure of a client.
+    pub async fn send(&self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write(bytes.as_ref()).await;
+    }
+
+    /// Ends the client's side.
+    pub async fn end(&self) {
+        self.stream.shutdown_write().await.unwrap();
+    }
+
+    /// The next answer, its body framed by Content-Length or chunks.
+    pub async fn answer(&self) -> Answer {
+        let head = self.head().await;
+        let mut answer = Answer { head, body: Vec::new() };
+        if let Some(length) = answer.header("content-length") {
+            answer.body = self.stream.read_bytes(length.parse().unwrap()).await.unwrap().to_vec();
+        } else if answer.header("transfer-encoding") == Some("chunked") {
+            answer.body = self.chunks().await;
+        }
+        answer
+    }
+
+    /// The next answer's head.
+    pub async fn head(&self) -> String {
+        let head = self.stream.read_until(b"\r\n\r\n").await.expect("an answer");
+        String::from_utf8(head.to_vec()).unwrap()
+    }
+
+    async fn chunks(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.stream.read_until(b"\r\n").await.expect("a chunk");
+            let digits = std::str::from_utf8(&line[..line.len() - 2]).unwrap();
+            let size = usize::from_str_radix(digits, 16).expect("a chunk size");
+            let data = self.stream.read_bytes(size + 2).await.expect("a chunk's data");
+            assert!(data.ends_with(b"\r\n"));
+            if size == 0 {
+                return body;
+            }
+            body.extend_from_slice(&data[..size]);
+        }
+    }
+
+    /// Everything until the server ends its side in an orderly way. A reset fails the test.
+    pub async fn rest(&self) -> String {
+        String::from_utf8(self.rest_bytes().await).unwrap()
+    }
+
+    /// [`rest`](Client::rest) of any bytes.
+    pub async fn rest_bytes(&self) -> Vec<u8> {
+        self.stream.read_until_close().await.expect("an orderly end").to_vec()
+    }
+
+    /// Asserts that the server ends the connection without another byte.
+    pub async fn expect_closed(&self) {
+        assert_eq!(self.rest().await, "");
+    }
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn status(&self) -> u16 {
+        status(&self.head)
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+/// The status of the answer that `text` begins with.
+pub fn status(text: &str) -> u16 {
+    let rest = text.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("not an answer: {text:?}"));
+    rest[..3].parse().unwrap()
+}
+
+/// The value of a header line of the answer that `text` begins with.
+pub fn header<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let head = text.split("\r\n\r\n").next().unwrap_or_default();
+    head.lines().skip(1).find_map(|line| {
+        let (found, value) = line.split_once(": ")?;
+        found.eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
+/// Something that one side waits for and the other side brings about. Clones are the same event.
+#[derive(Clone, Default)]
+pub struct Event(Rc<EventState>);
+
+#[derive(Default)]
+struct EventState {
+    happened: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Event {
+    pub fn new() -> Event {
+        Event::default()
+    }
+
+    pub fn set(&self) {
+        self.0.happened.set(true);
+        self.0.waiting.take().into_iter().for_each(Waker::wake);
+    }
+
+    pub fn is_set(&self) -> bool {
+        self.0.happened.get()
+    }
+
+    pub async fn wait(&self) {
+        poll_fn(|cx| {
+            if self.0.happened.get() {
+                return Poll::Ready(());
+            }
+            self.0.waiting.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// Sets its event when it is dropped: tells the end of the future that holds it.
+pub struct SetOnDrop(pub Event);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// Lets the loop turn until `condition` holds.
+pub async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        yield_now().await;
+    }
+}

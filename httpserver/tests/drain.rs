@@ -1,0 +1,215 @@
+//! Ending a server in order.
+
+mod common;
+
+use std::{net::TcpStream, time::Duration};
+
+use common::{Client, Event, SetOnDrop, header, run, until};
+use httpserver::{HttpServer, JoinHandle, Request, Response, Result, spawn, yield_now};
+
+const LONG: Duration = Duration::from_secs(3600);
+const HELLO: &str = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
+const WAIT: &str = "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// Answers /hello at once and other paths when the gate opens.
+fn gated(gate: &Event, called: &Event) -> impl httpserver::Service + use<> {
+    let (gate, called) = (gate.clone(), called.clone());
+    async move |request: Request| {
+        if request.path() != "/hello" {
+            called.set();
+            gate.wait().await;
+        }
+        request.path().to_owned()
+    }
+}
+
+fn drain<S: httpserver::Service>(server: &HttpServer<S>, limit: Duration) -> JoinHandle<httpserver::DrainReport> {
+    let server = server.clone();
+    spawn(async move { server.drain(limit).await })
+}
+
+#[test]
+fn a_server_without_connections_is_drained_at_once() {
+    let server = HttpServer::new(async |_: Request| "");
+    server.listen(("127.0.0.1", 0)).unwrap();
+    let report = run(server.drain(LONG));
+    assert_eq!((report.idle, report.finished, report.cut), (0, 0, 0));
+    assert!(server.local_addrs().is_empty());
+}
+
+#[test]
+fn idle_connections_are_closed_and_requests_in_hand_finished() {
+    run(async {
+        let (gate, called) = (Event::new(), Event::new());
+        let server = HttpServer::new(gated(&gate, &called));
+        let addr = server.listen(("127.0.0.1", 0)).unwrap();
+        let (used, fresh, busy) =
+            (Client::connect(addr).await, Client::connect(addr).await, Client::connect(addr).await);
+        used.send(HELLO).await;
+        assert_eq!(used.answer().await.text(), "/hello");
+        busy.send(WAIT).await;
+        called.wait().await;
+        until(|| server.connections() == 3).await;
+
+        let draining = drain(&server, LONG);
+        used.expect_closed().await;
+        fresh.expect_closed().await;
+        assert!(TcpStream::connect(addr).is_err(), "it still listens");
+        assert!(!draining.is_finished());
+
+        gate.set();
+        let answer = busy.answer().await;
+        assert_eq!((answer.text(), answer.header("connection")), ("/wait", Some("close")));
+        busy.expect_closed().await;
+        let report = draining.await.unwrap();
+        assert_eq!((report.idle, report.finished, report.cut), (2, 1, 0));
+        assert_eq!(server.connections(), 0);
+    });
+}
+
+#[test]
+fn a_request_half_received_is_still_served() {
+    run(async {
+        let server = HttpServer::new(async |mut request: Request| -> Result<Response> {
+            Ok(Response::bytes(request.bytes().await?))
+        });
+        let addr = server.listen(("127.0.0.1", 0)).unwrap();
+        let (head, body) = (Client::connect(addr).await, Client::connect(addr).await);
+        head.send("GET / HT").await;
+        body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe").await;
+        until(|| server.connections() == 2).await;
+        yield_now().await;
+        yield_now().await;
+        let draining = drain(&server, LONG);
+        yield_now().await;
+        head.send("TP/1.1\r\nHost: a\r\n\r\n").await;
+        body.send("llo").await;
+        for (client, text) in [(head, ""), (body, "hello")] {
+            let answer = client.answer().await;
+            assert_eq!((answer.status(), answer.text(), answer.header("connection")), (200, text, Some("close")));
+        }
+        let report = draining.await.unwrap();
+        assert_eq!((report.idle, report.finished, report.cut), (0, 2, 0));
+    });
+}
+
+#[test]
+fn an_answer_that_is_still_being_sent_is_sent_whole() {
+    const LENGTH: usize = 32 * 1024 * 1024;
+    run(async {
+        let server = HttpServer::new(async |_: Request| vec![b'x'; LENGTH]);
+        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        client.send(HELLO).await;
+        client.head().await;
+        let draining = drain(&server, LONG);
+        yield_now().await;
+        assert_eq!(client.stream.read_bytes(LENGTH).await.unwrap().len(), LENGTH);
+        client.expect_closed().await;
+        let report = draining.await.unwrap();
+        assert_eq!((report.idle, report.finished, report.cut), (0, 1, 0));
+    });
+}
+
+#[test]
+fn a_streamed_answer_begun_before_is_finished() {
+    run(async {
+        let gate = Event::new();
+        let server = HttpServer::new({
+            let gate = gate.clone();
+            async move |mut request: Request| -> Result<Response> {
+                let mut answer = request.respond(Response::text(""))?;
+                answer.write("one ").await?;
+                gate.wait().await;
+                answer.write("two").await?;
+                answer.finish().await
+            }
+        });
+        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        client.send(HELLO).await;
+        client.head().await;
+        let draining = drain(&server, LONG);
+        yield_now().await;
+        gate.set();
+        assert_eq!(client.rest().await, "4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n");
+        assert_eq!(draining.await.unwrap().finished, 1);
+    });
+}
+
+#[test]
+fn what_is_left_at_the_deadline_is_cut() {
+    run(async {
+        let (gate, called, ended) = (Event::new(), Event::new(), Event::new());
+        let server = HttpServer::new({
+            let (gate, called, ended) = (gate.clone(), called.clone(), ended.clone());
+            async move |_: Request| {
+                let _ended = SetOnDrop(ended.clone());
+                called.set();
+                gate.wait().await;
+                "never"
+            }
+        });
+        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        client.send(WAIT).await;
+        called.wait().await;
+        let report = server.drain(Duration::from_millis(20)).await;
+        assert_eq!((report.idle, report.finished, report.cut), (0, 0, 1));
+        assert!(ended.is_set(), "the service's future lives on");
+        client.expect_closed().await;
+        assert_eq!(server.connections(), 0);
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut() {
+    run(async {
+        let server = HttpServer::new(async |_: Request| vec![b'x'; 64 * 1024 * 1024]);
+        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        client.send(HELLO).await;
+        client.head().await;
+        let report = server.drain(Duration::from_millis(20)).await;
+        assert_eq!((report.idle, report.finished, report.cut), (0, 0, 1));
+    });
+}
+
+#[test]
+fn the_last_request_of_a_pipeline_may_be_the_one_that_drains() {
+    run(async {
+        let (gate, called) = (Event::new(), Event::new());
+        let server = HttpServer::new(gated(&gate, &called));
+        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        client.send([WAIT, HELLO].concat()).await;
+        called.wait().await;
+        let draining = drain(&server, LONG);
+        yield_now().await;
+        gate.set();
+        let answer = client.answer().await;
+        assert_eq!((answer.text(), answer.header("connection")), ("/wait", Some("close")));
+        // The client was told not to expect the second answer.
+        client.expect_closed().await;
+        client.stream.close();
+        assert_eq!(draining.await.unwrap().finished, 1);
+    });
+}
+
+#[test]
+fn a_stopped_server_serves_the_connections_it_has() {
+    run(async {
+        let server = HttpServer::new(async |request: Request| request.path().to_owned());
+        let addr = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(addr).await;
+        client.send(HELLO).await;
+        assert_eq!(client.answer().await.header("connection"), None);
+        server.stop();
+        server.stop();
+        yield_now().await;
+        assert!(TcpStream::connect(addr).is_err(), "it still listens");
+        client.send(HELLO).await;
+        assert_eq!(client.answer().await.header("connection"), None);
+        assert_eq!(header(&client_head(&client).await, "connection"), None);
+    });
+}
+
+async fn client_head(client: &Client) -> String {
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client.head().await
+}

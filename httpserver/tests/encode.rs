@@ -1,0 +1,225 @@
+//! Responses on the wire.
+
+use std::time::Instant;
+
+use httpserver::codec::{
+    EncodeContext, Encoded, MAX_COPIED_BODY, StreamFraming, append_chunk, encode_response, encode_stream_head,
+};
+use httpserver::{Response, StatusCode, Version};
+
+const HTTP_11: EncodeKind = EncodeKind { version: Version::HTTP_11, is_head: false, keep_alive: true };
+const HTTP_10: EncodeKind = EncodeKind { version: Version::HTTP_10, ..HTTP_11 };
+const HEAD: EncodeKind = EncodeKind { is_head: true, ..HTTP_11 };
+const CLOSING: EncodeKind = EncodeKind { keep_alive: false, ..HTTP_11 };
+
+#[derive(Clone, Copy)]
+struct EncodeKind {
+    version: Version,
+    is_head: bool,
+    keep_alive: bool,
+}
+
+impl EncodeKind {
+    fn context(self) -> EncodeContext {
+        EncodeContext { version: self.version, is_head: self.is_head, keep_alive: self.keep_alive, now: Instant::now() }
+    }
+}
+
+fn encode(response: Response, kind: EncodeKind) -> (String, Encoded) {
+    let mut out = Vec::new();
+    let encoded = encode_response(&mut out, response, &kind.context());
+    (without_date(out), encoded)
+}
+
+fn stream(response: &Response, kind: EncodeKind) -> (String, bool, StreamFraming) {
+    let mut out = Vec::new();
+    let encoded = encode_stream_head(&mut out, response, &kind.context());
+    (without_date(out), encoded.keep_alive, encoded.framing)
+}
+
+/// Takes out the Date line, which has to be there and right behind the status line.
+fn without_date(out: Vec<u8>) -> String {
+    let text = String::from_utf8(out).unwrap();
+    let start = text.find("\r\n").unwrap() + 2;
+    let line = &text[start..start + 37];
+    assert!(line.starts_with("Date: ") && line.ends_with(" GMT\r\n"), "{text}");
+    text.replace(line, "")
+}
+
+#[test]
+fn a_small_response_is_one_piece() {
+    let (text, encoded) = encode(Response::text("Hello, World!"), HTTP_11);
+    assert_eq!(
+        text,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 13\r\n\r\nHello, World!"
+    );
+    assert!(encoded.keep_alive && encoded.rest.is_none());
+}
+
+#[test]
+fn a_large_body_is_sent_from_where_it_is() {
+    let (text, encoded) = encode(Response::bytes(vec![b'x'; MAX_COPIED_BODY]), HTTP_11);
+    assert!(encoded.rest.is_none());
+    assert_eq!(text.matches('x').count(), MAX_COPIED_BODY);
+    let (text, encoded) = encode(Response::bytes(vec![b'x'; MAX_COPIED_BODY + 1]), HTTP_11);
+    assert!(text.ends_with("Content-Length: 16385\r\n\r\n"));
+    assert_eq!(encoded.rest.unwrap().len(), MAX_COPIED_BODY + 1);
+}
+
+#[test]
+fn responses_of_one_batch_follow_each_other() {
+    let mut out = Vec::new();
+    for body in ["a", "b"] {
+        let _ = encode_response(&mut out, Response::text(body), &HTTP_11.context());
+    }
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 2);
+    assert!(text.contains("\r\n\r\naHTTP/1.1"));
+}
+
+#[test]
+fn lines_set_are_sent_as_they_were_set() {
+    let response = Response::new(StatusCode::NOT_FOUND).with_header("X-b", "1").with_header("A", "2");
+    let (text, _) = encode(response, HTTP_11);
+    assert_eq!(text, "HTTP/1.1 404 Not Found\r\nX-b: 1\r\nA: 2\r\nContent-Length: 0\r\n\r\n");
+}
+
+#[test]
+fn a_date_that_was_set_is_the_only_one() {
+    let mut out = Vec::new();
+    let response = Response::text("").with_header("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    let _ = encode_response(&mut out, response, &HTTP_11.context());
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n") && !text.contains("Date"), "{text}");
+}
+
+#[test]
+fn the_connection_line_says_what_the_version_does_not() {
+    let connection = |kind, closes: bool| {
+        let mut response = Response::text("");
+        if closes {
+            response.close_connection();
+        }
+        let (text, encoded) = encode(response, kind);
+        let line = text.lines().find_map(|line| line.strip_prefix("Connection: ")).map(str::to_string);
+        (line, encoded.keep_alive)
+    };
+    assert_eq!(connection(HTTP_11, false), (None, true));
+    assert_eq!(connection(HTTP_10, false), (Some("keep-alive".into()), true));
+    assert_eq!(connection(CLOSING, false), (Some("close".into()), false));
+    assert_eq!(connection(HTTP_11, true), (Some("close".into()), false));
+    assert_eq!(connection(HTTP_10, true), (Some("close".into()), false));
+    let switching = Response::new(StatusCode::SWITCHING_PROTOCOLS).with_header("Upgrade", "x");
+    let (text, _) = encode(switching, HTTP_11);
+    assert_eq!(text, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n");
+}
+
+#[test]
+fn head_gets_the_head_of_the_answer_alone() {
+    let (text, encoded) = encode(Response::html("<p>"), HEAD);
+    assert!(text.ends_with("Content-Length: 3\r\n\r\n"), "{text}");
+    assert!(encoded.rest.is_none());
+    let (_, encoded) = encode(Response::bytes(vec![0; MAX_COPIED_BODY + 1]), HEAD);
+    assert!(encoded.rest.is_none());
+    let mut response = Response::new(StatusCode::OK);
+    response.set_content_length(70_000);
+    assert!(encode(response, HEAD).0.ends_with("Content-Length: 70000\r\n\r\n"));
+}
+
+#[test]
+fn statuses_without_content_have_none() {
+    for (status, length) in [(204, None), (304, None), (205, Some("Content-Length: 0"))] {
+        let mut response = Response::text("must not be seen");
+        response.set_status(StatusCode::from_u16(status).unwrap());
+        let (text, encoded) = encode(response, HTTP_11);
+        assert!(text.ends_with("\r\n\r\n") && !text.contains("seen"), "{text}");
+        assert_eq!(text.lines().find(|line| line.starts_with("Content-Length")), length);
+        assert!(encoded.keep_alive && encoded.rest.is_none());
+    }
+    let mut response = Response::new(StatusCode::NOT_MODIFIED);
+    response.set_content_length(5);
+    assert!(encode(response, HTTP_11).0.contains("Content-Length: 5\r\n"));
+    let mut response = Response::new(StatusCode::NO_CONTENT);
+    response.set_content_length(5);
+    assert!(!encode(response, HTTP_11).0.contains("Content-Length"));
+}
+
+#[test]
+fn the_length_of_a_given_body_cannot_be_contradicted() {
+    let mut response = Response::text("abc");
+    response.set_content_length(10);
+    let (text, _) = encode(response, HTTP_11);
+    assert!(text.contains("Content-Length: 3\r\n") && !text.contains("10"), "{text}");
+}
+
+#[test]
+fn an_interim_status_is_no_answer() {
+    let (text, _) = encode(Response::new(StatusCode::CONTINUE), HTTP_11);
+    assert!(text.starts_with("HTTP/1.1 500 "), "{text}");
+}
+
+#[test]
+fn a_status_without_a_name_keeps_its_space() {
+    let (text, _) = encode(Response::new(StatusCode::from_u16(599).unwrap()), HTTP_11);
+    assert!(text.starts_with("HTTP/1.1 599 \r\n"), "{text}");
+    let (text, _) = encode(Response::new(StatusCode::IM_A_TEAPOT), HTTP_11);
+    assert!(text.starts_with("HTTP/1.1 418 I'm a teapot\r\n"), "{text}");
+}
+
+#[test]
+fn every_usual_status_line_is_what_the_table_of_statuses_says() {
+    for code in 200..600 {
+        let status = StatusCode::from_u16(code).unwrap();
+        let (text, _) = encode(Response::new(status), HTTP_11);
+        let line = format!("HTTP/1.1 {code} {}\r\n", status.canonical_reason().unwrap_or_default());
+        assert!(text.starts_with(&line), "{text}");
+    }
+}
+
+#[test]
+fn streams_are_framed_by_what_the_client_understands() {
+    let response = Response::text("");
+    let (text, keep_alive, framing) = stream(&response, HTTP_11);
+    assert!(text.contains("Transfer-Encoding: chunked\r\n") && !text.contains("Content-Length"), "{text}");
+    assert_eq!((keep_alive, framing), (true, StreamFraming::Chunked));
+    let (text, keep_alive, framing) = stream(&response, HTTP_10);
+    assert!(text.contains("Connection: close\r\n") && !text.contains("Transfer-Encoding"), "{text}");
+    assert_eq!((keep_alive, framing), (false, StreamFraming::UntilClose));
+    let (text, keep_alive, framing) = stream(&response, HEAD);
+    assert!(!text.contains("Transfer-Encoding") && !text.contains("Content-Length"), "{text}");
+    assert_eq!((keep_alive, framing), (true, StreamFraming::None));
+    let (_, keep_alive, framing) = stream(&response, CLOSING);
+    assert_eq!((keep_alive, framing), (false, StreamFraming::Chunked));
+}
+
+#[test]
+fn a_stream_of_known_length_is_counted() {
+    let mut response = Response::text("");
+    response.set_content_length(5);
+    for kind in [HTTP_11, HTTP_10] {
+        let (text, keep_alive, framing) = stream(&response, kind);
+        assert!(text.contains("Content-Length: 5\r\n") && !text.contains("Transfer-Encoding"), "{text}");
+        assert_eq!((keep_alive, framing), (true, StreamFraming::Counted(5)));
+    }
+    let (text, _, framing) = stream(&response, HEAD);
+    assert!(text.contains("Content-Length: 5\r\n"), "{text}");
+    assert_eq!(framing, StreamFraming::None);
+    response.set_status(StatusCode::NO_CONTENT);
+    let (text, _, framing) = stream(&response, HTTP_11);
+    assert!(!text.contains("Content-Length"), "{text}");
+    assert_eq!(framing, StreamFraming::None);
+}
+
+#[test]
+fn chunks_have_their_size_in_hexadecimal() {
+    let mut out = Vec::new();
+    append_chunk(&mut out, b"");
+    assert!(out.is_empty());
+    append_chunk(&mut out, b"abc");
+    assert_eq!(out, b"3\r\nabc\r\n");
+    for len in [1usize, 15, 16, 17, 255, 256, 65_535, 65_536, 1_048_575] {
+        out.clear();
+        append_chunk(&mut out, &vec![b'x'; len]);
+        assert!(out.starts_with(format!("{len:x}\r\nx").as_bytes()), "{len}");
+    }
+}

@@ -1,0 +1,185 @@
+//! What a service keeps of a request beyond its answer cannot touch the next one.
+
+mod common;
+
+use std::{cell::RefCell, rc::Rc};
+
+use common::{Client, Event, SetOnDrop, exchange, run, serve, until};
+use httpserver::{Error, Request, Response, ResponseWriter, Result, spawn};
+
+fn post(path: &str, body: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+#[test]
+fn a_kept_request_reads_nothing_of_the_next_body() {
+    let kept: Rc<RefCell<Option<Request>>> = Rc::default();
+    run(async {
+        let addr = serve({
+            let kept = kept.clone();
+            async move |mut request: Request| -> Result<Response> {
+                let Some(mut earlier) = kept.take() else {
+                    kept.replace(Some(request));
+                    return Ok(Response::text("kept"));
+                };
+                assert!(matches!(earlier.bytes().await, Err(Error::AlreadyTaken(_))));
+                assert!(matches!(earlier.body_mut().chunk().await, Err(Error::AlreadyTaken(_))));
+                assert!(matches!(earlier.respond(Response::text("")), Err(Error::AlreadyTaken(_))));
+                assert!(earlier.is_body_end());
+                assert_eq!(earlier.body_mut().content_length(), None);
+                Ok(Response::bytes(request.bytes().await?))
+            }
+        });
+        let client = Client::connect(addr).await;
+        client.send(post("/", "first") + &post("/", "second")).await;
+        assert_eq!(client.answer().await.text(), "kept");
+        assert_eq!(client.answer().await.text(), "second");
+    });
+}
+
+#[test]
+fn a_kept_request_cannot_have_the_next_one_dropped() {
+    run(async {
+        let (called, gate, ended) = (Event::new(), Event::new(), Event::new());
+        let kept: Rc<RefCell<Option<Request>>> = Rc::default();
+        let addr = serve({
+            let (called, gate, ended) = (called.clone(), gate.clone(), ended.clone());
+            async move |request: Request| {
+                let Some(earlier) = kept.take() else {
+                    kept.replace(Some(request));
+                    return "kept";
+                };
+                earlier.cancel_on_disconnect();
+                let _ended = SetOnDrop(ended.clone());
+                called.set();
+                gate.wait().await;
+                "done"
+            }
+        });
+        let client = Client::connect(addr).await;
+        client.send(post("/", "") + &post("/", "")).await;
+        client.end().await;
+        called.wait().await;
+        assert_eq!(client.answer().await.text(), "kept");
+        assert!(!ended.is_set());
+        gate.set();
+        assert_eq!(client.answer().await.text(), "done");
+    });
+}
+
+#[test]
+fn a_writer_kept_beyond_the_return_writes_nothing() {
+    run(async {
+        let refused = Event::new();
+        let kept: Rc<RefCell<Option<ResponseWriter>>> = Rc::default();
+        let addr = serve({
+            let kept = kept.clone();
+            async move |mut request: Request| -> Result<Response> {
+                let mut writer = request.respond(Response::text(""))?;
+                writer.write("half").await?;
+                kept.replace(Some(writer));
+                Ok(Response::text("returned"))
+            }
+        });
+        // Nobody knows whether more would come: the connection ends.
+        let answer = exchange(addr, post("/", "")).await;
+        assert!(answer.ends_with("\r\n\r\n4\r\nhalf\r\n"), "{answer}");
+        let mut writer = kept.take().unwrap();
+        assert!(matches!(writer.write("more").await, Err(Error::AlreadyTaken(_))));
+        assert!(matches!(writer.flush().await, Err(Error::AlreadyTaken(_))));
+        assert!(matches!(writer.finish().await, Err(Error::AlreadyTaken(_))));
+        refused.set();
+    });
+}
+
+#[test]
+fn a_finished_answer_is_none_for_another_request() {
+    run(async {
+        let kept: Rc<RefCell<Option<Response>>> = Rc::default();
+        let addr = serve(async move |mut request: Request| -> Result<Response> {
+            if let Some(earlier) = kept.take() {
+                return Ok(earlier);
+            }
+            let mut writer = request.respond(Response::text(""))?;
+            writer.write("streamed").await?;
+            kept.replace(Some(writer.finish().await?));
+            Ok(Response::text("whatever"))
+        });
+        let client = Client::connect(addr).await;
+        client.send(post("/", "")).await;
+        assert_eq!(client.answer().await.text(), "streamed");
+        client.send(post("/", "")).await;
+        client.expect_closed().await;
+    });
+}
+
+#[test]
+fn a_body_read_elsewhere_ends_with_the_answer() {
+    run(async {
+        let ended = Event::new();
+        let addr = serve({
+            let ended = ended.clone();
+            async move |mut request: Request| -> Result<Response> {
+                if request.path() == "/next" {
+                    return Ok(Response::bytes(request.bytes().await?));
+                }
+                let ended = ended.clone();
+                let _detached = spawn(async move {
+                    let result = request.body_mut().chunk().await;
+                    assert!(matches!(result, Err(Error::AlreadyTaken(_))), "{result:?}");
+                    ended.set();
+                });
+                httpserver::yield_now().await;
+                Ok(Response::text("answered first"))
+            }
+        });
+        let client = Client::connect(addr).await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n").await;
+        assert_eq!(client.answer().await.text(), "answered first");
+        client.send("hello".to_owned() + &post("/next", "next")).await;
+        assert_eq!(client.answer().await.text(), "next");
+        ended.wait().await;
+    });
+}
+
+#[test]
+fn a_body_may_be_read_and_an_answer_written_by_other_tasks() {
+    run(async {
+        let addr = serve(async |mut request: Request| -> Result<Response> {
+            let mut writer = request.respond(Response::text(""))?;
+            let task = spawn(async move {
+                while let Some(piece) = request.body_mut().chunk().await? {
+                    writer.write(piece).await?;
+                }
+                writer.finish().await
+            });
+            task.await.expect("no panic")
+        });
+        let client = Client::connect(addr).await;
+        for _ in 0..2 {
+            client.send(post("/", &"x".repeat(300_000))).await;
+            assert_eq!(client.answer().await.body.len(), 300_000);
+        }
+    });
+}
+
+#[test]
+fn a_kept_request_does_not_keep_the_connection_open() {
+    run(async {
+        let kept: Rc<RefCell<Vec<Request>>> = Rc::default();
+        let server = httpserver::HttpServer::new({
+            let kept = kept.clone();
+            async move |request: Request| {
+                kept.borrow_mut().push(request);
+                "kept"
+            }
+        });
+        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        assert!(client.rest().await.ends_with("kept"));
+        until(|| server.connections() == 0).await;
+        let kept = kept.take();
+        assert!(kept[0].is_client_gone());
+        kept[0].client_gone().await;
+    });
+}
