@@ -1,0 +1,346 @@
+//! What can go wrong while a request is answered, and what the client is told.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use httpserver::{Method, StatusCode};
+
+/// Why a handler could not answer. Each error has a [status](Error::status) and a [text for the client](Error::message);
+/// its `Display` is the text for the log, which may say more.
+///
+/// Any `std::error::Error` converts into it, so `?` works on everything a handler calls. Such an error is the server's
+/// fault: the client sees a bare 500, the log the error. (For that conversion to exist, `Error` itself cannot implement
+/// `std::error::Error`; it converts into `Box<dyn std::error::Error>` instead.)
+///
+/// # Examples
+///
+/// ```
+/// use web::{Error, Exchange, StatusCode};
+///
+/// async fn show(x: &mut Exchange) -> web::Result<()> {
+///     let text = std::fs::read_to_string("note.txt")?; // an io::Error is a 500
+///     if text.is_empty() {
+///         return Err(Error::http(StatusCode::NOT_FOUND, "There is no note yet"));
+///     }
+///     x.write(text);
+///     Ok(())
+/// }
+/// ```
+#[non_exhaustive]
+pub enum Error {
+    /// A status chosen by the handler.
+    Http(HttpError),
+    /// The query, form or path lacks an argument that the handler asked for. 400.
+    MissingArgument {
+        /// The argument's name, as the handler gave it.
+        name: String,
+    },
+    /// An argument is there, but is not UTF-8 or does not parse as the type the handler asked for. 400.
+    InvalidArgument {
+        /// The argument's name.
+        name: String,
+        /// What is wrong with it, without repeating the value.
+        reason: &'static str,
+    },
+    /// More than [`MAX_ARGUMENTS`](crate::MAX_ARGUMENTS) arguments in one query or form. 400.
+    TooManyArguments,
+    /// The body is not of the media type the handler asked for. 415.
+    UnsupportedMediaType {
+        /// The media type expected, for example `application/json`.
+        expected: &'static str,
+    },
+    /// The body is not the JSON that the handler asked for. 400; the client is told where it stopped parsing.
+    #[cfg(feature = "json")]
+    InvalidJson(serde_json::Error),
+    /// A cookie whose name, value or attributes cannot be sent. 500: the handler's mistake, or text from outside that it
+    /// did not check.
+    InvalidCookie {
+        /// The cookie's name.
+        name: String,
+        /// Which part of it is wrong.
+        reason: &'static str,
+    },
+    /// A redirect that cannot be sent, for the reason given. 500, as for cookies.
+    InvalidRedirect(&'static str),
+    /// The head of the response has been sent already; status and headers cannot change any more. 500.
+    HeadSent,
+    /// A [`RequestHandler`](crate::RequestHandler) lists a method in `METHODS` that it does not implement. 500.
+    Unimplemented {
+        /// The method.
+        method: Method,
+        /// The name of the handler's type.
+        handler: &'static str,
+    },
+    /// The client went away before there was an answer. Not logged as an error: it is no fault of the server.
+    ClientGone,
+    /// The layer below failed: a body that is too large, broken or too slow, a header that cannot be sent, a connection
+    /// that broke. Its own status, or 500.
+    Server(httpserver::Error),
+    /// The handler panicked. 500.
+    Panicked {
+        /// The panic's message, if it had one.
+        message: String,
+    },
+    /// Any other error. 500.
+    Other(Box<dyn StdError>),
+}
+
+/// The result of a handler.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An answer with `status` that tells the client `message`.
+    pub fn http(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Error {
+        HttpError::new(status).message(message).into()
+    }
+
+    /// The status that the client gets. For a client that has gone away it is 499, which only the log sees.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Error::Http(error) => error.status,
+            Error::MissingArgument { .. } | Error::InvalidArgument { .. } | Error::TooManyArguments => {
+                StatusCode::BAD_REQUEST
+            }
+            #[cfg(feature = "json")]
+            Error::InvalidJson(_) => StatusCode::BAD_REQUEST,
+            Error::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            error if error.is_client_gone() => client_closed_request(),
+            Error::Server(error) => error.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The text that the client may see. For the server's own faults this is no more than the name of the status.
+    pub fn message(&self) -> Cow<'_, str> {
+        match self {
+            Error::Http(error) => Cow::Borrowed(error.text_for_client().unwrap_or(reason(error.status))),
+            error if error.status().is_client_error() => Cow::Owned(error.to_string()),
+            error => Cow::Borrowed(reason(error.status())),
+        }
+    }
+
+    /// Whether the connection went away, so that no answer can reach the client.
+    pub fn is_client_gone(&self) -> bool {
+        match self {
+            Error::ClientGone => true,
+            Error::Server(error) => is_connection_error(error),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn invalid_argument(name: &str, reason: &'static str) -> Error {
+        Error::InvalidArgument { name: name.to_owned(), reason }
+    }
+
+    pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Error {
+        let message = if let Some(text) = payload.downcast_ref::<&str>() {
+            (*text).to_owned()
+        } else if let Some(text) = payload.downcast_ref::<String>() {
+            text.clone()
+        } else {
+            "without a message".to_owned()
+        };
+        Error::Panicked { message }
+    }
+
+    /// Whether the log can say more than the access log's line does.
+    pub(crate) fn has_detail(&self) -> bool {
+        match self {
+            Error::Http(error) => error.text_for_log().is_some(),
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Http(error) => error.fmt(f),
+            Error::MissingArgument { name } => write!(f, "Missing argument {name}"),
+            Error::InvalidArgument { name, reason } => {
+                write!(f, "Invalid argument {name}: {reason}")
+            }
+            Error::TooManyArguments => write!(f, "Too many arguments"),
+            Error::UnsupportedMediaType { expected } => write!(f, "Expected {expected}"),
+            #[cfg(feature = "json")]
+            Error::InvalidJson(error) => write!(f, "Invalid JSON: {error}"),
+            Error::InvalidCookie { name, reason } => write!(f, "Invalid cookie {name:?}: {reason}"),
+            Error::InvalidRedirect(reason) => write!(f, "Invalid redirect: {reason}"),
+            Error::HeadSent => write!(f, "The head of the response has already been sent"),
+            Error::Unimplemented { method, handler } => {
+                write!(f, "{handler} lists {method} in METHODS but does not implement it")
+            }
+            Error::ClientGone => write!(f, "The client went away"),
+            Error::Server(error) => error.fmt(f),
+            Error::Panicked { message } => write!(f, "The handler panicked: {message}"),
+            Error::Other(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Other(error) => fmt::Debug::fmt(error, f),
+            error => write!(f, "{} ({})", error, error.status()),
+        }
+    }
+}
+
+impl<E: StdError + 'static> From<E> for Error {
+    fn from(error: E) -> Error {
+        let boxed: Box<dyn StdError> = Box::new(error);
+        match boxed.downcast::<httpserver::Error>() {
+            Ok(error) => Error::Server(*error),
+            Err(other) => Error::Other(other),
+        }
+    }
+}
+
+impl From<HttpError> for Error {
+    fn from(error: HttpError) -> Error {
+        Error::Http(error)
+    }
+}
+
+impl From<Error> for Box<dyn StdError> {
+    fn from(error: Error) -> Box<dyn StdError> {
+        match error {
+            Error::Other(error) => error,
+            Error::Server(error) => Box::new(error),
+            error => error.to_string().into(),
+        }
+    }
+}
+
+/// A status to answer with, and optionally what to tell the client and what to tell the log.
+///
+/// # Examples
+///
+/// ```
+/// use web::{Exchange, HttpError, StatusCode};
+///
+/// async fn secret(x: &mut Exchange) -> web::Result<()> {
+///     Err(HttpError::new(StatusCode::FORBIDDEN)
+///         .message("Members only")
+///         .log("no session")
+///         .into())
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct HttpError {
+    status: StatusCode,
+    /// Boxed, because every result of every handler has room for an error.
+    details: Option<Box<Details>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Details {
+    message: Option<Cow<'static, str>>,
+    log: Option<Cow<'static, str>>,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl HttpError {
+    /// An answer with `status`; the client is told its name, as in `404: Not Found`.
+    pub fn new(status: StatusCode) -> HttpError {
+        HttpError { status, details: None }
+    }
+
+    /// What the client is told instead of the status' name. Escaped where it stands in HTML.
+    pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> HttpError {
+        self.details.get_or_insert_default().message = Some(message.into());
+        self
+    }
+
+    /// What the log is told; the client never sees it.
+    pub fn log(mut self, text: impl Into<Cow<'static, str>>) -> HttpError {
+        self.details.get_or_insert_default().log = Some(text.into());
+        self
+    }
+
+    /// A header of the answer, such as `WWW-Authenticate` or `Retry-After`. What the handler had set before is dropped with
+    /// the rest of its response. If it cannot be sent, the answer is a plain 500.
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> HttpError {
+        let details = self.details.get_or_insert_default();
+        details.headers.push((name, value.into()));
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn headers(&self) -> &[(&'static str, String)] {
+        self.details.as_ref().map_or(&[], |details| &details.headers)
+    }
+
+    fn text_for_client(&self) -> Option<&str> {
+        self.details.as_ref()?.message.as_deref()
+    }
+
+    fn text_for_log(&self) -> Option<&str> {
+        self.details.as_ref()?.log.as_deref().or(self.text_for_client())
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text_for_log().unwrap_or(reason(self.status)))
+    }
+}
+
+/// The name of a status, as in `Not Found`.
+pub(crate) fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Unknown")
+}
+
+/// 499, the status which servers log for a client that did not wait. It is never meant to be read by anyone.
+pub(crate) fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+fn is_connection_error(error: &httpserver::Error) -> bool {
+    use httpserver::Error as Server;
+    matches!(error, Server::Closed | Server::Stream(_) | Server::WriteTimeout(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_errors_are_500_and_not_shown() {
+        let error = Error::from("x".parse::<u32>().unwrap_err());
+        assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(error.message(), "Internal Server Error");
+        assert_eq!(error.to_string(), "invalid digit found in string");
+    }
+
+    #[test]
+    fn the_clients_faults_are_explained_to_it() {
+        let error = Error::MissingArgument { name: "q".into() };
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(error.message(), "Missing argument q");
+    }
+
+    #[test]
+    fn broken_connections_are_nobodys_fault() {
+        let error = Error::from(httpserver::Error::Closed);
+        assert!(error.is_client_gone());
+        assert_eq!(error.status().as_u16(), 499);
+        let error = Error::from(httpserver::Error::BodyTooLarge { limit: 1 });
+        assert!(!error.is_client_gone());
+        assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[test]
+    fn the_log_text_stays_in_the_log() {
+        let error = Error::from(HttpError::new(StatusCode::FORBIDDEN).log("no session"));
+        assert_eq!(error.message(), "Forbidden");
+        assert_eq!(error.to_string(), "no session");
+    }
+}

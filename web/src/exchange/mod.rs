@@ -1,0 +1,187 @@
+//! A request and the response in progress.
+
+mod content;
+mod input;
+mod output;
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::task::Poll;
+
+use httpserver::{Bytes, ClientGone, Request, Response, ResponseWriter, StatusCode};
+
+use crate::error::{Error, Result};
+use crate::locals::Locals;
+use crate::path_params::PathParams;
+use crate::set_cookie::SetCookies;
+use content::Buffer;
+pub use content::Content;
+
+/// One request and the response to it while a handler makes it: what every handler is given.
+///
+/// The request is read through [`path`](Exchange::path), [`query`](Exchange::query), [`argument`](Exchange::argument),
+/// [`json`](Exchange::json), [`header`](Exchange::header), [`cookie`](Exchange::cookie) and their relatives; whatever is
+/// missing or malformed is an error with the right status, so `?` is all that a handler needs. The response is made with
+/// [`write`](Exchange::write), [`set_status`](Exchange::set_status), [`set_header`](Exchange::set_header),
+/// [`redirect`](Exchange::redirect). It is sent when the handler returns, or piece by piece with
+/// [`flush`](Exchange::flush).
+///
+/// # Examples
+///
+/// ```
+/// use web::{Exchange, StatusCode};
+///
+/// async fn order(x: &mut Exchange) -> web::Result<()> {
+///     let table: u32 = x.path("table")?;
+///     let dish: String = x.argument("dish").await?;
+///     x.set_status(StatusCode::CREATED);
+///     x.set_header("X-Kitchen", "open")?;
+///     x.write(format!("{dish} for table {table}"));
+///     Ok(())
+/// }
+/// ```
+pub struct Exchange {
+    request: Request,
+    params: PathParams,
+    status: StatusCode,
+    /// The headers of the response, once there are any.
+    head: Option<Response>,
+    /// What was written and not yet sent.
+    buffer: Buffer,
+    head_sent: bool,
+    /// Whether a `Content-Type` has been set.
+    has_type: bool,
+    stage: Stage,
+    /// What few handlers need.
+    extras: Option<Box<Extras>>,
+    locals: Option<Locals>,
+}
+
+/// How far the response is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Status and headers can still change.
+    Open,
+    /// The head has been sent.
+    Streaming,
+    /// The response cannot be added to. Its head may or may not have been sent.
+    Finished,
+}
+
+#[derive(Default)]
+struct Extras {
+    /// The rest of a response whose head has been sent.
+    writer: Option<ResponseWriter>,
+    /// The body, once it was collected for its arguments.
+    form: Option<Bytes>,
+    cookies: SetCookies,
+}
+
+impl Exchange {
+    pub(crate) fn new(request: Request, params: PathParams) -> Exchange {
+        Exchange {
+            request,
+            params,
+            status: StatusCode::OK,
+            head: None,
+            buffer: Buffer::default(),
+            head_sent: false,
+            has_type: false,
+            stage: Stage::Open,
+            extras: None,
+            locals: None,
+        }
+    }
+
+    /// The request as the layer below received it.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The client's address, if it is connected over TCP.
+    ///
+    /// This is the other end of the connection. Behind a proxy it is the proxy's; headers such as `X-Forwarded-For` are
+    /// not looked at, because anyone can send them.
+    pub fn remote_ip(&self) -> Option<IpAddr> {
+        self.request.peer_addr().map(|peer| peer.ip())
+    }
+
+    /// Values that live as long as this request, one of each type: a place for what `prepare` found out.
+    pub fn locals(&mut self) -> &Locals {
+        self.locals.get_or_insert_default()
+    }
+
+    /// A future that resolves when the client has gone away, or has at least closed its side of the connection.
+    ///
+    /// It does not borrow the exchange, so it can be awaited beside something else.
+    pub fn client_gone(&self) -> ClientGone {
+        self.request.client_gone()
+    }
+
+    /// Whether the client has gone away, or has at least closed its side of the connection.
+    pub fn is_client_gone(&self) -> bool {
+        self.request.is_client_gone()
+    }
+
+    /// Asks for this handler to be dropped, wherever it waits, as soon as the client has gone away: whatever it holds is
+    /// freed at once. By default it goes on, since a client that has closed its side may still be reading.
+    ///
+    /// `on_finish` of a [`RequestHandler`](crate::RequestHandler) runs nevertheless.
+    pub fn cancel_on_disconnect(&self) {
+        self.request.cancel_on_disconnect();
+    }
+
+    /// Waits for `future`, but not longer than the client does: the heart of a long poll.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClientGone`] as soon as the client has gone away or closed its side; with `?` that ends the handler, and
+    /// everything it holds is released at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// `future` is dropped with this one; nothing is lost otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// async fn poll(x: &mut web::Exchange) -> web::Result<()> {
+    ///     x.while_connected(web::sleep(Duration::from_secs(25))).await?;
+    ///     x.write("nothing new");
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn while_connected<F: Future>(&self, future: F) -> Result<F::Output> {
+        let mut future = pin!(future);
+        let mut gone = pin!(self.request.client_gone());
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            gone.as_mut().poll(cx).map(|_| Err(Error::ClientGone))
+        })
+        .await
+    }
+
+    pub(crate) fn response_cookies(&mut self) -> &mut SetCookies {
+        &mut self.extras().cookies
+    }
+
+    fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("method", self.request.method())
+            .field("target", &self.request.target())
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}

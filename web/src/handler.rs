@@ -1,0 +1,76 @@
+//! Functions as handlers.
+
+use std::future::Future;
+
+use crate::error::Result;
+use crate::exchange::Exchange;
+
+/// Something that answers requests: above all an `async fn` over the exchange.
+///
+/// Implemented for every `async fn(x: &mut Exchange) -> web::Result<()>` and for async closures of that shape, which may
+/// capture what they need (an `Rc`, a `RefCell`: everything runs on one thread):
+///
+/// ```
+/// use std::cell::Cell;
+/// use web::{Application, Exchange};
+///
+/// async fn hello(x: &mut Exchange) -> web::Result<()> {
+///     x.write("Hello");
+///     Ok(())
+/// }
+///
+/// let visits = Cell::new(0u64);
+/// let application = Application::new()
+///     .get("/", hello)
+///     .get("/visits", async move |x: &mut Exchange| {
+///         visits.set(visits.get() + 1);
+///         x.write(visits.get().to_string());
+///         Ok(())
+///     });
+/// ```
+///
+/// Implement it yourself for a type that takes part in several routes with different data; for the methods of one
+/// resource see [`RequestHandler`](crate::RequestHandler).
+///
+/// ```
+/// use web::{Application, Exchange, Handler};
+///
+/// struct Moved(&'static str);
+///
+/// impl Handler for Moved {
+///     async fn handle(&self, x: &mut Exchange) -> web::Result<()> {
+///         x.redirect(self.0)
+///     }
+/// }
+///
+/// let application = Application::new().get("/old", Moved("/new")).get("/older", Moved("/new"));
+/// ```
+///
+/// # When the compiler objects
+///
+/// * ``expected `Result<(), Error>`, found `()` ``: the function returns nothing. Let it return `web::Result<()>` and
+///   end with `Ok(())`.
+/// * `type mismatch in function arguments`: the parameter is not `&mut Exchange`. A closure has to name the type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot answer requests",
+    label = "not a handler",
+    note = "a handler is an `async fn(x: &mut Exchange) -> web::Result<()>` or an async closure of that shape",
+    note = "an `impl RequestHandler` is added with `Application::handler`"
+)]
+pub trait Handler: 'static {
+    /// Answers one request.
+    ///
+    /// # Errors
+    ///
+    /// An error becomes the response: its status, and a page made by `error_page`.
+    fn handle(&self, x: &mut Exchange) -> impl Future<Output = Result<()>>;
+}
+
+impl<F> Handler for F
+where
+    F: AsyncFn(&mut Exchange) -> Result<()> + 'static,
+{
+    fn handle(&self, x: &mut Exchange) -> impl Future<Output = Result<()>> {
+        self(x)
+    }
+}

@@ -1,0 +1,45 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod access_log;
+mod application;
+mod arguments;
+mod cookies;
+mod endpoint;
+mod error;
+mod error_page;
+mod escape;
+mod exchange;
+mod fixed_paths;
+mod handler;
+mod locals;
+mod path_params;
+mod request_handler;
+mod router;
+mod set_cookie;
+
+#[cfg(feature = "static")]
+mod etag;
+#[cfg(feature = "static")]
+mod range;
+#[cfg(feature = "static")]
+mod static_files;
+
+pub use application::Application;
+pub use arguments::{Arguments, MAX_ARGUMENTS};
+pub use error::{Error, HttpError, Result};
+pub use escape::xhtml_escape;
+pub use exchange::{Content, Exchange};
+pub use handler::Handler;
+pub use locals::Locals;
+pub use request_handler::RequestHandler;
+#[cfg(feature = "static")]
+pub use static_files::StaticFiles;
+
+pub use cookie::{self, Cookie, SameSite};
+pub use httpserver;
+#[doc(no_inline)]
+pub use httpserver::{
+    Bytes, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Request, StatusCode, signal,
+    sleep, sleep_until, spawn, timeout, yield_now,
+};

@@ -1,0 +1,160 @@
+//! Handlers with a method for each HTTP method.
+
+use std::any::type_name;
+
+use httpserver::Method;
+
+use crate::error::{Error, Result};
+use crate::exchange::Exchange;
+use crate::locals::Locals;
+
+/// A resource: one object that answers several methods, in the manner of Tornado's class of that name.
+///
+/// One object serves all requests (`&self`), so it holds what they share: a room, a database handle, a counter in a
+/// `Cell`. What belongs to one request lives in its [`Exchange`] and the exchange's [`locals`](Exchange::locals).
+///
+/// For each request: [`prepare`](RequestHandler::prepare), then the method, then
+/// [`on_finish`](RequestHandler::on_finish), exactly once, whatever happened. A `prepare` that fails or finishes the
+/// response keeps the method from being called. HEAD is answered by `head` if `METHODS` lists it, otherwise by `get`;
+/// OPTIONS by `options` if listed, otherwise by the router. Methods that are not listed get 405 with an `Allow` header,
+/// without `prepare`.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::RefCell;
+/// use web::{Application, Exchange, Method, RequestHandler};
+///
+/// #[derive(Default)]
+/// struct Guestbook { entries: RefCell<Vec<String>> }
+///
+/// impl RequestHandler for Guestbook {
+///     const METHODS: &'static [Method] = &[Method::GET, Method::POST];
+///
+///     async fn get(&self, x: &mut Exchange) -> web::Result<()> {
+///         for entry in self.entries.borrow().iter() {
+///             x.write(entry);
+///             x.write("\n");
+///         }
+///         Ok(())
+///     }
+///
+///     async fn post(&self, x: &mut Exchange) -> web::Result<()> {
+///         let entry = x.argument::<String>("entry").await?;
+///         self.entries.borrow_mut().push(entry);
+///         x.redirect("/guestbook")
+///     }
+/// }
+///
+/// let application = Application::new().handler("/guestbook", Guestbook::default());
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `RequestHandler`",
+    note = "a single `async fn` is added with `Application::get`, `post`, … or `route`"
+)]
+pub trait RequestHandler: Sized + 'static {
+    /// The methods that this type implements: routing, 405 and `Allow` go by it.
+    ///
+    /// There is no default, because Rust cannot tell which of the methods below were written. A method listed here but
+    /// not written is answered with 500 and a log line; one that is written but not listed is never called.
+    const METHODS: &'static [Method];
+
+    /// Runs before the method, for what all of them need: who the user is, which room it is about.
+    ///
+    /// # Errors
+    ///
+    /// An error is the answer, and the method is not called; neither is it after [`Exchange::finish`] or
+    /// [`Exchange::redirect`].
+    async fn prepare(&self, x: &mut Exchange) -> Result<()> {
+        let _ = x;
+        Ok(())
+    }
+
+    /// Answers GET, and HEAD unless that is listed too.
+    async fn get(&self, x: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(x)
+    }
+
+    /// Answers HEAD.
+    async fn head(&self, x: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(x)
+    }
+
+    /// Answers POST.
+    async fn post(&self, x: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(x)
+    }
+
+    /// Answers PUT.
+    async fn put(&self, x: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(x)
+    }
+
+    /// Answers PATCH.
+    async fn patch(&self, x: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(x)
+    }
+
+    /// Answers DELETE.
+    async fn delete(&self, x: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(x)
+    }
+
+    /// Answers OPTIONS. Unless it is listed, the router answers with `Allow`.
+    async fn options(&self, x: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(x)
+    }
+
+    /// Runs when the response is complete and its last bytes have been handed down: logging, releasing. It runs exactly
+    /// once for each request that was routed here, also after errors, panics, and when the handler was dropped because
+    /// its connection broke. The response can no longer be changed.
+    fn on_finish(&self, x: &mut Exchange) {
+        let _ = x;
+    }
+
+    /// Runs when the client has gone away, or has at least closed its side, while `prepare` or the method was waiting.
+    ///
+    /// The method goes on unless it ends itself, since the client may still be reading; here is the place to wake it up.
+    /// It holds the exchange, so what this needs comes from the exchange's `locals`. See also
+    /// [`Exchange::while_connected`], which does the same for a single wait.
+    fn on_connection_close(&self, locals: &Locals) {
+        let _ = locals;
+    }
+
+    /// Writes the page for an error. If nothing is written, the application's error page is used.
+    ///
+    /// Status and headers have been reset to the error's status and no headers.
+    fn write_error(&self, x: &mut Exchange, error: &Error) {
+        let _ = (x, error);
+    }
+}
+
+/// Calls what answers the request's method.
+pub(crate) async fn dispatch<H: RequestHandler>(handler: &H, x: &mut Exchange) -> Result<()> {
+    handler.prepare(x).await?;
+    if x.is_finished() {
+        return Ok(());
+    }
+    match called::<H>(x.method()) {
+        Method::GET => handler.get(x).await,
+        Method::HEAD => handler.head(x).await,
+        Method::POST => handler.post(x).await,
+        Method::PUT => handler.put(x).await,
+        Method::PATCH => handler.patch(x).await,
+        Method::DELETE => handler.delete(x).await,
+        Method::OPTIONS => handler.options(x).await,
+        _ => unimplemented::<H>(x),
+    }
+}
+
+/// The method that answers: GET for a HEAD that is not listed.
+fn called<H: RequestHandler>(method: &Method) -> Method {
+    if method == Method::HEAD && !H::METHODS.contains(method) {
+        return Method::GET;
+    }
+    method.clone()
+}
+
+fn unimplemented<H>(x: &Exchange) -> Result<()> {
+    Err(Error::Unimplemented { method: x.method().clone(), handler: type_name::<H>() })
+}

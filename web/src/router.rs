@@ -1,0 +1,181 @@
+//! From a method and a path to the endpoint that answers.
+
+use std::fmt;
+use std::rc::Rc;
+
+use httpserver::Method;
+
+use crate::endpoint::Endpoint;
+use crate::fixed_paths::FixedPaths;
+use crate::path_params::{Names, PathParams, names_in};
+
+/// The routes of an application: a radix tree of patterns, and at each of them a small table of methods.
+#[derive(Default)]
+pub(crate) struct Router {
+    tree: matchit::Router<usize>,
+    fixed: FixedPaths,
+    tables: Vec<Table>,
+    fallback: Option<Rc<dyn Endpoint>>,
+}
+
+/// What the router has to say about a request.
+pub(crate) enum Found<'r> {
+    /// A route answers it, perhaps a GET route a HEAD.
+    Endpoint(&'r dyn Endpoint, PathParams),
+    /// The path is known, its routes do not have this method.
+    WrongMethod(&'r Table),
+    /// An OPTIONS that no route answers itself.
+    Options(&'r Table),
+    /// `OPTIONS *`: a question about the server as a whole.
+    ServerOptions,
+    /// No route has this path.
+    Nothing,
+}
+
+/// The routes that share a pattern.
+pub(crate) struct Table {
+    pattern: String,
+    names: Rc<Names>,
+    /// A handful: a linear search is faster than any map.
+    endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
+    allow: String,
+}
+
+impl Router {
+    /// Adds `endpoint` under all `methods`.
+    ///
+    /// # Panics
+    ///
+    /// If the pattern is malformed, conflicts with another one, or has one of these methods already: routes are
+    /// written down by the programmer, so this shows at the first start.
+    #[track_caller]
+    pub(crate) fn add(&mut self, methods: &[Method], pattern: &str, endpoint: Rc<dyn Endpoint>) {
+        assert!(!methods.is_empty(), "the handler at {pattern:?} lists no methods: it could never be called");
+        let table = self.table(pattern);
+        for method in methods {
+            assert!(table.endpoint(method).is_none(), "{method} {pattern} has two handlers");
+            table.endpoints.push((method.clone(), Rc::clone(&endpoint)));
+        }
+        table.allow = allow(table.endpoints.iter().map(|(method, _)| method));
+    }
+
+    /// Answers whatever has no route.
+    pub(crate) fn set_fallback(&mut self, endpoint: Rc<dyn Endpoint>) {
+        self.fallback = Some(endpoint);
+    }
+
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
+        // The tree would prefer them too: fixed text goes before parameters.
+        if let Some(&at) = self.fixed.get(path) {
+            return self.tables[at].find(method, PathParams::default);
+        }
+        match self.tree.at(path) {
+            Ok(matched) => {
+                let table = &self.tables[*matched.value];
+                table.find(method, || PathParams::new(&table.names, &matched.params, path))
+            }
+            Err(_) => self.find_elsewhere(method, path),
+        }
+    }
+
+    /// The methods that some route has, as the value of an `Allow` header.
+    pub(crate) fn allow(&self) -> String {
+        let tables = self.tables.iter();
+        allow(tables.flat_map(|table| table.endpoints.iter().map(|(method, _)| method)))
+    }
+
+    fn find_elsewhere(&self, method: &Method, path: &str) -> Found<'_> {
+        match &self.fallback {
+            _ if path == "*" && method == Method::OPTIONS => Found::ServerOptions,
+            Some(fallback) => Found::Endpoint(&**fallback, PathParams::default()),
+            None => Found::Nothing,
+        }
+    }
+
+    /// The table of `pattern`, new if it is the first of its routes.
+    #[track_caller]
+    fn table(&mut self, pattern: &str) -> &mut Table {
+        if let Some(at) = self.tables.iter().position(|table| table.pattern == pattern) {
+            return &mut self.tables[at];
+        }
+        assert!(pattern.starts_with('/'), "the route {pattern:?} does not begin with a slash");
+        let at = self.tables.len();
+        if let Err(error) = self.tree.insert(pattern, at) {
+            panic!("the route {pattern:?} cannot be added: {error}");
+        }
+        if !pattern.contains(['{', '}']) {
+            self.fixed.insert(pattern.into(), at);
+        }
+        self.tables.push(Table {
+            pattern: pattern.to_owned(),
+            names: names_in(pattern),
+            endpoints: Vec::new(),
+            allow: String::new(),
+        });
+        &mut self.tables[at]
+    }
+}
+
+impl Table {
+    /// The methods of this path, as the value of an `Allow` header.
+    pub(crate) fn allow(&self) -> &str {
+        &self.allow
+    }
+
+    fn find(&self, method: &Method, params: impl FnOnce() -> PathParams) -> Found<'_> {
+        match self.endpoint_for(method) {
+            Some(endpoint) => Found::Endpoint(endpoint, params()),
+            None if method == Method::OPTIONS => Found::Options(self),
+            None => Found::WrongMethod(self),
+        }
+    }
+
+    /// The endpoint for `method`; HEAD falls back to GET, whose body the layer below leaves out.
+    fn endpoint_for(&self, method: &Method) -> Option<&dyn Endpoint> {
+        match self.endpoint(method) {
+            None if method == Method::HEAD => self.endpoint(&Method::GET),
+            found => found,
+        }
+    }
+
+    fn endpoint(&self, method: &Method) -> Option<&dyn Endpoint> {
+        self.endpoints.iter().find(|(known, _)| known == method).map(|(_, endpoint)| &**endpoint)
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.tables.iter().map(|table| (&table.pattern, &table.allow))).finish()
+    }
+}
+
+/// The `Allow` header of routes with these methods: HEAD comes with GET, OPTIONS with everything.
+fn allow<'m>(methods: impl Iterator<Item = &'m Method>) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for method in methods {
+        names.push(method.as_str());
+        if method == Method::GET {
+            names.push(Method::HEAD.as_str());
+        }
+    }
+    names.push(Method::OPTIONS.as_str());
+    let mut seen = Vec::new();
+    names.retain(|name| {
+        let new = !seen.contains(name);
+        seen.push(*name);
+        new
+    });
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allow_names_each_method_once() {
+        let methods = [Method::HEAD, Method::GET, Method::POST, Method::GET];
+        assert_eq!(allow(methods.iter()), "HEAD, GET, POST, OPTIONS");
+        assert_eq!(allow([].iter()), "OPTIONS");
+    }
+}

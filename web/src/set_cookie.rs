@@ -1,0 +1,194 @@
+//! The cookies that a response sets.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use cookie::time::OffsetDateTime;
+use cookie::{Cookie, Expiration};
+use httpserver::Response;
+
+use crate::error::{Error, Result};
+use crate::exchange::Exchange;
+
+impl Exchange {
+    /// Sets a cookie: `x.set_cookie(("theme", "dark"))?`, or with attributes through [`Cookie::build`].
+    ///
+    /// Its path is `/` unless another one is given. A value with spaces, quotes, commas, semicolons, backslashes or text
+    /// beyond ASCII is quoted as Tornado and Python do it; [`cookie`](Exchange::cookie) undoes that. Setting a
+    /// cookie of the same name, path and domain again replaces it.
+    ///
+    /// # Errors
+    ///
+    /// When the name is no token, when the value holds control characters, when path or domain hold control characters,
+    /// spaces or semicolons (which would begin another attribute); and once the head has been sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Cookie, Exchange, SameSite};
+    ///
+    /// async fn enter(x: &mut Exchange) -> web::Result<()> {
+    ///     let session = Cookie::build(("session", "a1b2c3"))
+    ///         .http_only(true)
+    ///         .secure(true)
+    ///         .same_site(SameSite::Lax);
+    ///     x.set_cookie(session)?;
+    ///     x.redirect("/")
+    /// }
+    /// ```
+    pub fn set_cookie(&mut self, cookie: impl Into<Cookie<'static>>) -> Result<()> {
+        self.check_open()?;
+        self.response_cookies().set(cookie.into())
+    }
+
+    /// Makes the client forget a cookie. The path must be the one it was set with, and so must the domain: for a cookie
+    /// with a domain pass a [`Cookie`] that has both, otherwise the name is enough.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_cookie`](Exchange::set_cookie).
+    pub fn clear_cookie(&mut self, cookie: impl Into<Cookie<'static>>) -> Result<()> {
+        let mut cookie = cookie.into();
+        cookie.set_value("");
+        cookie.set_max_age(cookie::time::Duration::ZERO);
+        cookie.set_expires(Expiration::from(OffsetDateTime::UNIX_EPOCH));
+        self.set_cookie(cookie)
+    }
+}
+
+/// The cookies of one response, checked and ready to be sent.
+#[derive(Default)]
+pub(crate) struct SetCookies(Vec<Cookie<'static>>);
+
+impl SetCookies {
+    fn set(&mut self, mut cookie: Cookie<'static>) -> Result<()> {
+        if let Err(reason) = check(&cookie) {
+            return Err(Error::InvalidCookie { name: cookie.name().to_owned(), reason });
+        }
+        if cookie.path().is_none() {
+            cookie.set_path("/");
+        }
+        if let Cow::Owned(quoted) = quote(cookie.value()) {
+            cookie.set_value(quoted);
+        }
+        self.0.retain(|known| !is_same(known, &cookie));
+        self.0.push(cookie);
+        Ok(())
+    }
+
+    pub(crate) fn write_to(&self, response: &mut Response) -> Result<()> {
+        for cookie in &self.0 {
+            response.append_header("Set-Cookie", cookie.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// Name, path and domain make a cookie.
+fn is_same(a: &Cookie<'_>, b: &Cookie<'_>) -> bool {
+    a.name() == b.name() && a.path() == b.path() && a.domain() == b.domain()
+}
+
+fn check(cookie: &Cookie<'_>) -> Result<(), &'static str> {
+    if cookie.name().is_empty() || !cookie.name().bytes().all(is_token) {
+        return Err("the name is not a token");
+    }
+    if cookie.value().bytes().any(|byte| byte.is_ascii_control()) {
+        return Err("control characters in the value");
+    }
+    if !cookie.path().unwrap_or_default().bytes().all(is_attribute) {
+        return Err("forbidden characters in the path");
+    }
+    if !cookie.domain().unwrap_or_default().bytes().all(is_attribute) {
+        return Err("forbidden characters in the domain");
+    }
+    Ok(())
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn is_attribute(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b';'
+}
+
+/// Quotes a value that cannot be sent as it is.
+pub(crate) fn quote(value: &str) -> Cow<'_, str> {
+    if value.bytes().all(is_plain) {
+        return Cow::Borrowed(value);
+    }
+    let mut quoted = String::with_capacity(value.len() + 8);
+    quoted.push('"');
+    for byte in value.bytes() {
+        match byte {
+            b'"' | b'\\' => quoted.extend(['\\', char::from(byte)]),
+            _ if is_plain(byte) || byte == b' ' => quoted.push(char::from(byte)),
+            _ => {
+                // A String takes whatever is written to it.
+                let _ = write!(quoted, "\\{byte:03o}");
+            }
+        }
+    }
+    quoted.push('"');
+    Cow::Owned(quoted)
+}
+
+/// RFC 6265's cookie-octet.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(cookie: impl Into<Cookie<'static>>) -> bool {
+        SetCookies::default().set(cookie.into()).is_err()
+    }
+
+    #[test]
+    fn names_have_to_be_tokens() {
+        for name in ["", "a b", "a;b", "a=b", "a\r\nb", "é", "a\"b"] {
+            assert!(refused((name.to_owned(), "v")), "{name:?}");
+        }
+        assert!(!refused(("__Host-xsrf", "v")));
+    }
+
+    #[test]
+    fn control_characters_are_refused_everywhere() {
+        for hazard in ["\r\n", "\0", "\n", "\x7f", "\x1b"] {
+            assert!(refused(("k", format!("a{hazard}b"))));
+            assert!(refused(Cookie::build(("k", "v")).path(format!("/{hazard}"))));
+            assert!(refused(Cookie::build(("k", "v")).domain(format!("d{hazard}"))));
+        }
+    }
+
+    #[test]
+    fn attributes_cannot_begin_another_attribute() {
+        for hazard in ["/; HttpOnly=; Domain=evil", "/ x", "/é"] {
+            assert!(refused(Cookie::build(("k", "v")).path(hazard.to_owned())));
+            assert!(refused(Cookie::build(("k", "v")).domain(hazard.to_owned())));
+        }
+    }
+
+    #[test]
+    fn values_are_quoted_when_they_have_to_be() {
+        assert_eq!(quote("a=b/c:d@e"), "a=b/c:d@e");
+        assert_eq!(quote("b;c\"d\\é,"), r#""b\073c\"d\\\303\251\054""#);
+        assert_eq!(quote("two words"), "\"two words\"");
+        assert_eq!(quote(""), "");
+    }
+
+    #[test]
+    fn setting_a_cookie_again_replaces_it() {
+        let mut cookies = SetCookies::default();
+        for value in ["1", "2"] {
+            cookies.set(Cookie::new("a", value)).unwrap();
+        }
+        cookies.set(Cookie::build(("a", "3")).path("/deep").build()).unwrap();
+        let sent: Vec<String> = cookies.0.iter().map(Cookie::to_string).collect();
+        assert_eq!(sent, ["a=2; Path=/", "a=3; Path=/deep"]);
+    }
+}

@@ -1,0 +1,267 @@
+//! The life of a `RequestHandler`, and functions as handlers.
+
+mod util;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use util::serve;
+use web::{Application, Error, Exchange, Locals, Method, RequestHandler, StatusCode};
+
+/// Reports what is called, in order.
+struct Reporter {
+    report: Sender<&'static str>,
+}
+
+impl RequestHandler for Reporter {
+    const METHODS: &'static [Method] = &[Method::GET, Method::POST, Method::PATCH];
+
+    async fn prepare(&self, x: &mut Exchange) -> web::Result<()> {
+        self.say("prepare");
+        match x.query_opt::<String>("prepare")?.as_deref() {
+            Some("finish") => {
+                x.write("prepared");
+                x.finish();
+            }
+            Some("redirect") => return x.redirect("/elsewhere"),
+            Some("fail") => return Err(Error::http(StatusCode::FORBIDDEN, "Not you")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn get(&self, x: &mut Exchange) -> web::Result<()> {
+        self.say("get");
+        match x.query_opt::<String>("get")?.as_deref() {
+            Some("panic") => panic!("on purpose"),
+            Some("fail") => return Err(Error::http(StatusCode::CONFLICT, "Twice")),
+            Some("wait") => std::future::pending().await,
+            Some("cancel") => {
+                x.cancel_on_disconnect();
+                std::future::pending().await
+            }
+            Some("until-gone") => x.client_gone().await,
+            _ => {}
+        }
+        x.write("got");
+        Ok(())
+    }
+
+    async fn post(&self, x: &mut Exchange) -> web::Result<()> {
+        self.say("post");
+        x.locals().set(String::from("left by post"));
+        Ok(())
+    }
+
+    // Written, but not listed.
+    async fn put(&self, _: &mut Exchange) -> web::Result<()> {
+        self.say("put");
+        Ok(())
+    }
+
+    fn on_finish(&self, x: &mut Exchange) {
+        self.say(match x.locals().get::<String>() {
+            Some(_) => "finish with locals",
+            None => "finish",
+        });
+    }
+
+    fn on_connection_close(&self, _: &Locals) {
+        self.say("close");
+    }
+}
+
+impl Reporter {
+    fn say(&self, what: &'static str) {
+        let _ = self.report.send(what);
+    }
+}
+
+fn reporting() -> (util::Server, Receiver<&'static str>) {
+    let (report, reports) = channel();
+    let server = serve(|| Application::new().handler("/", Reporter { report }));
+    (server, reports)
+}
+
+fn next(reports: &Receiver<&'static str>) -> &'static str {
+    reports.recv_timeout(Duration::from_secs(20)).expect("something is called")
+}
+
+/// What was called for the requests so far; nothing else comes when the server has stopped.
+fn all(server: util::Server, reports: &Receiver<&'static str>) -> Vec<&'static str> {
+    drop(server);
+    reports.iter().collect()
+}
+
+#[test]
+fn prepare_method_finish_in_this_order() {
+    let (server, reports) = reporting();
+    assert_eq!(server.get("/").text(), "got");
+    assert_eq!(all(server, &reports), ["prepare", "get", "finish"]);
+}
+
+#[test]
+fn locals_last_until_the_end_of_the_request() {
+    let (server, reports) = reporting();
+    assert_eq!(server.send("POST", "/", "", "").status, 200);
+    server.get("/");
+    assert_eq!(all(server, &reports), ["prepare", "post", "finish with locals", "prepare", "get", "finish"]);
+}
+
+#[test]
+fn prepare_can_be_the_whole_answer() {
+    let (server, reports) = reporting();
+    assert_eq!(server.get("/?prepare=finish").text(), "prepared");
+    let redirect = server.get("/?prepare=redirect");
+    assert_eq!((redirect.status, redirect.header("location")), (302, Some("/elsewhere")));
+    let refused = server.get("/?prepare=fail");
+    assert_eq!(refused.status, 403);
+    assert!(refused.text().contains("403: Not you"));
+    let expected = ["prepare", "finish"].repeat(3);
+    assert_eq!(all(server, &reports), expected);
+}
+
+#[test]
+fn methods_that_are_not_listed_are_never_called() {
+    let (server, reports) = reporting();
+    let reply = server.send("PUT", "/", "", "");
+    assert_eq!(reply.status, 405);
+    assert_eq!(reply.header("allow"), Some("GET, HEAD, POST, PATCH, OPTIONS"));
+    assert!(all(server, &reports).is_empty());
+}
+
+#[test]
+fn a_listed_method_that_is_not_written_is_500() {
+    let (server, reports) = reporting();
+    let reply = server.send("PATCH", "/", "", "");
+    assert_eq!(reply.status, 500);
+    assert!(!reply.text().contains("Reporter"), "names of types are for the log");
+    assert_eq!(all(server, &reports), ["prepare", "finish"]);
+}
+
+#[test]
+fn head_calls_get() {
+    let (server, reports) = reporting();
+    let reply = server.send("HEAD", "/", "", "");
+    assert_eq!(reply.header("content-length"), Some("3"));
+    assert_eq!(all(server, &reports), ["prepare", "get", "finish"]);
+}
+
+#[test]
+fn errors_and_panics_finish_too() {
+    let (server, reports) = reporting();
+    assert_eq!(server.get("/?get=fail").status, 409);
+    assert_eq!(server.get("/?get=panic").status, 500);
+    assert_eq!(server.get("/").status, 200);
+    let expected = ["prepare", "get", "finish"].repeat(3);
+    assert_eq!(all(server, &reports), expected);
+}
+
+#[test]
+fn a_waiting_handler_is_told_that_the_client_went_away() {
+    let (server, reports) = reporting();
+    let mut client = server.connect();
+    client.request("GET", "/?get=until-gone", "", "");
+    assert_eq!([next(&reports), next(&reports)], ["prepare", "get"]);
+    drop(client);
+    assert_eq!([next(&reports), next(&reports)], ["close", "finish"]);
+}
+
+#[test]
+fn a_handler_that_goes_on_waiting_is_told_once() {
+    let (server, reports) = reporting();
+    let mut client = server.connect();
+    client.request("GET", "/?get=wait", "", "");
+    assert_eq!([next(&reports), next(&reports)], ["prepare", "get"]);
+    drop(client);
+    assert_eq!(next(&reports), "close");
+    // The handler still waits: it finishes when the server is taken down.
+    assert_eq!(all(server, &reports), ["finish"]);
+}
+
+#[test]
+fn a_cancelled_handler_finishes() {
+    let (server, reports) = reporting();
+    let mut client = server.connect();
+    client.request("GET", "/?get=cancel", "", "");
+    assert_eq!([next(&reports), next(&reports)], ["prepare", "get"]);
+    drop(client);
+    let mut calls = vec![next(&reports)];
+    while calls.last() != Some(&"finish") {
+        calls.push(next(&reports));
+    }
+    assert!(calls == ["finish"] || calls == ["close", "finish"], "{calls:?}");
+}
+
+#[test]
+fn one_object_serves_all_requests() {
+    struct Counter(Cell<u32>);
+    impl RequestHandler for Counter {
+        const METHODS: &'static [Method] = &[Method::GET];
+        async fn get(&self, x: &mut Exchange) -> web::Result<()> {
+            self.0.set(self.0.get() + 1);
+            x.write(self.0.get().to_string());
+            Ok(())
+        }
+    }
+    let server = serve(|| Application::new().handler("/", Counter(Cell::new(0))));
+    let mut client = server.connect();
+    for expected in ["1", "2", "3"] {
+        client.request("GET", "/", "", "");
+        assert_eq!(client.reply().text(), expected);
+    }
+}
+
+#[test]
+fn closures_capture_state_without_locks() {
+    let server = serve(|| {
+        let seen = Rc::new(RefCell::new(Vec::<String>::new()));
+        let listed = Rc::clone(&seen);
+        Application::new()
+            .post("/{name}", async move |x: &mut Exchange| {
+                let name = x.path("name")?;
+                web::sleep(Duration::from_millis(1)).await;
+                seen.borrow_mut().push(name);
+                Ok(())
+            })
+            .get("/", async move |x: &mut Exchange| {
+                x.write(listed.borrow().join(","));
+                Ok(())
+            })
+    });
+    for name in ["/a", "/b"] {
+        assert_eq!(server.send("POST", name, "", "").status, 200);
+    }
+    assert_eq!(server.get("/").text(), "a,b");
+}
+
+#[test]
+fn while_connected_ends_the_handler_with_its_client() {
+    struct Noisy(Sender<()>);
+    impl Drop for Noisy {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    let (report, dropped) = channel();
+    let server = serve(|| {
+        Application::new().get("/", async move |x: &mut Exchange| {
+            let _held = Noisy(report.clone());
+            if x.query_opt::<u8>("quick")?.is_some() {
+                let answer = x.while_connected(async { "in time" }).await?;
+                x.write(answer);
+                return Ok(());
+            }
+            x.while_connected(std::future::pending::<()>()).await
+        })
+    });
+    assert_eq!(server.get("/?quick=1").text(), "in time");
+    dropped.recv_timeout(Duration::from_secs(20)).expect("it answered");
+    let mut client = server.connect();
+    client.request("GET", "/", "", "");
+    assert!(dropped.recv_timeout(Duration::from_millis(50)).is_err());
+    drop(client);
+    dropped.recv_timeout(Duration::from_secs(20)).expect("what it held is freed");
+}
