@@ -1,0 +1,76 @@
+//! The server that is measured at the level of `httpserver`: one service, a `match` over paths, no framework.
+//!
+//! `GET /plaintext`, `GET /json`, `POST /echo` up to 16 MiB, `GET /user/{id}`; `GET /park` waits until `GET /release`. `GET /allocations`
+//! and `GET /sizes` tell what the program knows of its own memory.
+//!
+//! Run with `cargo run --release -p benches --bin bench-http -- --port 8080`.
+
+use std::error::Error;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use benches::counting_allocator::CountingAllocator;
+use benches::gate::Gate;
+use benches::message::{ECHO_LIMIT, HELLO, Message, Sizes};
+use benches::options::{ServerOptions, announce};
+use benches::process::raise_descriptor_limit;
+use httpserver::{HttpServer, IOLoop, Method, Request, Response, Service, StatusCode};
+use serde::Serialize;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
+
+/// Known once the server exists, told by a service that is a part of it.
+static SIZES: OnceLock<Sizes> = OnceLock::new();
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = ServerOptions::from_env();
+    if options.count_allocations {
+        ALLOCATOR.enable();
+    }
+    raise_descriptor_limit()?;
+    let server = HttpServer::new(Bench::default());
+    SIZES.get_or_init(|| Sizes { connection_future: server.connection_future_size() });
+    announce(server.listen(options.socket_addr())?)?;
+    server.drain_on_signal(Duration::from_secs(5))?;
+    IOLoop::current().start();
+    Ok(())
+}
+
+#[derive(Default)]
+struct Bench {
+    parked: Gate,
+}
+
+impl Service for Bench {
+    async fn call(&self, mut request: Request) -> Response {
+        match (request.method(), request.path()) {
+            (&Method::GET, "/plaintext") => Response::text(HELLO),
+            (&Method::GET, "/json") => json(&Message { message: HELLO }),
+            (&Method::POST, "/echo") => match request.bytes_limited(ECHO_LIMIT).await {
+                Ok(body) => Response::bytes(body),
+                Err(error) => Response::new(error.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)),
+            },
+            (&Method::GET, "/park") => {
+                request.cancel_on_disconnect();
+                self.parked.wait().await;
+                Response::text("released")
+            }
+            (&Method::GET, "/release") => Response::text(format!("released {}", self.parked.open())),
+            (&Method::GET, "/allocations") => json(&ALLOCATOR.counters()),
+            (&Method::GET, "/sizes") => json(&SIZES.get()),
+            (&Method::GET, path) => match path.strip_prefix("/user/") {
+                Some(id) => Response::text(id.to_owned()),
+                None => Response::new(StatusCode::NOT_FOUND),
+            },
+            _ => Response::new(StatusCode::NOT_FOUND),
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(text) => Response::json_bytes(text),
+        Err(_) => Response::new(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}

@@ -1,0 +1,87 @@
+//! The server that is measured at the level of `web`: an application with routes and handlers, all four layers.
+//!
+//! The routes are those of `bench-http`: `GET /plaintext`, `GET /json`, `POST /echo` up to 16 MiB, `GET /user/{id}`; `GET /park` waits
+//! until `GET /release`. `GET /allocations` and `GET /sizes` tell what the program knows of its own memory.
+//!
+//! Run with `cargo run --release -p benches --bin bench-web -- --port 8080`.
+
+use std::error::Error;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use benches::counting_allocator::CountingAllocator;
+use benches::gate::Gate;
+use benches::message::{ECHO_LIMIT, HELLO, Message, Sizes};
+use benches::options::{ServerOptions, announce};
+use benches::process::raise_descriptor_limit;
+use web::{Application, Exchange, IOLoop};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
+
+/// Known once the server exists, told by a handler that is a part of it.
+static SIZES: OnceLock<Sizes> = OnceLock::new();
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = ServerOptions::from_env();
+    if options.count_allocations {
+        ALLOCATOR.enable();
+    }
+    raise_descriptor_limit()?;
+    let server = application().into_server();
+    SIZES.get_or_init(|| Sizes { connection_future: server.connection_future_size() });
+    announce(server.listen(options.socket_addr())?)?;
+    server.drain_on_signal(Duration::from_secs(5))?;
+    IOLoop::current().start();
+    Ok(())
+}
+
+fn application() -> Application {
+    let parked = Gate::new();
+    let released = parked.clone();
+    Application::new()
+        .get("/plaintext", plaintext)
+        .get("/json", json)
+        .post("/echo", echo)
+        .get("/user/{id}", user)
+        .get("/park", async move |x: &mut Exchange| {
+            x.while_connected(parked.wait()).await?;
+            x.write("released");
+            Ok(())
+        })
+        .get("/release", async move |x: &mut Exchange| {
+            x.write(format!("released {}", released.open()));
+            Ok(())
+        })
+        .get("/allocations", allocations)
+        .get("/sizes", sizes)
+}
+
+async fn plaintext(x: &mut Exchange) -> web::Result<()> {
+    x.write(HELLO);
+    Ok(())
+}
+
+async fn json(x: &mut Exchange) -> web::Result<()> {
+    x.write_json(&Message { message: HELLO })
+}
+
+async fn echo(x: &mut Exchange) -> web::Result<()> {
+    let body = x.bytes_limited(ECHO_LIMIT).await?;
+    x.write(body);
+    Ok(())
+}
+
+async fn user(x: &mut Exchange) -> web::Result<()> {
+    let id = x.path::<String>("id")?;
+    x.write(id);
+    Ok(())
+}
+
+async fn allocations(x: &mut Exchange) -> web::Result<()> {
+    x.write_json(&ALLOCATOR.counters())
+}
+
+async fn sizes(x: &mut Exchange) -> web::Result<()> {
+    x.write_json(&SIZES.get())
+}

@@ -1,0 +1,87 @@
+//! Instructions in user space per plaintext request, counted by callgrind: the figure that does not depend on the machine's load.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{self, Command, Stdio};
+
+use super::limits::{self, Limits};
+use super::programs::require_tool;
+use super::report::Unit;
+use super::server::Server;
+use super::subject::Subject;
+use super::{Options, Result, Row};
+use crate::load::{Request, Session, Stop};
+
+pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {
+    require_tool("valgrind")?;
+    Ok(vec![
+        row(options, "instructions per request", 1, limits::INSTRUCTIONS)?.enforced(),
+        row(options, "instructions per request, pipelined 16 deep", 16, limits::INSTRUCTIONS_PIPELINED)?,
+    ])
+}
+
+fn row(options: &Options, what: &str, depth: usize, limits: Limits) -> Result<Row> {
+    let mut row = Row::new(what, Unit::Count, limits);
+    for &subject in &options.subjects {
+        let short = count(options, subject, depth, SHORT)?;
+        let long = count(options, subject, depth, LONG)?;
+        row.put(subject, (long - short) as f64 / (LONG - SHORT) as f64);
+    }
+    Ok(row)
+}
+
+/// Instructions of the whole life of a server that answers so many requests.
+fn count(options: &Options, subject: Subject, depth: usize, requests: u64) -> Result<u64> {
+    let profile = profile_path(options, subject, depth, requests)?;
+    let mut valgrind = Command::new("valgrind");
+    valgrind
+        .args(["--tool=callgrind", "--quiet"])
+        .arg(format!("--callgrind-out-file={}", profile.display()))
+        .stderr(Stdio::null());
+    let server = Server::start_through(valgrind, subject)?;
+    let mut session = Session::open(server.address(), 1, depth, Request::get("/plaintext"))?;
+    session.run(Stop::after_requests(requests))?;
+    drop(session);
+    server.end()?;
+
+    let text = fs::read_to_string(&profile)?;
+    if options.keep_profiles.is_none() {
+        fs::remove_file(&profile)?;
+    }
+    parse_totals(&text).ok_or_else(|| format!("no totals in {}", profile.display()).into())
+}
+
+fn profile_path(options: &Options, subject: Subject, depth: usize, requests: u64) -> Result<PathBuf> {
+    let program = subject.program();
+    Ok(match &options.keep_profiles {
+        Some(directory) => {
+            fs::create_dir_all(directory)?;
+            directory.join(format!("callgrind.{program}.depth-{depth}.{requests}"))
+        }
+        None => env::temp_dir().join(format!("callgrind.{program}.{}", process::id())),
+    })
+}
+
+/// The sum callgrind writes at the end of a profile; older versions write `summary:` alone.
+fn parse_totals(profile: &str) -> Option<u64> {
+    let line = |name| profile.lines().rev().find_map(|l| l.strip_prefix(name));
+    let totals = line("totals:").or_else(|| line("summary:"))?;
+    totals.split_whitespace().next()?.parse().ok()
+}
+
+const SHORT: u64 = 2_000;
+const LONG: u64 = 12_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_found_in_a_profile() {
+        let profile = "version: 1\nevents: Ir\nsummary: 123\n\nfn=(1) main\n4 123\n\ntotals: 1234567\n";
+        assert_eq!(parse_totals(profile), Some(1_234_567));
+        assert_eq!(parse_totals("events: Ir\nsummary: 99\n"), Some(99));
+        assert_eq!(parse_totals("events: Ir\n"), None);
+    }
+}

@@ -1,0 +1,299 @@
+// The page's side of the chat: one long poll at a time, and a queue of messages to send.
+//
+// Nothing is shown because it was typed: a message appears when the server has given it a place.
+// Nothing is lost between two polls: each one says, by its cursor, what the page has seen.
+
+const POLL_TIMEOUT = 40_000; // The server answers within 25 s; later than this the connection is dead.
+const LONGEST_PAUSE = 15_000;
+const MOST_SHOWN = 1000;
+
+const at = (id) => document.getElementById(id);
+const client = randomName();
+const outbox = [];
+let room = "";
+let listening = new AbortController();
+let sending = false;
+
+// --- Rooms -----------------------------------------------------------------------------------
+
+function enterRoom() {
+  const wanted = decodeURIComponent(location.hash.slice(1)) || "lobby";
+  if (wanted === room) return;
+  room = wanted;
+  listening.abort();
+  listening = new AbortController();
+  at("room").textContent = room;
+  at("messages").replaceChildren();
+  at("empty").hidden = false;
+  at("rooms").open = false;
+  document.title = `#${room} · Chat`;
+  drawOutbox();
+  listen(room, listening.signal);
+}
+
+async function listRooms() {
+  const { rooms } = await request("/rooms");
+  at("room-list").replaceChildren(...rooms.map((entry) => {
+    const link = element("a", entry.name, element("span", peopleText(entry.people)));
+    link.href = `#${encodeURIComponent(entry.name)}`;
+    if (entry.name === room) link.setAttribute("aria-current", "true");
+    return element("li", link);
+  }));
+}
+
+// --- Receiving -------------------------------------------------------------------------------
+
+async function listen(room, left) {
+  let cursor = null;
+  let people = null;
+  let failures = 0;
+  setState("connecting");
+  while (!left.aborted) {
+    const query = new URLSearchParams({ client });
+    if (cursor !== null) query.set("after", cursor);
+    if (people !== null) query.set("people", people);
+    try {
+      const news = await request(`${roomPath(room)}?${query}`, { signal: left });
+      if (left.aborted) return;
+      failures = 0;
+      show(news, cursor === null);
+      ({ cursor, people } = news);
+      setState("online");
+    } catch (problem) {
+      if (left.aborted) return;
+      failures += 1;
+      people = null; // Ask for the count again, and so for an answer at once.
+      setState("offline", problem);
+      await pause(failures, left);
+    }
+  }
+}
+
+function show({ messages, missed, people }, first) {
+  at("people").textContent = peopleText(people);
+  const list = at("messages");
+  const following = isAtEnd();
+  if (missed) {
+    list.append(note("Some messages in between are no longer kept."));
+    outbox.filter((message) => message.accepted && message.room === room).forEach(remove);
+  }
+  const shown = document.createDocumentFragment();
+  for (const message of messages) {
+    const sent = outbox.findIndex((waiting) => waiting.key === message.key);
+    if (sent >= 0) outbox.splice(sent, 1);
+    const item = drawMessage(message, message.key.startsWith(client));
+    item.classList.toggle("arriving", !first);
+    shown.append(item);
+  }
+  list.append(shown);
+  while (list.childElementCount > MOST_SHOWN) list.firstElementChild.remove();
+  at("empty").hidden = list.childElementCount > 0;
+  drawOutbox();
+  if (following) scrollToEnd();
+  else if (messages.length > 0) at("newest").hidden = false;
+}
+
+// --- Sending ---------------------------------------------------------------------------------
+
+// The key makes a repeated attempt harmless: the server knows that it has this message already.
+function say(name, text) {
+  outbox.push({ room, name, text, key: `${client}-${randomName()}` });
+  drawOutbox();
+  scrollToEnd();
+  if (!sending) send();
+}
+
+async function send() {
+  sending = true;
+  let failures = 0;
+  while (true) {
+    const next = outbox.find((message) => !message.accepted);
+    if (!next) break;
+    try {
+      await request(roomPath(next.room), {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ name: next.name, text: next.text, key: next.key }),
+      });
+      failures = 0;
+      next.accepted = true; // It leaves the outbox when the poll brings it, or at once in a room left meanwhile.
+      if (next.room !== room) remove(next);
+    } catch (problem) {
+      if (problem.refused) {
+        remove(next);
+        complain(`Not sent: ${problem.message}`);
+        if (at("text").value === "") at("text").value = next.text;
+      } else {
+        failures += 1;
+        await pause(failures);
+      }
+    }
+  }
+  sending = false;
+}
+
+function remove(message) {
+  const position = outbox.indexOf(message);
+  if (position >= 0) outbox.splice(position, 1);
+  drawOutbox();
+}
+
+// --- The wire --------------------------------------------------------------------------------
+
+function roomPath(name) {
+  return `/rooms/${encodeURIComponent(name)}/messages`;
+}
+
+async function request(path, { signal, ...options } = {}) {
+  const timer = new AbortController();
+  const timeout = setTimeout(() => timer.abort(), POLL_TIMEOUT);
+  const stop = () => timer.abort();
+  signal?.addEventListener("abort", stop);
+  if (signal?.aborted) stop();
+  try {
+    const response = await fetch(path, { cache: "no-store", signal: timer.signal, ...options });
+    if (response.ok) return await response.json();
+    const { error } = await response.json().catch(() => ({ error: response.statusText }));
+    const problem = new Error(error);
+    problem.refused = response.status >= 400 && response.status < 500 && response.status !== 408;
+    throw problem;
+  } finally {
+    clearTimeout(timeout);
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+// Waits longer after each failure, with some chance in it so that not all pages come back at once.
+// Ends early when the network returns or the room is left.
+function pause(failures, left) {
+  const most = Math.min(500 * 2 ** (failures - 1), LONGEST_PAUSE);
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      removeEventListener("online", end);
+      left?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, most * (0.5 + Math.random() / 2));
+    addEventListener("online", end);
+    left?.addEventListener("abort", end);
+  });
+}
+
+// --- Drawing ---------------------------------------------------------------------------------
+
+// Text only ever enters the page as text nodes, so no message can bring markup along.
+function element(tag, ...children) {
+  const made = document.createElement(tag);
+  made.append(...children);
+  return made;
+}
+
+function drawMessage(message, mine) {
+  const time = element("time", new Date(message.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
+  time.dateTime = new Date(message.at).toISOString();
+  time.title = new Date(message.at).toLocaleString();
+  const item = drawBubble(message, time);
+  item.classList.toggle("mine", mine);
+  return item;
+}
+
+function drawBubble({ name, text }, aside) {
+  const by = element("div", element("b", name), aside);
+  by.className = "by";
+  const said = element("div", text);
+  said.className = "said";
+  const item = element("li", by, said);
+  item.style.setProperty("--hue", hue(name));
+  return item;
+}
+
+function drawOutbox() {
+  const here = outbox.filter((message) => message.room === room);
+  at("outbox").replaceChildren(...here.map((message) => drawBubble(message, element("i", "sending"))));
+}
+
+function note(text) {
+  const item = element("li", text);
+  item.className = "note";
+  return item;
+}
+
+function setState(state, problem) {
+  const words = { online: "connected", connecting: "connecting", offline: "reconnecting" };
+  const shown = at("state");
+  shown.title = problem?.message ?? "";
+  if (shown.dataset.state === state) return; // A screen reader reads it out only when it changes.
+  shown.dataset.state = state;
+  shown.textContent = words[state];
+}
+
+function complain(text) {
+  at("problem").textContent = text;
+  at("problem").hidden = text === "";
+}
+
+function peopleText(count) {
+  return count === 1 ? "1 person" : `${count} people`;
+}
+
+function hue(name) {
+  let sum = 0;
+  for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) % 360;
+  return sum;
+}
+
+function isAtEnd() {
+  const { scrollTop, scrollHeight, clientHeight } = at("scroller");
+  return scrollHeight - scrollTop - clientHeight < 60;
+}
+
+function scrollToEnd() {
+  at("scroller").scrollTop = at("scroller").scrollHeight;
+  at("newest").hidden = true;
+}
+
+// randomUUID exists on secure origins only; the page may be read over plain HTTP in a local network.
+function randomName() {
+  const bytes = crypto.getRandomValues(new Uint8Array(9));
+  return Array.from(bytes, (byte) => byte.toString(36).padStart(2, "0")).join("");
+}
+
+// --- Wiring ----------------------------------------------------------------------------------
+
+at("name").value = localStorage.getItem("name") ?? "";
+at("name").addEventListener("change", () => localStorage.setItem("name", at("name").value.trim()));
+at("text").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  at("say").requestSubmit();
+});
+at("say").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const [name, text] = [at("name").value.trim(), at("text").value.trim()];
+  complain("");
+  if (name === "") return at("name").focus();
+  if (text === "") return;
+  at("text").value = "";
+  at("text").focus();
+  say(name, text);
+});
+at("join").addEventListener("submit", (event) => {
+  event.preventDefault();
+  location.hash = encodeURIComponent(at("room-name").value.trim());
+  at("room-name").value = "";
+  at("rooms").open = false;
+});
+at("rooms").addEventListener("toggle", () => at("rooms").open && listRooms().catch((problem) => complain(problem.message)));
+at("newest").addEventListener("click", scrollToEnd);
+at("scroller").addEventListener("scroll", () => { if (isAtEnd()) at("newest").hidden = true; });
+addEventListener("hashchange", enterRoom);
+// A page in the browser's cache of pages to go back to would keep its poll, and be counted.
+addEventListener("pagehide", () => listening.abort());
+addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  room = "";
+  enterRoom();
+});
+enterRoom();
+at(at("name").value === "" ? "name" : "text").focus();

@@ -1,0 +1,58 @@
+//! Layer: web.
+//!
+//! A chat room by long polling: history with a cursor, so that nothing is lost or doubled between
+//! two polls; a head count; a page that works without a build step.
+//!
+//! ```sh
+//! cargo run --release --bin chat            # then open http://127.0.0.1:8888 in two tabs
+//! curl http://127.0.0.1:8888/rooms
+//! curl 'http://127.0.0.1:8888/rooms/lobby/messages?wait=0'
+//! curl --json '{"name":"ann","text":"hi","key":"1"}' http://127.0.0.1:8888/rooms/lobby/messages
+//! curl 'http://127.0.0.1:8888/rooms/lobby/messages?after=CURSOR&people=0'    # waits for news
+//! ```
+//!
+//! `page.rs` serves the page, `handlers.rs` the requests it makes; behind them stand `rooms.rs`,
+//! `room.rs`, `people.rs` and `bell.rs`, which know nothing of HTTP.
+
+// A program has no outside: `pub` means to the other modules.
+#![allow(unreachable_pub)]
+
+mod bell;
+mod handlers;
+mod page;
+mod people;
+mod room;
+mod rooms;
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use web::{Application, IOLoop, PeriodicCallback};
+
+use crate::handlers::{Messages, RoomList};
+use crate::rooms::Rooms;
+
+/// How often rooms look for people who did not come back and announce the head count.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How long polls may go on after SIGTERM. Pages come back by themselves, so there is no point in more.
+const DRAIN: Duration = Duration::from_secs(2);
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = examples::cli::listen_address("A chat room by long polling.");
+    let rooms = Rc::new(Rooms::default());
+
+    let application = page::add_to(Application::new())
+        .handler("/rooms", RoomList::new(rooms.clone()))
+        .handler("/rooms/{room}/messages", Messages::new(rooms.clone()));
+    let server = application.listen(address)?;
+    for address in server.local_addrs() {
+        println!("listening on http://{address}");
+    }
+    server.drain_on_signal(DRAIN)?;
+
+    let housekeeping = PeriodicCallback::new(TICK, move || rooms.tick(Instant::now()));
+    housekeeping.start();
+    IOLoop::current().start();
+    Ok(())
+}

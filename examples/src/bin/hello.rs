@@ -1,0 +1,162 @@
+//! Layer: web.
+//!
+//! One route of each kind: arguments from the path, the query, a form and JSON; cookies, redirects,
+//! streaming, uploads, a request handler, static files, an error page.
+//!
+//! ```sh
+//! cargo run --release --bin hello
+//! curl http://127.0.0.1:8888/hello/world
+//! curl 'http://127.0.0.1:8888/add?a=2&b=3'
+//! curl -d name=ann -d age=7 http://127.0.0.1:8888/form
+//! curl --json '{"title":"tea","stars":5}' http://127.0.0.1:8888/review
+//! curl -N http://127.0.0.1:8888/count
+//! curl -c jar -b jar http://127.0.0.1:8888/visits
+//! curl -iL http://127.0.0.1:8888/old
+//! curl -d 'buy tea' http://127.0.0.1:8888/notes ; curl http://127.0.0.1:8888/notes
+//! curl -H 'Transfer-Encoding: chunked' --data-binary @Cargo.lock http://127.0.0.1:8888/upload
+//! curl -r 0-99 http://127.0.0.1:8888/static/index.html
+//! curl -i http://127.0.0.1:8888/nowhere
+//! ```
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use web::{Application, Cookie, Exchange, IOLoop, Method, RequestHandler, StatusCode, sleep};
+
+/// Beside the sources, so that it is found from any working directory.
+const STATIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/static");
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = examples::cli::listen_address("One route of each kind.");
+    let server = Application::new()
+        .get("/", index)
+        .get("/hello/{name}", hello)
+        .get("/add", add)
+        .post("/form", form)
+        .post("/review", review)
+        .get("/count", count)
+        .get("/visits", visits)
+        .get("/old", async |x: &mut Exchange| x.redirect("/"))
+        .post("/upload", upload)
+        .handler("/notes", Notes::default())
+        .static_files("/static", STATIC)?
+        .error_page(error_page)
+        .listen(address)?;
+    for address in server.local_addrs() {
+        println!("listening on http://{address}");
+    }
+    server.drain_on_signal(Duration::from_secs(10))?;
+    IOLoop::current().start();
+    Ok(())
+}
+
+async fn index(x: &mut Exchange) -> web::Result<()> {
+    x.write("<!doctype html><title>Hello</title><h1>Hello</h1>");
+    x.write("<p>Try <a href=/hello/world>a name</a> or <a href=/static/index.html>a file</a>.</p>");
+    Ok(())
+}
+
+async fn hello(x: &mut Exchange) -> web::Result<()> {
+    text(x, format!("Hello, {}\n", x.path::<String>("name")?))
+}
+
+/// An argument that is missing or no number is a 400 by itself.
+async fn add(x: &mut Exchange) -> web::Result<()> {
+    let (a, b): (i64, i64) = (x.query("a")?, x.query("b")?);
+    text(x, format!("{}\n", a.saturating_add(b)))
+}
+
+async fn form(x: &mut Exchange) -> web::Result<()> {
+    let (name, age) = (x.argument::<String>("name").await?, x.argument_opt::<u8>("age").await?);
+    let age = age.map_or("of unknown age".to_owned(), |age| format!("{age} years old"));
+    text(x, format!("{name} is {age}\n"))
+}
+
+#[derive(Deserialize, Serialize)]
+struct Review {
+    title: String,
+    stars: u8,
+}
+
+async fn review(x: &mut Exchange) -> web::Result<()> {
+    let review: Review = x.json().await?;
+    if review.stars > 5 {
+        return Err(web::Error::http(StatusCode::UNPROCESSABLE_ENTITY, "Five stars is the most"));
+    }
+    x.set_status(StatusCode::CREATED);
+    x.write_json(&review)
+}
+
+/// Each flush sends what was written; it fails when the client has gone.
+async fn count(x: &mut Exchange) -> web::Result<()> {
+    x.set_header("Content-Type", "text/plain; charset=utf-8")?;
+    for number in 1..=5 {
+        x.write(format!("{number}\n"));
+        x.flush().await?;
+        sleep(Duration::from_millis(300)).await;
+    }
+    Ok(())
+}
+
+async fn visits(x: &mut Exchange) -> web::Result<()> {
+    let visits = x.cookie("visits").and_then(|visits| visits.parse().ok()).unwrap_or(0_u32).saturating_add(1);
+    x.set_cookie(Cookie::new("visits", visits.to_string()))?;
+    text(x, format!("visit number {visits}\n"))
+}
+
+/// Takes an upload of any size; only one piece of it is in memory.
+async fn upload(x: &mut Exchange) -> web::Result<()> {
+    let mut size = 0;
+    while let Some(piece) = x.chunk().await? {
+        size += piece.len();
+    }
+    text(x, format!("{size} bytes\n"))
+}
+
+/// Who keeps what clients send keeps count of it.
+const MOST_NOTES: usize = 100;
+
+/// A resource with several methods, and with state of its own.
+#[derive(Default)]
+struct Notes {
+    notes: RefCell<Vec<String>>,
+}
+
+impl RequestHandler for Notes {
+    const METHODS: &'static [Method] = &[Method::GET, Method::POST, Method::DELETE];
+
+    async fn get(&self, x: &mut Exchange) -> web::Result<()> {
+        let notes = self.notes.borrow().join("\n");
+        text(x, notes + "\n")
+    }
+
+    async fn post(&self, x: &mut Exchange) -> web::Result<()> {
+        let note = String::from_utf8_lossy(&x.bytes_limited(1000).await?).into_owned();
+        let mut notes = self.notes.borrow_mut();
+        if notes.len() == MOST_NOTES {
+            notes.remove(0);
+        }
+        notes.push(note);
+        x.set_status(StatusCode::CREATED);
+        Ok(())
+    }
+
+    async fn delete(&self, x: &mut Exchange) -> web::Result<()> {
+        self.notes.borrow_mut().clear();
+        x.set_status(StatusCode::NO_CONTENT);
+        Ok(())
+    }
+}
+
+fn text(x: &mut Exchange, text: String) -> web::Result<()> {
+    x.set_header("Content-Type", "text/plain; charset=utf-8")?;
+    x.write(text);
+    Ok(())
+}
+
+fn error_page(x: &mut Exchange, error: &web::Error) {
+    let status = error.status();
+    x.write(format!("<!doctype html><title>{status}</title><h1>{status}</h1>"));
+    x.write(format!("<p>{}</p>", web::xhtml_escape(&error.message())));
+}

@@ -1,0 +1,83 @@
+//! Layer: ioloop.
+//!
+//! An event loop alone: a periodic callback, a timer that is called off, a task, lines from
+//! standard input, and Ctrl-C. Standard input has to be something epoll can watch: a terminal, a
+//! pipe or a socket, but not a file.
+//!
+//! ```sh
+//! cargo run --release --bin ticker
+//! (echo one; sleep 2; echo two) | cargo run --release --bin ticker
+//! ```
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ioloop::{IOLoop, Interest, PeriodicCallback, signal, sleep};
+
+fn main() {
+    examples::cli::start_log();
+    let ioloop = IOLoop::current();
+
+    let ticks = Rc::new(Cell::new(0));
+    let ticker = PeriodicCallback::new(Duration::from_secs(1), {
+        let ticks = ticks.clone();
+        move || {
+            ticks.set(ticks.get() + 1);
+            println!("tick {}", ticks.get());
+        }
+    });
+    ticker.start();
+
+    let never = ioloop.call_later(Duration::from_secs(3), || println!("nobody will see this"));
+    ioloop.call_later(Duration::from_millis(1500), {
+        let ioloop = ioloop.clone();
+        move || {
+            ioloop.remove_timeout(never);
+            println!("called off the timer of 3 s");
+        }
+    });
+
+    ioloop.spawn_detached(async {
+        for step in 1..=3 {
+            sleep(Duration::from_millis(700)).await;
+            println!("the task is at step {step} of 3");
+        }
+    });
+
+    ioloop.spawn_detached(async {
+        match signal::shutdown().await {
+            Ok(_) => println!("signal: stopping"),
+            Err(error) => eprintln!("cannot watch signals: {error}"),
+        }
+        IOLoop::current().stop();
+    });
+
+    if let Err(error) = watch_standard_input(&ioloop) {
+        println!("not watching standard input: {error}");
+    }
+    println!("ticking; type lines, end with Ctrl-C");
+    ioloop.start();
+    println!("stopped after {} ticks", ticks.get());
+}
+
+/// Prints what can be read; the handler takes itself away at the end of the input.
+fn watch_standard_input(ioloop: &IOLoop) -> Result<(), Box<dyn Error>> {
+    // A descriptor of its own, read without the buffer of `io::stdin`: what is in a buffer causes no event.
+    let input = Rc::new(File::from(io::stdin().as_fd().try_clone_to_owned()?));
+    ioloop.add_handler(input.clone(), Interest::READABLE, move |event| {
+        let mut buffer = [0; 4096];
+        match (&*input).read(&mut buffer) {
+            Ok(0) | Err(_) => {
+                println!("end of input");
+                IOLoop::current().remove_handler(event.token());
+            }
+            Ok(length) => println!("read {:?}", String::from_utf8_lossy(&buffer[..length])),
+        }
+    })?;
+    Ok(())
+}

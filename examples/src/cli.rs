@@ -1,0 +1,98 @@
+//! What all examples share: their options and their log.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::process::exit;
+
+/// Where a server example listens unless told otherwise.
+pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8888);
+
+/// Reads `--address` and `--port` from the command line and starts the log.
+///
+/// `--address` takes an IP address with or without a port; `--port` overrides its port, and 0
+/// lets the kernel pick one. Prints the usage and ends the process when asked to with `--help`,
+/// or when an option makes no sense.
+pub fn listen_address(about: &str) -> SocketAddr {
+    start_log();
+    match parse(std::env::args_os().skip(1)) {
+        Ok(Some(address)) => address,
+        Ok(None) => {
+            println!("{about}\n\nOptions:\n  --address A  where to listen [default: {DEFAULT_ADDRESS}]");
+            println!("  --port N     overrides the port of the address; 0 picks a free one");
+            exit(0);
+        }
+        Err(error) => {
+            eprintln!("{error}; try --help");
+            exit(2);
+        }
+    }
+}
+
+/// Logs to standard error, from level info on: servers write their access log at that level.
+///
+/// The environment variable `RUST_LOG` overrides the level.
+pub fn start_log() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+}
+
+/// The address asked for, or `None` when help was.
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<SocketAddr>, lexopt::Error> {
+    use lexopt::prelude::*;
+
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut address = DEFAULT_ADDRESS;
+    let mut port = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("address") => address = parser.value()?.parse_with(address_with_port)?,
+            Long("port") => port = Some(parser.value()?.parse()?),
+            Short('h') | Long("help") => return Ok(None),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    address.set_port(port.unwrap_or(address.port()));
+    Ok(Some(address))
+}
+
+/// Parses `127.0.0.1:80`, `[::1]:80`, and both without a port.
+fn address_with_port(text: &str) -> Result<SocketAddr, std::net::AddrParseError> {
+    text.parse().or_else(|_| {
+        let ip: IpAddr = text.trim_start_matches('[').trim_end_matches(']').parse()?;
+        Ok(SocketAddr::new(ip, DEFAULT_ADDRESS.port()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Option<String> {
+        let address = parse(arguments.iter().map(OsString::from)).ok()??;
+        Some(address.to_string())
+    }
+
+    #[test]
+    fn the_default_is_port_8888_of_the_loopback() {
+        assert_eq!(parsed(&[]).as_deref(), Some("127.0.0.1:8888"));
+    }
+
+    #[test]
+    fn an_address_may_go_without_a_port() {
+        assert_eq!(parsed(&["--address", "0.0.0.0"]).as_deref(), Some("0.0.0.0:8888"));
+        assert_eq!(parsed(&["--address", "[::1]"]).as_deref(), Some("[::1]:8888"));
+        assert_eq!(parsed(&["--address", "::1"]).as_deref(), Some("[::1]:8888"));
+    }
+
+    #[test]
+    fn the_port_option_overrides_the_address_in_any_order() {
+        assert_eq!(parsed(&["--port", "0", "--address", "[::1]:80"]).as_deref(), Some("[::1]:0"));
+        assert_eq!(parsed(&["--address", "10.0.0.1:80", "--port=81"]).as_deref(), Some("10.0.0.1:81"));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for arguments in [&["--port", "65536"][..], &["--port"], &["--address", "nowhere"], &["8888"], &["--verbose"]] {
+            assert!(parse(arguments.iter().map(OsString::from)).is_err(), "{arguments:?}");
+        }
+    }
+}

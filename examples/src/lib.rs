@@ -1,0 +1,28 @@
+//! What the examples share, and the pages of the book, so that `cargo test` compiles their code.
+
+pub mod cli;
+
+/// The pages of `docs/src` and the README, each as one module, so that a failing block names its page.
+#[cfg(doctest)]
+mod pages {
+    macro_rules! pages {
+        ($($name:ident: $file:literal,)*) => {
+            $(#[doc = include_str!($file)] mod $name {})*
+        };
+    }
+
+    pages! {
+        readme: "../../README.md",
+        introduction: "../../docs/src/introduction.md",
+        getting_started: "../../docs/src/getting-started.md",
+        ioloop: "../../docs/src/ioloop.md",
+        iostream: "../../docs/src/iostream.md",
+        httpserver: "../../docs/src/httpserver.md",
+        web: "../../docs/src/web.md",
+        compose: "../../docs/src/compose.md",
+        comet: "../../docs/src/comet.md",
+        deployment: "../../docs/src/deployment.md",
+        performance: "../../docs/src/performance.md",
+        decisions: "../../docs/src/decisions.md",
+    }
+}

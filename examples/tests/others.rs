@@ -1,0 +1,112 @@
+//! The examples below the framework, over the wire.
+
+// `support` is shared by several programs, each of which has no outside.
+#![allow(unreachable_pub)]
+
+mod support;
+
+use std::io::Write;
+
+use support::http::Client;
+use support::{Lines, Program};
+
+#[test]
+fn line_server_tells_the_others_and_not_the_speaker() {
+    let (_program, address) = Program::serve(env!("CARGO_BIN_EXE_line_server"));
+    let mut ann = enter(address, "ann");
+    let mut bob = enter(address, "bob");
+    assert_eq!(ann.line().as_deref(), Some("* bob is here"));
+    ann.send("hello\r\n");
+    assert_eq!(bob.line().as_deref(), Some("ann: hello"));
+    bob.send("a control\u{1b}[2Jcharacter\n");
+    assert_eq!(ann.line().as_deref(), Some("bob: a control[2Jcharacter"));
+}
+
+#[test]
+fn line_server_says_who_has_left() {
+    let (_program, address) = Program::serve(env!("CARGO_BIN_EXE_line_server"));
+    let mut ann = enter(address, "ann");
+    drop(enter(address, "bob"));
+    assert_eq!(ann.line().as_deref(), Some("* bob is here"));
+    assert_eq!(ann.line().as_deref(), Some("* bob has left"));
+}
+
+#[test]
+fn line_server_disconnects_who_sends_an_endless_line() {
+    let (_program, address) = Program::serve(env!("CARGO_BIN_EXE_line_server"));
+    let mut ann = enter(address, "ann");
+    ann.send(&"x".repeat(10_000));
+    assert_eq!(ann.line(), None);
+}
+
+#[test]
+fn line_server_says_good_bye() {
+    let (program, address) = Program::serve(env!("CARGO_BIN_EXE_line_server"));
+    let mut ann = enter(address, "ann");
+    program.terminate();
+    assert_eq!(ann.line().as_deref(), Some("* The server is going down."));
+    assert_eq!(ann.line(), None);
+    assert!(program.end().success());
+}
+
+/// Connects and gives a name; returns once the others know.
+fn enter(address: std::net::SocketAddr, name: &str) -> Lines {
+    let mut guest = Lines::connect(address);
+    assert_eq!(guest.line().as_deref(), Some("Your name, please:"));
+    guest.send(&format!("{name}\n"));
+    let welcome = guest.line().expect("a welcome");
+    assert!(welcome.starts_with(&format!("* Welcome, {name}.")), "{welcome}");
+    guest
+}
+
+#[test]
+fn compose_shares_one_store_between_both_protocols() {
+    let mut program = Program::start(env!("CARGO_BIN_EXE_compose"), &["--port", "0"]);
+    let (http, lines) = (program.listening(), program.listening());
+    let (mut http, mut lines) = (Client::connect(http), Lines::connect(lines));
+    assert_eq!(http.request("PUT", "/sky", &[], "blue").status, 204);
+    lines.send("GET sky\nSET grass green as ever\nNONSENSE\n");
+    assert_eq!(lines.line().as_deref(), Some("blue"));
+    assert_eq!(lines.line().as_deref(), Some("OK"));
+    assert_eq!(lines.line().as_deref(), Some("ERROR: GET key, SET key value or KEYS"));
+    assert_eq!(http.get("/grass").body, "green as ever");
+    assert_eq!(http.get("/").body, "grass sky\n");
+    assert_eq!(http.request("DELETE", "/sky", &[], "").status, 204);
+    assert_eq!(http.get("/sky").status, 404);
+    program.terminate();
+    assert!(program.end().success());
+}
+
+#[test]
+fn hello_service_answers_each_of_its_paths() {
+    let (_program, address) = Program::serve(env!("CARGO_BIN_EXE_hello_service"));
+    let mut client = Client::connect(address);
+    assert_eq!(client.get("/").body, "Hello\n");
+    let headers = client.request("GET", "/headers", &["X-Case: Kept"], "").body;
+    assert!(headers.to_lowercase().contains("x-case: kept"), "{headers}");
+    assert_eq!(client.request("POST", "/shout", &[], "some text").body, "SOME TEXT");
+    assert_eq!(client.request("POST", "/size", &[], &"x".repeat(200_000)).body, "200000 bytes\n");
+    assert_eq!(client.get("/count").body, "1\n2\n3\n4\n5\n");
+    assert_eq!(client.get("/nowhere").status, 404);
+}
+
+#[test]
+fn hello_service_refuses_to_collect_too_much() {
+    let (_program, address) = Program::serve(env!("CARGO_BIN_EXE_hello_service"));
+    let mut client = Client::connect(address);
+    assert_eq!(client.request("POST", "/shout", &[], &"x".repeat(100_000)).status, 413);
+}
+
+#[test]
+fn ticker_reads_its_input_and_stops_at_a_signal() {
+    let mut program = Program::start(env!("CARGO_BIN_EXE_ticker"), &[]);
+    let mut input = program.input();
+    while !program.line().starts_with("ticking") {}
+    input.write_all(b"a line\n").expect("the example reads");
+    while program.line() != r#"read "a line\n""# {}
+    drop(input);
+    while program.line() != "end of input" {}
+    program.terminate();
+    assert!(program.rest_of_output().contains("stopped after"));
+    assert!(program.end().success());
+}
