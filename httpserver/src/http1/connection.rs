@@ -51,51 +51,50 @@ pub(crate) async fn serve<S: Service>(channel: Rc<Channel>, service: Rc<S>, regi
     drop(registration);
 }
 
-/// How a service's future ended.
-enum Outcome {
-    Answered(Response),
-    Panicked(Box<dyn Any + Send>),
-    /// It was dropped, because the client has gone or the server ends.
-    Cancelled,
-}
-
 /// Runs the service and encodes its answer. Ready with whether the connection goes on.
 fn poll_service(
     channel: &Channel,
     future: Pin<&mut impl Future<Output = Response>>,
     cx: &mut Context<'_>,
 ) -> Poll<bool> {
-    let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-        Ok(Poll::Ready(response)) => Outcome::Answered(response),
+    match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+        Ok(Poll::Ready(response)) => Poll::Ready(answer(channel, response)),
         Ok(Poll::Pending) => {
             // The answers to earlier requests do not wait for this one.
             channel.start_flush();
             ready!(channel.poll_cancelled(cx));
-            Outcome::Cancelled
+            channel.break_off();
+            Poll::Ready(false)
         }
-        Err(payload) => Outcome::Panicked(payload),
-    };
-    Poll::Ready(answer(channel, outcome))
+        Err(payload) => {
+            answer_panic(channel, &*payload);
+            Poll::Ready(false)
+        }
+    }
 }
 
 /// Sends what is left to send of the answer. True when the connection goes on.
-fn answer(channel: &Channel, outcome: Outcome) -> bool {
-    match (outcome, channel.answer_state()) {
-        (Outcome::Answered(response), Answer::NotBegun) if !response.is_streamed() => channel.answer(response),
-        (Outcome::Answered(_), Answer::Finished { keep_alive }) => channel.end_streamed(keep_alive),
-        (Outcome::Panicked(payload), Answer::NotBegun) => {
-            log::error!("panic in a service: {}; answering 500", panic_message(&*payload));
-            channel.answer(internal_error());
-            false
-        }
+fn answer(channel: &Channel, response: Response) -> bool {
+    match channel.answer_state() {
+        Answer::NotBegun if !response.is_streamed() => channel.answer(response),
+        Answer::Finished { keep_alive } => channel.end_streamed(keep_alive),
         // Half an answer is out. The client finds out by the missing end.
-        (outcome, _) => {
-            if let Outcome::Panicked(payload) = outcome {
-                log::error!("panic in a service: {}; closing the connection", panic_message(&*payload));
-            }
+        Answer::NotBegun | Answer::Begun { .. } => {
             channel.break_off();
             false
         }
+    }
+}
+
+/// A 500 if nothing was sent yet. The connection ends in any case.
+fn answer_panic(channel: &Channel, payload: &(dyn Any + Send)) {
+    let message = panic_message(payload);
+    if channel.answer_state() == Answer::NotBegun {
+        log::error!("panic in a service: {message}; answering 500");
+        channel.answer(internal_error());
+    } else {
+        log::error!("panic in a service: {message}; closing the connection");
+        channel.break_off();
     }
 }
 

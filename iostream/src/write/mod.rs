@@ -163,6 +163,16 @@ enum State {
     },
 }
 
+impl Write {
+    /// Whether there is nothing to wait for: the kernel has taken all, or the write has failed.
+    pub fn is_done(&self) -> bool {
+        match &self.0 {
+            State::Done(_) => true,
+            State::Waiting { stream, end } => stream.inner.sent.get() >= *end || stream.inner.is_closed(),
+        }
+    }
+}
+
 impl Future for Write {
     type Output = Result<()>;
 

@@ -1,64 +1,26 @@
+//! Requests: their heads and bodies.
+
 use std::{
-    cell::{Cell, RefCell},
-    net::SocketAddr,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
-    time::Instant,
+    task::{Context, Poll, ready},
 };
 
 use http::{Method, Version};
-use iostream::{IOLoop, IOStream, Parsed, ioloop::Deadline};
+use iostream::Parsed;
 
+use super::{Answer, Channel};
 use crate::{
-    Error, Limits, Request, Response, Result,
+    Error, Request, Result,
     http1::{
         chunked::{ChunkStep, ChunkedDecoder},
-        encode::{self, CONTINUE, EncodeContext, StreamFraming},
+        encode::CONTINUE,
         head::{BodyFraming, Expect, HeadParser, RequestHead},
     },
-    pool,
-    server::ServerState,
 };
-
-/// What a connection shares with the body and the answer of the request in hand: the stream, what is about to be sent,
-/// and how far the request and its answer have got.
-///
-/// There is one per connection, so it is kept small; buffers are held only while they have something in them.
-pub(crate) struct Channel {
-    stream: IOStream,
-    ioloop: IOLoop,
-    server: Rc<ServerState>,
-    peer: Option<SocketAddr>,
-    /// The one timer of the connection. Whoever waits sets it before looking at it.
-    deadline: Deadline,
-    /// Answers, or parts of one, that have not been given to the stream yet: they leave in one send.
-    output: RefCell<Vec<u8>>,
-    /// Bytes queued in the stream when the deadline for writing was last set: fewer means progress.
-    stalled_at: Cell<usize>,
-    /// How much of the current request's body is still to come.
-    body: Cell<Incoming>,
-    /// The Content-Length of the current request.
-    announced: Cell<Option<u64>>,
-    /// The client waits for `100 Continue` before it sends the body.
-    expects_continue: Cell<bool>,
-    /// The service is waiting for the body, and the deadline has been set for that.
-    waits_for_body: Cell<bool>,
-    request: Cell<RequestFacts>,
-    answer: Cell<Answer>,
-    /// Counts requests, so that what is left of an earlier one finds out.
-    serial: Cell<u32>,
-    cancels: Cell<bool>,
-    /// A drain's deadline has passed: the connection is to end now.
-    cut: Cell<bool>,
-    /// A request is being answered.
-    busy: Cell<bool>,
-    /// Who to wake for `cut`: set only when a service waits.
-    task: Cell<Option<Waker>>,
-}
 
 /// How much of a body is still to come.
 #[derive(Clone, Copy)]
-enum Incoming {
+pub(super) enum Incoming {
     Done,
     Length(u64),
     Chunked(ChunkedDecoder),
@@ -68,24 +30,10 @@ enum Incoming {
 
 /// What the encoder has to know about the current request.
 #[derive(Clone, Copy)]
-struct RequestFacts {
-    is_http11: bool,
-    is_head: bool,
-    keep_alive: bool,
-}
-
-/// How far the answer has got.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    NotBegun,
-    /// A writer has sent the head.
-    Begun {
-        keep_alive: bool,
-    },
-    /// A writer has sent everything.
-    Finished {
-        keep_alive: bool,
-    },
+pub(super) struct RequestFacts {
+    pub(super) is_http11: bool,
+    pub(super) is_head: bool,
+    pub(super) keep_alive: bool,
 }
 
 /// What waiting for a request's head keeps between polls.
@@ -124,48 +72,6 @@ enum Taken {
 }
 
 impl Channel {
-    pub(crate) fn new(stream: IOStream, peer: Option<SocketAddr>, server: Rc<ServerState>) -> Channel {
-        Channel {
-            stream,
-            ioloop: IOLoop::current(),
-            server,
-            peer,
-            deadline: Deadline::new(),
-            output: RefCell::default(),
-            stalled_at: Cell::new(0),
-            body: Cell::new(Incoming::Done),
-            announced: Cell::new(None),
-            expects_continue: Cell::new(false),
-            waits_for_body: Cell::new(false),
-            request: Cell::new(RequestFacts { is_http11: true, is_head: false, keep_alive: false }),
-            answer: Cell::new(Answer::NotBegun),
-            serial: Cell::new(0),
-            cancels: Cell::new(false),
-            cut: Cell::new(false),
-            busy: Cell::new(false),
-            task: Cell::new(None),
-        }
-    }
-
-    pub(crate) fn stream(&self) -> &IOStream {
-        &self.stream
-    }
-
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.peer
-    }
-
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.server.limits
-    }
-
-    pub(crate) fn now(&self) -> Instant {
-        self.ioloop.turn_time()
-    }
-}
-
-/// Requests: heads and bodies.
-impl Channel {
     /// The next request. `None` when the connection is to end without an answer: the client has left or stays silent, or the
     /// server drains. What is ready to be sent is sent before waiting.
     pub(crate) fn poll_request(
@@ -189,7 +95,7 @@ impl Channel {
 
     fn poll_head(&self, cx: &mut Context<'_>, wait: &mut HeadWait, head: &mut Option<RequestHead>) -> Poll<Result<()>> {
         // A client that asks and does not read must not fill the memory with answers.
-        if self.stream.pending_write() != 0 && self.poll_flush(cx)?.is_pending() {
+        if self.has_queue() && self.poll_flush(cx)?.is_pending() {
             return Poll::Pending;
         }
         let (limits, parser) = (&self.server.limits, &mut wait.parser);
@@ -388,7 +294,7 @@ impl Channel {
 
     /// Whether the connection can go on behind what the service left of the body. Drops what has come of a chunked one,
     /// whose length nobody knows.
-    fn can_pass_body(&self) -> bool {
+    pub(super) fn can_pass_body(&self) -> bool {
         if let Incoming::Chunked(_) = self.body.get() {
             let dropped = self.stream.try_read_with(|buf| self.take_body(buf, &mut |_| {}));
             if let Some(Err(_)) = dropped {
@@ -412,186 +318,5 @@ impl Channel {
         self.expects_continue.set(false);
         while ready!(self.poll_body(cx, &mut |_| {}))? {}
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Answers.
-impl Channel {
-    /// Encodes a whole answer. True when the connection goes on behind it.
-    pub(crate) fn answer(&self, response: Response) -> bool {
-        let context = self.encode_context(self.can_pass_body());
-        let encoded = self.with_output(|out| encode::encode_response(out, response, &context));
-        if let Some(body) = encoded.rest {
-            let head = self.output.take();
-            drop(self.stream.write_parts(&head, body));
-            pool::give_back(head);
-        }
-        self.busy.set(false);
-        encoded.keep_alive
-    }
-
-    /// Encodes the answer to a request that could not be understood.
-    pub(crate) fn refuse(&self, response: Response) {
-        self.request.set(RequestFacts { is_http11: true, is_head: false, keep_alive: false });
-        self.body.set(Incoming::Failed);
-        self.answer(response);
-    }
-
-    /// Encodes the head of an answer whose body a writer will send.
-    pub(crate) fn begin_answer(&self, serial: u32, response: &Response) -> Result<StreamFraming> {
-        if !self.is_current(serial) || self.answer.get() != Answer::NotBegun {
-            return Err(Error::AlreadyTaken("the answer"));
-        }
-        // What the service leaves of the body is known only at the end; see `end_streamed`.
-        let context = self.encode_context(true);
-        let encoded = self.with_output(|out| encode::encode_stream_head(out, response, &context));
-        self.answer.set(Answer::Begun { keep_alive: encoded.keep_alive });
-        Ok(encoded.framing)
-    }
-
-    pub(crate) fn finish_answer(&self) {
-        if let Answer::Begun { keep_alive } = self.answer.get() {
-            self.answer.set(Answer::Finished { keep_alive });
-        }
-    }
-
-    pub(crate) fn answer_state(&self) -> Answer {
-        self.answer.get()
-    }
-
-    /// After an answer that a writer has finished. True when the connection goes on behind it.
-    pub(crate) fn end_streamed(&self, keep_alive: bool) -> bool {
-        let goes_on = keep_alive && self.can_pass_body();
-        self.busy.set(false);
-        goes_on
-    }
-
-    /// Closes behind half an answer.
-    pub(crate) fn break_off(&self) {
-        self.start_flush();
-        self.busy.set(false);
-        self.stream.close();
-    }
-
-    fn encode_context(&self, can_pass_body: bool) -> EncodeContext {
-        let facts = self.request.get();
-        EncodeContext {
-            version: if facts.is_http11 { Version::HTTP_11 } else { Version::HTTP_10 },
-            is_head: facts.is_head,
-            keep_alive: facts.keep_alive && can_pass_body && !self.server.is_draining(),
-            now: self.now(),
-        }
-    }
-
-    pub(crate) fn with_output<T>(&self, append: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        let mut output = self.output.borrow_mut();
-        if output.capacity() == 0 {
-            *output = pool::take();
-        }
-        append(&mut output)
-    }
-
-    /// Hands what is ready to the stream, which sends it at once as far as the kernel takes it.
-    pub(crate) fn start_flush(&self) {
-        if self.output.borrow().is_empty() {
-            return;
-        }
-        let output = self.output.take();
-        // A failure shows at the next read or flush.
-        drop(self.stream.write(&output[..]));
-        pool::give_back(output);
-    }
-
-    /// The time-out of writing starts afresh: the time since an earlier write was given up does not count.
-    pub(crate) fn begin_flush_wait(&self) {
-        self.stalled_at.set(0);
-    }
-
-    /// Waits until the kernel has taken everything.
-    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.start_flush();
-        if self.stream.poll_flush(cx)?.is_ready() {
-            if self.stalled_at.replace(0) != 0 {
-                // The deadline was ours for a while; a wait for the body has to set it again.
-                self.begin_body_wait();
-            }
-            // What was written to a broken connection is not queued, and so not missed by the stream.
-            return Poll::Ready(if self.stream.is_closed() { Err(Error::Closed) } else { Ok(()) });
-        }
-        let (pending, limit) = (self.stream.pending_write(), self.limits().write_timeout);
-        if self.stalled_at.replace(pending) != pending {
-            self.deadline.set_after(limit);
-        }
-        ready!(self.deadline.poll_expired(cx));
-        self.stream.close();
-        Poll::Ready(Err(Error::WriteTimeout(limit)))
-    }
-}
-
-/// The end of the connection.
-impl Channel {
-    pub(crate) fn cancel_on_disconnect(&self, serial: u32) {
-        if self.is_current(serial) {
-            self.cancels.set(true);
-            // When it is another task that asks, the connection's own has to look again.
-            if let Some(task) = self.task.take() {
-                task.wake();
-            }
-        }
-    }
-
-    /// Ready when the service's future is to be dropped: the client has gone and the service asked for it, or a drain's
-    /// time is over.
-    pub(crate) fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.cut.get() {
-            return Poll::Ready(());
-        }
-        let known = self.task.take().filter(|waker| waker.will_wake(cx.waker()));
-        self.task.set(Some(known.unwrap_or_else(|| cx.waker().clone())));
-        if self.cancels.get() { self.stream.poll_peer_closed(cx) } else { Poll::Pending }
-    }
-
-    /// Whether it waits for a request, with nothing of one received and nothing of an answer left to send.
-    pub(crate) fn is_idle(&self) -> bool {
-        !self.busy.get()
-            && self.is_body_done()
-            && self.stream.buffered() == 0
-            && self.output.borrow().is_empty()
-            && self.stream.pending_write() == 0
-    }
-
-    /// Ends the connection now, whatever it does.
-    pub(crate) fn cut(&self) {
-        self.cut.set(true);
-        self.stream.close();
-        if let Some(task) = self.task.take() {
-            task.wake();
-        }
-    }
-
-    /// Whether the client may still be sending something that nobody will read: then a close would reset the connection
-    /// and could take the answer with it.
-    pub(crate) fn has_unread_input(&self) -> bool {
-        !self.is_body_done() || self.stream.buffered() > 0
-    }
-
-    /// Reads and drops for a while, until the client has closed its side.
-    pub(crate) fn poll_linger(&self, cx: &mut Context<'_>, dropped: &mut usize) -> Poll<()> {
-        while *dropped <= self.limits().max_linger {
-            let polled = self.stream.poll_read_with(cx, |buf| match buf.len() {
-                0 => Parsed::Incomplete,
-                count => Parsed::Done { consumed: count, value: count },
-            });
-            match polled {
-                Poll::Ready(Ok(count)) => *dropped += count,
-                Poll::Ready(Err(_)) => break,
-                Poll::Pending => return self.deadline.poll_expired(cx),
-            }
-        }
-        Poll::Ready(())
-    }
-
-    pub(crate) fn set_linger_deadline(&self) {
-        self.deadline.set_after(self.limits().linger_timeout);
     }
 }
