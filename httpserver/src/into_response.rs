@@ -69,10 +69,16 @@ impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
 }
 
 impl IntoResponse for Error {
-    /// The status of the error and its text; a 500 that tells nothing for faults that are not the client's.
+    /// The status of the error and its text; a 500 that tells nothing for faults that are not the client's. A client that
+    /// has left, or that takes nothing any more, gets no answer: the connection just ends.
     fn into_response(self) -> Response {
         match self.status() {
             Some(status) => Response::text(format!("{status}: {self}\n")).with_status(status),
+            // Any client can cause these at any time: not a line in the log of errors for each.
+            None if matches!(self, Error::Closed | Error::WriteTimeout(_)) => {
+                log::debug!("request given up: {self}");
+                Response::streamed()
+            }
             None => {
                 log::error!("service failed: {self}");
                 let status = StatusCode::INTERNAL_SERVER_ERROR;

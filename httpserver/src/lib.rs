@@ -33,7 +33,7 @@ pub use crate::{
     response::Response,
     response_writer::ResponseWriter,
     server::{DrainReport, HttpServer, serve_stream},
-    service::Service,
+    service::{Reply, Service},
 };
 
 /// The codec by itself, for benchmarks, fuzzing and tests. Not part of the stable interface.

@@ -47,6 +47,12 @@ impl Request {
         self.head.path()
     }
 
+    /// [`path`](Request::path) as bytes: spares the look whether they are UTF-8, which costs about ten instructions a byte.
+    /// For routing by a `match`.
+    pub fn path_bytes(&self) -> &[u8] {
+        self.head.path_bytes()
+    }
+
     /// What follows the `?` of the target, not decoded.
     pub fn query(&self) -> Option<&str> {
         self.head.query()

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use crate::error::{Error, Result};
 use crate::headers::{is_token_byte, trim_ows};
-use crate::pool;
+use crate::pool::{self, Buffer};
 
 /// An answer: status, header lines and a body that is there as a whole.
 ///
@@ -33,10 +33,14 @@ pub struct Response {
     refused: bool,
     /// The Content-Type that comes with the kind of body. None also when one was set among the lines.
     content_type: ContentType,
-    content_length: Option<u64>,
+    /// [`UNSET`] or the length given.
+    content_length: u64,
     lines: Lines,
     body: ResponseBody,
 }
+
+/// No Content-Length was set. One of this size cannot be meant.
+const UNSET: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(crate) enum ResponseBody {
@@ -168,7 +172,7 @@ impl Response {
         match Special::of(name.as_bytes()) {
             Special::ContentType => self.content_type = ContentType::None,
             Special::Date => self.has_date = false,
-            Special::ContentLength => self.content_length = None,
+            Special::ContentLength => self.content_length = UNSET,
             _ => {}
         }
         self.lines.remove(name.as_bytes());
@@ -197,7 +201,7 @@ impl Response {
     ///
     /// The length of a body that is given as a whole is known and wins.
     pub fn set_content_length(&mut self, length: u64) {
-        self.content_length = Some(length);
+        self.content_length = length;
     }
 
     #[inline]
@@ -208,8 +212,8 @@ impl Response {
             has_date: false,
             refused: false,
             content_type,
-            content_length: None,
-            lines: Lines(Vec::new()),
+            content_length: UNSET,
+            lines: Lines(None),
             body: ResponseBody::Bytes(body),
         }
     }
@@ -240,14 +244,14 @@ impl Response {
                 return Err(Error::InvalidHeader("Transfer-Encoding belongs to the server"));
             }
         }
-        if replaces && !self.lines.0.is_empty() {
+        if replaces {
             self.lines.remove(name.as_bytes());
         }
         self.lines.push(name.as_bytes(), value);
         Ok(())
     }
 
-    /// What a service returns when its answer has already been sent.
+    /// What a service returns when nothing is left to send: its answer has been, or there is nobody to answer.
     pub(crate) fn streamed() -> Self {
         let mut response = Response::new(StatusCode::OK);
         response.body = ResponseBody::Streamed;
@@ -278,12 +282,12 @@ impl Response {
     }
 
     pub(crate) fn content_length(&self) -> Option<u64> {
-        self.content_length
+        Some(self.content_length).filter(|length| *length != UNSET)
     }
 
     /// The lines set, each with its CRLF.
     pub(crate) fn lines(&self) -> &[u8] {
-        &self.lines.0
+        self.lines.as_slice()
     }
 }
 
@@ -372,28 +376,31 @@ fn check_header(name: &[u8], value: &[u8]) -> Result<()> {
 /// Header lines in wire form: `Name: value` and CRLF, each checked when it was added.
 ///
 /// The buffer comes from a pool of the thread with the first line and returns there on drop.
-struct Lines(Vec<u8>);
+struct Lines(Option<Buffer>);
 
 impl Lines {
+    fn as_slice(&self) -> &[u8] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+
     fn push(&mut self, name: &[u8], value: &[u8]) {
-        if self.0.capacity() == 0 {
-            self.0 = pool::take();
-        }
-        self.0.reserve(name.len() + value.len() + 4);
-        self.0.extend_from_slice(name);
-        self.0.extend_from_slice(b": ");
-        self.0.extend_from_slice(trim_ows(value));
-        self.0.extend_from_slice(b"\r\n");
+        let lines = self.0.get_or_insert_with(pool::take);
+        lines.reserve(name.len() + value.len() + 4);
+        lines.extend_from_slice(name);
+        lines.extend_from_slice(b": ");
+        lines.extend_from_slice(trim_ows(value));
+        lines.extend_from_slice(b"\r\n");
     }
 
     fn remove(&mut self, name: &[u8]) {
+        let Some(lines) = &mut self.0 else { return };
         let mut start = 0;
-        while let Some(length) = memchr::memchr(b'\n', &self.0[start..]) {
+        while let Some(length) = memchr::memchr(b'\n', &lines[start..]) {
             let end = start + length + 1;
-            let line = &self.0[start..end];
+            let line = &lines[start..end];
             let is_it = line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name);
             if is_it {
-                self.0.drain(start..end);
+                lines.drain(start..end);
             } else {
                 start = end;
             }
@@ -401,7 +408,7 @@ impl Lines {
     }
 
     fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0.split_inclusive(|&b| b == b'\n').filter_map(|line| {
+        self.as_slice().split_inclusive(|&b| b == b'\n').filter_map(|line| {
             let colon = memchr::memchr(b':', line)?;
             let name = std::str::from_utf8(&line[..colon]).ok()?;
             Some((name, &line[colon + 2..line.len() - 2]))
@@ -412,8 +419,8 @@ impl Lines {
 impl Drop for Lines {
     fn drop(&mut self) {
         // A response without lines never took a buffer, and touches no pool.
-        if self.0.capacity() != 0 {
-            pool::give_back(std::mem::take(&mut self.0));
+        if let Some(lines) = self.0.take() {
+            pool::give_back(lines);
         }
     }
 }
@@ -492,9 +499,9 @@ mod tests {
 
     #[test]
     fn a_response_without_lines_takes_no_buffer() {
-        assert_eq!(Response::text("x").lines.0.capacity(), 0);
+        assert!(Response::text("x").lines.0.is_none());
         let mut response = Response::default().with_header("A", "1");
-        assert!(response.lines.0.capacity() > 0);
+        assert!(response.lines.0.is_some());
         response.remove_header("A");
         assert!(response.lines().is_empty());
     }

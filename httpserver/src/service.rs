@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -72,5 +73,75 @@ impl<F: Future<Output: IntoResponse>> Future for Answering<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
         self.project().future.poll(cx).map(IntoResponse::into_response)
+    }
+}
+
+/// A service's future of small size: an answer that is there at once, or a boxed future.
+///
+/// Every connection has room for its service's future, also while it waits for a request. A service that answers most
+/// requests at once and waits in others keeps its connections small by returning this.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::{Reply, Request, Response, Service};
+///
+/// struct Echo;
+///
+/// impl Service for Echo {
+///     fn call(&self, mut request: Request) -> impl Future<Output = Response> {
+///         if request.is_body_end() {
+///             return Reply::now(Response::text("nothing to echo\n"));
+///         }
+///         Reply::later(async move {
+///             match request.bytes().await {
+///                 Ok(body) => Response::bytes(body),
+///                 Err(error) => httpserver::IntoResponse::into_response(error),
+///             }
+///         })
+///     }
+/// }
+/// ```
+#[must_use = "futures do nothing unless awaited"]
+pub struct Reply<'a>(State<'a>);
+
+enum State<'a> {
+    /// `None` after it was given.
+    Now(Option<Response>),
+    Later(Pin<Box<dyn Future<Output = Response> + 'a>>),
+}
+
+impl<'a> Reply<'a> {
+    /// An answer that is there: costs nothing.
+    pub fn now(response: impl IntoResponse) -> Reply<'a> {
+        Reply(State::Now(Some(response.into_response())))
+    }
+
+    /// An answer that has to be waited for: one allocation, of the future's size, for as long as the request lasts.
+    pub fn later(future: impl Future<Output = Response> + 'a) -> Reply<'a> {
+        Reply(State::Later(Box::pin(future)))
+    }
+}
+
+impl Future for Reply<'_> {
+    type Output = Response;
+
+    /// # Panics
+    ///
+    /// When polled again after it gave the answer.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        match &mut self.0 {
+            State::Now(response) => Poll::Ready(response.take().expect("a reply gives its answer once")),
+            State::Later(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
+impl fmt::Debug for Reply<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            State::Now(response) => f.debug_tuple("Reply").field(response).finish(),
+            State::Later(_) => f.write_str("Reply(later)"),
+        }
     }
 }

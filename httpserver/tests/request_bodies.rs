@@ -309,3 +309,18 @@ fn a_read_that_was_dropped_has_lost_nothing() {
         assert_eq!(client.answer().await.text(), "hello");
     });
 }
+
+#[test]
+fn a_request_that_ends_in_the_middle_of_its_body_gets_no_answer() {
+    run(async {
+        for addr in [serve(echo), serve(echo_pieces)] {
+            for half in ["Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"] {
+                let client = Client::connect(addr).await;
+                client.send(post("/", "whole") + &format!("POST / HTTP/1.1\r\nHost: a\r\n{half}")).await;
+                client.end().await;
+                assert_eq!(client.answer().await.text(), "whole");
+                assert_eq!(client.rest().await, "");
+            }
+        }
+    });
+}

@@ -257,7 +257,7 @@ impl Application {
     }
 
     fn answer(&self, request: Request) -> Answer<'_> {
-        let found = self.router.find(request.method(), request.path());
+        let found = self.router.find_for(&request);
         let result = match found {
             Found::Endpoint(endpoint, params) => {
                 return endpoint.answer(request, params, &self.settings);

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use httpserver::{Request, Response, StatusCode};
+use httpserver::{IntoResponse, Request, Response, StatusCode};
 
 use crate::access_log::{self, Summary};
 use crate::error::{Error, Result, client_closed_request};
@@ -152,6 +152,7 @@ impl<'a> Running<'a> {
         }
         let response = match result {
             Ok(()) => self.x.take_response(),
+            Err(error) if error.is_client_gone() => return Conclusion::Whole(self.give_up(error)),
             Err(error) => self.answer_error(error),
         };
         // Only a header can be at fault, and what the error page sets is all there is now.
@@ -159,6 +160,14 @@ impl<'a> Running<'a> {
         let response = response.unwrap_or_else(|_| Response::new(StatusCode::INTERNAL_SERVER_ERROR));
         let status = response.status();
         Conclusion::Whole(self.end(response, status))
+    }
+
+    /// Ends without an answer. Part of the request is missing, and a client that has only closed its writing side must
+    /// not take what is sent now for the answer to the whole.
+    fn give_up(&mut self, error: Error) -> Response {
+        log_error(&error, &self.x);
+        self.x.restart(&error);
+        self.end(httpserver::Error::Closed.into_response(), client_closed_request())
     }
 
     /// Sends the rest of a streamed response.
@@ -177,7 +186,7 @@ impl<'a> Running<'a> {
     fn answer_error(&mut self, error: Error) -> Result<Response> {
         log_error(&error, &self.x);
         self.x.restart(&error);
-        if !error.is_client_gone() && !self.guard(|running| running.write_page(&error)) {
+        if !self.guard(|running| running.write_page(&error)) {
             self.x.restart(&error);
             write_default_page(&mut self.x, &error);
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use httpserver::Method;
+use httpserver::{Method, Request};
 
 use crate::endpoint::Endpoint;
 use crate::fixed_paths::FixedPaths;
@@ -64,11 +64,16 @@ impl Router {
         self.fallback = Some(endpoint);
     }
 
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
+    /// The endpoint for a request. The path is looked at as text only if it is not one without parameters.
+    pub(crate) fn find_for(&self, request: &Request) -> Found<'_> {
         // The tree would prefer them too: fixed text goes before parameters.
-        if let Some(&at) = self.fixed.get(path) {
-            return self.tables[at].find(method, PathParams::default);
+        match self.fixed.get(request.path_bytes()) {
+            Some(&at) => self.tables[at].find(request.method(), PathParams::default),
+            None => self.find(request.method(), request.path()),
         }
+    }
+
+    fn find(&self, method: &Method, path: &str) -> Found<'_> {
         match self.tree.at(path) {
             Ok(matched) => {
                 let table = &self.tables[*matched.value];
@@ -104,7 +109,7 @@ impl Router {
             panic!("the route {pattern:?} cannot be added: {error}");
         }
         if !pattern.contains(['{', '}']) {
-            self.fixed.insert(pattern.into(), at);
+            self.fixed.insert(pattern.as_bytes().into(), at);
         }
         self.tables.push(Table {
             pattern: pattern.to_owned(),

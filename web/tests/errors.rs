@@ -209,3 +209,13 @@ fn a_response_without_a_body_has_no_type() {
     assert_eq!(reply.header("server"), None);
     assert!(reply.header("date").is_some());
 }
+
+#[test]
+fn a_client_that_stops_in_the_middle_of_its_body_gets_no_answer() {
+    let server =
+        serve(|| Application::new().post("/", async |x: &mut Exchange| x.bytes().await.map(|body| x.write(body))));
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+    client.shutdown_write();
+    assert_eq!(client.rest(), b"");
+}

@@ -14,7 +14,7 @@ use benches::gate::Gate;
 use benches::message::{ECHO_LIMIT, HELLO, Message, Sizes};
 use benches::options::{ServerOptions, announce};
 use benches::process::raise_descriptor_limit;
-use httpserver::{HttpServer, IOLoop, Method, Request, Response, Service, StatusCode};
+use httpserver::{HttpServer, IOLoop, Method, Reply, Request, Response, Service, StatusCode};
 use serde::Serialize;
 
 #[global_allocator]
@@ -43,28 +43,37 @@ struct Bench {
 }
 
 impl Service for Bench {
-    async fn call(&self, mut request: Request) -> Response {
-        match (request.method(), request.path()) {
-            (&Method::GET, "/plaintext") => Response::text(HELLO),
-            (&Method::GET, "/json") => json(&Message { message: HELLO }),
-            (&Method::POST, "/echo") => match request.bytes_limited(ECHO_LIMIT).await {
-                Ok(body) => Response::bytes(body),
-                Err(error) => Response::new(error.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)),
-            },
-            (&Method::GET, "/park") => {
-                request.cancel_on_disconnect();
-                self.parked.wait().await;
-                Response::text("released")
-            }
-            (&Method::GET, "/release") => Response::text(format!("released {}", self.parked.open())),
-            (&Method::GET, "/allocations") => json(&ALLOCATOR.counters()),
-            (&Method::GET, "/sizes") => json(&SIZES.get()),
-            (&Method::GET, path) => match path.strip_prefix("/user/") {
+    fn call(&self, request: Request) -> impl Future<Output = Response> {
+        let response = match (request.method(), request.path_bytes()) {
+            (&Method::GET, b"/plaintext") => Response::text(HELLO),
+            (&Method::GET, b"/json") => json(&Message { message: HELLO }),
+            (&Method::POST, b"/echo") => return Reply::later(echo(request)),
+            (&Method::GET, b"/park") => return Reply::later(self.park(request)),
+            (&Method::GET, b"/release") => Response::text(format!("released {}", self.parked.open())),
+            (&Method::GET, b"/allocations") => json(&ALLOCATOR.counters()),
+            (&Method::GET, b"/sizes") => json(&SIZES.get()),
+            (&Method::GET, _) => match request.path().strip_prefix("/user/") {
                 Some(id) => Response::text(id.to_owned()),
                 None => Response::new(StatusCode::NOT_FOUND),
             },
             _ => Response::new(StatusCode::NOT_FOUND),
-        }
+        };
+        Reply::now(response)
+    }
+}
+
+impl Bench {
+    async fn park(&self, request: Request) -> Response {
+        request.cancel_on_disconnect();
+        self.parked.wait().await;
+        Response::text("released")
+    }
+}
+
+async fn echo(mut request: Request) -> Response {
+    match request.bytes_limited(ECHO_LIMIT).await {
+        Ok(body) => Response::bytes(body),
+        Err(error) => Response::new(error.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)),
     }
 }
 

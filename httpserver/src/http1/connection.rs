@@ -57,8 +57,9 @@ fn poll_service(
     future: Pin<&mut impl Future<Output = Response>>,
     cx: &mut Context<'_>,
 ) -> Poll<bool> {
-    match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-        Ok(Poll::Ready(response)) => Poll::Ready(answer(channel, response)),
+    // The answer is encoded inside: it is large, and would be moved several times on its way out.
+    match catch_unwind(AssertUnwindSafe(|| future.poll(cx).map(|response| answer(channel, response)))) {
+        Ok(Poll::Ready(goes_on)) => Poll::Ready(goes_on),
         Ok(Poll::Pending) => {
             // The answers to earlier requests do not wait for this one.
             channel.start_flush();
@@ -109,7 +110,8 @@ fn refuse(channel: &Channel, error: Error) {
 /// Sends what is left, sees to it that the client can read it, and closes.
 async fn close(channel: &Channel) {
     if poll_fn(|cx| channel.poll_flush(cx)).await.is_ok() && channel.has_unread_input() {
-        let _ = linger(channel).await;
+        // Boxed, because it is rare, and every idle connection would have room for it.
+        let _ = Box::pin(linger(channel)).await;
     }
     channel.stream().close();
 }

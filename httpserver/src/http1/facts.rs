@@ -2,6 +2,8 @@
 //!
 //! Whatever another server could read differently is refused here, so that no request can be smuggled past one of them.
 
+use std::cell::RefCell;
+
 use super::head::bad;
 use super::target::{self, Span};
 use crate::error::Error;
@@ -52,8 +54,20 @@ enum TransferEncoding {
 
 impl Facts {
     /// Takes in one line; `span` is where its value lies.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note(&mut self, name: &[u8], value: &[u8], span: Span) -> Result<(), Error> {
+        // Most lines say nothing about the message. They are told by two bytes, without a call.
+        match (name.len(), name.first()) {
+            (4, Some(b'h' | b'H'))
+            | (6, Some(b'e' | b'E'))
+            | (7, Some(b'u' | b'U'))
+            | (10 | 14, Some(b'c' | b'C'))
+            | (17, Some(b't' | b'T')) => self.note_known(name, value, span),
+            _ => Ok(()),
+        }
+    }
+
+    fn note_known(&mut self, name: &[u8], value: &[u8], span: Span) -> Result<(), Error> {
         match name.len() {
             4 if is_name(name, b"host") => self.note_host(value, span),
             6 if is_name(name, b"expect") => {
@@ -79,7 +93,7 @@ impl Facts {
         if self.host.replace(span).is_some() {
             return Err(bad("more than one Host"));
         }
-        if !value.is_empty() && !target::is_authority(value) {
+        if !value.is_empty() && !is_host(value) {
             return Err(bad("malformed Host"));
         }
         Ok(())
@@ -223,4 +237,29 @@ fn is_name<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
         difference |= (name[i] | 0x20) ^ lower[i];
     }
     difference == 0
+}
+
+thread_local! {
+    /// The last Host that passed. A server is mostly asked for under one name, and comparing costs a fifth of checking.
+    static LAST_HOST: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A longer name is checked every time, so that nobody can make the thread keep much.
+const LONGEST_KEPT_HOST: usize = 64;
+
+#[inline]
+fn is_host(value: &[u8]) -> bool {
+    // While the thread ends there may be nothing to compare with any more.
+    let is_host = LAST_HOST.try_with(|last| *last.borrow() == value || check_host(value, last));
+    is_host.unwrap_or_else(|_| target::is_authority(value))
+}
+
+fn check_host(value: &[u8], last: &RefCell<Vec<u8>>) -> bool {
+    let is_host = target::is_authority(value);
+    if is_host && value.len() <= LONGEST_KEPT_HOST {
+        let mut last = last.borrow_mut();
+        last.clear();
+        last.extend_from_slice(value);
+    }
+    is_host
 }

@@ -60,10 +60,16 @@ impl RequestHead {
 
     /// The path of the target, percent-encoded as sent; `*` for the asterisk form, empty for CONNECT.
     pub fn path(&self) -> &str {
-        match self.text(self.target.path) {
+        ascii(self.path_bytes())
+    }
+
+    /// [`path`](RequestHead::path) as bytes.
+    #[inline]
+    pub fn path_bytes(&self) -> &[u8] {
+        match self.bytes(self.target.path) {
             // `http://host` without a path means the root, but for OPTIONS the server itself (RFC 9112 3.2.4).
-            "" if self.target.form == TargetForm::Absolute => {
-                if self.method == Method::OPTIONS && self.target.query.is_none() { "*" } else { "/" }
+            b"" if self.target.form == TargetForm::Absolute => {
+                if self.method == Method::OPTIONS && self.target.query.is_none() { b"*" } else { b"/" }
             }
             path => path,
         }
@@ -80,9 +86,18 @@ impl RequestHead {
     }
 
     fn text(&self, span: Span) -> &str {
-        // Only ASCII passes the checks of `target`, so the default is never taken.
-        std::str::from_utf8(&self.headers.text()[span.range()]).unwrap_or_default()
+        ascii(self.bytes(span))
     }
+
+    #[inline]
+    fn bytes(&self, span: Span) -> &[u8] {
+        &self.headers.text()[span.range()]
+    }
+}
+
+/// A part of the target: only ASCII passes the checks of `target`, so the default is never taken.
+fn ascii(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Parses heads out of a buffer that grows.

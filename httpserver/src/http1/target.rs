@@ -170,18 +170,15 @@ fn is_host(host: &[u8]) -> bool {
 /// Digits up to 65535; none at all are allowed by the grammar.
 #[inline]
 fn is_port(port: &[u8]) -> bool {
-    if port.len() <= 4 {
-        return port.iter().all(u8::is_ascii_digit);
+    if !port.iter().all(u8::is_ascii_digit) {
+        return false;
     }
-    let mut number = 0u32;
-    for &b in port {
-        let digit = u32::from(b.wrapping_sub(b'0'));
-        number = number * 10 + digit;
-        if digit > 9 || number > u32::from(u16::MAX) {
-            return false;
-        }
+    match port.len() {
+        0..=4 => true,
+        5 => port <= b"65535".as_slice(),
+        // Leading zeros.
+        _ => port.iter().fold(0u32, |number, &b| (number * 10 + u32::from(b - b'0')).min(1 << 16)) < 1 << 16,
     }
-    true
 }
 
 const MALFORMED: Error = Error::BadRequest("malformed request target");

@@ -46,8 +46,8 @@ pub struct Exchange {
     request: Request,
     params: PathParams,
     status: StatusCode,
-    /// The headers of the response, once there are any.
-    head: Option<Response>,
+    /// The headers of the response, once there are any. Boxed, because requests that wait have none yet.
+    head: Option<Box<Response>>,
     /// What was written and not yet sent.
     buffer: Buffer,
     head_sent: bool,

@@ -84,7 +84,7 @@ impl Exchange {
     pub fn write_json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         let json = serde_json::to_vec(value)?;
         if self.is_open() {
-            self.set_header("content-type", "application/json")?;
+            self.set_header("Content-Type", "application/json")?;
         }
         self.write(json);
         Ok(())
@@ -190,7 +190,7 @@ impl Exchange {
         self.head = None;
         if let Error::Http(error) = error {
             let head = Response::html("");
-            self.head = Some(error.headers().iter().fold(head, |head, (name, value)| head.with_header(name, value)));
+            self.head = Some(Box::new(error.headers().iter().fold(head, |head, (name, value)| head.with_header(name, value))));
         }
         self.buffer = Buffer::default();
         self.has_type = false;
@@ -248,7 +248,7 @@ impl Exchange {
 
     /// Status and headers, with the cookies, and without the default type if there is nothing that has a type.
     fn take_head(&mut self, with_body: bool) -> Result<Response> {
-        let mut head = self.head.take().unwrap_or_else(|| Response::html(""));
+        let mut head = self.head.take().map_or_else(|| Response::html(""), |head| *head);
         head.set_status(self.status);
         let has_body = with_body && !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if !has_body && !self.has_type {
@@ -262,7 +262,7 @@ impl Exchange {
 
     /// Begins as HTML: a type costs nothing there, and a header line when it is added later.
     fn head_mut(&mut self) -> &mut Response {
-        self.head.get_or_insert_with(|| Response::html(""))
+        self.head.get_or_insert_with(|| Box::new(Response::html("")))
     }
 
     /// Keeps track of whether the handler has set a type: only the default one goes when there is no body.

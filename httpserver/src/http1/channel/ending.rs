@@ -33,7 +33,7 @@ impl Channel {
         !self.busy.get()
             && self.is_body_done()
             && self.stream.buffered() == 0
-            && self.output.borrow().is_empty()
+            && self.output.borrow().is_none()
             && !self.has_queue()
     }
 

@@ -8,7 +8,7 @@ use std::{
 use http::{Method, Version};
 use iostream::Parsed;
 
-use super::{Answer, Channel};
+use super::{Answer, Channel, UNKNOWN};
 use crate::{
     Error, Request, Result,
     http1::{
@@ -23,7 +23,8 @@ use crate::{
 pub(super) enum Incoming {
     Done,
     Length(u64),
-    Chunked(ChunkedDecoder),
+    /// Chunked; how far it has got is in the channel's decoder.
+    Chunked,
     /// Its framing broke, it was too large, or the client left: nothing behind it can be understood.
     Failed,
 }
@@ -107,11 +108,14 @@ impl Channel {
             Ok(None) => Parsed::Incomplete,
             Err(error) => Parsed::Done { consumed: 0, value: Err(error) },
         };
-        if let Some(parsed) = self.stream.try_read_with(&mut parse) {
-            return Poll::Ready(parsed);
-        }
-        if self.poll_flush(cx)?.is_pending() {
-            return Poll::Pending;
+        // Once it has come to waiting, what was ready has been sent and what was buffered has been looked at.
+        if wait.stage == Stage::Fresh {
+            if let Some(parsed) = self.stream.try_read_with(&mut parse) {
+                return Poll::Ready(parsed);
+            }
+            if self.poll_flush(cx)?.is_pending() {
+                return Poll::Pending;
+            }
         }
         match self.stream.poll_read_with(cx, parse) {
             Poll::Ready(Ok(parsed)) => Poll::Ready(parsed),
@@ -146,10 +150,12 @@ impl Channel {
     /// Takes up a request; gives its serial.
     fn begin(&self, head: &RequestHead) -> u32 {
         let (body, announced) = match head.body {
-            BodyFraming::None => (Incoming::Done, Some(0)),
-            BodyFraming::Length(0) => (Incoming::Done, Some(0)),
-            BodyFraming::Length(length) => (Incoming::Length(length), Some(length)),
-            BodyFraming::Chunked => (Incoming::Chunked(ChunkedDecoder::new()), None),
+            BodyFraming::None | BodyFraming::Length(0) => (Incoming::Done, 0),
+            BodyFraming::Length(length) => (Incoming::Length(length), length),
+            BodyFraming::Chunked => {
+                self.decoder.set(Some(Box::new(ChunkedDecoder::new())));
+                (Incoming::Chunked, UNKNOWN)
+            }
         };
         self.expects_continue.set(head.expect == Expect::Continue && !matches!(body, Incoming::Done));
         self.body.set(body);
@@ -172,7 +178,7 @@ impl Channel {
     }
 
     pub(crate) fn announced_body(&self) -> Option<u64> {
-        self.announced.get()
+        Some(self.announced.get()).filter(|length| *length != UNKNOWN)
     }
 
     /// Nobody will read the rest of the body: the connection ends with the answer.
@@ -195,7 +201,7 @@ impl Channel {
             match self.body.get() {
                 Incoming::Done => return Poll::Ready(Ok(false)),
                 Incoming::Failed => return Poll::Ready(Err(Error::Closed)),
-                Incoming::Length(_) | Incoming::Chunked(_) => {}
+                Incoming::Length(_) | Incoming::Chunked => {}
             }
             let polled = self.stream.poll_read_with(cx, |buf| self.take_body(buf, sink));
             let taken = match polled {
@@ -241,18 +247,17 @@ impl Channel {
                 self.body.set(if left == 0 { Incoming::Done } else { Incoming::Length(left) });
                 Parsed::Done { consumed: count, value: Ok(Taken::Data) }
             }
-            Incoming::Chunked(decoder) => self.take_chunks(decoder, buf, sink),
+            Incoming::Chunked => self.take_chunks(buf, sink),
             Incoming::Done | Incoming::Failed => Parsed::Done { consumed: 0, value: Ok(Taken::End) },
         }
     }
 
     /// Takes all chunks that have come, so that many small ones cost no more than one large one.
-    fn take_chunks(
-        &self,
-        mut decoder: ChunkedDecoder,
-        buf: &[u8],
-        sink: &mut dyn FnMut(&[u8]),
-    ) -> Parsed<Result<Taken>> {
+    fn take_chunks(&self, buf: &[u8], sink: &mut dyn FnMut(&[u8])) -> Parsed<Result<Taken>> {
+        // Out of its place while it works: only in the middle of a chunked body is there one, and it goes back there.
+        let Some(mut decoder) = self.decoder.take() else {
+            return Parsed::Done { consumed: 0, value: Err(Error::Closed) };
+        };
         let (mut at, mut has_data) = (0, false);
         loop {
             match decoder.decode(&buf[at..], self.limits().max_body) {
@@ -263,7 +268,7 @@ impl Channel {
                 }
                 Ok(ChunkStep::NeedMore { consumed }) => {
                     at += consumed;
-                    self.body.set(Incoming::Chunked(decoder));
+                    self.decoder.set(Some(decoder));
                     if at == 0 {
                         return Parsed::Incomplete;
                     }
@@ -295,7 +300,7 @@ impl Channel {
     /// Whether the connection can go on behind what the service left of the body. Drops what has come of a chunked one,
     /// whose length nobody knows.
     pub(super) fn can_pass_body(&self) -> bool {
-        if let Incoming::Chunked(_) = self.body.get() {
+        if let Incoming::Chunked = self.body.get() {
             let dropped = self.stream.try_read_with(|buf| self.take_body(buf, &mut |_| {}));
             if let Some(Err(_)) = dropped {
                 self.body.set(Incoming::Failed);
@@ -309,7 +314,7 @@ impl Channel {
                 self.begin_body_wait();
                 left <= self.limits().max_unread_body as u64
             }
-            Incoming::Chunked(_) | Incoming::Failed => false,
+            Incoming::Chunked | Incoming::Failed => false,
         }
     }
 

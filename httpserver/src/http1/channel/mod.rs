@@ -10,9 +10,9 @@ use std::{
     time::Instant,
 };
 
-use iostream::{IOLoop, IOStream, ioloop::Deadline};
+use iostream::{IOStream, ioloop::Deadline};
 
-use crate::{Limits, server::ServerState};
+use crate::{Limits, http1::chunked::ChunkedDecoder, pool::Buffer, server::ServerState};
 
 pub(crate) use incoming::HeadWait;
 use incoming::{Incoming, RequestFacts};
@@ -24,21 +24,22 @@ pub(crate) use outgoing::Answer;
 /// There is one per connection, so it is kept small; buffers are held only while they have something in them.
 pub(crate) struct Channel {
     stream: IOStream,
-    ioloop: IOLoop,
     server: Rc<ServerState>,
     peer: Option<SocketAddr>,
     /// The one timer of the connection. Whoever waits sets it before looking at it.
     deadline: Deadline,
     /// Answers, or parts of one, that have not been given to the stream yet: they leave in one send.
-    output: RefCell<Vec<u8>>,
+    output: RefCell<Option<Buffer>>,
     /// The stream did not take all at once: something may still be queued there.
     queued: Cell<bool>,
     /// Bytes queued in the stream when the deadline for writing was last set: fewer means progress.
     stalled_at: Cell<usize>,
     /// How much of the current request's body is still to come.
     body: Cell<Incoming>,
-    /// The Content-Length of the current request.
-    announced: Cell<Option<u64>>,
+    /// Where in a chunked body it is. Boxed, because few connections ever see one.
+    decoder: Cell<Option<Box<ChunkedDecoder>>>,
+    /// The Content-Length of the current request, or [`UNKNOWN`].
+    announced: Cell<u64>,
     /// The client waits for `100 Continue` before it sends the body.
     expects_continue: Cell<bool>,
     /// The service is waiting for the body, and the deadline has been set for that.
@@ -56,11 +57,13 @@ pub(crate) struct Channel {
     task: Cell<Option<Waker>>,
 }
 
+/// No Content-Length: the body is chunked. A real one stays below, being limited.
+const UNKNOWN: u64 = u64::MAX;
+
 impl Channel {
     pub(crate) fn new(stream: IOStream, peer: Option<SocketAddr>, server: Rc<ServerState>) -> Channel {
         Channel {
             stream,
-            ioloop: IOLoop::current(),
             server,
             peer,
             deadline: Deadline::new(),
@@ -68,7 +71,8 @@ impl Channel {
             queued: Cell::new(false),
             stalled_at: Cell::new(0),
             body: Cell::new(Incoming::Done),
-            announced: Cell::new(None),
+            decoder: Cell::new(None),
+            announced: Cell::new(UNKNOWN),
             expects_continue: Cell::new(false),
             waits_for_body: Cell::new(false),
             request: Cell::new(RequestFacts { is_http11: true, is_head: false, keep_alive: false }),
@@ -94,6 +98,6 @@ impl Channel {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        self.ioloop.turn_time()
+        self.deadline.ioloop().turn_time()
     }
 }

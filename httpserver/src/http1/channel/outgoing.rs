@@ -32,7 +32,7 @@ impl Channel {
         let context = self.encode_context(self.can_pass_body());
         let encoded = self.with_output(|out| encode::encode_response(out, response, &context));
         if let Some(body) = encoded.rest {
-            let head = self.output.take();
+            let head = self.output.take().unwrap_or_default();
             self.note_queue(&self.stream.write_parts(&head, body));
             pool::give_back(head);
         }
@@ -94,19 +94,12 @@ impl Channel {
     }
 
     pub(crate) fn with_output<T>(&self, append: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        let mut output = self.output.borrow_mut();
-        if output.capacity() == 0 {
-            *output = pool::take();
-        }
-        append(&mut output)
+        append(self.output.borrow_mut().get_or_insert_with(pool::take))
     }
 
     /// Hands what is ready to the stream, which sends it at once as far as the kernel takes it.
     pub(crate) fn start_flush(&self) {
-        if self.output.borrow().is_empty() {
-            return;
-        }
-        let output = self.output.take();
+        let Some(output) = self.output.take() else { return };
         self.note_queue(&self.stream.write(&output[..]));
         pool::give_back(output);
     }
