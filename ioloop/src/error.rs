@@ -35,6 +35,29 @@ pub enum Error {
     /// The loop behind a [`LoopHandle`](crate::LoopHandle) has been closed or its thread has ended.
     #[error("the loop is closed")]
     Closed,
+
+    /// [`fork_processes`](crate::process::fork_processes) was called where a fork would not be safe: beside a loop or
+    /// another thread, or in a worker.
+    #[error("cannot fork: {reason}")]
+    CannotFork {
+        /// What stands against it, and what to do.
+        reason: &'static str,
+    },
+
+    /// The workers of [`fork_processes`](crate::process::fork_processes) fail again and again.
+    #[error("Too many child restarts, giving up")]
+    TooManyRestarts,
+
+    /// The descriptors given by [`inherited_fds`](crate::process::inherited_fds) have been taken before.
+    #[error("the inherited descriptors were taken before")]
+    AlreadyTaken,
+
+    /// What the environment says of inherited descriptors is not so: it was set for another program, or by hand.
+    #[error("inherited descriptors: {reason}")]
+    BadInheritance {
+        /// What is wrong.
+        reason: &'static str,
+    },
 }
 
 impl Error {

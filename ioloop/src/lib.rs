@@ -1,18 +1,23 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(not(target_os = "linux"))]
-compile_error!("waterspout-ioloop needs Linux: its only complete poller is epoll(7)");
+compile_error!("waterspout-ioloop needs Linux: it is built on epoll(7) and eventfd(2)");
 
 mod arena;
 mod clock;
 mod error;
+mod executor;
+mod interval;
 mod ioloop;
+mod mailbox;
 mod periodic;
 mod poller;
+pub mod process;
 mod registry;
 mod remote;
 pub mod signal;
 mod source;
+pub mod sync;
 mod task;
 mod time;
 mod timer;
@@ -20,9 +25,11 @@ mod timer;
 pub use crate::{
     clock::{Clock, MonotonicClock},
     error::{CallbackException, Error, Result, WorkKind},
-    ioloop::IOLoop,
+    executor::{ExecutorOptions, Job, run_in_executor},
+    interval::{Interval, interval},
+    ioloop::{Builder, IOLoop, PollerFactory},
     periodic::PeriodicCallback,
-    poller::{Epoll, Event, Interest, Poller, Ready, Token, Trigger},
+    poller::{Epoll, Event, Interest, Poller, PosixPoll, Ready, Token, Trigger},
     remote::LoopHandle,
     source::Source,
     task::{JoinError, JoinHandle, YieldNow, spawn, yield_now},

@@ -149,13 +149,15 @@ impl Registry {
         self.waiters(key).map_or(Ready::empty(), |waiters| waiters.ready)
     }
 
-    /// Clears `what` unless one of `unless` is cached.
+    /// Clears `what` unless one of `unless` is cached. False when it is.
     #[inline]
-    pub(crate) fn clear_unless(&mut self, key: Key, what: Ready, unless: Ready) {
-        if let Some(waiters) = self.waiters_mut(key)
-            && !waiters.ready.intersects(unless)
-        {
-            waiters.ready.remove(what);
+    pub(crate) fn clear_unless(&mut self, key: Key, what: Ready, unless: Ready) -> bool {
+        match self.waiters_mut(key) {
+            Some(waiters) if !waiters.ready.intersects(unless) => {
+                waiters.ready.remove(what);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -254,3 +256,6 @@ impl Default for Arena<Slot> {
         Arena::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,21 @@
-use std::{
-    fmt,
-    future::Future,
-    panic::Location,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, future::Future, panic::Location, sync::Arc};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::{Error, IOLoop, Result, arena::Key};
+use crate::{
+    Error, IOLoop, Result,
+    arena::Key,
+    mailbox::{Delivery, Mailbox},
+};
 
 /// The way into a loop from other threads: `Clone`, `Send` and `Sync`.
 ///
 /// Each call locks a mutex for a push and, when the loop is asleep and nobody has signalled it yet, writes to an
 /// eventfd. A loop that is busy is never signalled: it looks at its inbox once per turn.
+///
+/// A handle outlives its loop. No call ever blocks: one that comes when the loop is closed or gone says
+/// [`Error::Closed`] and drops what it was given; what a loop had accepted and not yet run is dropped when it closes, on
+/// its own thread.
 ///
 /// # Examples
 ///
@@ -36,19 +36,10 @@ pub struct LoopHandle {
     remote: Arc<Remote>,
 }
 
-/// The part of a loop that other threads may touch.
+/// The part of a loop that other threads may touch. It stays with the last handle or waker, also when the loop is gone.
 pub(crate) struct Remote {
-    inbox: Mutex<Inbox>,
-    /// Set with every push, so that a turn with an empty inbox costs one load instead of a lock.
-    pending: AtomicBool,
-    /// True only while the loop is in, or about to enter, a wait that may block. Whoever swaps it to false signals.
-    sleeping: AtomicBool,
+    mailbox: Mailbox<RemoteWork>,
     pub(crate) eventfd: EventFd,
-}
-
-struct Inbox {
-    work: Vec<RemoteWork>,
-    closed: bool,
 }
 
 /// What other threads ask of a loop.
@@ -106,65 +97,43 @@ impl Remote {
     pub(crate) fn new() -> Result<Remote> {
         let eventfd = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(|errno| Error::Io { operation: "creating an eventfd", source: errno.into() })?;
-        Ok(Remote {
-            inbox: Mutex::new(Inbox { work: Vec::new(), closed: false }),
-            pending: AtomicBool::new(false),
-            sleeping: AtomicBool::new(false),
-            eventfd,
-        })
+        Ok(Remote { mailbox: Mailbox::new(), eventfd })
     }
 
-    /// Publish, then look whether the loop sleeps, then signal. The loop does the mirror image in
-    /// [`fall_asleep`](Remote::fall_asleep): declare sleep, then look whether something was published. With both sides
-    /// sequentially consistent at least one of them sees the other.
+    /// Never blocks, also when the loop is closing or gone.
     pub(crate) fn send(&self, work: RemoteWork) -> Result<()> {
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        if inbox.closed {
-            drop(inbox);
-            // `work` may hold user values: they are dropped here, outside of the lock.
-            return Err(Error::Closed);
+        match self.mailbox.push(work) {
+            Ok(Delivery::Noticed) => Ok(()),
+            Ok(Delivery::MustSignal) => {
+                // EAGAIN would mean that the counter is full, and the loop signalled for sure.
+                let _ = self.eventfd.write(1);
+                Ok(())
+            }
+            Err(refused) => {
+                drop(refused);
+                Err(Error::Closed)
+            }
         }
-        inbox.work.push(work);
-        drop(inbox);
-        self.pending.store(true, Ordering::SeqCst);
-        if self.sleeping.swap(false, Ordering::SeqCst) {
-            // EAGAIN would mean that the counter is full, and the loop signalled for sure.
-            let _ = self.eventfd.write(1);
-        }
-        Ok(())
     }
 
-    /// Declares that the loop is about to wait. False when something came in meanwhile and it must not.
+    /// See [`Mailbox::fall_asleep`]. A loop inside of another one calls it at the end of its turn, since it is the outer
+    /// loop that waits then, and [`wake_up`](Remote::wake_up) at the beginning of the next.
     pub(crate) fn fall_asleep(&self) -> bool {
-        self.sleeping.store(true, Ordering::SeqCst);
-        if self.pending.load(Ordering::SeqCst) {
-            self.sleeping.store(false, Ordering::SeqCst);
-            return false;
-        }
-        true
+        self.mailbox.fall_asleep()
     }
 
+    /// See [`Mailbox::wake_up`].
     pub(crate) fn wake_up(&self) {
-        self.sleeping.store(false, Ordering::SeqCst);
+        self.mailbox.wake_up();
     }
 
-    /// Moves what has come in to `into`, which is empty and whose capacity is left in exchange. False, at the cost of one
-    /// load, when there is nothing.
+    /// See [`Mailbox::take`].
     pub(crate) fn take(&self, into: &mut Vec<RemoteWork>) -> bool {
-        if !self.pending.load(Ordering::Relaxed) {
-            return false;
-        }
-        // Cleared before the inbox is taken: a push that comes in between leaves the flag set and an empty inbox, which
-        // costs one look, never a lost message.
-        self.pending.store(false, Ordering::SeqCst);
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut inbox.work, into);
-        true
+        self.mailbox.take(into)
     }
 
+    /// See [`Mailbox::close`].
     pub(crate) fn close(&self) -> Vec<RemoteWork> {
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        inbox.closed = true;
-        std::mem::take(&mut inbox.work)
+        self.mailbox.close()
     }
 }

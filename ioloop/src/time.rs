@@ -130,6 +130,11 @@ impl Deadline {
         Deadline { ioloop, timer }
     }
 
+    /// The loop it belongs to.
+    pub fn ioloop(&self) -> &IOLoop {
+        &self.ioloop
+    }
+
     /// Moves it to `when`.
     pub fn set(&self, when: Instant) {
         self.set_nanos(self.ioloop.nanos(when));
@@ -168,7 +173,7 @@ impl Deadline {
         Poll::Pending
     }
 
-    fn set_nanos(&self, due: u64) {
+    pub(crate) fn set_nanos(&self, due: u64) {
         self.ioloop.set_timer_due(self.timer, due);
     }
 }

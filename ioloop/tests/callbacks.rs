@@ -5,7 +5,7 @@ mod common;
 use std::{cell::Cell, io::Write, rc::Rc, time::Duration};
 
 use common::{Log, World, new_loop, pair, start, virtual_loop};
-use ioloop::{IOLoop, Interest};
+use ioloop::{IOLoop, Interest, WorkKind};
 
 #[test]
 fn callbacks_run_in_the_order_in_which_they_were_added() {
@@ -157,6 +157,95 @@ fn callback_dropped_unrun_with_its_loop_drops_what_it_holds() {
     let ioloop = new_loop();
     let (dropped, guard) = common::drop_flag();
     ioloop.add_callback(move || drop(guard));
+    drop(ioloop);
+    assert!(dropped.get());
+}
+
+#[test]
+fn spawned_callback_queues_up_with_the_others() {
+    let ioloop = new_loop();
+    let log = Log::new();
+    let (first, second, stop) = (log.clone(), log.clone(), ioloop.clone());
+    ioloop.spawn_callback(move || first.push("spawned"));
+    ioloop.add_callback(move || {
+        second.push("added");
+        stop.stop();
+    });
+    start(&ioloop);
+    assert_eq!(log.take(), ["spawned", "added"]);
+}
+
+#[test]
+fn callback_of_a_future_runs_in_a_later_turn_than_the_futures_last_poll() {
+    let (ioloop, world) = virtual_loop();
+    let log = Log::new();
+    let (future, time, callback) = (log.clone(), Rc::clone(&world), log.clone());
+    let stop = ioloop.clone();
+    ioloop.add_future(
+        async move {
+            future.push(("done", time.turn()));
+            (7, time)
+        },
+        move |(value, time)| {
+            assert_eq!(value, 7);
+            callback.push(("called", time.turn()));
+            stop.stop();
+        },
+    );
+    assert_eq!(log.len(), 0, "nothing happens within the call");
+    ioloop.start();
+    assert_eq!(log.take(), [("done", 1), ("called", 2)]);
+}
+
+#[test]
+fn callback_of_a_task_learns_how_it_ended() {
+    let ioloop = new_loop();
+    ioloop.on_callback_exception(|_| {});
+    let log = Log::new();
+    let tasks = [
+        ioloop.spawn(async { "done" }),
+        ioloop.spawn(async { panic!("oops") }),
+        ioloop.spawn(async { std::future::pending().await }),
+    ];
+    tasks[2].abort();
+    for task in tasks {
+        let (log, stop) = (log.clone(), ioloop.clone());
+        ioloop.add_future(task, move |result| {
+            log.push(match result {
+                Ok(text) => text.to_owned(),
+                Err(error) => error.to_string(),
+            });
+            if log.len() == 3 {
+                stop.stop();
+            }
+        });
+    }
+    start(&ioloop);
+    assert_eq!(log.take(), ["done", "the task panicked: oops", "the task was cancelled"]);
+}
+
+#[test]
+fn panic_of_a_future_or_of_its_callback_is_reported_with_the_line_that_added_it() {
+    let ioloop = new_loop();
+    let reports = Log::new();
+    let noted = reports.clone();
+    ioloop.on_callback_exception(move |report| noted.push((report.kind(), report.location().line())));
+    let (dropped, guard) = common::drop_flag();
+    let first = line!() + 1;
+    ioloop.add_future(async { panic!("in the future") }, move |()| drop(guard));
+    let second = line!() + 1;
+    ioloop.add_future(async {}, |()| panic!("in the callback"));
+    common::run(&ioloop, common::turns(3));
+    assert_eq!(reports.take(), [(WorkKind::Task, first), (WorkKind::Callback, second)]);
+    assert!(dropped.get(), "the callback of a future that panics is dropped");
+}
+
+#[test]
+fn future_that_nobody_completes_does_not_keep_its_loop_alive() {
+    let ioloop = new_loop();
+    let (dropped, guard) = common::drop_flag();
+    ioloop.add_future(std::future::pending::<()>(), move |()| drop(guard));
+    common::run(&ioloop, common::turns(2));
     drop(ioloop);
     assert!(dropped.get());
 }

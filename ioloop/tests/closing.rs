@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
-use common::{Log, OnDrop, drop_flag, is_closed_by_peer, new_loop, pair, run, turns};
+use common::{Log, OnDrop, backend, drop_flag, is_closed_by_peer, new_loop, pair, run, turns};
 use ioloop::{
-    Clock, Epoll, Error, Event, IOLoop, Interest, JoinError, MonotonicClock, Poller, Source, Token, Trigger, sleep,
+    Clock, Error, Event, IOLoop, Interest, JoinError, MonotonicClock, Poller, Ready, Source, Token, Trigger, sleep,
 };
 
 #[test]
@@ -159,7 +159,7 @@ fn closed_loop_does_not_run_any_more() {
 fn shared_descriptor_of_a_handler_is_deregistered_by_close() {
     let deregistered = Rc::new(Cell::new(0));
     let (dropped, guard) = drop_flag();
-    let poller = Watched { epoll: Epoll::new().unwrap(), removed: Rc::clone(&deregistered), _guard: guard };
+    let poller = Watched { poller: backend(), removed: Rc::clone(&deregistered), _guard: guard };
     let ioloop = IOLoop::with_poller(Box::new(poller), Box::new(MonotonicClock)).unwrap();
     let (ours, _theirs) = pair();
     let ours = Rc::new(ours);
@@ -172,34 +172,42 @@ fn shared_descriptor_of_a_handler_is_deregistered_by_close() {
 }
 
 struct Watched<G> {
-    epoll: Epoll,
+    poller: Box<dyn Poller>,
     removed: Rc<Cell<usize>>,
     _guard: G,
 }
 
 impl<G> Poller for Watched<G> {
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.epoll.add(fd, token, interest, trigger)
+        self.poller.add(fd, token, interest, trigger)
     }
 
     fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.epoll.modify(fd, token, interest, trigger)
+        self.poller.modify(fd, token, interest, trigger)
     }
 
     fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         self.removed.set(self.removed.get() + 1);
-        self.epoll.remove(fd, token)
+        self.poller.remove(fd, token)
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        self.epoll.poll(events, timeout)
+        self.poller.poll(events, timeout)
+    }
+
+    fn needs_rearming(&self) -> bool {
+        self.poller.needs_rearming()
+    }
+
+    fn rearm(&mut self, token: Token, what: Ready) {
+        self.poller.rearm(token, what);
     }
 }
 
 /// A loop and a flag that is set when nothing of it is left.
 fn mortal_loop() -> (IOLoop, Rc<Cell<bool>>) {
     let (gone, guard) = drop_flag();
-    let poller = Watched { epoll: Epoll::new().unwrap(), removed: Rc::default(), _guard: guard };
+    let poller = Watched { poller: backend(), removed: Rc::default(), _guard: guard };
     let ioloop = IOLoop::with_poller(Box::new(poller), Box::new(MonotonicClock)).unwrap();
     (ioloop, gone)
 }
@@ -248,6 +256,6 @@ fn clock_and_poller_may_be_anything() {
             Duration::ZERO
         }
     }
-    let ioloop = IOLoop::with_poller(Box::new(Epoll::new().unwrap()), Box::new(Zero)).unwrap();
+    let ioloop = IOLoop::with_poller(backend(), Box::new(Zero)).unwrap();
     assert_eq!(ioloop.run_sync(async { turns(3).await }), ());
 }

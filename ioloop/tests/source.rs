@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use common::{Log, is_closed_by_peer, new_loop, pair, poll_once, run, turns, until};
+use common::{Log, is_closed_by_peer, is_over_poll, new_loop, pair, poll_once, run, turns, until};
 use ioloop::{Error, Interest, Ready, Source, spawn};
 use nix::errno::Errno;
 
@@ -43,7 +43,8 @@ fn readiness_is_remembered_until_it_is_cleared_and_set_again_by_the_next_edge_on
         assert!(source.ready().contains(Ready::READABLE), "still remembered");
         source.clear(Ready::READABLE);
         turns(2).await;
-        assert!(!source.ready().contains(Ready::READABLE), "unread data is no new edge");
+        // Over poll(2), which knows no edges, a bit cleared too early comes back.
+        assert_eq!(source.ready().contains(Ready::READABLE), is_over_poll(), "unread data is no new edge");
         theirs.write_all(b"second").unwrap();
         source.readable().await;
         let mut buffer = [0; 32];

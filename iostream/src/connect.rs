@@ -46,7 +46,7 @@ impl IOStream {
         source.clear(Ready::WRITABLE);
         poll_fn(|cx| source.poll_ready(cx, Ready::WRITABLE)).await;
         match source.get_ref().take_error() {
-            Ok(None) => Ok(IOStream::from_transport(Transport::Tcp { source, sole: true })),
+            Ok(None) => Ok(IOStream::from_transport(Transport::Tcp(source), true)),
             Ok(Some(error)) | Err(error) => Err(Error::connect(addr)(error)),
         }
     }

@@ -65,6 +65,8 @@ pub struct IOStream {
 /// need is boxed or pooled.
 pub(crate) struct Inner {
     pub(crate) transport: RefCell<Transport>,
+    /// There is no duplicate of the descriptor.
+    sole: bool,
     /// Received and not consumed.
     pub(crate) held: RefCell<ReadBuffer>,
     /// Accepted from the user and not yet taken by the kernel. Absent while there is nothing.
@@ -75,8 +77,9 @@ pub(crate) struct Inner {
     cause: OnceCell<Arc<io::Error>>,
     /// How many bytes the kernel has taken in all: a write is done when this reaches its end.
     pub(crate) sent: Cell<u64>,
-    pub(crate) max_buffer_size: Cell<usize>,
-    pub(crate) max_write_buffer_size: Cell<usize>,
+    /// In 32 bits, because every idle stream has them: 4 GiB is the most, and for writing no limit.
+    max_buffer_size: Cell<u32>,
+    max_write_buffer_size: Cell<u32>,
     closed: Cell<bool>,
     /// The peer's FIN has been read: there is no more input.
     pub(crate) eof: Cell<bool>,
@@ -106,7 +109,7 @@ impl IOStream {
     /// [`Error::Loop`] when the loop cannot watch the socket, which means that the system is out of epoll watches.
     pub fn from_tcp(stream: TcpStream) -> Result<IOStream> {
         stream.set_nonblocking(true)?;
-        Ok(IOStream::from_transport(Transport::Tcp { source: Source::new(stream)?, sole: false }))
+        Ok(IOStream::from_transport(Transport::Tcp(Source::new(stream)?), false))
     }
 
     /// As [`from_tcp`](IOStream::from_tcp), for a socket that has just been accepted: it has no duplicate (no
@@ -118,19 +121,21 @@ impl IOStream {
     /// As [`from_tcp`](IOStream::from_tcp).
     pub fn from_accepted(stream: TcpStream) -> Result<IOStream> {
         stream.set_nonblocking(true)?;
-        Ok(IOStream::from_transport(Transport::Tcp { source: Source::new(stream)?, sole: true }))
+        Ok(IOStream::from_transport(Transport::Tcp(Source::new(stream)?), true))
     }
 
-    pub(crate) fn from_transport(transport: Transport) -> IOStream {
+    /// `sole`: see [`Transport::close`].
+    pub(crate) fn from_transport(transport: Transport, sole: bool) -> IOStream {
         let inner = Inner {
             transport: RefCell::new(transport),
+            sole,
             held: RefCell::default(),
             queue: RefCell::new(None),
             waiters: RefCell::new(None),
             cause: OnceCell::new(),
             sent: Cell::new(0),
-            max_buffer_size: Cell::new(Self::DEFAULT_MAX_BUFFER_SIZE),
-            max_write_buffer_size: Cell::new(usize::MAX),
+            max_buffer_size: Cell::new(Self::DEFAULT_MAX_BUFFER_SIZE as u32),
+            max_write_buffer_size: Cell::new(u32::MAX),
             closed: Cell::new(false),
             eof: Cell::new(false),
             write_ended: Cell::new(false),
@@ -148,19 +153,19 @@ impl IOStream {
         self.inner.held.borrow().len()
     }
 
-    /// How many bytes the stream may hold unread; 1 MiB by default. A read that needs more fails with
+    /// How many bytes the stream may hold unread; 1 MiB by default, 4 GiB at most. A read that needs more fails with
     /// [`Error::BufferFull`].
     ///
     /// Memory is used only for what has come and was not consumed; the stream never asks the kernel for more than
     /// there is room for.
     pub fn set_max_buffer_size(&self, bytes: usize) {
-        self.inner.max_buffer_size.set(bytes);
+        self.inner.max_buffer_size.set(clamp(bytes));
     }
 
-    /// How many bytes may wait to be sent; unlimited by default. A write that would pass the limit fails with
+    /// How many bytes may wait to be sent; unlimited by default, and from 4 GiB on. A write that would pass the limit fails with
     /// [`Error::WriteBufferFull`] before any of it is sent.
     pub fn set_max_write_buffer_size(&self, bytes: usize) {
-        self.inner.max_write_buffer_size.set(bytes);
+        self.inner.max_write_buffer_size.set(clamp(bytes));
     }
 
     /// What happens when the peer ends its input (FIN).
@@ -233,7 +238,23 @@ impl IOStream {
     }
 }
 
+/// A size in 32 bits.
+fn clamp(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
 impl Inner {
+    pub(crate) fn max_buffer_size(&self) -> usize {
+        self.max_buffer_size.get() as usize
+    }
+
+    pub(crate) fn max_write_buffer_size(&self) -> usize {
+        match self.max_write_buffer_size.get() {
+            u32::MAX => usize::MAX,
+            bytes => bytes as usize,
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
     }
@@ -303,7 +324,7 @@ impl Inner {
         let ioloop = self.ioloop();
         // Deregisters and closes the descriptor; wakes those who wait for its readiness.
         let transport = self.transport.replace(Transport::Closed);
-        transport.close();
+        transport.close(self.sole);
         if let Some(queue) = queue {
             queue.wake_all();
         }

@@ -9,11 +9,7 @@ use ioloop::{IOLoop, Ready, Source};
 /// What carries the bytes. Everything above speaks to this enum alone; a new kind of stream is a new variant here.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    Tcp {
-        source: Source<TcpStream>,
-        /// There is no duplicate of the descriptor: closing it deregisters it.
-        sole: bool,
-    },
+    Tcp(Source<TcpStream>),
     /// What is left when the descriptor has been given back.
     Closed,
 }
@@ -31,14 +27,14 @@ impl Transport {
     /// one edge.
     pub(crate) fn note_short_read(&self) {
         match self {
-            Transport::Tcp { source, .. } => source.clear_unless(Ready::READABLE, PEER_CLOSED | Ready::PRIORITY),
+            Transport::Tcp(source) => source.clear_unless(Ready::READABLE, PEER_CLOSED | Ready::PRIORITY),
             Transport::Closed => {}
         }
     }
 
     pub(crate) fn ioloop(&self) -> Option<&IOLoop> {
         match self {
-            Transport::Tcp { source, .. } => Some(source.ioloop()),
+            Transport::Tcp(source) => Some(source.ioloop()),
             Transport::Closed => None,
         }
     }
@@ -46,14 +42,14 @@ impl Transport {
     /// The cached readiness.
     pub(crate) fn ready(&self) -> Ready {
         match self {
-            Transport::Tcp { source, .. } => source.ready(),
+            Transport::Tcp(source) => source.ready(),
             Transport::Closed => Ready::empty(),
         }
     }
 
     pub(crate) fn clear(&self, what: Ready) {
         match self {
-            Transport::Tcp { source, .. } => source.clear(what),
+            Transport::Tcp(source) => source.clear(what),
             Transport::Closed => {}
         }
     }
@@ -61,35 +57,35 @@ impl Transport {
     /// Ready when one of `wait_for` is cached, and when closed: the next call then says so.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, wait_for: Ready) -> Poll<Ready> {
         match self {
-            Transport::Tcp { source, .. } => source.poll_ready(cx, wait_for),
+            Transport::Tcp(source) => source.poll_ready(cx, wait_for),
             Transport::Closed => Poll::Ready(Ready::empty()),
         }
     }
 
     pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
-            Transport::Tcp { source, .. } => source.get_ref().read(buf),
+            Transport::Tcp(source) => source.get_ref().read(buf),
             Transport::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
     pub(crate) fn send(&self, data: &[u8]) -> io::Result<usize> {
         match self {
-            Transport::Tcp { source, .. } => source.get_ref().write(data),
+            Transport::Tcp(source) => source.get_ref().write(data),
             Transport::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
     pub(crate) fn send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Transport::Tcp { source, .. } => source.get_ref().write_vectored(pieces),
+            Transport::Tcp(source) => source.get_ref().write_vectored(pieces),
             Transport::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         match self {
-            Transport::Tcp { source, .. } => source.get_ref().shutdown(Shutdown::Write),
+            Transport::Tcp(source) => source.get_ref().shutdown(Shutdown::Write),
             Transport::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -97,16 +93,17 @@ impl Transport {
     /// The socket, for options and addresses.
     pub(crate) fn tcp(&self) -> io::Result<&TcpStream> {
         match self {
-            Transport::Tcp { source, .. } => Ok(source.get_ref()),
+            Transport::Tcp(source) => Ok(source.get_ref()),
             Transport::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
-    /// Gives the descriptor back and wakes all who wait for its readiness.
-    pub(crate) fn close(self) {
+    /// Gives the descriptor back and wakes all who wait for its readiness. `sole` says that the descriptor has no
+    /// duplicate: closing it deregisters it.
+    pub(crate) fn close(self, sole: bool) {
         match self {
-            Transport::Tcp { source, sole: true } => source.close(),
-            Transport::Tcp { source, sole: false } => drop(source),
+            Transport::Tcp(source) if sole => source.close(),
+            Transport::Tcp(source) => drop(source),
             Transport::Closed => {}
         }
     }

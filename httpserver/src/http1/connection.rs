@@ -23,16 +23,21 @@ use crate::{
 pub(crate) async fn serve<S: Service>(channel: Rc<Channel>, service: Rc<S>, registration: Registration) {
     let mut in_a_row = 0;
     loop {
-        let mut wait = HeadWait::default();
-        let request = match poll_fn(|cx| channel.poll_request(cx, &mut wait)).await {
-            Ok(Some(request)) => request,
-            Ok(None) => break,
-            Err(error) => {
-                refuse(&channel, error);
-                break;
+        // In a scope of its own, so that the wait has gone when the service's future takes its place.
+        let request = {
+            let mut wait = HeadWait::default();
+            match poll_fn(|cx| channel.poll_request(cx, &mut wait)).await {
+                Ok(Some(request)) => {
+                    in_a_row = if wait.has_waited() { 0 } else { in_a_row + 1 };
+                    request
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    refuse(&channel, error);
+                    break;
+                }
             }
         };
-        in_a_row = if wait.has_waited() { 0 } else { in_a_row + 1 };
         let goes_on = {
             let mut future = pin!(service.call(request));
             poll_fn(|cx| poll_service(&channel, future.as_mut(), cx)).await

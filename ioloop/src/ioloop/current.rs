@@ -16,6 +16,21 @@ pub(super) fn current() -> IOLoop {
     })
 }
 
+/// The thread's loop, if there is one. None while the thread is ending.
+pub(super) fn try_current() -> Option<IOLoop> {
+    CURRENT.try_with(|current| current.ioloop.borrow().clone()).ok().flatten()
+}
+
+/// Replaces the thread's loop and gives back the one there was.
+pub(super) fn replace(ioloop: Option<IOLoop>) -> Option<IOLoop> {
+    CURRENT.with(|current| {
+        // While a loop runs it is the current one: its wakers and everything it calls rely on that.
+        let running = current.ioloop.borrow().as_ref().is_some_and(|ioloop| ioloop.inner.running.get());
+        assert!(!running, "a loop is running on this thread");
+        current.ioloop.replace(ioloop)
+    })
+}
+
 /// Queues a task on its loop when that loop is this thread's current one. False when it is not.
 pub(crate) fn queue_if_current(remote: &Arc<Remote>, task: Key) -> bool {
     let queue = |current: &Current| match &*current.ioloop.borrow() {

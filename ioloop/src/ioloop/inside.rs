@@ -12,10 +12,16 @@ use std::{
 use super::{IOLoop, Work};
 use crate::{
     CallbackException, Error, Interest, Ready, Result, Token, Trigger, WorkKind, arena::Key, error::panic_message,
-    registry::Wait, timer::Action,
+    executor::Pool, registry::Wait, timer::Action,
 };
 
 impl IOLoop {
+    /// The pool, made when there is none; `None` when the loop is closed.
+    pub(crate) fn executor(&self) -> Option<&Pool> {
+        let inner = &self.inner;
+        (!inner.closed.get()).then(|| inner.executor.get_or_init(Pool::new))
+    }
+
     pub(crate) fn add_source(&self, fd: BorrowedFd<'_>, interest: Interest, trigger: Trigger) -> Result<Token> {
         let token = Token::from_key(self.inner.registry.borrow_mut().insert_source());
         self.watch(fd, token, interest, trigger)?;
@@ -54,7 +60,10 @@ impl IOLoop {
     }
 
     pub(crate) fn source_clear_unless(&self, token: Token, what: Ready, unless: Ready) {
-        self.inner.registry.borrow_mut().clear_unless(token.key(), what, unless);
+        let cleared = self.inner.registry.borrow_mut().clear_unless(token.key(), what, unless);
+        if self.inner.needs_rearming && cleared {
+            self.inner.poller.borrow_mut().rearm(token, what);
+        }
     }
 
     #[inline]
@@ -127,6 +136,11 @@ impl IOLoop {
 
     pub(crate) fn spawn_boxed(&self, future: Pin<Box<dyn Future<Output = ()>>>, location: &'static Location<'static>) {
         self.insert_task(future, location);
+    }
+
+    /// What the timers count, as an instant.
+    pub(crate) fn instant(&self, nanos: u64) -> Instant {
+        self.inner.epoch + Duration::from_nanos(nanos)
     }
 
     pub(super) fn insert_task(

@@ -1,27 +1,32 @@
-//! [`IOLoop`]: what it offers here, its turn in `turn`, what the other modules use of it in `inside`.
+//! [`IOLoop`]: what it offers here, how it is made in `builder`, its turn in `turn`, its life inside of another loop in
+//! `nested`, what the other modules use of it in `inside`.
 
+mod builder;
 mod current;
 mod inside;
+mod nested;
 mod turn;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
     fmt,
     future::Future,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     panic::Location,
     pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use crate::{
-    CallbackException, Clock, Epoll, Error, Event, Interest, JoinHandle, LoopHandle, MonotonicClock, Poller, Result,
-    TimeoutHandle, Token, Trigger,
+    CallbackException, Clock, Error, Event, Interest, JoinHandle, LoopHandle, Poller, Result, TimeoutHandle, Token,
+    Trigger,
     arena::Key,
+    executor::Pool,
+    process::Counted,
     registry::Registry,
     remote::{Remote, RemoteWork},
     sleep,
@@ -29,6 +34,7 @@ use crate::{
     timer::{Action, Timers},
 };
 
+pub use builder::{Builder, PollerFactory};
 use current::Running;
 pub(crate) use current::queue_if_current;
 pub(crate) use inside::nanos;
@@ -64,6 +70,10 @@ pub struct IOLoop {
 
 struct Inner {
     poller: RefCell<Box<dyn Poller>>,
+    /// What the poller says of itself: whether it is to be told when a cached bit is cleared.
+    needs_rearming: bool,
+    /// A duplicate of the poller's own descriptor, made when somebody asks for it.
+    poller_fd: OnceCell<OwnedFd>,
     registry: RefCell<Registry>,
     timers: RefCell<Timers>,
     tasks: RefCell<Tasks>,
@@ -82,9 +92,8 @@ struct Inner {
     turn: Cell<u32>,
     /// When this turn's wait returned, in nanoseconds since `epoch`.
     turn_time: Cell<u64>,
-    /// The batch of a poll and the wakers to be woken for it; empty between turns, kept for their capacity.
+    /// The batch of a poll; empty between turns, kept for its capacity.
     events: RefCell<Vec<Event>>,
-    wakers: RefCell<Vec<Waker>>,
     /// What other threads have sent, while it is taken in; empty otherwise, kept for its capacity.
     inbox: RefCell<Vec<RemoteWork>>,
     running: Cell<bool>,
@@ -93,6 +102,10 @@ struct Inner {
     /// The state of the future that `run_sync` polls itself.
     root: Cell<Root>,
     exception_hook: RefCell<Option<Rc<ExceptionHook>>>,
+    /// Behind the tasks in this list, and so dropped, which waits for its threads, when nothing of theirs can keep one
+    /// from ending.
+    executor: OnceCell<Pool>,
+    _counted: Counted,
 }
 
 /// Room made in advance in the lists that every turn fills. Were they to grow under load, they would lie behind what the
@@ -135,48 +148,71 @@ impl IOLoop {
         current::current()
     }
 
-    /// A loop of its own, beside the thread's current one, with the epoll poller.
+    /// The current thread's loop, if one has been made or [made current](IOLoop::make_current). Unlike
+    /// [`current`](IOLoop::current) it makes none, and in destructors of thread-local values it is `None`.
+    pub fn try_current() -> Option<IOLoop> {
+        current::try_current()
+    }
+
+    /// Makes this loop the thread's current one and gives back the one there was. From now on the thread's end
+    /// [closes](IOLoop::close) this loop; the previous one is left to whoever holds it.
+    ///
+    /// A loop is the current one while it runs in any case; this is for what is called before.
+    ///
+    /// # Panics
+    ///
+    /// While a loop runs on this thread.
+    pub fn make_current(&self) -> Option<IOLoop> {
+        current::replace(Some(self.clone()))
+    }
+
+    /// Leaves the thread without a current loop and gives back the one there was, which is not closed. The next call of
+    /// [`current`](IOLoop::current) makes a new one.
+    ///
+    /// # Panics
+    ///
+    /// While a loop runs on this thread.
+    pub fn clear_current() -> Option<IOLoop> {
+        current::replace(None)
+    }
+
+    /// Chooses the poller of all loops that are made from now on, on any thread, without a poller of their own; gives back
+    /// the choice before. The choice at the start is [`Epoll`](crate::Epoll).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ioloop::{IOLoop, PosixPoll};
+    ///
+    /// // First thing in `main`.
+    /// IOLoop::configure(|| Ok(Box::new(PosixPoll::new())));
+    /// assert_eq!(IOLoop::current().run_sync(async { 1 }), 1);
+    /// ```
+    pub fn configure(poller: PollerFactory) -> PollerFactory {
+        builder::configure(poller)
+    }
+
+    /// A loop of its own, beside the thread's current one, with the usual poller and clock.
     ///
     /// # Errors
     ///
     /// When the process or the system has no descriptor left: a loop holds two.
     pub fn new() -> Result<IOLoop> {
-        let poller = Epoll::new().map_err(Error::io("creating an epoll instance"))?;
-        IOLoop::with_poller(Box::new(poller), Box::new(MonotonicClock))
+        IOLoop::builder().build()
     }
 
-    /// A loop over a poller and a clock of your own.
+    /// A loop with a poller or a clock of your own.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// A loop over a poller and a clock of your own: short for [`builder`](IOLoop::builder).
     ///
     /// # Errors
     ///
     /// When there is no descriptor left for the eventfd, or the poller refuses it.
     pub fn with_poller(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Result<IOLoop> {
-        let inner = Inner {
-            poller: RefCell::new(poller),
-            registry: RefCell::default(),
-            timers: RefCell::new(Timers::new()),
-            tasks: RefCell::new(Tasks::new()),
-            queue: RefCell::new(VecDeque::with_capacity(SCRATCH)),
-            remote: Arc::new(Remote::new()?),
-            wakeup: Cell::new(None),
-            epoch: Instant::now(),
-            origin: nanos(clock.now()),
-            clock,
-            turn: Cell::new(0),
-            turn_time: Cell::new(0),
-            events: RefCell::new(Vec::with_capacity(SCRATCH)),
-            wakers: RefCell::default(),
-            inbox: RefCell::default(),
-            running: Cell::new(false),
-            stopping: Cell::new(false),
-            closed: Cell::new(false),
-            root: Cell::new(Root::Absent),
-            exception_hook: RefCell::default(),
-        };
-        let ioloop = IOLoop { inner: Rc::new(inner) };
-        let eventfd = ioloop.inner.remote.eventfd.as_fd();
-        ioloop.inner.wakeup.set(Some(ioloop.add_source(eventfd, Interest::READABLE, Trigger::Level)?));
-        Ok(ioloop)
+        Builder::boxed(poller, clock).build()
     }
 
     /// Runs the loop until [`stop`](IOLoop::stop). When `stop` was called before, returns at once.
@@ -263,6 +299,39 @@ impl IOLoop {
         self.enqueue(Work::Callback(Box::new(callback), Location::caller()));
     }
 
+    /// [`add_callback`](IOLoop::add_callback) for work that has nothing to do with whoever asks for it.
+    #[track_caller]
+    pub fn spawn_callback(&self, callback: impl FnOnce() + 'static) {
+        self.enqueue(Work::Callback(Box::new(callback), Location::caller()));
+    }
+
+    /// Runs `future` as a task and then `callback` with its output, as a callback in a turn of its own: never within this
+    /// call, and never within the future's last poll. A [`JoinHandle`] is a future too, so this is the way from a task to
+    /// code that does not wait. When the future panics, the callback is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use ioloop::IOLoop;
+    /// let ioloop = IOLoop::current();
+    /// let (task, stop) = (ioloop.spawn(async { 6 * 7 }), ioloop.clone());
+    /// ioloop.add_future(task, move |result| {
+    ///     assert_eq!(result.unwrap(), 42);
+    ///     stop.stop();
+    /// });
+    /// ioloop.start();
+    /// ```
+    #[track_caller]
+    pub fn add_future<F: Future + 'static>(&self, future: F, callback: impl FnOnce(F::Output) + 'static) {
+        let location = Location::caller();
+        // The task finds its loop by running on it; holding it would keep a forgotten loop alive.
+        let and_then = async move {
+            let output = future.await;
+            IOLoop::current().enqueue(Work::Callback(Box::new(move || callback(output)), location));
+        };
+        self.insert_task(Box::pin(and_then), location);
+    }
+
     /// Runs `callback` once, after `delay`. The handle may be given to [`remove_timeout`](IOLoop::remove_timeout), or be
     /// dropped without effect.
     #[track_caller]
@@ -287,6 +356,11 @@ impl IOLoop {
     /// error or hung up. The loop owns `fd` until [`remove_handler`](IOLoop::remove_handler); pass an `Rc` to share it.
     ///
     /// Streams are better served by a [`Source`](crate::Source).
+    ///
+    /// A descriptor that is closed behind the loop's back, by its raw number, can do no harm but this: epoll(7) watches
+    /// what is open, not numbers, so while a duplicate stays open it goes on reporting, and has forgotten how to be told
+    /// not to. After `remove_handler` those reports reach nobody, but each turn finds one and does not sleep, until the
+    /// last duplicate is closed.
     ///
     /// # Errors
     ///
@@ -349,8 +423,11 @@ impl IOLoop {
         let Some(fd) = self.inner.registry.borrow().handler_fd(token.key()) else {
             return false;
         };
-        // An error means that the descriptor was closed behind the loop's back; the kernel has forgotten it then.
-        let _ = self.inner.poller.borrow_mut().remove(fd.as_fd(), token);
+        // An error means that the descriptor was closed behind the loop's back: the kernel has forgotten it then, unless a
+        // duplicate is open, whose reports will reach nobody.
+        if let Err(error) = self.inner.poller.borrow_mut().remove(fd.as_fd(), token) {
+            log::debug!("a handler's descriptor was closed before its removal: {error}");
+        }
         let removed = self.inner.registry.borrow_mut().remove(token.key());
         drop(removed);
         true
@@ -388,12 +465,12 @@ impl IOLoop {
 
     /// The time of the loop's clock, read now.
     pub fn time(&self) -> Instant {
-        self.inner.epoch + Duration::from_nanos(self.clock_nanos())
+        self.instant(self.clock_nanos())
     }
 
     /// When this turn's wait returned: free, and exact enough for time-outs counted in seconds.
     pub fn turn_time(&self) -> Instant {
-        self.inner.epoch + Duration::from_nanos(self.inner.turn_time.get())
+        self.instant(self.inner.turn_time.get())
     }
 
     /// How many tasks are alive.
@@ -412,6 +489,13 @@ impl IOLoop {
     /// Whoever waits for a source of this loop is woken, and finds it broken from now on. The loop does not run any more:
     /// [`start`](IOLoop::start) returns at once.
     ///
+    /// Jobs of [`run_in_executor`](IOLoop::run_in_executor) that have not begun are dropped, and those that run are waited
+    /// for.
+    ///
+    /// Descriptors go by ownership: one that was given to [`add_handler`](IOLoop::add_handler) is closed now, one that is
+    /// shared with the loop by an `Rc` stays open with its other holders, and so does that of a
+    /// [`Source`](crate::Source).
+    ///
     /// A loop that holds tasks which hold the loop lives until this is called; a thread's own loop is closed when the
     /// thread ends. Panics in the destructors of what is dropped are reported like others.
     pub fn close(&self) {
@@ -421,6 +505,9 @@ impl IOLoop {
         for work in inner.remote.close() {
             self.guard_foreign(|| drop(work));
         }
+        if let Some(executor) = inner.executor.get() {
+            executor.close();
+        }
         // Dropping one thing may register another; a few rounds settle everything that does not do so for ever.
         for _ in 0..8 {
             if self.discard_everything() {
@@ -429,6 +516,10 @@ impl IOLoop {
         }
         let hook = inner.exception_hook.take();
         self.guard_foreign(|| drop(hook));
+        // Last, because it waits for threads: what they may be waiting for was dropped above.
+        if let Some(executor) = inner.executor.get() {
+            executor.join();
+        }
     }
 }
 

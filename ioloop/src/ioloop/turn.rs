@@ -2,7 +2,7 @@
 
 use std::{
     panic::Location,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -18,17 +18,27 @@ use crate::{
 
 impl IOLoop {
     pub(super) fn turn(&self) {
+        self.turn_within(None);
+    }
+
+    /// A turn that waits no longer than `limit`.
+    #[inline]
+    pub(super) fn turn_within(&self, limit: Option<Duration>) {
         self.inner.turn.set(self.inner.turn.get().wrapping_add(1));
-        self.wait();
+        self.wait(limit);
         self.dispatch();
         self.receive();
         self.fire_timers();
         self.run_queue();
     }
 
-    fn wait(&self) {
+    #[inline]
+    fn wait(&self, limit: Option<Duration>) {
         let inner = &self.inner;
         let mut timeout = self.poll_timeout();
+        if let Some(limit) = limit {
+            timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
+        }
         let may_block = timeout != Some(Duration::ZERO);
         if may_block && !inner.remote.fall_asleep() {
             timeout = Some(Duration::ZERO);
@@ -47,7 +57,7 @@ impl IOLoop {
 
     /// How long to wait: not at all with work queued, else until the next timer. Counted from now, not from the beginning
     /// of the turn: a turn that took long must not make a timer late twice.
-    fn poll_timeout(&self) -> Option<Duration> {
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
         let inner = &self.inner;
         if !inner.queue.borrow().is_empty() || inner.root.get() == Root::Ready || inner.stopping.get() {
             return Some(Duration::ZERO);
@@ -60,28 +70,25 @@ impl IOLoop {
         let inner = &self.inner;
         // Taken, because a handler may run the loop's methods; put back for its capacity.
         let mut events = inner.events.take();
-        let mut wakers = inner.wakers.take();
-        for event in events.drain(..) {
+        let mut others = Vec::new();
+        for event in &events {
             if Some(event.token()) == inner.wakeup.get() {
                 // The count says nothing; reading it resets the level.
                 let _ = inner.remote.eventfd.read();
                 continue;
             }
-            let key = event.token().key();
-            let notify = inner.registry.borrow_mut().record(key, event.ready(), &mut wakers);
+            let notify = inner.registry.borrow_mut().record(event.token().key(), event.ready(), &mut others);
             match notify {
-                Notify::Waiters(first) => {
-                    if let Some(first) = first {
-                        self.guard_foreign(|| first.wake());
-                    }
-                    wakers.drain(..).for_each(|waker| self.guard_foreign(|| waker.wake()));
-                }
-                Notify::Handler(callback, location) => self.call_handler(event, callback, location),
-                Notify::Nobody => {}
+                Notify::Waiters(Some(first)) => self.guard_foreign(|| first.wake()),
+                Notify::Waiters(None) | Notify::Nobody => {}
+                Notify::Handler(callback, location) => self.call_handler(*event, callback, location),
+            }
+            if !others.is_empty() {
+                others.drain(..).for_each(|waker: Waker| self.guard_foreign(|| waker.wake()));
             }
         }
+        events.clear();
         inner.events.replace(events);
-        inner.wakers.replace(wakers);
     }
 
     fn call_handler(&self, event: Event, mut callback: HandlerCallback, location: &'static Location<'static>) {

@@ -1,11 +1,15 @@
-use std::{fmt, io, os::fd::BorrowedFd, time::Duration};
+use std::{
+    fmt, io,
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
 
 use nix::{
     errno::Errno,
-    sys::epoll::{Epoll as NixEpoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+    sys::epoll::{Epoll as NixEpoll, EpollCreateFlags, EpollEvent, EpollFlags},
 };
 
-use super::{Event, Interest, Poller, Ready, Token, Trigger};
+use super::{Event, Interest, Poller, Ready, Token, Trigger, milliseconds};
 
 /// The epoll(7) backend: one system call per wait, whatever the number of descriptors watched.
 pub struct Epoll {
@@ -59,6 +63,11 @@ impl Poller for Epoll {
         );
         Ok(())
     }
+
+    /// An epoll instance is readable itself while one of its descriptors is ready.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.epoll.0.as_fd())
+    }
 }
 
 impl fmt::Debug for Epoll {
@@ -86,31 +95,4 @@ fn ready(flags: EpollFlags) -> Ready {
     ready.set(Ready::HANGUP, flags.contains(EpollFlags::EPOLLHUP));
     ready.set(Ready::ERROR, flags.contains(EpollFlags::EPOLLERR));
     ready
-}
-
-/// epoll_wait(2) counts in milliseconds. Rounding down would make the loop spin for the last fraction of one.
-fn milliseconds(timeout: Option<Duration>) -> EpollTimeout {
-    let Some(timeout) = timeout else {
-        return EpollTimeout::NONE;
-    };
-    // In parts, because 128-bit division is done in software.
-    let partial = u64::from(timeout.subsec_nanos().div_ceil(1_000_000));
-    let rounded_up = timeout.as_secs().saturating_mul(1000).saturating_add(partial);
-    i32::try_from(rounded_up).ok().and_then(|ms| EpollTimeout::try_from(ms).ok()).unwrap_or(EpollTimeout::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_are_rounded_up_to_whole_milliseconds() {
-        let ms = |nanos| milliseconds(Some(Duration::from_nanos(nanos)));
-        assert_eq!(ms(0), EpollTimeout::ZERO);
-        assert_eq!(ms(1), EpollTimeout::from(1u8));
-        assert_eq!(ms(1_000_000), EpollTimeout::from(1u8));
-        assert_eq!(ms(1_000_001), EpollTimeout::from(2u8));
-        assert_eq!(milliseconds(None), EpollTimeout::NONE);
-        assert_eq!(milliseconds(Some(Duration::MAX)), EpollTimeout::MAX);
-    }
 }

@@ -1,15 +1,18 @@
 //! What a poller backend supplies: [`Poller`], and the words it speaks in.
 //!
 //! A backend watches descriptors under a [`Token`] chosen by the loop and reports [`Event`]s. It knows nothing of
-//! handlers, tasks or the loop. [`Epoll`] is the one built in.
+//! handlers, tasks or the loop. [`Epoll`] and [`PosixPoll`] are built in.
 
 mod epoll;
+mod poll;
 
 use std::{fmt, io, os::fd::BorrowedFd, time::Duration};
 
+use nix::poll::PollTimeout;
+
 use crate::arena::Key;
 
-pub use epoll::Epoll;
+pub use self::{epoll::Epoll, poll::PosixPoll};
 
 /// Watches descriptors and waits for them.
 ///
@@ -50,6 +53,58 @@ pub trait Poller {
     ///
     /// What the system says, except for `EINTR`.
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Whether the backend has to be told when the loop forgets a bit that it has reported. False where the kernel knows
+    /// edges. Asked once, when a loop is made.
+    fn needs_rearming(&self) -> bool {
+        false
+    }
+
+    /// Told, if it [needs](Poller::needs_rearming) that, that an edge-triggered registration shall report `what` again
+    /// as soon as it is so. Until then a backend without edges keeps quiet about what it has reported.
+    fn rearm(&mut self, token: Token, what: Ready) {
+        let _ = (token, what);
+    }
+
+    /// A descriptor that is readable while [`poll`](Poller::poll) would report something, if the backend has one. Without
+    /// it a loop cannot be nested in another one.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+impl<P: Poller + ?Sized> Poller for Box<P> {
+    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
+        (**self).add(fd, token, interest, trigger)
+    }
+
+    fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
+        (**self).modify(fd, token, interest, trigger)
+    }
+
+    fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        (**self).remove(fd, token)
+    }
+
+    fn closing(&mut self, fd: BorrowedFd<'_>, token: Token) {
+        (**self).closing(fd, token);
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        (**self).poll(events, timeout)
+    }
+
+    fn needs_rearming(&self) -> bool {
+        (**self).needs_rearming()
+    }
+
+    fn rearm(&mut self, token: Token, what: Ready) {
+        (**self).rearm(token, what);
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        (**self).descriptor()
+    }
 }
 
 /// Names one registration: a place and its generation, so that an event still under way for a removed descriptor
@@ -92,30 +147,30 @@ bitflags::bitflags! {
         /// There is something to read, to accept, or the end of input.
         const READABLE = 1 << 0;
         /// There is room to write, or a connect has ended.
-        const WRITABLE = 1 << 1;
+        const WRITABLE = 1 << 2;
         /// There is urgent data (TCP's `MSG_OOB`).
-        const PRIORITY = 1 << 2;
+        const PRIORITY = 1 << 1;
         /// The peer has shut down its writing half (`EPOLLRDHUP`).
-        const READ_CLOSED = 1 << 3;
+        const READ_CLOSED = 1 << 5;
     }
 }
 
 bitflags::bitflags! {
-    /// What a descriptor is ready for. The first four bits have the meaning of [`Interest`]'s.
+    /// What a descriptor is ready for. Bits of one name have the meaning of [`Interest`]'s.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     pub struct Ready: u8 {
         /// There is something to read, to accept, or the end of input.
         const READABLE = 1 << 0;
         /// There is room to write, or a connect has ended.
-        const WRITABLE = 1 << 1;
+        const WRITABLE = 1 << 2;
         /// There is urgent data.
-        const PRIORITY = 1 << 2;
+        const PRIORITY = 1 << 1;
         /// The peer has shut down its writing half, or more.
-        const READ_CLOSED = 1 << 3;
+        const READ_CLOSED = 1 << 5;
         /// Both halves are shut down (`EPOLLHUP`): nothing can be sent any more.
         const HANGUP = 1 << 4;
         /// An error is pending on the descriptor (`EPOLLERR`), a reset for example.
-        const ERROR = 1 << 5;
+        const ERROR = 1 << 3;
     }
 }
 
@@ -159,5 +214,32 @@ impl Event {
     /// Whether a write will not block. True also after an error, which a write then reports.
     pub fn is_writable(&self) -> bool {
         self.ready.intersects(Ready::WRITABLE | Ready::HANGUP | Ready::ERROR)
+    }
+}
+
+/// epoll_wait(2) and poll(2) count in milliseconds. Rounding down would make the loop spin for the last fraction of one.
+fn milliseconds(timeout: Option<Duration>) -> PollTimeout {
+    let Some(timeout) = timeout else {
+        return PollTimeout::NONE;
+    };
+    // In parts, because 128-bit division is done in software.
+    let partial = u64::from(timeout.subsec_nanos().div_ceil(1_000_000));
+    let rounded_up = timeout.as_secs().saturating_mul(1000).saturating_add(partial);
+    i32::try_from(rounded_up).ok().and_then(|ms| PollTimeout::try_from(ms).ok()).unwrap_or(PollTimeout::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_rounded_up_to_whole_milliseconds() {
+        let ms = |nanos| milliseconds(Some(Duration::from_nanos(nanos)));
+        assert_eq!(ms(0), PollTimeout::ZERO);
+        assert_eq!(ms(1), PollTimeout::from(1u8));
+        assert_eq!(ms(1_000_000), PollTimeout::from(1u8));
+        assert_eq!(ms(1_000_001), PollTimeout::from(2u8));
+        assert_eq!(milliseconds(None), PollTimeout::NONE);
+        assert_eq!(milliseconds(Some(Duration::MAX)), PollTimeout::MAX);
     }
 }

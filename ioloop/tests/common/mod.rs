@@ -12,13 +12,27 @@ use std::{
     time::Duration,
 };
 
-use ioloop::{Clock, Epoll, Event, IOLoop, Interest, Poller, Token, Trigger, yield_now};
+use ioloop::{Clock, Epoll, Event, IOLoop, Interest, Poller, PosixPoll, Ready, Token, Trigger, yield_now};
 
 /// No test comes near it; one that hangs shall fail instead.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whether this is compiled as a part of `over_poll`, which runs the other files' tests over poll(2) instead of epoll(7).
+pub(crate) fn is_over_poll() -> bool {
+    module_path!().starts_with("over_poll::")
+}
+
+/// The poller that is tested.
+pub(crate) fn backend() -> Box<dyn Poller> {
+    if is_over_poll() { Box::new(PosixPoll::new()) } else { Box::new(Epoll::new().expect("a descriptor")) }
+}
+
 /// A loop of its own, independent of whatever else runs on the thread.
 pub(crate) fn new_loop() -> IOLoop {
+    if is_over_poll() {
+        // For the loops that a test makes in other ways, on other threads for example.
+        IOLoop::configure(|| Ok(backend()));
+    }
     IOLoop::new().expect("two descriptors")
 }
 
@@ -65,7 +79,7 @@ impl World {
 /// A loop whose time is `World`'s: no test waits, and every figure is exact.
 pub(crate) fn virtual_loop() -> (IOLoop, Rc<World>) {
     let world = Rc::new(World { now: Cell::new(Duration::ZERO), turns: Cell::new(0) });
-    let poller = Jumping { epoll: Epoll::new().expect("a descriptor"), world: Rc::clone(&world) };
+    let poller = Jumping { poller: backend(), world: Rc::clone(&world) };
     let clock = WorldClock(Rc::clone(&world));
     let ioloop = IOLoop::with_poller(Box::new(poller), Box::new(clock)).expect("a descriptor");
     (ioloop, world)
@@ -79,37 +93,45 @@ impl Clock for WorldClock {
     }
 }
 
-/// Epoll that jumps over the time it is asked to wait.
+/// A poller that jumps over the time it is asked to wait.
 struct Jumping {
-    epoll: Epoll,
+    poller: Box<dyn Poller>,
     world: Rc<World>,
 }
 
 impl Poller for Jumping {
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.epoll.add(fd, token, interest, trigger)
+        self.poller.add(fd, token, interest, trigger)
     }
 
     fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.epoll.modify(fd, token, interest, trigger)
+        self.poller.modify(fd, token, interest, trigger)
     }
 
     fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        self.epoll.remove(fd, token)
+        self.poller.remove(fd, token)
     }
 
     fn closing(&mut self, fd: BorrowedFd<'_>, token: Token) {
-        self.epoll.closing(fd, token);
+        self.poller.closing(fd, token);
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         self.world.turns.set(self.world.turns.get() + 1);
-        self.epoll.poll(events, Some(Duration::ZERO))?;
+        self.poller.poll(events, Some(Duration::ZERO))?;
         if events.is_empty() {
             let jump = timeout.expect("the loop would sleep for ever");
             self.world.advance(jump);
         }
         Ok(())
+    }
+
+    fn needs_rearming(&self) -> bool {
+        self.poller.needs_rearming()
+    }
+
+    fn rearm(&mut self, token: Token, what: Ready) {
+        self.poller.rearm(token, what);
     }
 }
 

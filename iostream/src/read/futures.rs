@@ -246,7 +246,7 @@ impl Future for ReadBytes<'_> {
             return Poll::Ready(Ok(Bytes::new()));
         }
         let inner = &reading.stream.inner;
-        if *n > inner.max_buffer_size.get() && *n > reading.stream.buffered() && !inner.claimed.get() {
+        if *n > inner.max_buffer_size() && *n > reading.stream.buffered() && !inner.claimed.get() {
             return Poll::Ready(Err(inner.buffer_full()));
         }
         let mut taken = Bytes::new();

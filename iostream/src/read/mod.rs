@@ -170,7 +170,7 @@ impl Inner {
     /// Receives without a reader, into the buffer, until the input ends or the buffer is full.
     pub(crate) fn receive_rest(&self, cx: &mut Context<'_>) {
         loop {
-            let room = self.max_buffer_size.get().saturating_sub(self.held.borrow().len());
+            let room = self.max_buffer_size().saturating_sub(self.held.borrow().len());
             if room == 0 || self.parsing.get() || self.is_closed() || self.eof.get() {
                 return;
             }
@@ -205,12 +205,12 @@ impl Inner {
     /// How much may be received now. One byte more than may be held: so input that fills the buffer and then ends is
     /// told from input that goes on.
     fn room(&self) -> usize {
-        self.max_buffer_size.get().saturating_add(1).saturating_sub(self.held.borrow().len())
+        self.max_buffer_size().saturating_add(1).saturating_sub(self.held.borrow().len())
     }
 
     pub(crate) fn buffer_full(&self) -> Error {
         self.close(None);
-        Error::BufferFull { limit: self.max_buffer_size.get() }
+        Error::BufferFull { limit: self.max_buffer_size() }
     }
 
     /// One `recv`. `None` when nothing came of it: no data yet, or the end of input, which is noted.

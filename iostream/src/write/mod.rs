@@ -201,7 +201,7 @@ impl Inner {
         }
         let total = head.len() + body.len();
         let queued = self.queue.borrow().as_ref().map(|queue| queue.len);
-        let limit = self.max_write_buffer_size.get();
+        let limit = self.max_write_buffer_size();
         if queued.unwrap_or(0).saturating_add(total) > limit {
             return Err(Error::WriteBufferFull { limit });
         }

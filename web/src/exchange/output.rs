@@ -190,7 +190,8 @@ impl Exchange {
         self.head = None;
         if let Error::Http(error) = error {
             let head = Response::html("");
-            self.head = Some(Box::new(error.headers().iter().fold(head, |head, (name, value)| head.with_header(name, value))));
+            self.head =
+                Some(Box::new(error.headers().iter().fold(head, |head, (name, value)| head.with_header(name, value))));
         }
         self.buffer = Buffer::default();
         self.has_type = false;

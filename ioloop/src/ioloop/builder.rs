@@ -1,0 +1,131 @@
+//! How a loop is made.
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    collections::VecDeque,
+    fmt, io,
+    os::fd::AsFd,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use super::{IOLoop, Inner, Root, SCRATCH, nanos};
+use crate::{
+    Clock, Epoll, Error, Interest, MonotonicClock, Poller, Result, Trigger, process::Counted, remote::Remote,
+    task::Tasks, timer::Timers,
+};
+
+/// Makes the poller of a new loop: what [`IOLoop::configure`] takes.
+pub type PollerFactory = fn() -> io::Result<Box<dyn Poller>>;
+
+/// The process's choice. A lock per loop made, none afterwards.
+static FACTORY: Mutex<PollerFactory> = Mutex::new(|| Ok(Box::new(Epoll::new()?)));
+
+pub(super) fn configure(factory: PollerFactory) -> PollerFactory {
+    std::mem::replace(&mut *FACTORY.lock().unwrap_or_else(PoisonError::into_inner), factory)
+}
+
+/// Makes an [`IOLoop`] that differs from the usual: [`IOLoop::builder`].
+///
+/// # Examples
+///
+/// ```
+/// use ioloop::{Clock, Epoll, IOLoop, MonotonicClock};
+///
+/// /// A clock that runs ten times as fast.
+/// struct Hurried;
+///
+/// impl Clock for Hurried {
+///     fn now(&self) -> std::time::Duration {
+///         MonotonicClock.now() * 10
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ioloop = IOLoop::builder().poller(Epoll::new()?).clock(Hurried).build()?;
+/// assert_eq!(ioloop.run_sync(async { 1 }), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "the loop is made by `build`"]
+pub struct Builder {
+    poller: Option<Box<dyn Poller>>,
+    clock: Box<dyn Clock>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Builder {
+        Builder { poller: None, clock: Box::new(MonotonicClock) }
+    }
+
+    pub(super) fn boxed(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Builder {
+        Builder { poller: Some(poller), clock }
+    }
+
+    /// What the loop waits with. Default: a new [`Epoll`], or what [`IOLoop::configure`] says.
+    pub fn poller(mut self, poller: impl Poller + 'static) -> Builder {
+        self.poller = Some(Box::new(poller));
+        self
+    }
+
+    /// Where the loop reads the time. Default: [`MonotonicClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Builder {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Makes the loop. It is not the thread's current one before it runs or is
+    /// [made current](IOLoop::make_current).
+    ///
+    /// # Errors
+    ///
+    /// When the process or the system has no descriptor left, or the poller refuses the loop's eventfd.
+    pub fn build(self) -> Result<IOLoop> {
+        let poller = match self.poller {
+            Some(poller) => poller,
+            None => {
+                let factory = *FACTORY.lock().unwrap_or_else(PoisonError::into_inner);
+                factory().map_err(Error::io("creating a poller"))?
+            }
+        };
+        let ioloop = IOLoop { inner: Rc::new(inner(poller, self.clock)?) };
+        let eventfd = ioloop.inner.remote.eventfd.as_fd();
+        ioloop.inner.wakeup.set(Some(ioloop.add_source(eventfd, Interest::READABLE, Trigger::Level)?));
+        Ok(ioloop)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").finish_non_exhaustive()
+    }
+}
+
+fn inner(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Result<Inner> {
+    Ok(Inner {
+        needs_rearming: poller.needs_rearming(),
+        poller: RefCell::new(poller),
+        poller_fd: OnceCell::new(),
+        registry: RefCell::default(),
+        timers: RefCell::new(Timers::new()),
+        tasks: RefCell::new(Tasks::new()),
+        queue: RefCell::new(VecDeque::with_capacity(SCRATCH)),
+        remote: Arc::new(Remote::new()?),
+        wakeup: Cell::new(None),
+        epoch: Instant::now(),
+        origin: nanos(clock.now()),
+        clock,
+        turn: Cell::new(0),
+        turn_time: Cell::new(0),
+        events: RefCell::new(Vec::with_capacity(SCRATCH)),
+        inbox: RefCell::default(),
+        running: Cell::new(false),
+        stopping: Cell::new(false),
+        closed: Cell::new(false),
+        root: Cell::new(Root::Absent),
+        exception_hook: RefCell::default(),
+        executor: OnceCell::new(),
+        _counted: Counted::new(),
+    })
+}

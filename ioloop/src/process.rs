@@ -1,0 +1,404 @@
+//! Processes: a program that forks its workers before it makes a loop, and descriptors inherited from a service manager.
+//!
+//! One loop uses one processor. [`fork_processes`] makes one process per processor, which share the listening sockets
+//! that were bound before; threads with a loop each are the other way, and the better one where the workers share memory.
+//!
+//! This is the only module of the crate with unsafe code.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use std::{net::TcpListener, rc::Rc};
+//! use ioloop::{IOLoop, Interest, process};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = TcpListener::bind("127.0.0.1:8888")?;
+//! listener.set_nonblocking(true)?;
+//! let worker = process::fork_processes(0, 100)?;
+//!
+//! // From here on in each of the workers.
+//! let ioloop = IOLoop::current();
+//! let listener = Rc::new(listener);
+//! ioloop.add_handler(Rc::clone(&listener), Interest::READABLE, move |_| {
+//!     if let Ok((_connection, peer)) = listener.accept() {
+//!         println!("worker {worker} serves {peer}");
+//!     }
+//! })?;
+//! ioloop.start();
+//! # Ok(())
+//! # }
+//! ```
+#![allow(unsafe_code, reason = "forking, reaping and adopting inherited descriptors have no safe form")]
+
+use std::{
+    env, fs,
+    io::{self, Write},
+    os::{
+        fd::{FromRawFd, OwnedFd, RawFd},
+        unix::process::ExitStatusExt,
+    },
+    process::{self, ExitStatus},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, FdFlag, OFlag, fcntl},
+    libc,
+    sys::{
+        prctl,
+        signal::{SigSet, SigmaskHow, Signal, kill},
+    },
+    unistd::{ForkResult, Pid, fork, getpid, getppid},
+};
+
+use crate::{Error, Result};
+
+/// How many processors this process may use: those of its affinity mask and its control group's quota. At least one.
+pub fn cpu_count() -> usize {
+    thread::available_parallelism().map_or_else(
+        |error| {
+            log::error!("could not detect the number of processors, assuming one: {error}");
+            1
+        },
+        usize::from,
+    )
+}
+
+/// The number of this process among those made by [`fork_processes`], from 0. `None` in any other process.
+pub fn task_id() -> Option<usize> {
+    match TASK_ID.load(Ordering::Relaxed) {
+        NOT_A_WORKER => None,
+        id => Some(id),
+    }
+}
+
+static TASK_ID: AtomicUsize = AtomicUsize::new(NOT_A_WORKER);
+const NOT_A_WORKER: usize = usize::MAX;
+
+/// Forks `count` worker processes (0: one per processor) and returns in each of them with its number, from 0. The parent
+/// stays in here and watches over them:
+///
+/// * A worker that exits with status 0 is done. When all are, the parent exits with status 0.
+/// * A worker that is killed by a signal or exits with another status is logged and started again, under the same number.
+/// * After more than `max_restarts` of these, over all workers, the parent gets [`Error::TooManyRestarts`]; 100 is a
+///   usual limit.
+/// * SIGTERM or SIGINT to the parent goes to the workers as SIGTERM; from then on none is started again, and the parent
+///   exits with status 0 when the last has ended.
+/// * When the parent ends in any other way, the kernel sends SIGTERM to the workers.
+///
+/// Call it early in `main`: bind sockets before, make loops, threads and random generators after. What is registered with
+/// the `log` crate tells of starts and ends.
+///
+/// # Errors
+///
+/// [`Error::CannotFork`] when it would not be safe: a loop exists on any thread, dropped neither by its holders nor by
+/// [`IOLoop::clear_current`](crate::IOLoop::clear_current); the process has more than one thread (a child has only the
+/// one that forked, with the locks of all the others); or this is a worker itself. [`Error::TooManyRestarts`] in the
+/// parent, whose remaining workers go on until it ends. [`Error::Io`] when fork(2) fails or /proc is missing.
+pub fn fork_processes(count: usize, max_restarts: usize) -> Result<usize> {
+    may_fork()?;
+    let count = if count == 0 { cpu_count() } else { count };
+    log::info!("Starting {count} processes");
+    let mut parent = Parent::new()?;
+    let worker = parent.supervise(count, max_restarts);
+    // Here are the workers, and the parent only after an error.
+    let restored = parent.restore_signals();
+    let id = worker?;
+    restored?;
+    Ok(id)
+}
+
+fn may_fork() -> Result<()> {
+    let reason = if task_id().is_some() {
+        "this process is a worker of fork_processes already"
+    } else if LOOPS.load(Ordering::SeqCst) > 0 {
+        "a loop exists already; fork before the first use of IOLoop::current"
+    } else if !is_single_threaded()? {
+        "the process has more than one thread; fork before starting any"
+    } else {
+        return Ok(());
+    };
+    Err(Error::CannotFork { reason })
+}
+
+/// A thread that was joined a moment ago may still be on its way out of the kernel, and listed: those get a tenth of a
+/// second.
+fn is_single_threaded() -> Result<bool> {
+    for _ in 0..100 {
+        let tasks = fs::read_dir("/proc/self/task").map_err(Error::io("counting the threads of the process"))?;
+        if tasks.count() == 1 {
+            return Ok(true);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(false)
+}
+
+/// The loops of this process that live.
+static LOOPS: AtomicUsize = AtomicUsize::new(0);
+
+/// A loop's part in the count of those that live.
+#[derive(Debug)]
+pub(crate) struct Counted(());
+
+impl Counted {
+    pub(crate) fn new() -> Counted {
+        LOOPS.fetch_add(1, Ordering::SeqCst);
+        Counted(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        LOOPS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The process that forks and waits.
+struct Parent {
+    pid: Pid,
+    /// What it sleeps for: its children and the signals that stop it. They are blocked, so that none comes between looking
+    /// and waiting, and so that those to stop it do not act by themselves.
+    signals: SigSet,
+    /// The mask from before, which is the workers'.
+    mask: SigSet,
+    workers: Vec<Worker>,
+    restarts: usize,
+    stopping: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Worker {
+    pid: Pid,
+    id: usize,
+}
+
+impl Parent {
+    fn new() -> Result<Parent> {
+        let signals = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT]);
+        let mask = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(failed("blocking signals"))?;
+        Ok(Parent { pid: getpid(), signals, mask, workers: Vec::new(), restarts: 0, stopping: false })
+    }
+
+    fn restore_signals(&self) -> Result<()> {
+        self.mask.thread_set_mask().map_err(failed("unblocking signals"))
+    }
+
+    /// In a worker returns its number, in the parent only an error.
+    fn supervise(&mut self, count: usize, max_restarts: usize) -> Result<usize> {
+        for id in 0..count {
+            if self.start(id)? {
+                return Ok(id);
+            }
+        }
+        while !self.workers.is_empty() {
+            match self.signals.wait().map_err(failed("waiting for signals"))? {
+                // Several ends may have been merged into one signal.
+                Signal::SIGCHLD => {
+                    while let Some((worker, status)) = self.reap()? {
+                        if self.must_restart(worker, status, max_restarts)? && self.start(worker.id)? {
+                            return Ok(worker.id);
+                        }
+                    }
+                }
+                signal => self.stop(signal),
+            }
+        }
+        process::exit(0)
+    }
+
+    /// Forks one worker. True in the worker.
+    fn start(&mut self, id: usize) -> Result<bool> {
+        // What stands in the buffer would be written by each worker as well.
+        let _ = io::stdout().flush();
+        // SAFETY: this is the only thread of the process (`may_fork` has counted, and nobody but this thread could have
+        // started another since), so no lock is held by a thread the child lacks, and all of the child's memory is in a
+        // consistent state.
+        match unsafe { fork() }.map_err(failed("forking"))? {
+            ForkResult::Parent { child } => {
+                self.workers.push(Worker { pid: child, id });
+                Ok(false)
+            }
+            ForkResult::Child => {
+                TASK_ID.store(id, Ordering::Relaxed);
+                self.workers.clear();
+                self.end_with_parent()?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// In a worker: asks for SIGTERM when the parent is gone.
+    fn end_with_parent(&self) -> Result<()> {
+        prctl::set_pdeathsig(Signal::SIGTERM).map_err(failed("asking for a signal at the parent's end"))?;
+        if getppid() != self.pid {
+            // It ended before that; its signal is not going to come.
+            process::exit(0);
+        }
+        Ok(())
+    }
+
+    /// Takes one worker that has ended off the list. Asks for each by name: other children are none of its business.
+    fn reap(&mut self) -> Result<Option<(Worker, ExitStatus)>> {
+        for place in 0..self.workers.len() {
+            if let Some(status) = ended(self.workers[place].pid)? {
+                return Ok(Some((self.workers.swap_remove(place), status)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn must_restart(&mut self, worker: Worker, status: ExitStatus, max_restarts: usize) -> Result<bool> {
+        let Worker { pid, id } = worker;
+        let what_next = if self.stopping { "" } else { ", restarting" };
+        match (status.signal(), status.code()) {
+            (Some(signal), _) => log::warn!("child {id} (pid {pid}) killed by signal {signal}{what_next}"),
+            (None, Some(code)) if code != 0 => {
+                log::warn!("child {id} (pid {pid}) exited with status {code}{what_next}");
+            }
+            _ => {
+                log::info!("child {id} (pid {pid}) exited normally");
+                return Ok(false);
+            }
+        }
+        if self.stopping {
+            return Ok(false);
+        }
+        self.restarts += 1;
+        if self.restarts > max_restarts {
+            return Err(Error::TooManyRestarts);
+        }
+        Ok(true)
+    }
+
+    fn stop(&mut self, signal: Signal) {
+        log::info!("got {signal}, stopping {} processes", self.workers.len());
+        self.stopping = true;
+        for worker in &self.workers {
+            // It may have ended already; until it is reaped, its number is not given to another.
+            let _ = kill(worker.pid, Signal::SIGTERM);
+        }
+    }
+}
+
+/// How a child has ended; `None` while it runs. Not through nix, which has no word for a death by a real-time signal and
+/// reports an error instead.
+fn ended(child: Pid) -> Result<Option<ExitStatus>> {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for an int, and the call touches nothing else of ours.
+    match unsafe { libc::waitpid(child.as_raw(), &mut status, libc::WNOHANG) } {
+        0 => Ok(None),
+        -1 => Err(failed("waiting for a worker")(Errno::last())),
+        _ => Ok(Some(ExitStatus::from_raw(status))),
+    }
+}
+
+fn failed(operation: &'static str) -> impl FnOnce(Errno) -> Error {
+    move |errno| Error::Io { operation, source: errno.into() }
+}
+
+/// A descriptor that a service manager has opened for this process.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct InheritedFd {
+    /// The descriptor; non-blocking, and closed in programs that this one starts.
+    pub fd: OwnedFd,
+    /// Its name from `LISTEN_FDNAMES`, `unknown` when it has none: systemd's `FileDescriptorName=`, by default the name of
+    /// the socket unit.
+    pub name: String,
+}
+
+/// The descriptors that a service manager such as systemd has opened for this process and announced in the environment,
+/// in order: `LISTEN_PID` says for whom, `LISTEN_FDS` how many there are, from number 3 on, `LISTEN_FDNAMES` their names,
+/// separated by colons. None when `LISTEN_PID` is missing or names another process.
+///
+/// Each is made non-blocking, and closed in programs that this one starts. They are given out once in the life of the
+/// process; the environment stays as it is. Call it early in `main` and before [`fork_processes`], whose workers have
+/// other numbers than the process that was meant.
+///
+/// # Errors
+///
+/// [`Error::AlreadyTaken`] for a second call, whatever came of the first. [`Error::BadInheritance`] when the variables
+/// make no sense, or stand for a descriptor that is not open or that the process has opened itself; then none is touched.
+///
+/// # Examples
+///
+/// ```
+/// use std::net::TcpListener;
+/// use ioloop::process::inherited_fds;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = match inherited_fds()?.into_iter().next() {
+///     Some(inherited) => TcpListener::from(inherited.fd),
+///     None => TcpListener::bind("127.0.0.1:0")?,
+/// };
+/// # Ok(())
+/// # }
+/// ```
+pub fn inherited_fds() -> Result<Vec<InheritedFd>> {
+    if TAKEN.swap(true, Ordering::SeqCst) {
+        return Err(Error::AlreadyTaken);
+    }
+    let announced = announced(|name| env::var(name).ok())?;
+    for (number, _) in &announced {
+        must_be_inherited(*number)?;
+    }
+    announced.into_iter().map(|(number, name)| adopt(number, name)).collect()
+}
+
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The first number that is none of standard input, output and error.
+const FIRST_INHERITED: RawFd = 3;
+
+/// What the environment says: numbers and names.
+fn announced(variable: impl Fn(&str) -> Option<String>) -> Result<Vec<(RawFd, String)>> {
+    let Some(pid) = variable("LISTEN_PID") else {
+        return Ok(Vec::new());
+    };
+    let pid: u32 = pid.parse().map_err(|_| bad("LISTEN_PID is not a number"))?;
+    if pid != process::id() {
+        return Ok(Vec::new());
+    }
+    let count = variable("LISTEN_FDS").ok_or_else(|| bad("LISTEN_FDS is missing"))?;
+    let count: u16 = count.parse().map_err(|_| bad("LISTEN_FDS is not a number of descriptors"))?;
+    let names = variable("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
+    let mut name = || names.next().filter(|name| !name.is_empty()).unwrap_or("unknown").to_owned();
+    let named = |number| (number, name());
+    Ok((FIRST_INHERITED..FIRST_INHERITED + RawFd::from(count)).map(named).collect())
+}
+
+/// A descriptor that came through an exec cannot have the close-on-exec flag, and those the standard library opens all
+/// have it: this tells the announced ones from those that somebody in this process owns.
+fn must_be_inherited(number: RawFd) -> Result<()> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}"))
+        .map_err(|_| bad("an announced descriptor is not open"))?;
+    let flags = info
+        .lines()
+        .find_map(|line| line.strip_prefix("flags:"))
+        .and_then(|flags| libc::c_int::from_str_radix(flags.trim(), 8).ok())
+        .ok_or_else(|| bad("the flags of an announced descriptor cannot be read"))?;
+    if OFlag::from_bits_retain(flags).contains(OFlag::O_CLOEXEC) {
+        return Err(bad("an announced descriptor was opened by the process itself"));
+    }
+    Ok(())
+}
+
+fn adopt(number: RawFd, name: String) -> Result<InheritedFd> {
+    // SAFETY: the descriptor is open, and was handed to this very process through exec by whoever set LISTEN_PID, for the
+    // caller of this function to own (`must_be_inherited`). `TAKEN` lets this happen once in the process.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(failed("setting close-on-exec"))?;
+    let flags = fcntl(&fd, FcntlArg::F_GETFL).map_err(failed("reading a descriptor's flags"))?;
+    let flags = OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK;
+    fcntl(&fd, FcntlArg::F_SETFL(flags)).map_err(failed("making a descriptor non-blocking"))?;
+    Ok(InheritedFd { fd, name })
+}
+
+fn bad(reason: &'static str) -> Error {
+    Error::BadInheritance { reason }
+}

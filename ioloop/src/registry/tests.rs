@@ -1,0 +1,227 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    task::Wake,
+};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A waker that writes down its name.
+struct Named(usize, Arc<Mutex<Vec<usize>>>);
+
+impl Wake for Named {
+    fn wake(self: Arc<Self>) {
+        self.1.lock().unwrap().push(self.0);
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    InsertSource,
+    InsertHandler,
+    /// By any name ever given, most of them stale after a while.
+    Remove(prop::sample::Index),
+    Event(prop::sample::Index, Ready),
+    Wait(prop::sample::Index, Ready, usize),
+    Clear(prop::sample::Index, Ready, Ready),
+    NextTurn,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let which = any::<prop::sample::Index>;
+    let ready = || (0u8..64).prop_map(Ready::from_bits_truncate);
+    let one_bit = || (0u8..4).prop_map(|bit| Ready::from_bits_truncate(1 << bit));
+    prop_oneof![
+        2 => Just(Op::InsertSource),
+        1 => Just(Op::InsertHandler),
+        2 => which().prop_map(Op::Remove),
+        3 => (which(), one_bit()).prop_map(|(which, ready)| Op::Event(which, ready)),
+        1 => (which(), ready()).prop_map(|(which, ready)| Op::Event(which, ready)),
+        // Forty waiters, so that lists grow beyond what is kept without a sweep.
+        12 => (which(), one_bit(), 0usize..40).prop_map(|(which, wanted, waiter)| Op::Wait(which, wanted, waiter)),
+        3 => (which(), ready(), one_bit()).prop_map(|(which, what, unless)| Op::Clear(which, what, unless)),
+        1 => Just(Op::NextTurn),
+    ]
+}
+
+/// What the model knows of one registration.
+enum Known {
+    Source {
+        ready: Ready,
+        /// What each waiter has asked for since it was last woken.
+        waiting: BTreeMap<usize, Ready>,
+    },
+    Handler,
+}
+
+struct Pair {
+    registry: Registry,
+    model: BTreeMap<Name, Known>,
+    woken: Arc<Mutex<Vec<usize>>>,
+    wakers: Vec<Waker>,
+    turn: u32,
+}
+
+/// A key in an order, for the model's map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Name(u32, u32);
+
+impl Name {
+    fn of(key: Key) -> Name {
+        Name(key.generation, key.index)
+    }
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let woken = Arc::default();
+        let named = |number| Waker::from(Arc::new(Named(number, Arc::clone(&woken))));
+        let wakers = (0..40).map(named).collect();
+        Pair { registry: Registry::default(), model: BTreeMap::new(), woken, wakers, turn: 0 }
+    }
+
+    /// Wakes `wakers` and gives their names.
+    fn wake(&self, wakers: impl IntoIterator<Item = Waker>) -> BTreeSet<usize> {
+        wakers.into_iter().for_each(Waker::wake);
+        std::mem::take(&mut *self.woken.lock().unwrap()).into_iter().collect()
+    }
+
+    fn insert(&mut self, is_source: bool) -> Key {
+        let (key, known) = if is_source {
+            (self.registry.insert_source(), Known::Source { ready: Ready::WRITABLE, waiting: BTreeMap::new() })
+        } else {
+            let fd: Rc<dyn AsFd> = Rc::new(std::io::stdin());
+            (self.registry.insert_handler(fd, Box::new(|_| {}), Location::caller()), Known::Handler)
+        };
+        assert!(self.model.insert(Name::of(key), known).is_none(), "no name is given twice");
+        key
+    }
+
+    fn remove(&mut self, key: Key) {
+        match self.model.remove(&Name::of(key)) {
+            Some(Known::Source { waiting, .. }) => {
+                let mut wakers = Vec::new();
+                self.registry.remove_source(key, &mut wakers);
+                let woken = self.wake(wakers);
+                assert!(waiting.keys().all(|waiter| woken.contains(waiter)), "whoever waits finds out");
+            }
+            Some(Known::Handler) => assert!(self.registry.remove(key).is_some()),
+            None => assert!(self.registry.remove(key).is_none(), "a stale name finds nothing"),
+        }
+    }
+
+    fn event(&mut self, key: Key, ready: Ready) {
+        let mut others = Vec::new();
+        let notify = self.registry.record(key, ready, &mut others);
+        match (self.model.get_mut(&Name::of(key)), notify) {
+            (None, Notify::Nobody) => assert!(others.is_empty()),
+            (Some(Known::Handler), Notify::Handler(callback, _)) => {
+                let again = self.registry.record(key, ready, &mut others);
+                assert!(matches!(again, Notify::Nobody), "it is running");
+                assert!(self.registry.put_back(key, callback).is_none());
+            }
+            (Some(Known::Source { ready: known, waiting }), Notify::Waiters(first)) => {
+                *known |= ready;
+                let due: Vec<usize> = waiting
+                    .iter()
+                    .filter(|(_, wanted)| ready.intersects(**wanted | ENDS))
+                    .map(|(waiter, _)| *waiter)
+                    .collect();
+                waiting.retain(|waiter, _| !due.contains(waiter));
+                let woken = self.wake(others.into_iter().chain(first));
+                assert!(due.iter().all(|waiter| woken.contains(waiter)), "{due:?} are due, {woken:?} were woken");
+                // Somebody who waited twice may be told twice; then it has to ask again for the rest.
+                self.forget(key, &woken);
+            }
+            _ => panic!("the registry and the model know different things under one name"),
+        }
+    }
+
+    fn wait(&mut self, key: Key, wanted: Ready, waiter: usize) {
+        let waker = self.wakers[waiter].clone();
+        let wait = self.registry.ready_or_wait(key, wanted, &waker, self.turn);
+        let Some(Known::Source { ready, waiting }) = self.model.get_mut(&Name::of(key)) else {
+            assert!(matches!(wait, Wait::Ready(all) if all == Ready::all()), "nothing to wait for");
+            return;
+        };
+        if ready.intersects(wanted | ENDS) {
+            assert!(matches!(wait, Wait::Ready(known) if known == *ready));
+            return;
+        }
+        *waiting.entry(waiter).or_insert(Ready::empty()) |= wanted;
+        match wait {
+            Wait::Ready(_) => panic!("nothing of {wanted:?} is known"),
+            Wait::Pending => {}
+            Wait::Swept(swept) => {
+                let woken = self.wake(swept);
+                assert!(!woken.contains(&waiter), "a sweep is not for the newcomer");
+                self.forget(key, &woken);
+            }
+        }
+    }
+
+    fn forget(&mut self, key: Key, woken: &BTreeSet<usize>) {
+        if let Some(Known::Source { waiting, .. }) = self.model.get_mut(&Name::of(key)) {
+            waiting.retain(|waiter, _| !woken.contains(waiter));
+        }
+    }
+
+    fn clear(&mut self, key: Key, what: Ready, unless: Ready) {
+        let cleared = self.registry.clear_unless(key, what, unless);
+        match self.model.get_mut(&Name::of(key)) {
+            Some(Known::Source { ready, .. }) if !ready.intersects(unless) => {
+                ready.remove(what);
+                assert!(cleared);
+            }
+            _ => assert!(!cleared),
+        }
+    }
+
+    fn check(&self, names: &[Key]) {
+        for key in names {
+            let known = match self.model.get(&Name::of(*key)) {
+                Some(Known::Source { ready, .. }) => *ready,
+                _ => Ready::empty(),
+            };
+            assert_eq!(self.registry.ready(*key), known);
+            let is_handler = matches!(self.model.get(&Name::of(*key)), Some(Known::Handler));
+            assert_eq!(self.registry.handler_fd(*key).is_some(), is_handler);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// The model is a map from names never used twice to what is known and who waits.
+    #[test]
+    fn every_name_means_one_registration_and_every_waiter_is_told(ops in prop::collection::vec(op(), 1..150)) {
+        let mut pair = Pair::new();
+        let mut names = vec![pair.insert(true)];
+        for op in ops {
+            match op {
+                Op::InsertSource => names.push(pair.insert(true)),
+                Op::InsertHandler => names.push(pair.insert(false)),
+                Op::Remove(which) => pair.remove(names[which.index(names.len())]),
+                Op::Event(which, ready) => pair.event(names[which.index(names.len())], ready),
+                Op::Wait(which, wanted, waiter) => pair.wait(names[which.index(names.len())], wanted, waiter),
+                Op::Clear(which, what, unless) => pair.clear(names[which.index(names.len())], what, unless),
+                Op::NextTurn => pair.turn += 1,
+            }
+            pair.check(&names);
+        }
+        let (handlers, wakers) = pair.registry.drain();
+        let woken = pair.wake(wakers);
+        let handlers_known = pair.model.values().filter(|known| matches!(known, Known::Handler)).count();
+        prop_assert_eq!(handlers.len(), handlers_known);
+        for known in pair.model.values() {
+            if let Known::Source { waiting, .. } = known {
+                prop_assert!(waiting.keys().all(|waiter| woken.contains(waiter)));
+            }
+        }
+        pair.model.clear();
+        pair.check(&names);
+    }
+}

@@ -1,0 +1,127 @@
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use super::waiters::{Bound, Place, WaitList};
+
+/// A bell: tasks wait for its next ring, and a ring lets through as many of those who wait as the ringer says.
+///
+/// Nothing is remembered for those who come later; for that, see [`Event`](super::Event). There is no lock to go with it as
+/// there is between threads: between two `await`s nobody else runs, so look at the state, and wait when it is not as
+/// it should be.
+///
+/// # Examples
+///
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+/// use ioloop::{IOLoop, spawn, sync::Condition};
+///
+/// IOLoop::current().run_sync(async {
+///     let (changed, level) = (Rc::new(Condition::new()), Rc::new(Cell::new(0)));
+///     let filled = spawn({
+///         let (changed, level) = (Rc::clone(&changed), Rc::clone(&level));
+///         async move {
+///             while level.get() < 3 {
+///                 changed.wait().await;
+///             }
+///         }
+///     });
+///     for _ in 0..3 {
+///         level.set(level.get() + 1);
+///         changed.notify_all();
+///     }
+///     filled.await.expect("the task does not panic");
+/// });
+/// ```
+#[derive(Debug)]
+pub struct Condition {
+    waiters: WaitList,
+    /// Who waited before this was told together with everybody else.
+    told_all: Cell<Bound>,
+}
+
+impl Condition {
+    /// A condition nobody waits for.
+    pub const fn new() -> Condition {
+        Condition { waiters: WaitList::new(), told_all: Cell::new(Bound::START) }
+    }
+
+    /// Waits for a notification. The place in line is taken by this call, not by the first poll: a notification in
+    /// between counts.
+    pub fn wait(&self) -> ConditionWait<'_> {
+        ConditionWait { condition: self, place: Some(self.waiters.join(())) }
+    }
+
+    /// Notifies the `count` who have waited longest, or all if there are fewer.
+    pub fn notify(&self, count: usize) {
+        self.waiters.notify(count);
+    }
+
+    /// Notifies the one who has waited longest.
+    pub fn notify_one(&self) {
+        self.waiters.notify_one();
+    }
+
+    /// Notifies all who wait.
+    pub fn notify_all(&self) {
+        // Known before the first is woken, who may drop another.
+        self.told_all.set(self.waiters.now());
+        self.waiters.notify_all();
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiters.len()
+    }
+}
+
+impl Default for Condition {
+    fn default() -> Condition {
+        Condition::new()
+    }
+}
+
+/// The future of [`Condition::wait`].
+///
+/// # Cancel safety
+///
+/// Dropped before it was notified, it leaves no trace: a later notification goes to the next in line. Dropped between its
+/// notification and its next poll, it passes the notification on to the next in line, except one of
+/// [`notify_all`](Condition::notify_all), which everybody got.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct ConditionWait<'c> {
+    condition: &'c Condition,
+    /// `None` once it is done.
+    place: Option<Place>,
+}
+
+impl Future for ConditionWait<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(place) = self.place else {
+            return Poll::Ready(());
+        };
+        let notified = self.condition.waiters.poll_notified(place, cx);
+        if notified.is_ready() {
+            self.place = None;
+        }
+        notified
+    }
+}
+
+impl Drop for ConditionWait<'_> {
+    fn drop(&mut self) {
+        let Some(place) = self.place else {
+            return;
+        };
+        let was_notified = self.condition.waiters.leave(place).is_none();
+        if was_notified && !self.condition.told_all.get().includes(place) {
+            self.condition.waiters.notify_one();
+        }
+    }
+}

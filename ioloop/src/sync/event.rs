@@ -1,0 +1,105 @@
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use super::waiters::{Place, WaitList};
+
+/// A flag that tasks can wait for.
+///
+/// [`set`](Event::set) lets everybody through who waits, and everybody who comes later, until [`clear`](Event::clear).
+/// To let through only those who wait at the moment, use a [`Condition`](super::Condition).
+///
+/// # Examples
+///
+/// ```
+/// use std::rc::Rc;
+/// use ioloop::{IOLoop, spawn, sync::Event};
+///
+/// IOLoop::current().run_sync(async {
+///     let ready = Rc::new(Event::new());
+///     let waits = spawn({
+///         let ready = Rc::clone(&ready);
+///         async move { ready.wait().await }
+///     });
+///     ready.set();
+///     waits.await.expect("the task does not panic");
+///     // It stays set.
+///     ready.wait().await;
+/// });
+/// ```
+#[derive(Debug)]
+pub struct Event {
+    is_set: Cell<bool>,
+    waiters: WaitList,
+}
+
+impl Event {
+    /// An event that is not set.
+    pub const fn new() -> Event {
+        Event { is_set: Cell::new(false), waiters: WaitList::new() }
+    }
+
+    /// Whether it is set.
+    pub fn is_set(&self) -> bool {
+        self.is_set.get()
+    }
+
+    /// Sets it and wakes all who wait. Nothing happens when it is set already.
+    pub fn set(&self) {
+        if !self.is_set.replace(true) {
+            self.waiters.notify_all();
+        }
+    }
+
+    /// Makes those wait who come from now on.
+    pub fn clear(&self) {
+        self.is_set.set(false);
+    }
+
+    /// Waits until the event is set. Who waits when it is set gets through, even if it is cleared before they run.
+    pub fn wait(&self) -> EventWait<'_> {
+        EventWait { event: self, place: None }
+    }
+}
+
+impl Default for Event {
+    fn default() -> Event {
+        Event::new()
+    }
+}
+
+/// The future of [`Event::wait`].
+///
+/// # Cancel safety
+///
+/// Dropping it leaves no trace.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct EventWait<'e> {
+    event: &'e Event,
+    place: Option<Place>,
+}
+
+impl Future for EventWait<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let event = self.event;
+        if self.place.is_none() && event.is_set() {
+            return Poll::Ready(());
+        }
+        let place = *self.place.get_or_insert_with(|| event.waiters.join(()));
+        event.waiters.poll_notified(place, cx)
+    }
+}
+
+impl Drop for EventWait<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.event.waiters.leave(place);
+        }
+    }
+}

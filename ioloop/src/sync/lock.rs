@@ -1,0 +1,130 @@
+use std::{
+    cell::{RefCell, RefMut},
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use super::semaphore::{Permit, Semaphore};
+
+/// A value that one task at a time has for itself, also while it waits for something else.
+///
+/// On one thread that is needed only when the value must stay as it is over an `await`: a connection on which a request
+/// and its answer must not be mixed with others, a file that is rewritten in several steps. For everything shorter a
+/// [`RefCell`] does. The lock goes to those who wait in the order in which they came. `Lock<()>` guards a stretch of code.
+///
+/// A task that panics releases the lock; the value is as it left it.
+///
+/// # Examples
+///
+/// ```
+/// use std::rc::Rc;
+/// use ioloop::{IOLoop, spawn, sync::Lock, yield_now};
+///
+/// IOLoop::current().run_sync(async {
+///     let log = Rc::new(Lock::new(Vec::new()));
+///     let tasks: Vec<_> = (0..3)
+///         .map(|number| {
+///             let log = Rc::clone(&log);
+///             spawn(async move {
+///                 let mut log = log.lock().await;
+///                 log.push(number);
+///                 yield_now().await;
+///                 log.push(number);
+///             })
+///         })
+///         .collect();
+///     for task in tasks {
+///         task.await.expect("the task does not panic");
+///     }
+///     assert_eq!(*log.lock().await, [0, 0, 1, 1, 2, 2]);
+/// });
+/// ```
+pub struct Lock<T: ?Sized = ()> {
+    turn: Semaphore,
+    /// Borrowed only by who has the turn.
+    value: RefCell<T>,
+}
+
+impl<T> Lock<T> {
+    /// A lock nobody holds.
+    pub const fn new(value: T) -> Lock<T> {
+        Lock { turn: Semaphore::new(1), value: RefCell::new(value) }
+    }
+
+    /// The value, when the lock is not needed any more.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> Lock<T> {
+    /// Waits for the lock. The place in line is taken when the future is first polled. A task that waits for a lock which
+    /// it holds itself waits for ever.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, the future leaves no trace. A lock that was handed to it already goes to the next in line.
+    pub async fn lock(&self) -> LockGuard<'_, T> {
+        let turn = self.turn.acquire().await;
+        self.guard(turn)
+    }
+
+    /// The lock, if nobody holds it.
+    pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
+        self.turn.try_acquire().map(|turn| self.guard(turn))
+    }
+
+    /// Whether somebody holds the lock, or has been given it and has not run since.
+    pub fn is_locked(&self) -> bool {
+        self.turn.available() == 0
+    }
+
+    /// The value, without locking: the exclusive borrow shows that nobody holds the lock.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
+    fn guard<'l>(&'l self, turn: Permit<'l>) -> LockGuard<'l, T> {
+        LockGuard { value: self.value.borrow_mut(), _turn: turn }
+    }
+}
+
+impl<T: Default> Default for Lock<T> {
+    fn default() -> Lock<T> {
+        Lock::new(T::default())
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Lock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock").field("value", &&self.value).finish_non_exhaustive()
+    }
+}
+
+/// The value of a [`Lock`], which is released when this is dropped.
+#[must_use = "the lock is released as soon as the guard is dropped"]
+pub struct LockGuard<'l, T: ?Sized> {
+    // Fields are dropped in this order: the borrow has to end before the next in line is woken.
+    value: RefMut<'l, T>,
+    _turn: Permit<'l>,
+}
+
+impl<T: ?Sized> Deref for LockGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: ?Sized> DerefMut for LockGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for LockGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}

@@ -1,0 +1,207 @@
+//! Nobody starves anybody, however hard it tries: lags are counted in turns of the loop.
+
+mod common;
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io::{Read, Write},
+    rc::Rc,
+    task::{Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+use common::{Log, World, is_over_poll, pair, turns, virtual_loop};
+use ioloop::{IOLoop, Interest};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// A descriptor that is always readable, as long as nobody reads it.
+fn always_ready() -> EventFd {
+    EventFd::from_value_and_flags(1, EfdFlags::EFD_NONBLOCK).expect("a descriptor")
+}
+
+/// What was run in which turn, by name.
+#[derive(Clone)]
+struct Diary {
+    log: Log<(usize, &'static str)>,
+    world: Rc<World>,
+}
+
+impl Diary {
+    fn new(world: &Rc<World>) -> Diary {
+        Diary { log: Log::new(), world: Rc::clone(world) }
+    }
+
+    fn note(&self, name: &'static str) {
+        self.log.push((self.world.turn(), name));
+    }
+}
+
+/// Everything that could hold up a loop, at once. Each keeps the diary.
+fn greedy(ioloop: &IOLoop, diary: &Diary) {
+    fn callback(ioloop: &IOLoop, diary: Diary) {
+        let again = ioloop.clone();
+        ioloop.add_callback(move || {
+            diary.note("callback");
+            diary.world.advance(ms(1));
+            callback(&again, diary);
+        });
+    }
+    fn timer(ioloop: &IOLoop, diary: Diary) {
+        let again = ioloop.clone();
+        ioloop.call_later(Duration::ZERO, move || {
+            diary.note("timer");
+            timer(&again, diary);
+        });
+    }
+    callback(ioloop, diary.clone());
+    timer(ioloop, diary.clone());
+    let noted = diary.clone();
+    ioloop.spawn_detached(poll_fn(move |cx| {
+        noted.note("task");
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    let noted = diary.clone();
+    ioloop.add_handler(always_ready(), Interest::READABLE, move |_| noted.note("handler")).unwrap();
+}
+
+#[test]
+fn all_that_never_rest_run_once_in_every_turn() {
+    let (ioloop, world) = virtual_loop();
+    let diary = Diary::new(&world);
+    greedy(&ioloop, &diary);
+    ioloop.run_sync(turns(50));
+    let log = diary.log.take();
+    for turn in 2..world.turn() {
+        let mut names: Vec<_> = log.iter().filter(|(at, _)| *at == turn).map(|(_, name)| *name).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["callback", "handler", "task", "timer"], "in turn {turn}");
+    }
+    ioloop.close();
+}
+
+#[test]
+fn newcomers_wait_for_no_more_than_a_turn_among_all_that_never_rest() {
+    let (ioloop, world) = virtual_loop();
+    greedy(&ioloop, &Diary::new(&world));
+    let (ours, mut theirs) = pair();
+    let ours = Rc::new(ours);
+    let seen = Diary::new(&world);
+    let (noted, reader) = (seen.clone(), Rc::clone(&ours));
+    ioloop
+        .add_handler(ours, Interest::READABLE, move |_| {
+            assert_eq!((&*reader).read(&mut [0; 8]).unwrap(), 1);
+            noted.note("event");
+        })
+        .unwrap();
+    let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let (noted, keep) = (seen.clone(), Rc::clone(&kept));
+    ioloop.spawn_detached(poll_fn(move |cx| {
+        noted.note("woken");
+        *keep.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }));
+    ioloop.run_sync(turns(10));
+    seen.log.take();
+    for _ in 0..20 {
+        let asked_in = ioloop.run_sync(async {
+            turns(1).await;
+            theirs.write_all(b"x").unwrap();
+            kept.borrow().as_ref().unwrap().wake_by_ref();
+            let noted = seen.clone();
+            ioloop.add_callback(move || noted.note("added"));
+            let noted = seen.clone();
+            ioloop.call_later(Duration::ZERO, move || noted.note("due"));
+            let handle = ioloop.handle();
+            // `Diary` stays on its thread: what comes from the other one only wakes.
+            let waker = kept.borrow().clone().unwrap();
+            thread::spawn(move || handle.add_callback(move || waker.wake())).join().unwrap().unwrap();
+            let asked_in = world.turn();
+            turns(3).await;
+            asked_in
+        });
+        let mut lags: Vec<_> = seen.log.take().iter().map(|(turn, name)| (*name, turn - asked_in)).collect();
+        lags.sort_unstable();
+        assert_eq!(lags, [("added", 1), ("due", 1), ("event", 1), ("woken", 1), ("woken", 2)]);
+    }
+    ioloop.close();
+}
+
+#[test]
+fn ten_thousand_timers_due_at_once_delay_what_is_queued_by_no_turn() {
+    let (ioloop, world) = virtual_loop();
+    let fired = Rc::new(Cell::new(0));
+    for _ in 0..10_000 {
+        let fired = Rc::clone(&fired);
+        ioloop.call_later(ms(5), move || fired.set(fired.get() + 1));
+    }
+    let seen = Diary::new(&world);
+    let (ours, mut theirs) = pair();
+    let noted = seen.clone();
+    ioloop.add_handler(ours, Interest::READABLE, move |_| noted.note("event")).unwrap();
+    theirs.write_all(b"x").unwrap();
+    world.advance(ms(10));
+    let noted = seen.clone();
+    ioloop.add_callback(move || noted.note("callback"));
+    let noted = seen.clone();
+    ioloop.spawn_detached(async move { noted.note("task") });
+    ioloop.run_once(Some(Duration::ZERO));
+    assert_eq!(seen.log.take(), [(1, "event"), (1, "callback"), (1, "task")]);
+    assert_eq!(fired.get(), 10_000);
+}
+
+#[test]
+fn ten_thousand_timers_that_renew_themselves_leave_room_for_the_others() {
+    fn renew(ioloop: &IOLoop, fired: Rc<Cell<usize>>) {
+        let again = ioloop.clone();
+        ioloop.call_later(Duration::ZERO, move || {
+            fired.set(fired.get() + 1);
+            renew(&again, fired);
+        });
+    }
+    let (ioloop, world) = virtual_loop();
+    let fired = Rc::new(Cell::new(0));
+    for _ in 0..10_000 {
+        renew(&ioloop, Rc::clone(&fired));
+    }
+    let seen = Diary::new(&world);
+    for turn in 1..=5 {
+        let noted = seen.clone();
+        ioloop.add_callback(move || noted.note("callback"));
+        ioloop.run_once(Some(Duration::ZERO));
+        assert_eq!(seen.log.take(), [(turn, "callback")]);
+        assert_eq!(fired.get(), 10_000 * turn, "each once a turn");
+    }
+    ioloop.close();
+}
+
+/// More descriptors than epoll(7) reports in one batch, all ready all the time.
+#[test]
+fn always_ready_descriptors_beyond_a_batch_take_their_turns() {
+    const DESCRIPTORS: usize = 300;
+    const TURNS: usize = 40;
+    let (ioloop, world) = virtual_loop();
+    let calls: Rc<Vec<Cell<(usize, usize)>>> = Rc::new((0..DESCRIPTORS).map(|_| Cell::new((0, 0))).collect());
+    let longest = Rc::new(Cell::new(0));
+    for number in 0..DESCRIPTORS {
+        let (calls, longest, world) = (Rc::clone(&calls), Rc::clone(&longest), Rc::clone(&world));
+        let handler = move |_| {
+            let (count, last) = calls[number].get();
+            calls[number].set((count + 1, world.turn()));
+            longest.set(longest.get().max(world.turn() - last));
+        };
+        ioloop.add_handler(always_ready(), Interest::READABLE, handler).unwrap();
+    }
+    ioloop.run_sync(turns(TURNS));
+    assert!(longest.get() <= 2, "{} turns between two calls", longest.get());
+    let least = calls.iter().map(|calls| calls.get().0).min().unwrap();
+    // 256 of 300 in a turn of epoll's, all of them in a turn of poll's.
+    let fair_share = if is_over_poll() { TURNS - 1 } else { TURNS * 256 / DESCRIPTORS - 2 };
+    assert!(least >= fair_share, "{least} calls");
+}

@@ -1,0 +1,51 @@
+//! The other files' tests once more, over poll(2) instead of epoll(7): `common` looks where it is compiled.
+#![allow(clippy::duplicate_mod, reason = "each file brings its own `mod common`")]
+
+#[path = "callbacks.rs"]
+mod callbacks;
+#[path = "closing.rs"]
+mod closing;
+mod common;
+#[path = "current.rs"]
+mod current;
+#[path = "deadline.rs"]
+mod deadline;
+#[path = "ecosystem.rs"]
+mod ecosystem;
+#[path = "executor.rs"]
+mod executor;
+#[path = "fairness.rs"]
+mod fairness;
+#[path = "faults.rs"]
+mod faults;
+#[path = "handlers.rs"]
+mod handlers;
+#[path = "interval.rs"]
+mod interval;
+#[path = "nested.rs"]
+mod nested;
+#[path = "panics.rs"]
+mod panics;
+#[path = "periodic.rs"]
+mod periodic;
+#[path = "run_sync.rs"]
+mod run_sync;
+#[path = "scheduler.rs"]
+mod scheduler;
+#[path = "signal.rs"]
+mod signal;
+#[path = "source.rs"]
+mod source;
+#[path = "tasks.rs"]
+mod tasks;
+#[path = "threads.rs"]
+mod threads;
+#[path = "timers.rs"]
+mod timers;
+
+#[test]
+fn loops_of_these_tests_wait_with_poll() {
+    let ioloop = common::new_loop();
+    assert!(ioloop.as_fd().is_err(), "only epoll has a descriptor");
+    assert!(ioloop::IOLoop::new().unwrap().as_fd().is_err(), "the process is configured for it");
+}

@@ -1,0 +1,27 @@
+//! The other files' tests once more, over poll(2) instead of epoll(7): `common` looks where it is compiled.
+#![allow(clippy::duplicate_mod, reason = "each file brings its own `mod common`")]
+
+#[path = "closing.rs"]
+mod closing;
+mod common;
+#[path = "limits.rs"]
+mod limits;
+#[path = "model.rs"]
+mod model;
+#[path = "netutil.rs"]
+mod netutil;
+#[path = "reads.rs"]
+mod reads;
+#[path = "short_read_rule.rs"]
+mod short_read_rule;
+#[path = "tcp_server.rs"]
+mod tcp_server;
+#[path = "writes.rs"]
+mod writes;
+
+#[test]
+fn loops_of_these_tests_wait_with_poll() {
+    common::run(async {
+        assert!(iostream::IOLoop::current().as_fd().is_err(), "only epoll has a descriptor");
+    });
+}
