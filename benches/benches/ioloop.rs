@@ -17,12 +17,13 @@ use std::time::{Duration, Instant};
 
 use benches::gate::Gate;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ioloop::sync::{Queue, broadcast};
 use ioloop::{Deadline, IOLoop, Interest, LoopHandle, yield_now};
 
 const MANY: u64 = 10_000;
 
 criterion_main!(layer);
-criterion_group!(layer, timers, tasks, callbacks, descriptors, threads);
+criterion_group!(layer, timers, tasks, callbacks, descriptors, threads, sync);
 
 fn timers(c: &mut Criterion) {
     let ioloop = IOLoop::current();
@@ -180,6 +181,56 @@ async fn round_trip(other: &LoopHandle) {
         Poll::Pending
     })
     .await;
+}
+
+fn sync(c: &mut Criterion) {
+    let ioloop = IOLoop::current();
+    let mut group = c.benchmark_group("sync");
+    group.throughput(Throughput::Elements(MANY));
+    group.bench_function("broadcast one message to 10,000 that wait", |b| {
+        let (sender, received) = (broadcast::Sender::new(16), Rc::new(Cell::new(0)));
+        let receive = |_| ioloop.spawn(receive_all(sender.subscribe(), received.clone()));
+        let receivers: Vec<_> = (0..MANY).map(receive).collect();
+        ioloop.run_sync(yield_now());
+        b.iter(|| {
+            received.set(0);
+            sender.send(black_box(7));
+            turn_until(&ioloop, || received.get() == MANY);
+        });
+        receivers.iter().for_each(|task| task.abort());
+        ioloop.run_sync(yield_now());
+    });
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("there and back through two queues", |b| {
+        let (there, back) = (Rc::new(Queue::bounded(1)), Rc::new(Queue::bounded(1)));
+        let echo = ioloop.spawn(pass_on(there.clone(), back.clone()));
+        b.iter_custom(|times| {
+            let started = Instant::now();
+            ioloop.run_sync(async {
+                for number in 0..times {
+                    there.put(number).await;
+                    assert_eq!(back.get().await, number);
+                }
+            });
+            started.elapsed()
+        });
+        echo.abort();
+        ioloop.run_sync(yield_now());
+    });
+    group.finish();
+}
+
+async fn receive_all(mut receiver: broadcast::Receiver<u64>, received: Rc<Cell<u64>>) {
+    while let Ok(message) = receiver.recv().await {
+        black_box(message);
+        received.set(received.get() + 1);
+    }
+}
+
+async fn pass_on(from: Rc<Queue<u64>>, to: Rc<Queue<u64>>) {
+    loop {
+        to.put(from.get().await).await;
+    }
 }
 
 /// Lets the loop turn; the task that looks is itself one wake-up per turn.

@@ -3,27 +3,31 @@
 // Nothing is shown because it was typed: a message appears when the server has given it a place.
 // Nothing is lost between two polls: each one says, by its cursor, what the page has seen.
 
+const LOBBY = "lobby";
 const POLL_TIMEOUT = 40_000; // The server answers within 25 s; later than this the connection is dead.
 const LONGEST_PAUSE = 15_000;
 const MOST_SHOWN = 1000;
+const ONE_BREATH = 5 * 60_000; // What somebody says within this time stands under one name.
 
 const at = (id) => document.getElementById(id);
 const client = randomName();
 const outbox = [];
 let room = "";
+let latest = null; // The message shown last.
 let listening = new AbortController();
 let sending = false;
 
 // --- Rooms -----------------------------------------------------------------------------------
 
 function enterRoom() {
-  const wanted = decodeURIComponent(location.hash.slice(1)) || "lobby";
+  const wanted = decodeURIComponent(location.hash.slice(1)) || LOBBY;
   if (wanted === room) return;
   room = wanted;
   listening.abort();
   listening = new AbortController();
   at("room").textContent = room;
   at("messages").replaceChildren();
+  latest = null;
   at("empty").hidden = false;
   at("rooms").open = false;
   document.title = `#${room} · Chat`;
@@ -33,6 +37,7 @@ function enterRoom() {
 
 async function listRooms() {
   const { rooms } = await request("/rooms");
+  if (!rooms.some((entry) => entry.name === LOBBY)) rooms.unshift({ name: LOBBY, people: 0 });
   at("room-list").replaceChildren(...rooms.map((entry) => {
     const link = element("a", entry.name, element("span", peopleText(entry.people)));
     link.href = `#${encodeURIComponent(entry.name)}`;
@@ -75,6 +80,7 @@ function show({ messages, missed, people }, first) {
   const following = isAtEnd();
   if (missed) {
     list.append(note("Some messages in between are no longer kept."));
+    latest = null;
     outbox.filter((message) => message.accepted && message.room === room).forEach(remove);
   }
   const shown = document.createDocumentFragment();
@@ -83,7 +89,10 @@ function show({ messages, missed, people }, first) {
     if (sent >= 0) outbox.splice(sent, 1);
     const item = drawMessage(message, message.key.startsWith(client));
     item.classList.toggle("arriving", !first);
+    if (dayOf(message) !== (latest ? dayOf(latest) : dayOf({ at: Date.now() }))) shown.append(note(dayOf(message)));
+    else item.classList.toggle("again", latest !== null && isSameBreath(latest, message));
     shown.append(item);
+    latest = message;
   }
   list.append(shown);
   while (list.childElementCount > MOST_SHOWN) list.firstElementChild.remove();
@@ -195,7 +204,18 @@ function drawMessage(message, mine) {
   time.title = new Date(message.at).toLocaleString();
   const item = drawBubble(message, time);
   item.classList.toggle("mine", mine);
+  item.title = time.title;
   return item;
+}
+
+function dayOf({ at }) {
+  return new Date(at).toLocaleDateString([], { weekday: "long", day: "numeric", month: "long" });
+}
+
+// A key starts with the page it comes from: two people of one name stay apart.
+function isSameBreath(before, message) {
+  const page = ({ key }) => key.split("-")[0];
+  return before.name === message.name && page(before) === page(message) && message.at - before.at < ONE_BREATH;
 }
 
 function drawBubble({ name, text }, aside) {
@@ -285,6 +305,8 @@ at("join").addEventListener("submit", (event) => {
   at("rooms").open = false;
 });
 at("rooms").addEventListener("toggle", () => at("rooms").open && listRooms().catch((problem) => complain(problem.message)));
+addEventListener("click", (event) => { if (!at("rooms").contains(event.target)) at("rooms").open = false; });
+addEventListener("keydown", (event) => { if (event.key === "Escape") at("rooms").open = false; });
 at("newest").addEventListener("click", scrollToEnd);
 at("scroller").addEventListener("scroll", () => { if (isAtEnd()) at("newest").hidden = true; });
 addEventListener("hashchange", enterRoom);

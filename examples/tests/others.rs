@@ -6,9 +6,12 @@
 mod support;
 
 use std::io::Write;
+use std::net::TcpStream;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::http::Client;
-use support::{Lines, Program};
+use support::{Lines, Program, eventually};
 
 #[test]
 fn line_server_tells_the_others_and_not_the_speaker() {
@@ -109,4 +112,57 @@ fn ticker_reads_its_input_and_stops_at_a_signal() {
     program.terminate();
     assert!(program.rest_of_output().contains("stopped after"));
     assert!(program.end().success());
+}
+
+#[test]
+fn watch_dir_tells_what_happened_once_it_is_quiet() {
+    let directory = std::env::temp_dir().join(format!("watch_dir-{}", std::process::id()));
+    std::fs::create_dir(&directory).expect("a new name");
+    let path = directory.to_str().expect("a plain path");
+    let mut program = Program::start(env!("CARGO_BIN_EXE_watch_dir"), &[path]);
+    assert!(program.line().starts_with("watching "));
+    std::fs::write(directory.join("one"), "text").expect("a new file");
+    // In one line unless this test is held up in between.
+    while !program.line().ends_with("written") {}
+    std::fs::rename(directory.join("one"), directory.join("two")).expect("a free name");
+    assert_eq!([program.line(), program.line()], ["one: moved away", "two: moved here"]);
+    std::fs::remove_dir_all(&directory).expect("it is there");
+    let mut last = [program.line(), program.line()];
+    last.sort_unstable();
+    assert_eq!(last, [".: the directory is gone", "two: deleted"]);
+    program.terminate();
+    assert_eq!(program.rest_of_output(), "stopped\n");
+    assert!(program.end().success());
+}
+
+#[test]
+fn watch_dir_refuses_what_is_no_directory() {
+    let program = Program::start(env!("CARGO_BIN_EXE_watch_dir"), &["/proc/self/status"]);
+    assert_eq!(program.end().code(), Some(1));
+}
+
+#[test]
+fn prefork_replaces_a_worker_that_dies_and_ends_with_all_of_them() {
+    let (program, address) = Program::serve(env!("CARGO_BIN_EXE_prefork"));
+    let workers = std::thread::available_parallelism().map_or(2, |count| count.get().max(2));
+    let mut killed = Vec::new();
+    // More than there were at the beginning.
+    for _ in 0..=workers {
+        let worker = greeted_by(address);
+        assert!(!killed.contains(&worker), "the dead do not greet");
+        kill(worker, Signal::SIGKILL).expect("it runs");
+        killed.push(worker);
+    }
+    program.terminate();
+    assert!(program.end().success());
+    assert!(TcpStream::connect(address).is_err(), "no worker is left that listens");
+}
+
+/// Connects, and gives the process that answered.
+fn greeted_by(address: std::net::SocketAddr) -> Pid {
+    // A worker may be killed between accepting a connection and greeting.
+    let greeting = eventually("a worker greets", || Lines::connect(address).line());
+    let (_, process) = greeting.rsplit_once(' ').expect("it ends with the process");
+    assert!(greeting.starts_with("hello from worker "), "{greeting}");
+    Pid::from_raw(process.parse().expect("a number"))
 }

@@ -50,11 +50,13 @@ fn main() {
     });
 
     ioloop.spawn_detached(async {
-        match signal::shutdown().await {
+        let signal = signal::shutdown().await;
+        // Before anything is printed: printing panics when nobody reads the output any more.
+        IOLoop::current().stop();
+        match signal {
             Ok(_) => println!("signal: stopping"),
             Err(error) => eprintln!("cannot watch signals: {error}"),
         }
-        IOLoop::current().stop();
     });
 
     if let Err(error) = watch_standard_input(&ioloop) {

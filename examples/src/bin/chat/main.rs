@@ -12,12 +12,11 @@
 //! ```
 //!
 //! `page.rs` serves the page, `handlers.rs` the requests it makes; behind them stand `rooms.rs`,
-//! `room.rs`, `people.rs` and `bell.rs`, which know nothing of HTTP.
+//! `room.rs` and `people.rs`, which know nothing of HTTP.
 
 // A program has no outside: `pub` means to the other modules.
 #![allow(unreachable_pub)]
 
-mod bell;
 mod handlers;
 mod page;
 mod people;

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ioloop::sync::Condition;
 use serde::{Deserialize, Serialize};
 
-use crate::bell::Bell;
 use crate::people::People;
 
 /// How many messages a room keeps.
@@ -95,7 +95,8 @@ pub struct Room {
     /// The head count as it was announced last.
     announced: Cell<usize>,
     announced_at: Cell<Option<Instant>>,
-    bell: Bell,
+    /// Notified when there is something to tell.
+    bell: Condition,
 }
 
 impl Room {
@@ -108,7 +109,7 @@ impl Room {
             people: People::default(),
             announced: Cell::new(0),
             announced_at: Cell::new(None),
-            bell: Bell::default(),
+            bell: Condition::new(),
         }
     }
 
@@ -125,7 +126,7 @@ impl Room {
         let seq = self.last.get() + 1;
         self.last.set(seq);
         self.keep(Rc::new(Message { seq, at: unix_millis(), draft }));
-        self.bell.ring();
+        self.bell.notify_all();
         seq
     }
 
@@ -133,7 +134,7 @@ impl Room {
     /// head count `people`. Without a cursor everything is news.
     pub async fn news(&self, after: Option<Cursor>, people: Option<usize>) -> News {
         loop {
-            let next_ring = self.bell.next_ring();
+            let next_ring = self.bell.wait();
             let news = self.look(after);
             if after.is_none() || news.missed || !news.messages.is_empty() || people != Some(news.people) {
                 return news;
@@ -169,7 +170,7 @@ impl Room {
         }
         self.announced.set(people);
         self.announced_at.set(Some(now));
-        self.bell.ring();
+        self.bell.notify_all();
     }
 
     /// Work that has to be done from time to time.

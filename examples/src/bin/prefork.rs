@@ -1,0 +1,75 @@
+//! Layer: ioloop.
+//!
+//! Pre-forking workers: the listener is bound once, each worker has a loop of its own and takes connections from it. A
+//! worker that dies is started again; Ctrl-C or SIGTERM to the first process ends all. The listener may also come from a
+//! service manager (socket activation).
+//!
+//! ```sh
+//! cargo run --release --bin prefork
+//! nc localhost 8888
+//! systemd-socket-activate -l 8888 target/release/prefork
+//! ```
+
+use std::error::Error;
+use std::io::{self, ErrorKind, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{self, ExitCode};
+use std::rc::Rc;
+
+use ioloop::process::{cpu_count, fork_processes, inherited_fds};
+use ioloop::{IOLoop, Interest, signal};
+
+/// Workers that fail this often in all are not started again: the fault is then in the program.
+const MAX_RESTARTS: usize = 100;
+
+fn main() -> ExitCode {
+    let address = examples::cli::listen_address("Greets by lines, from several processes.");
+    match serve(address) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
+    let listener = listener(address)?;
+    println!("listening on {}", listener.local_addr()?);
+
+    // The first process stays in here, and leaves it only for good.
+    let worker = fork_processes(cpu_count().max(2), MAX_RESTARTS)?;
+
+    let ioloop = IOLoop::current();
+    let listener = Rc::new(listener);
+    ioloop.add_handler(listener.clone(), Interest::READABLE, move |_| {
+        if let Err(error) = greet(&listener, worker) {
+            log::warn!("worker {worker}: {error}");
+        }
+    })?;
+    let signal = ioloop.run_sync(signal::shutdown())?;
+    log::info!("worker {worker} got signal {signal}");
+    Ok(())
+}
+
+/// The listener handed over by a service manager, or one of our own. Non-blocking: a connection wakes all workers, and
+/// those that come late must not wait for the next.
+fn listener(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
+    if let Some(inherited) = inherited_fds()?.into_iter().next() {
+        return Ok(TcpListener::from(inherited.fd));
+    }
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn greet(listener: &TcpListener, worker: usize) -> io::Result<()> {
+    let mut stream = match listener.accept() {
+        Ok((stream, _peer)) => stream,
+        // Another worker was faster.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    // One line always fits into the socket's buffer, so this does not block.
+    writeln!(stream, "hello from worker {worker}, process {}", process::id())
+}
