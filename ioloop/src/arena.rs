@@ -67,11 +67,17 @@ impl<T> Arena<T> {
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
         let value = self.entries.remove(key.index as usize).value;
-        if self.entries.is_empty() && self.entries.capacity() > KEEP_WHEN_EMPTY {
-            // A burst of connections must not keep its memory for ever.
-            self.entries = Slab::new();
-        }
+        self.shrink();
         Some(value)
+    }
+
+    /// A burst of connections must not keep its memory for ever. What lies behind the last entry is given back when few
+    /// are left; looked at only as their number halves, because it takes time in proportion to the capacity.
+    fn shrink(&mut self) {
+        let (len, capacity) = (self.entries.len(), self.entries.capacity());
+        if capacity > KEEP && len <= capacity / 8 && (len.is_power_of_two() || len == 0) {
+            self.entries.shrink_to_fit();
+        }
     }
 
     /// Takes everything out.
@@ -87,8 +93,8 @@ impl<T> Arena<T> {
     }
 }
 
-/// An empty arena gives its memory back when it could hold more than this many entries.
-const KEEP_WHEN_EMPTY: usize = 1024;
+/// Room for this many entries is kept in any case.
+const KEEP: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -106,6 +112,20 @@ mod tests {
         assert_eq!(arena.get(old), None);
         assert_eq!(arena.remove(old), None);
         assert_eq!(arena.get(new), Some(&"new"));
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back_though_some_entries_stay() {
+        let mut arena = Arena::new();
+        let stays = arena.insert(0);
+        let burst: Vec<Key> = (1..100_000).map(|n| arena.insert(n)).collect();
+        for key in burst {
+            arena.remove(key);
+        }
+        assert!(arena.entries.capacity() <= KEEP, "{}", arena.entries.capacity());
+        assert_eq!(arena.get(stays), Some(&0));
+        let next = arena.insert(1);
+        assert_eq!((arena.get(next), arena.len()), (Some(&1), 2));
     }
 
     proptest! {

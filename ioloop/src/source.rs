@@ -81,7 +81,8 @@ impl<T: AsFd> Source<T> {
         self.ioloop.source_ready(self.token)
     }
 
-    /// Forgets bits of [`ready`](Source::ready), after an operation that would have blocked. `READ_CLOSED`, `HANGUP` and
+    /// Forgets bits of [`ready`](Source::ready), after an operation that would have blocked. Not before: epoll(7) does not
+    /// repeat an edge, so what was still there would be waited for in vain. `READ_CLOSED`, `HANGUP` and
     /// `ERROR` are reported by the kernel once and never end; do not clear them.
     pub fn clear(&self, what: Ready) {
         self.clear_unless(what, Ready::empty());
