@@ -20,7 +20,8 @@ pub use http::{Method, StatusCode, Version};
 pub use iostream;
 #[doc(no_inline)]
 pub use iostream::{
-    IOLoop, IOStream, JoinHandle, LoopHandle, PeriodicCallback, signal, sleep, sleep_until, spawn, timeout, yield_now,
+    IOLoop, IOStream, JoinHandle, LoopHandle, PeriodicCallback, interval, run_in_executor, signal, sleep, sleep_until,
+    spawn, sync, timeout, yield_now,
 };
 
 pub use crate::{

@@ -16,7 +16,8 @@ mod write;
 pub use ioloop;
 #[doc(no_inline)]
 pub use ioloop::{
-    IOLoop, JoinHandle, LoopHandle, PeriodicCallback, signal, sleep, sleep_until, spawn, timeout, yield_now,
+    IOLoop, JoinHandle, LoopHandle, PeriodicCallback, interval, run_in_executor, signal, sleep, sleep_until, spawn,
+    sync, timeout, yield_now,
 };
 
 pub use crate::{

@@ -40,6 +40,6 @@ pub use cookie::{self, Cookie, SameSite};
 pub use httpserver;
 #[doc(no_inline)]
 pub use httpserver::{
-    Bytes, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Request, StatusCode, signal,
-    sleep, sleep_until, spawn, timeout, yield_now,
+    Bytes, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Request, StatusCode, interval,
+    run_in_executor, signal, sleep, sleep_until, spawn, sync, timeout, yield_now,
 };
