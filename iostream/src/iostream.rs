@@ -220,6 +220,12 @@ impl IOStream {
         self.inner.is_closed()
     }
 
+    /// Whether there is known to be something in the kernel that has not been received: bytes, or the end of input. Free:
+    /// the loop keeps this in mind.
+    pub fn is_readable(&self) -> bool {
+        !self.inner.eof.get() && self.inner.ready().contains(Ready::READABLE)
+    }
+
     /// Whether the peer is known to have ended its input or to be gone (FIN, RST or HUP), read or not, or the stream is
     /// closed. Free: the loop keeps this in mind.
     pub fn is_peer_closed(&self) -> bool {

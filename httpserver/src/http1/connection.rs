@@ -42,7 +42,7 @@ pub(crate) async fn serve<S: Service>(channel: Rc<Channel>, service: Rc<S>, regi
             let mut future = pin!(service.call(request));
             poll_fn(|cx| poll_service(&channel, future.as_mut(), cx)).await
         };
-        if !goes_on || !channel.is_body_done() && poll_fn(|cx| channel.poll_drop_body(cx)).await.is_err() {
+        if !goes_on || !channel.is_body_done() && drop_body(&channel).await.is_err() {
             break;
         }
         if in_a_row >= channel.limits().max_pipelined {
@@ -102,6 +102,12 @@ fn answer_panic(channel: &Channel, payload: &(dyn Any + Send)) {
         log::error!("panic in a service: {message}; closing the connection");
         channel.break_off();
     }
+}
+
+/// What a service left of a body has to be passed to get to the next request.
+async fn drop_body(channel: &Channel) -> Result<()> {
+    let mut dropped = 0;
+    poll_fn(|cx| channel.poll_drop_body(cx, &mut dropped)).await
 }
 
 /// Answers what could not be understood, if there is anybody to answer.

@@ -33,6 +33,7 @@ impl Channel {
         !self.busy.get()
             && self.is_body_done()
             && self.stream.buffered() == 0
+            && !self.stream.is_readable()
             && self.output.borrow().is_none()
             && !self.has_queue()
     }
@@ -49,7 +50,7 @@ impl Channel {
     /// Whether the client may still be sending something that nobody will read: then a close would reset the connection
     /// and could take the answer with it.
     pub(crate) fn has_unread_input(&self) -> bool {
-        !self.is_body_done() || self.stream.buffered() > 0
+        !self.is_body_done() || self.stream.buffered() > 0 || self.stream.is_readable()
     }
 
     /// Reads and drops for a while, until the client has closed its side.

@@ -297,31 +297,42 @@ impl Channel {
         }
     }
 
-    /// Whether the connection can go on behind what the service left of the body. Drops what has come of a chunked one,
-    /// whose length nobody knows.
+    /// Whether the connection can go on behind what the service left of the body. Nobody knows the length of a chunked one:
+    /// what has come of it is dropped here, and the rest is hoped to be short; see
+    /// [`poll_drop_body`](Channel::poll_drop_body).
     pub(super) fn can_pass_body(&self) -> bool {
+        let (mut dropped, most) = (0, self.limits().max_unread_body);
         if let Incoming::Chunked = self.body.get() {
-            let dropped = self.stream.try_read_with(|buf| self.take_body(buf, &mut |_| {}));
-            if let Some(Err(_)) = dropped {
+            let taken = self.stream.try_read_with(|buf| self.take_body(buf, &mut |data| dropped += data.len()));
+            if let Some(Err(_)) = taken {
                 self.body.set(Incoming::Failed);
             }
         }
+        self.begin_body_wait();
         match self.body.get() {
             Incoming::Done => true,
             // Nobody knows whether a client that was not told to continue will send its body or the next request.
             Incoming::Length(left) if self.expects_continue.get() => left <= self.stream.buffered() as u64,
-            Incoming::Length(left) => {
-                self.begin_body_wait();
-                left <= self.limits().max_unread_body as u64
-            }
-            Incoming::Chunked | Incoming::Failed => false,
+            Incoming::Length(left) => left <= most as u64,
+            Incoming::Chunked => !self.expects_continue.get() && dropped <= most,
+            Incoming::Failed => false,
         }
     }
 
-    /// Drops what is left of the body. The answer, if any, is sent meanwhile.
-    pub(crate) fn poll_drop_body(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    /// Drops what is left of the body, counting it in `dropped`. The answer, if any, is sent meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Besides those of the body: [`Error::BodyTooLarge`] when more than
+    /// [`Limits::max_unread_body`](crate::Limits::max_unread_body) comes after the answer.
+    pub(crate) fn poll_drop_body(&self, cx: &mut Context<'_>, dropped: &mut usize) -> Poll<Result<()>> {
+        let limit = self.limits().max_unread_body;
         self.expects_continue.set(false);
-        while ready!(self.poll_body(cx, &mut |_| {}))? {}
+        while ready!(self.poll_body(cx, &mut |data| *dropped += data.len()))? {
+            if *dropped > limit {
+                return Poll::Ready(Err(Error::BodyTooLarge { limit: limit as u64 }));
+            }
+        }
         Poll::Ready(Ok(()))
     }
 }
