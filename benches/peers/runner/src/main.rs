@@ -1,0 +1,47 @@
+//! Runs the programs of all peers in turn on one core and prints the table as Markdown.
+
+mod instructions;
+mod options;
+mod programs;
+mod table;
+
+use std::process::ExitCode;
+
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+
+use crate::options::Options;
+
+fn main() -> ExitCode {
+    let options = match Options::from_arguments() {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    if options.instructions {
+        return instructions::print();
+    }
+    pin(options.core)?;
+    table::print(options)
+}
+
+/// The programs inherit it.
+fn pin(core: usize) -> Result<(), String> {
+    let mut cores = CpuSet::new();
+    cores.set(core).map_err(|error| format!("core {core}: {error}"))?;
+    sched_setaffinity(Pid::from_raw(0), &cores).map_err(|error| format!("pinning to core {core}: {error}"))
+}
