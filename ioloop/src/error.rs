@@ -1,4 +1,6 @@
-use std::{fmt, io, panic::Location};
+use std::{any::Any, error::Error as StdError, fmt, io, panic::Location, sync::Arc};
+
+use crate::context::Offered;
 
 /// The result of this crate's fallible operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -83,6 +85,11 @@ pub enum WorkKind {
     Handler,
     /// A spawned task.
     Task,
+    /// What ran in the scope of an [`ErrorBoundary`](crate::context::ErrorBoundary) itself. The location is that of the
+    /// scope.
+    Scope,
+    /// No panic: an error given to [`context::report`](crate::context::report), at this location.
+    Error,
 }
 
 impl fmt::Display for WorkKind {
@@ -92,11 +99,14 @@ impl fmt::Display for WorkKind {
             WorkKind::Timer => "timer",
             WorkKind::Handler => "handler",
             WorkKind::Task => "task",
+            WorkKind::Scope => "scope",
+            WorkKind::Error => "error",
         })
     }
 }
 
-/// A panic that the loop caught: what kind of work it was, where that work was handed to the loop, and the message.
+/// A panic that the loop caught: what kind of work it was, where that work was handed to the loop, and the message. Or an
+/// error that somebody has [reported](crate::context::report).
 ///
 /// Its `Display` form is the line that is logged when no
 /// [`on_callback_exception`](crate::IOLoop::on_callback_exception) hook is set.
@@ -105,9 +115,18 @@ pub struct CallbackException {
     pub(crate) kind: WorkKind,
     pub(crate) location: &'static Location<'static>,
     pub(crate) message: String,
+    pub(crate) error: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl CallbackException {
+    pub(crate) fn panic(
+        kind: WorkKind,
+        location: &'static Location<'static>,
+        payload: &(dyn Any + Send),
+    ) -> CallbackException {
+        CallbackException { kind, location, message: panic_message(payload), error: None }
+    }
+
     /// What kind of work panicked.
     pub fn kind(&self) -> WorkKind {
         self.kind
@@ -118,23 +137,32 @@ impl CallbackException {
         self.location
     }
 
-    /// The panic's message, or `<not a string>` when its payload is something else.
+    /// The panic's message, or `<not a string>` when its payload is something else; the text of a reported error.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The error that was [reported](crate::context::report); `None` for a panic.
+    pub fn error(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.error.as_deref()
     }
 }
 
 impl fmt::Display for CallbackException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "panic in the {} registered at {}: {}", self.kind, self.location, self.message)
+        match self.kind {
+            WorkKind::Error => write!(f, "error reported at {}: {}", self.location, self.message),
+            kind => write!(f, "panic in the {kind} registered at {}: {}", self.location, self.message),
+        }
     }
 }
 
 /// The text of a panic's payload.
-pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&'static str>()
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
+        .or_else(|| payload.downcast_ref::<Offered>().map(|offered| offered.message.clone()))
         .unwrap_or_else(|| "<not a string>".to_owned())
 }

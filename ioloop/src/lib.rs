@@ -5,6 +5,7 @@ compile_error!("waterspout-ioloop needs Linux: it is built on epoll(7) and event
 
 mod arena;
 mod clock;
+pub mod context;
 mod error;
 mod executor;
 mod interval;

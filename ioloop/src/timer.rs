@@ -1,6 +1,10 @@
 use std::{cmp::Ordering, collections::BinaryHeap, panic::Location, task::Waker};
 
-use crate::arena::{Arena, Key};
+use crate::{
+    WorkKind,
+    arena::{Arena, Key},
+    context,
+};
 
 /// Names a callback given to `call_later` or `call_at`, for `remove_timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +45,13 @@ pub(crate) enum Action {
     Call(Box<dyn FnOnce()>, &'static Location<'static>),
     /// Wakes whoever waits; the slot stays with its holder, a [`Deadline`](crate::Deadline) or [`Sleep`](crate::Sleep).
     Wake(Option<Waker>),
+}
+
+impl Action {
+    /// A call that belongs to the current context.
+    pub(crate) fn call(callback: impl FnOnce() + 'static, location: &'static Location<'static>) -> Action {
+        Action::Call(context::bind_callback(Box::new(callback), WorkKind::Timer, location), location)
+    }
 }
 
 /// What is to be done for a timer that is due.

@@ -6,6 +6,10 @@ mod callbacks;
 #[path = "closing.rs"]
 mod closing;
 mod common;
+#[path = "context.rs"]
+mod context;
+#[path = "context_errors.rs"]
+mod context_errors;
 #[path = "current.rs"]
 mod current;
 #[path = "deadline.rs"]

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use ioloop::IOLoop;
+use ioloop::{IOLoop, context};
 use slab::Slab;
 
 use crate::{
@@ -32,7 +32,7 @@ impl IOStream {
     }
 
     /// Calls `callback` once, in a turn of the loop after the stream has closed, for whatever reason. At once when it is
-    /// closed already. A callback set earlier is replaced.
+    /// closed already. A callback set earlier is replaced. It runs in the [`context`] of this call.
     ///
     /// This makes the stream look out for the peer's leaving as [`closed`](IOStream::closed) does, at the price of a
     /// task for as long as the stream is open. It does not keep the stream alive.
@@ -54,13 +54,15 @@ impl IOStream {
             IOLoop::current().add_callback(callback);
             return;
         };
+        // It belongs to whoever sets it, not to who closes the stream or happens to be served by it then.
+        let callback = Box::new(context::wrap(callback));
         let (previous, watched) = {
             let mut waiters = self.inner.waiters.borrow_mut();
             let waiters = waiters.get_or_insert_default();
-            (waiters.callback.replace(Box::new(callback)), mem::replace(&mut waiters.watched, true))
+            (waiters.callback.replace(callback), mem::replace(&mut waiters.watched, true))
         };
         if !watched {
-            ioloop.spawn_detached(watch(self.downgrade()));
+            ioloop.spawn_independent(watch(self.downgrade()));
         }
         drop(previous);
     }

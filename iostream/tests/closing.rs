@@ -141,6 +141,26 @@ fn the_close_callback_fires_once_and_a_turn_later() {
 }
 
 #[test]
+fn the_close_callback_runs_in_the_context_of_who_set_it() {
+    static SETTER: iostream::ioloop::context::Key<&str> = iostream::ioloop::context::Key::new();
+    for setter in [Some("one"), None] {
+        let (stream, _peer) = pair();
+        let seen = Rc::new(Cell::new(Some("not called")));
+        let place = seen.clone();
+        run(async move {
+            let set = || stream.set_close_callback(move || place.set(SETTER.get()));
+            match setter {
+                Some(name) => SETTER.scope(name, set),
+                None => set(),
+            }
+            SETTER.scope("another", || stream.close());
+            some_turns().await;
+        });
+        assert_eq!(seen.get(), setter);
+    }
+}
+
+#[test]
 fn a_callback_set_after_the_close_fires_too() {
     let (stream, _peer) = pair();
     run(async {

@@ -11,8 +11,8 @@ use std::{
 
 use super::{IOLoop, Work};
 use crate::{
-    CallbackException, Error, Interest, Ready, Result, Token, Trigger, WorkKind, arena::Key, error::panic_message,
-    executor::Pool, registry::Wait, timer::Action,
+    CallbackException, Error, Interest, Ready, Result, Token, Trigger, WorkKind, arena::Key, context,
+    error::panic_message, executor::Pool, registry::Wait, timer::Action,
 };
 
 impl IOLoop {
@@ -148,6 +148,7 @@ impl IOLoop {
         future: Pin<Box<dyn Future<Output = ()>>>,
         location: &'static Location<'static>,
     ) -> Key {
+        let future = context::bind_future(future, location);
         let key = self.inner.tasks.borrow_mut().insert(future, &self.inner.remote, location);
         self.enqueue(Work::Task(key));
         key
@@ -156,8 +157,14 @@ impl IOLoop {
     pub(crate) fn abort_task(&self, key: Key) {
         let removed = self.inner.tasks.borrow_mut().remove(key);
         if let Some((runnable, location)) = removed {
-            self.guard(WorkKind::Task, location, || drop(runnable));
+            self.guard(WorkKind::Task, location, || context::detached(|| drop(runnable)));
         }
+    }
+
+    /// Queues a callback that belongs to the current context.
+    pub(super) fn enqueue_callback(&self, callback: Box<dyn FnOnce()>, location: &'static Location<'static>) {
+        let callback = context::bind_callback(callback, WorkKind::Callback, location);
+        self.enqueue(Work::Callback(callback, location));
     }
 
     pub(super) fn enqueue(&self, work: Work) {
@@ -211,7 +218,9 @@ impl IOLoop {
         match catch_unwind(AssertUnwindSafe(work)) {
             Ok(value) => Some(value),
             Err(payload) => {
-                self.report(&CallbackException { kind, location, message: panic_message(&*payload) });
+                if !context::was_settled(&*payload) {
+                    self.report(&CallbackException::panic(kind, location, &*payload));
+                }
                 None
             }
         }
@@ -225,7 +234,7 @@ impl IOLoop {
     }
 
     #[cold]
-    fn report(&self, exception: &CallbackException) {
+    pub(crate) fn report(&self, exception: &CallbackException) {
         let hook = self.inner.exception_hook.borrow().clone();
         match hook {
             // Letting a panic of the hook through would tear the turn apart and lose what is left of its batch.

@@ -25,6 +25,7 @@ use crate::{
     CallbackException, Clock, Error, Event, Interest, JoinHandle, LoopHandle, Poller, Result, TimeoutHandle, Token,
     Trigger,
     arena::Key,
+    context,
     executor::Pool,
     process::Counted,
     registry::Registry,
@@ -222,6 +223,7 @@ impl IOLoop {
     /// When the loop is running already, and when the poller fails for a reason other than a signal.
     pub fn start(&self) {
         let _running = Running::enter(self);
+        let _detached = context::enter(None);
         while !self.inner.stopping.get() {
             self.turn();
         }
@@ -274,11 +276,18 @@ impl IOLoop {
         let (waker, rearm) = task::waker(&self.inner.remote, ROOT);
         let mut cx = Context::from_waker(&waker);
         self.inner.root.set(Root::Ready);
+        // The future belongs to the caller's context, and nothing else does. Declared behind the future, which is dropped
+        // in the caller's context as well.
+        let context = context::current();
+        let _detached = context::enter(None);
         loop {
             if self.inner.root.get() == Root::Ready {
                 self.inner.root.set(Root::Waiting);
                 rearm();
-                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                let entered = context.as_ref().map(|context| context::enter(Some(Rc::clone(context))));
+                let polled = future.as_mut().poll(&mut cx);
+                drop(entered);
+                if let Poll::Ready(output) = polled {
                     return Ok(output);
                 }
                 if limit.as_mut().is_some_and(|limit| Pin::new(limit).poll(&mut cx).is_ready()) {
@@ -293,13 +302,14 @@ impl IOLoop {
     }
 
     /// Runs `callback` in the next turn of the loop, or later in this one when called from a handler or a timer. Callbacks
-    /// run in the order in which they were added. Costs one allocation.
+    /// run in the order in which they were added, each in the [`context`] that is current now. Costs one allocation.
     #[track_caller]
     pub fn add_callback(&self, callback: impl FnOnce() + 'static) {
-        self.enqueue(Work::Callback(Box::new(callback), Location::caller()));
+        self.enqueue_callback(Box::new(callback), Location::caller());
     }
 
-    /// [`add_callback`](IOLoop::add_callback) for work that has nothing to do with whoever asks for it.
+    /// [`add_callback`](IOLoop::add_callback) for work that has nothing to do with whoever asks for it: it inherits no
+    /// [`context`].
     #[track_caller]
     pub fn spawn_callback(&self, callback: impl FnOnce() + 'static) {
         self.enqueue(Work::Callback(Box::new(callback), Location::caller()));
@@ -327,7 +337,7 @@ impl IOLoop {
         // The task finds its loop by running on it; holding it would keep a forgotten loop alive.
         let and_then = async move {
             let output = future.await;
-            IOLoop::current().enqueue(Work::Callback(Box::new(move || callback(output)), location));
+            IOLoop::current().enqueue_callback(Box::new(move || callback(output)), location);
         };
         self.insert_task(Box::pin(and_then), location);
     }
@@ -337,19 +347,22 @@ impl IOLoop {
     #[track_caller]
     pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimeoutHandle {
         let due = self.clock_nanos().saturating_add(nanos(delay));
-        TimeoutHandle(self.insert_timer(due, Action::Call(Box::new(callback), Location::caller())))
+        TimeoutHandle(self.insert_timer(due, Action::call(callback, Location::caller())))
     }
 
     /// Runs `callback` once, at `when` or as soon after as the loop comes to it. Equal deadlines fire in the order of the
     /// calls; an instant that has passed counts as now.
     #[track_caller]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimeoutHandle {
-        TimeoutHandle(self.insert_timer(self.nanos(when), Action::Call(Box::new(callback), Location::caller())))
+        TimeoutHandle(self.insert_timer(self.nanos(when), Action::call(callback, Location::caller())))
     }
 
     /// Cancels a timer and drops its callback. False when it has fired or was cancelled before.
     pub fn remove_timeout(&self, timeout: TimeoutHandle) -> bool {
-        self.remove_timer(timeout.0).is_some()
+        let removed = self.remove_timer(timeout.0);
+        let found = removed.is_some();
+        context::detached(|| drop(removed));
+        found
     }
 
     /// Watches `fd`, level-triggered: `handler` is called in every turn in which it is ready for one of `interest`, in
@@ -399,8 +412,9 @@ impl IOLoop {
         handler: impl FnMut(Event) + 'static,
     ) -> Result<Token> {
         let fd: Rc<dyn AsFd> = Rc::new(fd);
-        let callback = Box::new(handler);
-        let key = self.inner.registry.borrow_mut().insert_handler(Rc::clone(&fd), callback, Location::caller());
+        let location = Location::caller();
+        let callback = context::bind_handler(Box::new(handler), location);
+        let key = self.inner.registry.borrow_mut().insert_handler(Rc::clone(&fd), callback, location);
         let token = Token::from_key(key);
         self.watch(fd.as_fd(), token, interest, Trigger::Level)?;
         Ok(token)
@@ -429,7 +443,7 @@ impl IOLoop {
             log::debug!("a handler's descriptor was closed before its removal: {error}");
         }
         let removed = self.inner.registry.borrow_mut().remove(token.key());
-        drop(removed);
+        context::detached(|| drop(removed));
         true
     }
 
@@ -458,6 +472,14 @@ impl IOLoop {
         self.insert_task(Box::pin(future), Location::caller());
     }
 
+    /// [`spawn_detached`](IOLoop::spawn_detached) for a task that has nothing to do with whoever asks for it: it inherits
+    /// no [`context`]. What [`spawn_callback`](IOLoop::spawn_callback) is for callbacks.
+    #[track_caller]
+    pub fn spawn_independent(&self, future: impl Future<Output = ()> + 'static) {
+        let location = Location::caller();
+        context::detached(|| self.insert_task(Box::pin(future), location));
+    }
+
     /// The way into this loop from other threads.
     pub fn handle(&self) -> LoopHandle {
         LoopHandle::new(Arc::clone(&self.inner.remote))
@@ -479,7 +501,8 @@ impl IOLoop {
     }
 
     /// Calls `hook` for every panic caught by this loop, instead of logging it as an error. Replaces an earlier hook. A
-    /// panic in the hook itself is logged.
+    /// panic in the hook itself is logged. Panics that an [error boundary](context::ErrorBoundary) has settled do not come
+    /// here; errors that were [reported](context::report) and settled by none do.
     pub fn on_callback_exception(&self, hook: impl Fn(&CallbackException) + 'static) {
         let previous = self.inner.exception_hook.replace(Some(Rc::new(hook)));
         drop(previous);
@@ -499,6 +522,7 @@ impl IOLoop {
     /// A loop that holds tasks which hold the loop lives until this is called; a thread's own loop is closed when the
     /// thread ends. Panics in the destructors of what is dropped are reported like others.
     pub fn close(&self) {
+        let _detached = context::enter(None);
         let inner = &self.inner;
         inner.closed.set(true);
         self.stop();

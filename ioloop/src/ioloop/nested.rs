@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{IOLoop, Running};
-use crate::{Error, Result};
+use crate::{Error, Result, context};
 
 impl IOLoop {
     /// Runs one turn, waiting no longer than `timeout` (`None`: no limit). Gives the longest time that may pass until the
@@ -51,7 +51,9 @@ impl IOLoop {
         }
         self.inner.remote.wake_up();
         let running = Running::enter(self);
+        let detached = context::enter(None);
         self.turn_within(timeout);
+        drop(detached);
         drop(running);
         self.idle_limit()
     }

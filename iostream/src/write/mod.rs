@@ -145,7 +145,7 @@ impl IOStream {
         if starts && let Some(ioloop) = self.inner.ioloop() {
             // Holds the stream until its last byte has left. Absent while nothing is queued.
             let stream = self.clone();
-            ioloop.spawn_detached(async move { poll_fn(|cx| stream.inner.poll_drain(cx)).await });
+            ioloop.spawn_independent(async move { poll_fn(|cx| stream.inner.poll_drain(cx)).await });
         }
     }
 }

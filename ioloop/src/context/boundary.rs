@@ -1,0 +1,262 @@
+//! Who is told when something goes wrong, and how a panic is passed on from one to the next.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    error::Error as StdError,
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
+    rc::Rc,
+    sync::Arc,
+};
+
+use super::{
+    Scoped, detached, enter,
+    node::{Entry, Node, current},
+};
+use crate::{CallbackException, IOLoop, WorkKind, error::panic_message};
+
+/// Is told of what goes wrong in everything started within its [`scope`](ErrorBoundary::scope): panics, and the errors
+/// given to [`report`]. A handle; clones are the same boundary.
+///
+/// The handler says whether the matter is settled. When it says no, or panics itself, which is logged, the next boundary
+/// further out is asked, and at last the loop's hook. The handler runs in the context around its boundary, and it runs
+/// when the stack is unwound already: the work that has panicked is over in any case.
+///
+/// A panic of the scope's own function, or of the future of [`scope_async`](ErrorBoundary::scope_async), is offered
+/// to the boundary as well, as [`WorkKind::Scope`]. It then goes on up the stack, since there is nothing to return, to
+/// where it is caught, by the loop at the latest; once settled it is not reported again. Whoever catches it before, by
+/// `catch_unwind`, finds a payload that is not a string.
+///
+/// # Examples
+///
+/// ```
+/// use ioloop::{IOLoop, context::ErrorBoundary};
+///
+/// let ioloop = IOLoop::current();
+/// let (boundary, stop) = (
+///     ErrorBoundary::new(|exception| {
+///         eprintln!("answering 500: {exception}");
+///         true
+///     }),
+///     ioloop.clone(),
+/// );
+/// boundary.scope(|| ioloop.add_callback(|| panic!("no such table")));
+/// ioloop.add_callback(move || stop.stop());
+/// ioloop.start();
+/// ```
+#[derive(Clone)]
+pub struct ErrorBoundary {
+    boundary: Rc<Boundary>,
+}
+
+/// Calls `function` within a new [`ErrorBoundary`]: for when it need not be deactivated.
+#[track_caller]
+pub fn catch<R>(handler: impl Fn(&CallbackException) -> bool + 'static, function: impl FnOnce() -> R) -> R {
+    ErrorBoundary::new(handler).scope(function)
+}
+
+impl ErrorBoundary {
+    /// A boundary around nothing yet. `handler` gives true for what is settled.
+    pub fn new(handler: impl Fn(&CallbackException) -> bool + 'static) -> ErrorBoundary {
+        ErrorBoundary { boundary: Rc::new(Boundary { handler: RefCell::new(Some(Rc::new(handler))) }) }
+    }
+
+    /// Calls `function`; whatever is registered within belongs to this boundary. May be called any number of times.
+    #[track_caller]
+    pub fn scope<R>(&self, function: impl FnOnce() -> R) -> R {
+        let location = Location::caller();
+        let entered = enter(Some(Node::within(current(), self.entry())));
+        let outcome = catch_unwind(AssertUnwindSafe(function));
+        drop(entered);
+        outcome.unwrap_or_else(|payload| resume_unwind(self.boundary.offer_panic(payload, location)))
+    }
+
+    /// `future` within this boundary, and whatever it registers. The scopes around are those in which it is polled first.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `future`.
+    #[track_caller]
+    pub fn scope_async<F: Future>(&self, future: F) -> Scoped<F> {
+        Scoped::new(self.entry(), future)
+    }
+
+    /// From now on this boundary is told of nothing, as if it had never been there: also of what was registered within
+    /// before. Its handler is dropped. Other boundaries, within and around, stay as they are.
+    pub fn deactivate(&self) {
+        let handler = self.boundary.handler.take();
+        drop(handler);
+    }
+
+    /// Whether it has not been deactivated.
+    pub fn is_active(&self) -> bool {
+        self.boundary.is_active()
+    }
+
+    fn entry(&self) -> Entry {
+        Entry::Boundary(Rc::clone(&self.boundary))
+    }
+}
+
+impl fmt::Debug for ErrorBoundary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorBoundary").field("active", &self.is_active()).finish_non_exhaustive()
+    }
+}
+
+/// Gives an error to the boundaries around, from the innermost outwards, as a [`WorkKind::Error`] with the caller's source
+/// line; when none settles it, to the current loop's [`on_callback_exception`](IOLoop::on_callback_exception) hook or to
+/// the log. The caller goes on.
+///
+/// # Examples
+///
+/// ```
+/// use ioloop::context;
+///
+/// let told = |exception: &ioloop::CallbackException| exception.message() == "no such user";
+/// context::catch(told, || context::report("no such user"));
+/// ```
+#[track_caller]
+pub fn report(error: impl Into<Box<dyn StdError + Send + Sync>>) {
+    report_from(error.into(), Location::caller());
+}
+
+/// Runs `future`, and gives its error to [`report`], with the source line of this call: for tasks whose handle nobody
+/// keeps.
+///
+/// # Cancel safety
+///
+/// That of `future`.
+///
+/// # Examples
+///
+/// ```
+/// use ioloop::{IOLoop, context};
+///
+/// async fn tidy_up() -> std::io::Result<()> {
+///     std::fs::remove_file("/no/such/file")
+/// }
+///
+/// let ioloop = IOLoop::current();
+/// let stop = ioloop.clone();
+/// ioloop.on_callback_exception(move |exception| {
+///     assert!(exception.error().is_some_and(|error| error.is::<std::io::Error>()));
+///     stop.stop();
+/// });
+/// ioloop.spawn_detached(context::reporting(tidy_up()));
+/// ioloop.start();
+/// ```
+#[track_caller]
+pub fn reporting<E>(future: impl Future<Output = Result<(), E>>) -> impl Future<Output = ()>
+where
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let location = Location::caller();
+    async move {
+        if let Err(error) = future.await {
+            report_from(error.into(), location);
+        }
+    }
+}
+
+fn report_from(error: Box<dyn StdError + Send + Sync>, location: &'static Location<'static>) {
+    let message = error.to_string();
+    let exception = CallbackException { kind: WorkKind::Error, location, message, error: Some(Arc::from(error)) };
+    if offer(current().as_ref(), &exception) {
+        return;
+    }
+    match IOLoop::try_current() {
+        Some(ioloop) => detached(|| ioloop.report(&exception)),
+        None => log::error!("{exception}"),
+    }
+}
+
+/// What the clones of an [`ErrorBoundary`] and the scopes made by it share.
+pub(super) struct Boundary {
+    /// `None` when deactivated.
+    handler: RefCell<Option<Rc<Handler>>>,
+}
+
+type Handler = dyn Fn(&CallbackException) -> bool;
+
+impl Boundary {
+    pub(super) fn is_active(&self) -> bool {
+        self.handler.borrow().is_some()
+    }
+
+    /// Tells this boundary of a panic of its scope itself; the current context is the one around. Gives the payload to go
+    /// on with.
+    #[cold]
+    pub(super) fn offer_panic(
+        &self,
+        payload: Box<dyn Any + Send>,
+        location: &'static Location<'static>,
+    ) -> Box<dyn Any + Send> {
+        if payload.is::<Offered>() {
+            return payload;
+        }
+        let exception = CallbackException::panic(WorkKind::Scope, location, &*payload);
+        if self.offer(current(), &exception) { Box::new(Offered::new(exception, true)) } else { payload }
+    }
+
+    fn offer(&self, around: Option<Rc<Node>>, exception: &CallbackException) -> bool {
+        let Some(handler) = self.handler.borrow().clone() else {
+            return false;
+        };
+        let _entered = enter(around);
+        // The handler is dropped within, for the case that it has deactivated itself: its destructor may panic as well.
+        catch_unwind(AssertUnwindSafe(move || handler(exception))).unwrap_or_else(|payload| {
+            log::error!("{exception}; then its error boundary panicked: {}", panic_message(&*payload));
+            false
+        })
+    }
+}
+
+/// Asks the boundaries of `context`, from the innermost outwards.
+fn offer(context: Option<&Rc<Node>>, exception: &CallbackException) -> bool {
+    let mut at = context;
+    while let Some(node) = at {
+        if let Entry::Boundary(boundary) = &node.entry
+            && boundary.offer(node.parent().cloned(), exception)
+        {
+            return true;
+        }
+        at = node.parent();
+    }
+    false
+}
+
+/// The payload of a panic that has gone past all boundaries it belongs to. On its way up the stack no other one is asked.
+pub(crate) struct Offered {
+    pub(crate) message: String,
+    settled: bool,
+}
+
+impl Offered {
+    fn new(exception: CallbackException, settled: bool) -> Offered {
+        Offered { message: exception.message, settled }
+    }
+}
+
+/// Tells the boundaries of `context` of a panic in work that was registered in it. Gives the payload to go on with.
+#[cold]
+pub(super) fn offer_panic(
+    context: Option<&Rc<Node>>,
+    kind: WorkKind,
+    location: &'static Location<'static>,
+    payload: Box<dyn Any + Send>,
+) -> Box<dyn Any + Send> {
+    if payload.is::<Offered>() {
+        return payload;
+    }
+    let exception = CallbackException::panic(kind, location, &*payload);
+    let settled = offer(context, &exception);
+    Box::new(Offered::new(exception, settled))
+}
+
+/// Whether a boundary has settled the panic, so that the loop has nothing to report.
+pub(crate) fn was_settled(payload: &(dyn Any + Send)) -> bool {
+    payload.downcast_ref::<Offered>().is_some_and(|offered| offered.settled)
+}
