@@ -1,4 +1,4 @@
-//! Unix signals as futures.
+//! Unix signals as futures and as callbacks.
 //!
 //! A signal's handler writes a byte to a socket pair that the loop watches, so the rest happens on the loop's thread as
 //! ordinary code. The handler stays installed for the rest of the process: once a [`Signal`] was made, the signal's
@@ -15,16 +15,19 @@
 //! ```
 
 use std::{
+    cell::RefCell,
     fmt,
     future::poll_fn,
     io::{ErrorKind, Read},
     os::unix::net::UnixStream,
+    panic::Location,
+    rc::Rc,
     task::{Context, Poll},
 };
 
 use signal_hook::{SigId, consts, low_level};
 
-use crate::{Error, Ready, Result, Source};
+use crate::{Error, IOLoop, JoinHandle, Ready, Result, Source};
 
 /// The number of SIGINT, Ctrl-C in a terminal.
 pub const SIGINT: i32 = consts::SIGINT;
@@ -97,6 +100,61 @@ impl Drop for Signal {
 impl fmt::Debug for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signal").finish_non_exhaustive()
+    }
+}
+
+/// Calls `callback` on the current loop whenever the signal of this number has arrived: the callback form of [`Signal`].
+/// A panic in it is reported, and the next signal calls it again.
+///
+/// # Errors
+///
+/// As [`Signal::new`].
+///
+/// # Panics
+///
+/// As [`Signal::new`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use ioloop::{IOLoop, signal};
+///
+/// let reload = signal::add_signal_handler(signal::SIGHUP, || println!("reading the configuration again"))?;
+/// IOLoop::current().start();
+/// reload.remove();
+/// # Ok::<_, ioloop::Error>(())
+/// ```
+#[track_caller]
+pub fn add_signal_handler(signal: i32, callback: impl FnMut() + 'static) -> Result<SignalHandler> {
+    let (mut signal, location) = (Signal::new(signal)?, Location::caller());
+    let (ioloop, callback) = (IOLoop::current(), Rc::new(RefCell::new(callback)));
+    let task = ioloop.clone().spawn(async move {
+        loop {
+            signal.recv().await;
+            let callback = Rc::clone(&callback);
+            // As work of its own, so that a panic ends one call and not the listening. It is borrowed already when it runs
+            // the loop itself; then the call under way has to do for this signal too.
+            let call = Box::new(move || {
+                if let Ok(mut callback) = callback.try_borrow_mut() {
+                    callback();
+                }
+            });
+            ioloop.enqueue_callback(call, location);
+        }
+    });
+    Ok(SignalHandler { task })
+}
+
+/// A callback given to [`add_signal_handler`]. Dropping it leaves the callback in place for as long as the loop lives.
+#[derive(Debug)]
+pub struct SignalHandler {
+    task: JoinHandle<()>,
+}
+
+impl SignalHandler {
+    /// Ends the calls, and drops the callback. A call that is queued already still comes.
+    pub fn remove(self) {
+        self.task.abort();
     }
 }
 

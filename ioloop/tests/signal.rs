@@ -8,7 +8,7 @@ use std::{cell::Cell, rc::Rc, thread, time::Duration};
 use common::{new_loop, poll_once, run, turns, until};
 use ioloop::{
     IOLoop,
-    signal::{SIGHUP, SIGINT, SIGTERM, Signal, interrupt, shutdown, terminate},
+    signal::{SIGHUP, SIGINT, SIGTERM, Signal, add_signal_handler, interrupt, shutdown, terminate},
     spawn,
 };
 use signal_hook::{consts, low_level::raise};
@@ -124,5 +124,34 @@ fn number_that_is_no_signal_is_an_error() {
     let ioloop = new_loop();
     run(&ioloop, async {
         assert!(Signal::new(12_345).is_err());
+    });
+}
+
+#[test]
+fn callback_is_called_for_each_signal_until_it_is_removed() {
+    let ioloop = new_loop();
+    run(&ioloop, async {
+        let (calls, reports) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let (called, reported) = (Rc::clone(&calls), Rc::clone(&reports));
+        IOLoop::current().on_callback_exception(move |_| reported.set(reported.get() + 1));
+        let handler = add_signal_handler(consts::SIGWINCH, move || {
+            called.set(called.get() + 1);
+            assert!(called.get() != 2, "the second call fails");
+        })
+        .unwrap();
+        let another = add_signal_handler(consts::SIGWINCH, || {}).unwrap();
+        for count in 1..=3 {
+            raise(consts::SIGWINCH).unwrap();
+            until(|| calls.get() == count).await;
+        }
+        assert_eq!(reports.get(), 1);
+        handler.remove();
+        let mut listener = Signal::new(consts::SIGWINCH).unwrap();
+        raise(consts::SIGWINCH).unwrap();
+        listener.recv().await;
+        turns(3).await;
+        assert_eq!(calls.get(), 3);
+        // Dropping the handle leaves the callback in place, as with all registrations.
+        drop(another);
     });
 }

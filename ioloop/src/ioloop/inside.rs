@@ -162,7 +162,7 @@ impl IOLoop {
     }
 
     /// Queues a callback that belongs to the current context.
-    pub(super) fn enqueue_callback(&self, callback: Box<dyn FnOnce()>, location: &'static Location<'static>) {
+    pub(crate) fn enqueue_callback(&self, callback: Box<dyn FnOnce()>, location: &'static Location<'static>) {
         let callback = context::bind_callback(callback, WorkKind::Callback, location);
         self.enqueue(Work::Callback(callback, location));
     }
