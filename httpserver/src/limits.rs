@@ -40,8 +40,8 @@ pub struct Limits {
     pub max_body: u64,
     /// Longest body in bytes that `Request::bytes` collects in memory. Default 1 MiB.
     pub max_collected_body: usize,
-    /// Bytes of a body the service did not read that are read and dropped so that the connection can be kept.
-    /// Default 64 KiB.
+    /// Bytes of a body the service did not read that are read and dropped so that the connection can be kept. Of a
+    /// chunked body, whose length nobody knows, as many may come after the answer. Default 64 KiB.
     pub max_unread_body: usize,
     /// Time from the first byte of a request to the end of its head. Default 10 s.
     pub header_timeout: Duration,

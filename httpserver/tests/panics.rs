@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Client, Event, SetOnDrop, exchange, header, run, serve, status};
-use httpserver::{Request, Response, Result, yield_now};
+use httpserver::{Bytes, Request, Response, Result, yield_now};
 
 async fn service(mut request: Request) -> Result<Response> {
     match request.path() {
@@ -28,7 +28,23 @@ async fn service(mut request: Request) -> Result<Response> {
             request.body_mut().chunk().await?;
             panic!("in the middle of a body");
         }
+        "/bomb" => Ok(Response::bytes(Bytes::from_owner(Bomb))),
         path => Ok(Response::text(path.to_owned())),
+    }
+}
+
+/// A body whose destructor panics, which happens when its answer has been encoded.
+struct Bomb;
+
+impl AsRef<[u8]> for Bomb {
+    fn as_ref(&self) -> &[u8] {
+        b"tick"
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("in the destructor of a body");
     }
 }
 
@@ -153,5 +169,18 @@ fn what_a_panicked_service_held_is_dropped() {
         });
         exchange(addr, get("/at-once")).await;
         assert!(dropped.is_set());
+    });
+}
+
+#[test]
+fn a_panic_in_the_destructor_of_a_body_does_not_add_a_second_answer() {
+    run(async {
+        let addr = serve(service);
+        let answers = exchange(addr, get("/bomb") + &get("/next")).await;
+        assert!(answers.matches("HTTP/1.1 ").count() <= 1, "one request, one answer: {answers}");
+        assert!(!answers.contains("/next"), "{answers}");
+        let other = Client::connect(addr).await;
+        other.send(get("/other")).await;
+        assert_eq!(other.answer().await.text(), "/other");
     });
 }

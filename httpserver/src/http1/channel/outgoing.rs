@@ -30,6 +30,9 @@ impl Channel {
     /// Encodes a whole answer. True when the connection goes on behind it.
     pub(crate) fn answer(&self, response: Response) -> bool {
         let context = self.encode_context(self.can_pass_body());
+        // The response is dropped in there, and its body may have a destructor of the user's: should that panic, half an
+        // answer is out, and no other may follow it.
+        self.answer.set(Answer::Begun { keep_alive: false });
         let encoded = self.with_output(|out| encode::encode_response(out, response, &context));
         if let Some(body) = encoded.rest {
             let head = self.output.take().unwrap_or_default();
