@@ -23,6 +23,18 @@ pub(crate) struct Key {
     pub(crate) generation: u32,
 }
 
+impl Key {
+    pub(crate) fn to_u64(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The key that [`to_u64`](Key::to_u64) gave.
+    pub(crate) fn from_u64(bits: u64) -> Key {
+        // Both casts take a half.
+        Key { index: bits as u32, generation: (bits >> 32) as u32 }
+    }
+}
+
 impl<T> Arena<T> {
     pub(crate) const fn new() -> Self {
         Arena { entries: Slab::new(), next_generation: 0 }
@@ -78,6 +90,12 @@ impl<T> Arena<T> {
         if capacity > KEEP && len <= capacity / 8 && (len.is_power_of_two() || len == 0) {
             self.entries.shrink_to_fit();
         }
+    }
+
+    /// The names of all entries.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        // `insert` has checked that every index fits.
+        self.entries.iter().map(|(index, entry)| Key { index: index as u32, generation: entry.generation }).collect()
     }
 
     /// Takes everything out.

@@ -28,7 +28,7 @@ pub use crate::{
     error::{CallbackException, Error, Result, WorkKind},
     executor::{ExecutorOptions, Job, run_in_executor},
     interval::{Interval, interval},
-    ioloop::{Builder, IOLoop, PollerFactory},
+    ioloop::{Builder, IOLoop, Metrics, PollerFactory, SlowCallback},
     periodic::PeriodicCallback,
     poller::{Epoll, Event, Interest, Poller, PosixPoll, Ready, Token, Trigger},
     remote::LoopHandle,

@@ -203,7 +203,7 @@ impl Schedule {
                     let _rearm = rearm;
                     call.await;
                 };
-                schedule.ioloop.spawn_boxed(Box::pin(and_rearm), schedule.location);
+                schedule.ioloop.insert_task(Box::pin(and_rearm), schedule.location);
             }
         }
     }

@@ -145,6 +145,10 @@ impl Registry {
         (handlers, wakers)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(crate) fn ready(&self, key: Key) -> Ready {
         self.waiters(key).map_or(Ready::empty(), |waiters| waiters.ready)
     }

@@ -4,8 +4,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::{
     Error, IOLoop, Result,
-    arena::Key,
     mailbox::{Delivery, Mailbox},
+    task::TaskWaker,
 };
 
 /// The way into a loop from other threads: `Clone`, `Send` and `Sync`.
@@ -46,7 +46,7 @@ pub(crate) struct Remote {
 pub(crate) enum RemoteWork {
     Callback(Box<dyn FnOnce() + Send>, &'static Location<'static>),
     Spawn(Box<dyn FnOnce(&IOLoop) + Send>),
-    Wake(Key),
+    Wake(Arc<TaskWaker>),
     Stop,
 }
 
@@ -74,7 +74,7 @@ impl LoopHandle {
     #[track_caller]
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         let location = Location::caller();
-        self.remote.send(RemoteWork::Spawn(Box::new(move |ioloop| ioloop.spawn_boxed(Box::pin(future), location))))
+        self.remote.send(RemoteWork::Spawn(Box::new(move |ioloop| ioloop.insert_task(Box::pin(future), location))))
     }
 
     /// Stops the loop as [`IOLoop::stop`] does.

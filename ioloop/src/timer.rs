@@ -105,6 +105,11 @@ impl Timers {
         self.compact();
     }
 
+    /// How many there are, set or not.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(crate) fn due(&self, key: Key) -> u64 {
         self.slots.get(key).map_or(NEVER, |slot| slot.due)
     }

@@ -4,7 +4,7 @@ mod common;
 
 use std::{cell::Cell, io::Write, rc::Rc, time::Duration};
 
-use common::{Log, World, new_loop, pair, start, virtual_loop};
+use common::{Log, World, new_loop, pair, start, turn, virtual_loop};
 use ioloop::{IOLoop, Interest, WorkKind};
 
 #[test]
@@ -23,14 +23,14 @@ fn callbacks_run_in_the_order_in_which_they_were_added() {
 
 #[test]
 fn callback_added_by_a_callback_runs_in_the_next_turn() {
-    let (ioloop, world) = virtual_loop();
+    let ioloop = new_loop();
     let log = Log::new();
-    let (again, outer, inner, time) = (ioloop.clone(), log.clone(), log.clone(), Rc::clone(&world));
+    let (again, outer, inner) = (ioloop.clone(), log.clone(), log.clone());
     ioloop.add_callback(move || {
-        outer.push(("first", time.turn()));
+        outer.push(("first", turn()));
         let stop = again.clone();
         again.add_callback(move || {
-            inner.push(("second", time.turn()));
+            inner.push(("second", turn()));
             stop.stop();
         });
     });
@@ -177,18 +177,18 @@ fn spawned_callback_queues_up_with_the_others() {
 
 #[test]
 fn callback_of_a_future_runs_in_a_later_turn_than_the_futures_last_poll() {
-    let (ioloop, world) = virtual_loop();
+    let ioloop = new_loop();
     let log = Log::new();
-    let (future, time, callback) = (log.clone(), Rc::clone(&world), log.clone());
+    let (future, callback) = (log.clone(), log.clone());
     let stop = ioloop.clone();
     ioloop.add_future(
         async move {
-            future.push(("done", time.turn()));
-            (7, time)
+            future.push(("done", turn()));
+            7
         },
-        move |(value, time)| {
+        move |value| {
             assert_eq!(value, 7);
-            callback.push(("called", time.turn()));
+            callback.push(("called", turn()));
             stop.stop();
         },
     );

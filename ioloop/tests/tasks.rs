@@ -14,7 +14,7 @@ use std::{
 };
 
 use common::{
-    Log, OnDrop, counting_polls, drop_flag, new_loop, pair, poll_once, run, turns, until, virtual_loop, waker,
+    Log, OnDrop, counting_polls, drop_flag, new_loop, pair, poll_once, run, turn, turns, until, virtual_loop, waker,
 };
 use ioloop::{IOLoop, Interest, JoinError, JoinHandle, WorkKind, spawn, yield_now};
 
@@ -82,12 +82,11 @@ fn spawned_task_does_not_run_before_the_loop_does() {
 
 #[test]
 fn yield_now_takes_exactly_one_turn() {
-    let (ioloop, world) = virtual_loop();
-    let time = Rc::clone(&world);
+    let ioloop = new_loop();
     let seen = ioloop.spawn(async move {
         let mut seen = Vec::new();
         for _ in 0..3 {
-            seen.push(time.turn());
+            seen.push(turn());
             yield_now().await;
         }
         seen
@@ -274,14 +273,14 @@ fn free_function_spawn_reports_the_line_of_its_caller() {
 
 #[test]
 fn task_may_spawn_tasks_which_run_in_the_next_turn() {
-    let (ioloop, world) = virtual_loop();
+    let ioloop = new_loop();
     let log = Log::new();
-    let (noted, time) = (log.clone(), Rc::clone(&world));
+    let noted = log.clone();
     let result = ioloop.run_sync(async {
         spawn(async move {
-            noted.push(time.turn());
+            noted.push(turn());
             let inner = spawn(async move {
-                noted.push(time.turn());
+                noted.push(turn());
                 21
             });
             inner.await.unwrap() * 2
@@ -316,11 +315,11 @@ fn task_woken_many_times_is_polled_once() {
 
 #[test]
 fn task_that_wakes_itself_while_it_runs_is_polled_again_in_the_next_turn() {
-    let (ioloop, world) = virtual_loop();
+    let ioloop = new_loop();
     let log = Log::new();
-    let (noted, time) = (log.clone(), Rc::clone(&world));
+    let noted = log.clone();
     let task = ioloop.spawn(poll_fn(move |cx| {
-        noted.push(time.turn());
+        noted.push(turn());
         cx.waker().wake_by_ref();
         cx.waker().wake_by_ref();
         if noted.len() == 3 { Poll::Ready(()) } else { Poll::Pending }

@@ -2,11 +2,11 @@
 //! nothing when it runs.
 
 use std::{
-    future::Future,
+    any::Any,
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use super::{
@@ -14,7 +14,11 @@ use super::{
     enter,
     node::{Node, current},
 };
-use crate::{Event, WorkKind, registry::HandlerCallback};
+use crate::{
+    Event, JoinError, WorkKind,
+    registry::HandlerCallback,
+    task::{BoxedWork, TaskWork},
+};
 
 /// Binds `function` to the current context, the empty one included, for code that knows nothing of contexts: wherever it
 /// is called, it runs in the context of this call, and its panics are offered to the boundaries of this context alone
@@ -73,13 +77,10 @@ pub(crate) fn bind_handler(handler: HandlerCallback, location: &'static Location
 }
 
 #[inline]
-pub(crate) fn bind_future(
-    future: Pin<Box<dyn Future<Output = ()>>>,
-    location: &'static Location<'static>,
-) -> Pin<Box<dyn Future<Output = ()>>> {
+pub(crate) fn bind_task(work: BoxedWork, location: &'static Location<'static>) -> BoxedWork {
     match current() {
-        None => future,
-        context => Box::pin(Bound::new(context, future, WorkKind::Task, location)),
+        None => work,
+        context => Box::pin(Bound::new(context, work, WorkKind::Task, location)),
     }
 }
 
@@ -120,11 +121,23 @@ impl<T> Drop for Bound<T> {
     }
 }
 
-impl Future for Bound<Pin<Box<dyn Future<Output = ()>>>> {
-    type Output = ();
-
+impl TaskWork for Bound<BoxedWork> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.with(|future| future.as_mut().poll(cx))
+        self.with(|work| work.as_mut().poll(cx))
+    }
+
+    fn fail(mut self: Pin<&mut Self>, error: JoinError) {
+        self.with(|work| work.as_mut().fail(error));
+    }
+
+    fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waker>> {
+        self.get_mut().work.as_mut()?.as_mut().waiter()
+    }
+
+    fn take_result(mut self: Pin<&mut Self>, place: &mut dyn Any) {
+        if let Some(work) = &mut self.work {
+            work.as_mut().take_result(place);
+        }
     }
 }
 

@@ -70,7 +70,7 @@ mod key;
 mod node;
 mod scoped;
 
-pub(crate) use bound::{bind_callback, bind_future, bind_handler};
+pub(crate) use bound::{bind_callback, bind_handler, bind_task};
 pub use bound::{wrap, wrap_mut};
 pub use boundary::{ErrorBoundary, catch, report, reporting};
 pub(crate) use boundary::{Offered, was_settled};

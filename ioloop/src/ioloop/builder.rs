@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::VecDeque,
     fmt, io,
     os::fd::AsFd,
     rc::Rc,
@@ -10,10 +9,10 @@ use std::{
     time::Instant,
 };
 
-use super::{IOLoop, Inner, Root, SCRATCH, nanos};
+use super::{Counters, IOLoop, Inner, Pace, Root, SCRATCH, Watchdog, nanos};
 use crate::{
     Clock, Epoll, Error, Interest, MonotonicClock, Poller, Result, Trigger, process::Counted, remote::Remote,
-    task::Tasks, timer::Timers,
+    task::Scheduler, timer::Timers,
 };
 
 /// Makes the poller of a new loop: what [`IOLoop::configure`] takes.
@@ -109,14 +108,15 @@ fn inner(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Result<Inner> {
         poller_fd: OnceCell::new(),
         registry: RefCell::default(),
         timers: RefCell::new(Timers::new()),
-        tasks: RefCell::new(Tasks::new()),
-        queue: RefCell::new(VecDeque::with_capacity(SCRATCH)),
+        scheduler: RefCell::new(Scheduler::with_capacity(SCRATCH)),
         remote: Arc::new(Remote::new()?),
         wakeup: Cell::new(None),
         epoch: Instant::now(),
         origin: nanos(clock.now()),
         clock,
-        turn: Cell::new(0),
+        pace: Pace::new(),
+        counters: Counters::default(),
+        watchdog: Watchdog::new(),
         turn_time: Cell::new(0),
         events: RefCell::new(Vec::with_capacity(SCRATCH)),
         inbox: RefCell::default(),

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use super::{IOLoop, Root, Work};
+use super::{IOLoop, Root};
 use crate::{arena::Key, remote::Remote};
 
 /// The thread's loop, made when there is none.
@@ -31,17 +31,18 @@ pub(super) fn replace(ioloop: Option<IOLoop>) -> Option<IOLoop> {
     })
 }
 
-/// Queues a task on its loop when that loop is this thread's current one. False when it is not.
-pub(crate) fn queue_if_current(remote: &Arc<Remote>, task: Key) -> bool {
-    let queue = |current: &Current| match &*current.ioloop.borrow() {
+/// Wakes a task of the loop when that loop is this thread's current one. False when it is not.
+#[inline]
+pub(crate) fn wake_if_current(remote: &Arc<Remote>, task: Key) -> bool {
+    let wake = |current: &Current| match &*current.ioloop.borrow() {
         Some(ioloop) if Arc::ptr_eq(&ioloop.inner.remote, remote) => {
-            ioloop.enqueue(Work::Task(task));
+            ioloop.wake_task(task);
             true
         }
         _ => false,
     };
     // Fails while the thread is ending, when nothing will run any more.
-    CURRENT.try_with(queue).unwrap_or(false)
+    CURRENT.try_with(wake).unwrap_or(false)
 }
 
 thread_local! {
@@ -71,6 +72,8 @@ impl<'a> Running<'a> {
     pub(super) fn enter(ioloop: &'a IOLoop) -> Running<'a> {
         assert!(!ioloop.inner.running.replace(true), "the loop is already running");
         let previous = CURRENT.with(|current| current.ioloop.replace(Some(ioloop.clone())));
+        // What was done before is no part of a turn, and time-outs set before the first wait count from here.
+        ioloop.inner.turn_time.set(ioloop.clock_nanos());
         Running { ioloop, previous }
     }
 }

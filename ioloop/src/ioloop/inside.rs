@@ -1,18 +1,23 @@
 //! What the rest of the crate needs of a loop, and how user code is called.
 
 use std::{
-    future::Future,
+    any::Any,
     os::fd::{AsFd, BorrowedFd},
     panic::{AssertUnwindSafe, Location, catch_unwind},
-    pin::Pin,
     task::Waker,
     time::{Duration, Instant},
 };
 
-use super::{IOLoop, Work};
+use super::{IOLoop, Root};
 use crate::{
-    CallbackException, Error, Interest, Ready, Result, Token, Trigger, WorkKind, arena::Key, context,
-    error::panic_message, executor::Pool, registry::Wait, timer::Action,
+    CallbackException, Error, Interest, Ready, Result, Token, Trigger, WorkKind,
+    arena::Key,
+    context,
+    error::panic_message,
+    executor::Pool,
+    registry::Wait,
+    task::{BoxedWork, Callback, Join, ROOT, Remains, Woken},
+    timer::Action,
 };
 
 impl IOLoop {
@@ -68,7 +73,9 @@ impl IOLoop {
 
     #[inline]
     pub(crate) fn source_ready_or_wait(&self, token: Token, wanted: Ready, waker: &Waker) -> Option<Ready> {
-        let wait = self.inner.registry.borrow_mut().ready_or_wait(token.key(), wanted, waker, self.inner.turn.get());
+        // The low half of the count is enough to tell neighbouring turns apart.
+        let turn = self.inner.counters.turns.get() as u32;
+        let wait = self.inner.registry.borrow_mut().ready_or_wait(token.key(), wanted, waker, turn);
         match wait {
             Wait::Ready(ready) => Some(ready),
             Wait::Pending => None,
@@ -134,41 +141,87 @@ impl IOLoop {
         nanos(instant.saturating_duration_since(self.inner.epoch))
     }
 
-    pub(crate) fn spawn_boxed(&self, future: Pin<Box<dyn Future<Output = ()>>>, location: &'static Location<'static>) {
-        self.insert_task(future, location);
-    }
-
     /// What the timers count, as an instant.
     pub(crate) fn instant(&self, nanos: u64) -> Instant {
         self.inner.epoch + Duration::from_nanos(nanos)
     }
 
-    pub(super) fn insert_task(
-        &self,
-        future: Pin<Box<dyn Future<Output = ()>>>,
-        location: &'static Location<'static>,
-    ) -> Key {
-        let future = context::bind_future(future, location);
-        let key = self.inner.tasks.borrow_mut().insert(future, &self.inner.remote, location);
-        self.enqueue(Work::Task(key));
-        key
+    /// Makes a task that nobody waits for.
+    pub(crate) fn insert_task(&self, work: BoxedWork, location: &'static Location<'static>) {
+        self.insert_work(work, false, location);
+    }
+
+    pub(super) fn insert_work(&self, work: BoxedWork, has_handle: bool, location: &'static Location<'static>) -> Key {
+        let work = context::bind_task(work, location);
+        self.inner.scheduler.borrow_mut().insert(work, has_handle, location)
+    }
+
+    /// A wake-up on the loop's own thread, or one that has arrived there.
+    #[inline(always)]
+    pub(super) fn wake_task(&self, key: Key) {
+        let woken = self.inner.scheduler.borrow_mut().wake(key);
+        match woken {
+            Woken::Queued => {}
+            Woken::ByItself => self.inner.pace.give_way(),
+            Woken::Nobody => self.wake_root(key),
+        }
+    }
+
+    #[cold]
+    fn wake_root(&self, key: Key) {
+        if key == ROOT && self.inner.root.get() == Root::Waiting {
+            self.inner.root.set(Root::Ready);
+            self.inner.pace.give_way();
+        }
     }
 
     pub(crate) fn abort_task(&self, key: Key) {
-        let removed = self.inner.tasks.borrow_mut().remove(key);
-        if let Some((runnable, location)) = removed {
-            self.guard(WorkKind::Task, location, || context::detached(|| drop(runnable)));
+        let remains = self.inner.scheduler.borrow_mut().abort(key);
+        if let Some(remains) = remains {
+            context::detached(|| self.clear_away(remains));
         }
+    }
+
+    /// Drops what a task has left and wakes whoever waits for it.
+    pub(super) fn clear_away(&self, remains: Remains) {
+        let Remains { body, waiter, location } = remains;
+        if let Some(body) = body {
+            self.guard(WorkKind::Task, location, || drop(body));
+        }
+        if let Some(waiter) = waiter {
+            self.guard_foreign(|| waiter.wake());
+        }
+    }
+
+    /// Asks for a task's result for its handle; when there is none yet, `waker` is woken then.
+    pub(crate) fn join_task(&self, key: Key, waker: &Waker) -> Join {
+        let joined = self.inner.scheduler.borrow_mut().join(key, waker);
+        if let Join::MustWait = joined {
+            let waker = waker.clone();
+            let previous = self.inner.scheduler.borrow_mut().set_waiter(key, waker);
+            drop(previous);
+        }
+        joined
+    }
+
+    pub(crate) fn detach_task(&self, key: Key) {
+        let result = self.inner.scheduler.borrow_mut().detach(key);
+        drop(result);
+    }
+
+    pub(crate) fn is_task_finished(&self, key: Key) -> bool {
+        self.inner.scheduler.borrow().is_finished(key)
     }
 
     /// Queues a callback that belongs to the current context.
     pub(crate) fn enqueue_callback(&self, callback: Box<dyn FnOnce()>, location: &'static Location<'static>) {
         let callback = context::bind_callback(callback, WorkKind::Callback, location);
-        self.enqueue(Work::Callback(callback, location));
+        self.inner.pace.give_way();
+        self.enqueue((callback, location));
     }
 
-    pub(super) fn enqueue(&self, work: Work) {
-        self.inner.queue.borrow_mut().push_back(work);
+    pub(super) fn enqueue(&self, callback: Callback) {
+        self.inner.scheduler.borrow_mut().add_callback(callback);
     }
 }
 
@@ -178,19 +231,16 @@ impl IOLoop {
     pub(super) fn discard_everything(&self) -> bool {
         let inner = &self.inner;
         // All borrows end before the first drop: destructors may come back to the loop.
-        let tasks = inner.tasks.borrow_mut().drain();
-        let queue = inner.queue.take();
+        let (tasks, callbacks) = inner.scheduler.borrow_mut().drain();
         let timers = inner.timers.borrow_mut().drain();
         let (handlers, wakers) = inner.registry.borrow_mut().drain();
         let nothing =
-            tasks.is_empty() && queue.is_empty() && timers.is_empty() && handlers.is_empty() && wakers.is_empty();
-        for (task, location) in tasks {
-            self.guard(WorkKind::Task, location, || drop(task));
+            tasks.is_empty() && callbacks.is_empty() && timers.is_empty() && handlers.is_empty() && wakers.is_empty();
+        for remains in tasks {
+            self.clear_away(remains);
         }
-        for work in queue {
-            if let Work::Callback(callback, location) = work {
-                self.guard(WorkKind::Callback, location, || drop(callback));
-            }
+        for (callback, location) in callbacks {
+            self.guard(WorkKind::Callback, location, || drop(callback));
         }
         for action in timers {
             if let Action::Call(callback, location) = action {
@@ -215,14 +265,24 @@ impl IOLoop {
         location: &'static Location<'static>,
         work: impl FnOnce() -> T,
     ) -> Option<T> {
-        match catch_unwind(AssertUnwindSafe(work)) {
+        match self.watching(kind, location, || catch_unwind(AssertUnwindSafe(work))) {
             Ok(value) => Some(value),
             Err(payload) => {
-                if !context::was_settled(&*payload) {
-                    self.report(&CallbackException::panic(kind, location, &*payload));
-                }
+                self.report_panic(kind, location, &*payload);
                 None
             }
+        }
+    }
+
+    #[cold]
+    pub(super) fn report_panic(
+        &self,
+        kind: WorkKind,
+        location: &'static Location<'static>,
+        payload: &(dyn Any + Send),
+    ) {
+        if !context::was_settled(payload) {
+            self.report(&CallbackException::panic(kind, location, payload));
         }
     }
 

@@ -4,12 +4,14 @@
 mod builder;
 mod current;
 mod inside;
+mod metrics;
 mod nested;
+mod pace;
 mod turn;
+mod watchdog;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::VecDeque,
     fmt,
     future::Future,
     os::fd::{AsFd, OwnedFd},
@@ -17,28 +19,31 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use crate::{
     CallbackException, Clock, Error, Event, Interest, JoinHandle, LoopHandle, Poller, Result, TimeoutHandle, Token,
-    Trigger,
-    arena::Key,
-    context,
+    Trigger, WorkKind, context,
     executor::Pool,
     process::Counted,
     registry::Registry,
     remote::{Remote, RemoteWork},
     sleep,
-    task::{self, ROOT, Tasks},
+    task::{Joinable, ROOT, Scheduler, TaskWaker},
     timer::{Action, Timers},
 };
 
 pub use builder::{Builder, PollerFactory};
 use current::Running;
-pub(crate) use current::queue_if_current;
+pub(crate) use current::wake_if_current;
 pub(crate) use inside::nanos;
+use metrics::Counters;
+pub use metrics::Metrics;
+use pace::Pace;
+pub use watchdog::SlowCallback;
+use watchdog::Watchdog;
 
 /// The event loop of one thread: descriptors, callbacks, timers and tasks.
 ///
@@ -77,9 +82,7 @@ struct Inner {
     poller_fd: OnceCell<OwnedFd>,
     registry: RefCell<Registry>,
     timers: RefCell<Timers>,
-    tasks: RefCell<Tasks>,
-    /// Callbacks and woken tasks, in the order in which they became ready.
-    queue: RefCell<VecDeque<Work>>,
+    scheduler: RefCell<Scheduler>,
     /// What other threads may touch.
     remote: Arc<Remote>,
     /// The registration of `remote`'s eventfd.
@@ -89,8 +92,9 @@ struct Inner {
     epoch: Instant,
     /// What the clock said then.
     origin: u64,
-    /// Counts turns; wraps.
-    turn: Cell<u32>,
+    pace: Pace,
+    counters: Counters,
+    watchdog: Watchdog,
     /// When this turn's wait returned, in nanoseconds since `epoch`.
     turn_time: Cell<u64>,
     /// The batch of a poll; empty between turns, kept for its capacity.
@@ -129,11 +133,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         drop(self.remote.close());
     }
-}
-
-enum Work {
-    Callback(Box<dyn FnOnce()>, &'static Location<'static>),
-    Task(Key),
 }
 
 impl IOLoop {
@@ -254,6 +253,7 @@ impl IOLoop {
     /// });
     /// assert_eq!(text, "hello, world");
     /// ```
+    #[track_caller]
     pub fn run_sync<F: Future>(&self, future: F) -> F::Output {
         self.try_run_sync(None, future).expect("the loop was stopped inside run_sync")
     }
@@ -268,12 +268,14 @@ impl IOLoop {
     /// # Panics
     ///
     /// When the loop is running already, and when the future panics.
+    #[track_caller]
     pub fn try_run_sync<F: Future>(&self, limit: Option<Duration>, future: F) -> Result<F::Output> {
+        let location = Location::caller();
         // Declared first, dropped last: the future is also dropped while this loop is the current one.
         let _running = Running::enter(self);
         let mut future = pin!(future);
         let mut limit = limit.map(sleep);
-        let (waker, rearm) = task::waker(&self.inner.remote, ROOT);
+        let waker = Waker::from(TaskWaker::new(&self.inner.remote, ROOT));
         let mut cx = Context::from_waker(&waker);
         self.inner.root.set(Root::Ready);
         // The future belongs to the caller's context, and nothing else does. Declared behind the future, which is dropped
@@ -283,9 +285,9 @@ impl IOLoop {
         loop {
             if self.inner.root.get() == Root::Ready {
                 self.inner.root.set(Root::Waiting);
-                rearm();
                 let entered = context.as_ref().map(|context| context::enter(Some(Rc::clone(context))));
-                let polled = future.as_mut().poll(&mut cx);
+                self.inner.counters.polls.add(1);
+                let polled = self.watching(WorkKind::Task, location, || future.as_mut().poll(&mut cx));
                 drop(entered);
                 if let Poll::Ready(output) = polled {
                     return Ok(output);
@@ -312,7 +314,7 @@ impl IOLoop {
     /// [`context`].
     #[track_caller]
     pub fn spawn_callback(&self, callback: impl FnOnce() + 'static) {
-        self.enqueue(Work::Callback(Box::new(callback), Location::caller()));
+        self.enqueue((Box::new(callback), Location::caller()));
     }
 
     /// Runs `future` as a task and then `callback` with its output, as a callback in a turn of its own: never within this
@@ -460,9 +462,8 @@ impl IOLoop {
     /// ```
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let (future, link) = task::joinable(future);
-        let key = self.insert_task(Box::pin(future), Location::caller());
-        JoinHandle::new(self.clone(), key, &link)
+        let key = self.insert_work(Box::pin(Joinable::new(future)), true, Location::caller());
+        JoinHandle::new(self.clone(), key)
     }
 
     /// Runs `future` on this loop without a handle: one allocation less than [`spawn`](IOLoop::spawn), which matters where
@@ -497,7 +498,7 @@ impl IOLoop {
 
     /// How many tasks are alive.
     pub fn task_count(&self) -> usize {
-        self.inner.tasks.borrow().len()
+        self.inner.scheduler.borrow().task_count()
     }
 
     /// Calls `hook` for every panic caught by this loop, instead of logging it as an error. Replaces an earlier hook. A
@@ -508,7 +509,7 @@ impl IOLoop {
         drop(previous);
     }
 
-    /// Drops all tasks, callbacks, timers, handlers and the exception hook, and refuses further work from other threads.
+    /// Drops all tasks, callbacks, timers, handlers and the hooks, and refuses further work from other threads.
     /// Whoever waits for a source of this loop is woken, and finds it broken from now on. The loop does not run any more:
     /// [`start`](IOLoop::start) returns at once.
     ///
@@ -539,6 +540,8 @@ impl IOLoop {
             }
         }
         let hook = inner.exception_hook.take();
+        self.guard_foreign(|| drop(hook));
+        let hook = inner.watchdog.set(u64::MAX, None);
         self.guard_foreign(|| drop(hook));
         // Last, because it waits for threads: what they may be waiting for was dropped above.
         if let Some(executor) = inner.executor.get() {

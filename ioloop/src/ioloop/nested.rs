@@ -83,7 +83,7 @@ impl IOLoop {
 
     /// How long this loop may be left alone. While it is, other threads and wakers signal it.
     fn idle_limit(&self) -> Option<Duration> {
-        let limit = self.poll_timeout();
+        let (limit, _) = self.poll_timeout();
         if limit != Some(Duration::ZERO) && !self.inner.remote.fall_asleep() {
             return Some(Duration::ZERO);
         }

@@ -1,41 +1,53 @@
 //! One iteration of the loop, its steps in order.
 
 use std::{
-    panic::Location,
+    any::Any,
+    panic::{AssertUnwindSafe, Location, catch_unwind},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use super::{IOLoop, Root, Work};
+use super::{IOLoop, Root};
 use crate::{
-    Event, WorkKind,
+    Event, JoinError, WorkKind,
     arena::Key,
+    error::panic_message,
     registry::{HandlerCallback, Notify},
     remote::RemoteWork,
-    task::{ROOT, Runnable},
+    task::{Body, BoxedWork, Fresh},
     timer::Due,
 };
 
 impl IOLoop {
+    /// A turn; a short one, of the queue alone, when there is work and the last look outside is not long ago.
+    #[inline]
     pub(super) fn turn(&self) {
-        self.turn_within(None);
+        if self.has_work() && !self.inner.pace.is_over(|| self.clock_nanos().saturating_sub(self.turn_nanos())) {
+            self.run_queue();
+        } else {
+            self.turn_within(None);
+        }
     }
 
-    /// A turn that waits no longer than `limit`.
+    /// A whole turn, which waits no longer than `limit`.
     #[inline]
     pub(super) fn turn_within(&self, limit: Option<Duration>) {
-        self.inner.turn.set(self.inner.turn.get().wrapping_add(1));
         self.wait(limit);
         self.dispatch();
         self.receive();
         self.fire_timers();
+        self.inner.pace.begin();
         self.run_queue();
+    }
+
+    fn has_work(&self) -> bool {
+        self.inner.scheduler.borrow().ready() > 0 || self.inner.root.get() == Root::Ready
     }
 
     #[inline]
     fn wait(&self, limit: Option<Duration>) {
         let inner = &self.inner;
-        let mut timeout = self.poll_timeout();
+        let (mut timeout, asked) = self.poll_timeout();
         if let Some(limit) = limit {
             timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
         }
@@ -48,7 +60,11 @@ impl IOLoop {
         if may_block {
             inner.remote.wake_up();
         }
-        inner.turn_time.set(self.clock_nanos());
+        let now = self.clock_nanos();
+        // A wait that does not block may count as a part of the turn before it: that saves a reading of the clock.
+        inner.counters.turn_took(asked.unwrap_or(now).saturating_sub(inner.turn_time.replace(now)));
+        inner.counters.waits.add(1);
+        inner.counters.events.add(events.len() as u64);
         if let Err(error) = result {
             // EBADF, EFAULT, EINVAL: the loop itself is broken, and going on would spin.
             panic!("the poller failed: {error}");
@@ -56,14 +72,14 @@ impl IOLoop {
     }
 
     /// How long to wait: not at all with work queued, else until the next timer. Counted from now, not from the beginning
-    /// of the turn: a turn that took long must not make a timer late twice.
-    pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        let inner = &self.inner;
-        if !inner.queue.borrow().is_empty() || inner.root.get() == Root::Ready || inner.stopping.get() {
-            return Some(Duration::ZERO);
+    /// of the turn: a turn that took long must not make a timer late twice. Beside it what the clock said, if it was asked.
+    pub(super) fn poll_timeout(&self) -> (Option<Duration>, Option<u64>) {
+        if self.has_work() || self.inner.stopping.get() {
+            return (Some(Duration::ZERO), None);
         }
-        let deadline = inner.timers.borrow_mut().next_deadline()?;
-        Some(Duration::from_nanos(deadline.saturating_sub(self.clock_nanos())))
+        let now = self.clock_nanos();
+        let deadline = self.inner.timers.borrow_mut().next_deadline();
+        (deadline.map(|deadline| Duration::from_nanos(deadline.saturating_sub(now))), Some(now))
     }
 
     fn dispatch(&self) {
@@ -105,9 +121,9 @@ impl IOLoop {
         }
         for work in inbox.drain(..) {
             match work {
-                RemoteWork::Callback(callback, location) => self.enqueue(Work::Callback(callback, location)),
+                RemoteWork::Callback(callback, location) => self.enqueue((callback, location)),
                 RemoteWork::Spawn(spawn) => spawn(self),
-                RemoteWork::Wake(task) => self.enqueue(Work::Task(task)),
+                RemoteWork::Wake(signal) => self.wake_task(signal.receive()),
                 RemoteWork::Stop => self.stop(),
             }
         }
@@ -118,6 +134,9 @@ impl IOLoop {
         let (now, mark) = (inner.turn_time.get(), inner.timers.borrow().mark());
         loop {
             let due = inner.timers.borrow_mut().pop_due(now, mark);
+            if due.is_some() {
+                inner.counters.timers.add(1);
+            }
             match due {
                 Some(Due::Call(callback, location)) => {
                     self.guard(WorkKind::Timer, location, callback);
@@ -130,41 +149,90 @@ impl IOLoop {
 
     /// Runs what is queued at this point. The length is taken once: what is queued from here on waits for the next turn.
     fn run_queue(&self) {
-        let count = self.inner.queue.borrow().len();
-        for _ in 0..count {
-            let work = self.inner.queue.borrow_mut().pop_front();
-            match work {
-                Some(Work::Callback(callback, location)) => {
-                    self.guard(WorkKind::Callback, location, callback);
+        self.inner.counters.turns.add(1);
+        let queue = self.inner.scheduler.borrow_mut().take_queue();
+        // At least one, for the future of `run_sync`, which is polled beside the queue.
+        self.inner.pace.count(u32::try_from(queue.len()).unwrap_or(u32::MAX).max(1));
+        for &key in &queue {
+            // Finds neither for a task that was aborted after it had been woken, and when the loop was closed meanwhile.
+            let begun = self.inner.scheduler.borrow_mut().begin(key);
+            match begun {
+                Some((body, location)) => self.run_task(key, body, location),
+                None => self.run_callback(key),
+            }
+        }
+        self.inner.scheduler.borrow_mut().put_queue(queue);
+    }
+
+    fn run_callback(&self, key: Key) {
+        let callback = self.inner.scheduler.borrow_mut().take_callback(key);
+        if let Some((callback, location)) = callback {
+            self.inner.counters.callbacks.add(1);
+            self.guard(WorkKind::Callback, location, callback);
+        }
+    }
+
+    #[inline]
+    fn run_task(&self, key: Key, mut body: Body, location: &'static Location<'static>) {
+        let Some(waker) = &body.waker else {
+            return self.run_new_task(key, body.work, location);
+        };
+        match self.poll_task(&mut body.work, waker, location) {
+            Poll::Pending => self.suspend_task(key, body),
+            Poll::Ready(()) => self.end_task(key, body),
+        }
+    }
+
+    /// The first poll, after which many tasks are done and need no waker of their own.
+    fn run_new_task(&self, key: Key, mut work: BoxedWork, location: &'static Location<'static>) {
+        let spare = self.inner.scheduler.borrow_mut().take_spare();
+        let fresh = match spare {
+            Some(spare) => spare.rename(key),
+            None => Fresh::new(&self.inner.remote, key),
+        };
+        match self.poll_task(&mut work, &fresh.waker, location) {
+            Poll::Pending => self.suspend_task(key, Body { work, waker: Some(fresh.waker) }),
+            Poll::Ready(()) => {
+                if fresh.is_unused() {
+                    self.inner.scheduler.borrow_mut().put_spare(fresh);
                 }
-                Some(Work::Task(ROOT)) => {
-                    if self.inner.root.get() == Root::Waiting {
-                        self.inner.root.set(Root::Ready);
-                    }
-                }
-                Some(Work::Task(task)) => self.run_task(task),
-                // The loop was closed by the previous piece of work.
-                None => break,
+                self.end_task(key, Body { work, waker: None });
             }
         }
     }
 
-    fn run_task(&self, key: Key) {
-        // Nothing is found when the task was aborted after it had been queued.
-        let Some((mut runnable, location)) = self.inner.tasks.borrow_mut().begin(key) else {
-            return;
-        };
-        let Runnable { future, waker, .. } = &mut runnable;
-        let polled = self.guard(WorkKind::Task, location, || future.as_mut().poll(&mut Context::from_waker(waker)));
-        let leftover = match polled {
-            Some(Poll::Pending) => self.inner.tasks.borrow_mut().suspend(key, runnable),
-            Some(Poll::Ready(())) | None => {
-                self.inner.tasks.borrow_mut().remove(key);
-                Some(runnable)
-            }
-        };
-        if let Some(leftover) = leftover {
-            self.guard(WorkKind::Task, location, || drop(leftover));
+    #[inline(always)]
+    fn suspend_task(&self, key: Key, body: Body) {
+        let aborted = self.inner.scheduler.borrow_mut().suspend(key, body);
+        if let Some(remains) = aborted {
+            self.clear_away(remains);
         }
+    }
+
+    fn end_task(&self, key: Key, body: Body) {
+        let remains = self.inner.scheduler.borrow_mut().end(key, body);
+        self.clear_away(remains);
+    }
+
+    #[inline(always)]
+    fn poll_task(&self, work: &mut BoxedWork, waker: &Waker, location: &'static Location<'static>) -> Poll<()> {
+        self.inner.counters.polls.add(1);
+        let polled = self.watching(WorkKind::Task, location, || {
+            catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut Context::from_waker(waker))))
+        });
+        match polled {
+            Ok(polled) => polled,
+            Err(payload) => {
+                self.fail_task(work, location, &*payload);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    #[cold]
+    fn fail_task(&self, work: &mut BoxedWork, location: &'static Location<'static>, payload: &(dyn Any + Send)) {
+        self.report_panic(WorkKind::Task, location, payload);
+        let error = JoinError::Panicked { message: panic_message(payload) };
+        self.guard(WorkKind::Task, location, || work.as_mut().fail(error));
     }
 }

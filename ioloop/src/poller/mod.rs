@@ -124,12 +124,11 @@ impl Token {
     }
 
     pub(crate) fn from_key(key: Key) -> Token {
-        Token(u64::from(key.generation) << 32 | u64::from(key.index))
+        Token(key.to_u64())
     }
 
     pub(crate) fn key(self) -> Key {
-        // Both casts take a half.
-        Key { index: self.0 as u32, generation: (self.0 >> 32) as u32 }
+        Key::from_u64(self.0)
     }
 }
 

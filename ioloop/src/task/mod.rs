@@ -1,11 +1,14 @@
 //! Tasks: futures the loop polls until they are done.
 
-mod executor;
 mod join;
+mod scheduler;
+mod waker;
+mod work;
 
-pub(crate) use executor::{ROOT, Runnable, Tasks, waker};
-pub(crate) use join::joinable;
 pub use join::{JoinError, JoinHandle};
+pub(crate) use scheduler::{Body, BoxedWork, Callback, Join, ROOT, Remains, Scheduler, Woken};
+pub(crate) use waker::{Fresh, TaskWaker};
+pub(crate) use work::{Joinable, TaskWork};
 
 use std::{
     future::Future,

@@ -200,11 +200,18 @@ pub(crate) fn is_closed_by_peer(mut stream: &UnixStream) -> bool {
     }
 }
 
-/// Lets the loop go on for this many turns.
+/// Lets the loop go on for this many turns that begin with a wait; there may be any number of short ones in between.
 pub(crate) async fn turns(count: usize) {
+    let waits = || IOLoop::current().metrics().waits;
     for _ in 0..count {
-        yield_now().await;
+        let before = waits();
+        until(|| waits() > before).await;
     }
+}
+
+/// The number of the current loop's turn, the short ones counted.
+pub(crate) fn turn() -> u64 {
+    IOLoop::current().metrics().turns
 }
 
 /// Waits until `done` says so, looking once per turn.

@@ -1,0 +1,285 @@
+use std::{any::Any, collections::VecDeque, mem, panic::Location, pin::Pin, task::Waker};
+
+use super::{Fresh, TaskWork};
+use crate::arena::{Arena, Key};
+
+/// All tasks of a loop, and what is ready to run: woken tasks and callbacks, in the order in which they became so.
+pub(crate) struct Scheduler {
+    tasks: Arena<Task>,
+    /// How many of the tasks are over and keep a result for their handle.
+    ended: usize,
+    /// Names of tasks, which are small and have no destructor; [`CALLBACK`] stands for the next of `callbacks`. A turn takes
+    /// the whole list and leaves an empty one, which is half the work of a ring that is pushed to and popped from.
+    queue: Vec<Key>,
+    /// The other list, kept for its capacity.
+    spare_queue: Vec<Key>,
+    callbacks: VecDeque<Callback>,
+    /// The waker that the last task has left unused.
+    spare: Option<Fresh>,
+}
+
+/// A function to be called, and who has handed it over.
+pub(crate) type Callback = (Box<dyn FnOnce()>, &'static Location<'static>);
+
+struct Task {
+    /// Out of its place while the task runs.
+    body: Option<Body>,
+    location: &'static Location<'static>,
+    state: State,
+    /// Whether there is a handle that may ask for the result.
+    has_handle: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Waits to be woken.
+    Idle,
+    /// Stands in the queue, once, however often it is woken.
+    Queued,
+    Running,
+    /// Runs, and stands in the queue again.
+    RunningQueued,
+    /// Aborted from within: it is dropped after its poll.
+    RunningAborted,
+    /// Over; what is left is the result. An entry of the queue may be left as well.
+    Ended,
+}
+
+/// What a wake-up has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// The task stands in the queue.
+    Queued,
+    /// It does so because it has woken itself.
+    ByItself,
+    /// There is no such task.
+    Nobody,
+}
+
+pub(crate) type BoxedWork = Pin<Box<dyn TaskWork>>;
+
+/// What is polled of a task, outside of any borrow: what it does may spawn, wake and abort tasks, itself included.
+pub(crate) struct Body {
+    pub(crate) work: BoxedWork,
+    /// Made when the task is suspended for the first time, then kept, so that polling touches no reference count.
+    pub(crate) waker: Option<Waker>,
+}
+
+/// What is left of a task that is over, for the caller to drop and to wake when its borrow of the tasks has ended.
+#[must_use]
+pub(crate) struct Remains {
+    pub(crate) body: Option<Body>,
+    pub(crate) waiter: Option<Waker>,
+    pub(crate) location: &'static Location<'static>,
+}
+
+/// What a handle is told that asks for the result.
+pub(crate) enum Join {
+    Ended(BoxedWork),
+    /// The waker is known already, or nobody could ever be woken: the task waits for itself.
+    Pending,
+    /// A clone of the waker is to be given to [`Scheduler::set_waiter`].
+    MustWait,
+    /// Aborted, or dropped with its loop.
+    Gone,
+}
+
+/// The name of the future that `run_sync` polls itself, outside of the arena.
+pub(crate) const ROOT: Key = Key { index: u32::MAX, generation: u32::MAX };
+
+const CALLBACK: Key = Key { index: u32::MAX - 1, generation: u32::MAX };
+
+impl Scheduler {
+    /// With room for so many entries in the queue.
+    pub(crate) fn with_capacity(queue: usize) -> Scheduler {
+        Scheduler {
+            tasks: Arena::new(),
+            ended: 0,
+            queue: Vec::with_capacity(queue),
+            spare_queue: Vec::with_capacity(queue),
+            callbacks: VecDeque::new(),
+            spare: None,
+        }
+    }
+
+    /// How many pieces of work are ready.
+    pub(crate) fn ready(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Adds a task, which is ready for its first poll.
+    pub(crate) fn insert(&mut self, work: BoxedWork, has_handle: bool, location: &'static Location<'static>) -> Key {
+        let task = Task { body: Some(Body { work, waker: None }), location, state: State::Queued, has_handle };
+        let key = self.tasks.insert(task);
+        self.queue.push(key);
+        key
+    }
+
+    pub(crate) fn add_callback(&mut self, callback: Callback) {
+        self.callbacks.push_back(callback);
+        self.queue.push(CALLBACK);
+    }
+
+    /// Queues a task, unless it is over or stands in the queue already.
+    #[inline]
+    pub(crate) fn wake(&mut self, key: Key) -> Woken {
+        let Some(task) = self.tasks.get_mut(key) else { return Woken::Nobody };
+        match task.state {
+            State::Idle => {
+                task.state = State::Queued;
+                self.queue.push(key);
+                Woken::Queued
+            }
+            State::Running => self.wake_running(key),
+            _ => Woken::Queued,
+        }
+    }
+
+    #[cold]
+    fn wake_running(&mut self, key: Key) -> Woken {
+        if let Some(task) = self.tasks.get_mut(key) {
+            task.state = State::RunningQueued;
+        }
+        self.queue.push(key);
+        Woken::ByItself
+    }
+
+    /// Takes everything that is ready, for a turn: each is a task to [`begin`](Scheduler::begin), or else may be a callback
+    /// to [take](Scheduler::take_callback). What becomes ready from here on is for the next turn.
+    pub(crate) fn take_queue(&mut self) -> Vec<Key> {
+        mem::replace(&mut self.queue, mem::take(&mut self.spare_queue))
+    }
+
+    /// Gives a list back, for its capacity.
+    pub(crate) fn put_queue(&mut self, mut queue: Vec<Key>) {
+        queue.clear();
+        self.spare_queue = queue;
+    }
+
+    /// Takes a task out of its place to be polled. From here on a wake queues it again.
+    #[inline]
+    pub(crate) fn begin(&mut self, key: Key) -> Option<(Body, &'static Location<'static>)> {
+        let task = self.tasks.get_mut(key)?;
+        if task.state != State::Queued {
+            return None;
+        }
+        task.state = State::Running;
+        Some((task.body.take()?, task.location))
+    }
+
+    /// None when `key` names a task, which was aborted after it had been woken.
+    pub(crate) fn take_callback(&mut self, key: Key) -> Option<Callback> {
+        if key == CALLBACK { self.callbacks.pop_front() } else { None }
+    }
+
+    /// Puts a pending task back. Something remains when it was aborted meanwhile.
+    #[inline]
+    pub(crate) fn suspend(&mut self, key: Key, body: Body) -> Option<Remains> {
+        match self.tasks.get_mut(key) {
+            Some(task) if task.state != State::RunningAborted => {
+                task.state = if task.state == State::Running { State::Idle } else { State::Queued };
+                // Its place is empty while it runs. Saying so saves what an assignment does to drop what was there.
+                mem::forget(task.body.replace(body));
+                None
+            }
+            _ => Some(self.bury(key, body)),
+        }
+    }
+
+    /// A task is over. Its result stays if a handle may ask for it.
+    pub(crate) fn end(&mut self, key: Key, mut body: Body) -> Remains {
+        let Some(task) = self.tasks.get_mut(key).filter(|task| task.has_handle) else {
+            return self.bury(key, body);
+        };
+        let waiter = body.work.as_mut().waiter().and_then(Option::take);
+        task.body = Some(body);
+        task.state = State::Ended;
+        self.ended += 1;
+        Remains { body: None, waiter, location: task.location }
+    }
+
+    /// Removes a task that is suspended. One that runs is marked, and goes after its poll; one that has ended keeps its
+    /// result.
+    pub(crate) fn abort(&mut self, key: Key) -> Option<Remains> {
+        let task = self.tasks.get_mut(key)?;
+        if task.state == State::Ended {
+            return None;
+        }
+        match task.body.take() {
+            Some(body) => Some(self.bury(key, body)),
+            None => {
+                task.state = State::RunningAborted;
+                None
+            }
+        }
+    }
+
+    fn bury(&mut self, key: Key, mut body: Body) -> Remains {
+        let task = self.tasks.remove(key).expect("a task keeps its place while it runs");
+        let waiter = body.work.as_mut().waiter().and_then(Option::take);
+        Remains { body: Some(body), waiter, location: task.location }
+    }
+
+    pub(crate) fn join(&mut self, key: Key, waker: &Waker) -> Join {
+        let Some(task) = self.tasks.get_mut(key) else { return Join::Gone };
+        if task.state == State::Ended {
+            self.ended -= 1;
+            let body = self.tasks.remove(key).and_then(|task| task.body);
+            return body.map_or(Join::Gone, |body| Join::Ended(body.work));
+        }
+        match task.body.as_mut().and_then(|body| body.work.as_mut().waiter()) {
+            Some(Some(known)) if known.will_wake(waker) => Join::Pending,
+            Some(_) => Join::MustWait,
+            None => Join::Pending,
+        }
+    }
+
+    /// Gives back the waker that was there before.
+    pub(crate) fn set_waiter(&mut self, key: Key, waker: Waker) -> Option<Waker> {
+        self.tasks.get_mut(key)?.body.as_mut()?.work.as_mut().waiter()?.replace(waker)
+    }
+
+    /// Nobody will ask for the result any more. Gives what there is of it, to be dropped.
+    pub(crate) fn detach(&mut self, key: Key) -> Option<Body> {
+        let task = self.tasks.get_mut(key)?;
+        task.has_handle = false;
+        if task.state != State::Ended {
+            return None;
+        }
+        self.ended -= 1;
+        self.tasks.remove(key)?.body
+    }
+
+    pub(crate) fn is_finished(&self, key: Key) -> bool {
+        self.tasks.get(key).is_none_or(|task| task.state == State::Ended)
+    }
+
+    /// How many tasks are alive.
+    pub(crate) fn task_count(&self) -> usize {
+        self.tasks.len() - self.ended
+    }
+
+    /// Empties the queue, and takes out all tasks that are suspended. The one that runs now goes after its poll.
+    pub(crate) fn drain(&mut self) -> (Vec<Remains>, VecDeque<Callback>) {
+        self.spare = None;
+        self.queue = Vec::new();
+        let keys = self.tasks.keys();
+        let remains = keys.into_iter().filter_map(|key| self.abort(key)).collect();
+        (remains, mem::take(&mut self.callbacks))
+    }
+
+    pub(crate) fn take_spare(&mut self) -> Option<Fresh> {
+        self.spare.take()
+    }
+
+    pub(crate) fn put_spare(&mut self, fresh: Fresh) -> Option<Fresh> {
+        self.spare.replace(fresh)
+    }
+}
+
+/// Moves a task's result out of what it has left.
+pub(crate) fn take_result<T: 'static>(mut work: BoxedWork) -> Option<T> {
+    let mut place: Option<T> = None;
+    work.as_mut().take_result(&mut place as &mut dyn Any);
+    place
+}
