@@ -1,10 +1,15 @@
-use std::{cmp::Ordering, collections::BinaryHeap, panic::Location, task::Waker};
+//! [`Timers`]: deadlines in a heap; what they are for lies in `slot`.
 
-use crate::{
-    WorkKind,
-    arena::{Arena, Key},
-    context,
-};
+mod slot;
+#[cfg(test)]
+mod tests;
+
+use std::{cmp::Ordering, collections::BinaryHeap, mem, panic::Location, task::Waker};
+
+use crate::arena::{Arena, Key, growth};
+
+pub(crate) use slot::Action;
+use slot::Slot;
 
 /// Names a callback given to `call_later` or `call_at`, for `remove_timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,42 +21,21 @@ pub struct TimeoutHandle(pub(crate) Key);
 pub(crate) struct Timers {
     heap: BinaryHeap<Entry>,
     slots: Arena<Slot>,
-    /// Orders equal deadlines and tells a slot's live heap entry from its outdated ones. Zero stands for no entry.
-    next_sequence: u64,
+    /// Orders equal deadlines and tells a slot's live heap entry from its outdated ones: no two entries have the same,
+    /// and one made later has a greater one. To keep it so, the entries are numbered anew at the end of `u32`.
+    next_sequence: u32,
+    /// What was set from this sequence on is not popped before firing begins anew.
+    fire_before: u32,
     /// How many entries of the heap are outdated.
     dead: usize,
 }
 
-#[derive(PartialEq, Eq)]
+/// Sixteen bytes, which is why the sequence is not a `u64`.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry {
     at: u64,
-    sequence: u64,
+    sequence: u32,
     slot: u32,
-}
-
-struct Slot {
-    /// When to fire. Later than `armed` after the deadline was moved: then the heap entry re-arms instead of firing.
-    due: u64,
-    /// The deadline of the live heap entry, `NEVER` when there is none.
-    armed: u64,
-    /// The sequence of the heap entry armed last; zero before the first.
-    sequence: u64,
-    action: Action,
-}
-
-/// What a timer does when it fires.
-pub(crate) enum Action {
-    /// Runs once; the slot is freed.
-    Call(Box<dyn FnOnce()>, &'static Location<'static>),
-    /// Wakes whoever waits; the slot stays with its holder, a [`Deadline`](crate::Deadline) or [`Sleep`](crate::Sleep).
-    Wake(Option<Waker>),
-}
-
-impl Action {
-    /// A call that belongs to the current context.
-    pub(crate) fn call(callback: impl FnOnce() + 'static, location: &'static Location<'static>) -> Action {
-        Action::Call(context::bind_callback(Box::new(callback), WorkKind::Timer, location), location)
-    }
 }
 
 /// What is to be done for a timer that is due.
@@ -69,39 +53,40 @@ const COMPACT_ABOVE: usize = 512;
 
 impl Timers {
     pub(crate) fn new() -> Timers {
-        Timers { heap: BinaryHeap::new(), slots: Arena::new(), next_sequence: 1, dead: 0 }
+        Timers { heap: BinaryHeap::new(), slots: Arena::new(), next_sequence: 0, fire_before: 0, dead: 0 }
     }
 
     pub(crate) fn insert(&mut self, due: u64, action: Action) -> Key {
-        let key = self.slots.insert(Slot { due, armed: NEVER, sequence: 0, action });
+        let key = self.slots.insert(Slot::new(due, self.next_sequence, action));
         if due != NEVER {
-            self.arm(key.index, due);
+            self.push(due, key.index);
         }
         key
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<Action> {
         let slot = self.slots.remove(key)?;
-        if slot.armed != NEVER {
+        if slot.armed() != NEVER {
             self.dead += 1;
             self.compact();
         }
-        Some(slot.action)
+        Some(slot.into_action())
     }
 
-    /// Moves a deadline. Later is a store; earlier than what is armed is an insertion.
-    pub(crate) fn set_due(&mut self, key: Key, due: u64) {
-        let Some(slot) = self.slots.get_mut(key) else {
+    /// Moves the deadline of a timer that wakes. Later is a store; earlier than what is armed is an insertion.
+    pub(crate) fn set_due(&mut self, key: Key, new: u64) {
+        let Some(Slot::Wake { sequence, due, armed, .. }) = self.slots.get_mut(key) else {
             return;
         };
-        slot.due = due;
-        if due >= slot.armed {
+        *due = new;
+        if new >= *armed {
             return;
         }
-        if slot.armed != NEVER {
+        if mem::replace(armed, new) != NEVER {
             self.dead += 1;
         }
-        self.arm(key.index, due);
+        *sequence = self.next_sequence;
+        self.push(new, key.index);
         self.compact();
     }
 
@@ -111,33 +96,35 @@ impl Timers {
     }
 
     pub(crate) fn due(&self, key: Key) -> u64 {
-        self.slots.get(key).map_or(NEVER, |slot| slot.due)
+        self.slots.get(key).map_or(NEVER, Slot::due)
     }
 
     /// Keeps `waker` for a timer that wakes.
     pub(crate) fn set_waker(&mut self, key: Key, waker: &Waker) -> Option<Waker> {
-        match &mut self.slots.get_mut(key)?.action {
-            Action::Wake(Some(known)) if known.will_wake(waker) => None,
-            Action::Wake(place) => place.replace(waker.clone()),
-            Action::Call(..) => None,
+        match self.slots.get_mut(key)? {
+            Slot::Wake { waker: Some(known), .. } if known.will_wake(waker) => None,
+            Slot::Wake { waker: place, .. } => place.replace(waker.clone()),
+            Slot::Call { .. } => None,
         }
     }
 
-    /// A mark for [`pop_due`](Timers::pop_due): timers set from now on are not popped under it.
-    pub(crate) fn mark(&self) -> u64 {
-        self.next_sequence
+    /// What is set from here on is left alone by [`pop_due`](Timers::pop_due), until the next time: a timer that sets
+    /// itself again for the same instant does not hold the loop.
+    pub(crate) fn begin_firing(&mut self) {
+        self.fire_before = self.next_sequence;
     }
 
-    /// Takes the next timer that is due at `now` and was set before `mark`. The mark keeps a timer that sets itself again
-    /// for the same instant from holding the loop.
-    pub(crate) fn pop_due(&mut self, now: u64, mark: u64) -> Option<Due> {
+    /// Takes the next timer that is due at `now` and was set before firing began. What is set meanwhile must not be due
+    /// before `now`.
+    pub(crate) fn pop_due(&mut self, now: u64) -> Option<Due> {
         while let Some(entry) = self.heap.peek() {
-            if entry.at > now || entry.sequence >= mark {
+            // Sorted behind all that are as due and were set before: none of those is left.
+            if entry.at > now || entry.sequence >= self.fire_before {
                 return None;
             }
-            let (index, sequence) = (entry.slot, entry.sequence);
+            let entry = *entry;
             self.heap.pop();
-            if let Some(due) = self.fire(index, sequence, now) {
+            if let Some(due) = self.fire(entry, now) {
                 return Some(due);
             }
         }
@@ -147,7 +134,7 @@ impl Timers {
     /// When the next timer is to be looked at. Drops outdated entries from the top.
     pub(crate) fn next_deadline(&mut self) -> Option<u64> {
         while let Some(entry) = self.heap.peek() {
-            if self.slots.at(entry.slot).is_some_and(|(_, slot)| slot.sequence == entry.sequence) {
+            if entry.is_live(&self.slots) {
                 return Some(entry.at);
             }
             self.heap.pop();
@@ -159,49 +146,93 @@ impl Timers {
     pub(crate) fn drain(&mut self) -> Vec<Action> {
         self.heap.clear();
         self.dead = 0;
-        self.slots.drain().into_iter().map(|(_, slot)| slot.action).collect()
+        self.slots.drain().into_iter().map(|(_, slot)| slot.into_action()).collect()
     }
 
-    fn arm(&mut self, index: u32, at: u64) {
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
-        if let Some((_, slot)) = self.slots.at_mut(index) {
-            slot.armed = at;
-            slot.sequence = sequence;
-            self.heap.push(Entry { at, sequence, slot: index });
+    /// Makes the heap entry of a slot that has been given the next sequence.
+    fn push(&mut self, at: u64, slot: u32) {
+        if self.heap.len() == self.heap.capacity() {
+            self.grow();
         }
+        self.heap.push(Entry { at, sequence: self.next_sequence, slot });
+        self.next_sequence += 1;
+        if self.next_sequence == u32::MAX {
+            self.renumber();
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.heap.reserve_exact(growth(self.heap.len()));
     }
 
     /// Handles a popped heap entry: outdated, moved to later, or really due.
-    fn fire(&mut self, index: u32, sequence: u64, now: u64) -> Option<Due> {
-        let Some((key, slot)) = self.slots.at_mut(index).filter(|(_, slot)| slot.sequence == sequence) else {
+    fn fire(&mut self, entry: Entry, now: u64) -> Option<Due> {
+        let Some((key, slot)) = self.slots.at_mut(entry.slot).filter(|(_, slot)| slot.sequence() == entry.sequence)
+        else {
             self.dead -= 1;
             return None;
         };
-        slot.armed = NEVER;
-        if slot.due > now {
-            let due = slot.due;
+        if let Slot::Wake { sequence, due, armed, waker } = slot {
+            if *due <= now {
+                *armed = NEVER;
+                return waker.take().map(Due::Wake);
+            }
+            let due = *due;
+            *armed = due;
+            *sequence = self.next_sequence;
             if due != NEVER {
-                self.arm(index, due);
+                self.push(due, entry.slot);
             }
             return None;
         }
-        match &mut slot.action {
-            Action::Wake(waker) => waker.take().map(Due::Wake),
-            Action::Call(..) => match self.slots.remove(key)?.action {
-                Action::Call(call, location) => Some(Due::Call(call, location)),
-                Action::Wake(_) => None,
-            },
+        match self.slots.remove(key)?.into_action() {
+            Action::Call(callback, location) => Some(Due::Call(callback, location)),
+            Action::Wake(_) => None,
         }
     }
 
     fn compact(&mut self) {
         if self.dead > COMPACT_ABOVE && self.dead > self.heap.len() / 2 {
-            let slots = &self.slots;
-            self.heap.retain(|entry| slots.at(entry.slot).is_some_and(|(_, slot)| slot.sequence == entry.sequence));
-            self.heap.shrink_to(2 * self.heap.len());
-            self.dead = 0;
+            self.sweep();
         }
+    }
+
+    /// Drops all outdated entries.
+    fn sweep(&mut self) {
+        let slots = &self.slots;
+        self.heap.retain(|entry| entry.is_live(slots));
+        self.heap.shrink_to(2 * self.heap.len());
+        self.dead = 0;
+    }
+
+    /// Numbers the entries from zero on, in the order they had, which leaves the heap in order. Once in four billion
+    /// entries this sorts what is set. Letting the numbers wrap instead would not do: compared as they are, they would
+    /// turn the order around at the wrap, and compared by their distance they would be no order any more as soon as a
+    /// timer lives through two billion others.
+    #[cold]
+    fn renumber(&mut self) {
+        // A slot without a live entry keeps a number that is given out again, yet not to an entry for the same slot:
+        // its old ones are swept out here, and the next one renews the number.
+        self.sweep();
+        let mut entries = mem::take(&mut self.heap).into_vec();
+        entries.sort_unstable_by_key(|entry| entry.sequence);
+        // Each entry has a slot of its own, and slots are counted in `u32`: the casts lose nothing.
+        self.fire_before = entries.partition_point(|entry| entry.sequence < self.fire_before) as u32;
+        self.next_sequence = entries.len() as u32;
+        for (entry, sequence) in entries.iter_mut().zip(0..) {
+            entry.sequence = sequence;
+            if let Some((_, slot)) = self.slots.at_mut(entry.slot) {
+                slot.set_sequence(sequence);
+            }
+        }
+        self.heap = BinaryHeap::from(entries);
+    }
+}
+
+impl Entry {
+    fn is_live(&self, slots: &Arena<Slot>) -> bool {
+        slots.at(self.slot).is_some_and(|(_, slot)| slot.sequence() == self.sequence)
     }
 }
 
@@ -215,136 +246,5 @@ impl Ord for Entry {
 impl PartialOrd for Entry {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
-
-    #[derive(Debug, Clone)]
-    enum Op {
-        Insert { due: u64 },
-        Remove(prop::sample::Index),
-        Move(prop::sample::Index, u64),
-        Advance(u64),
-    }
-
-    fn op() -> impl Strategy<Value = Op> {
-        prop_oneof![
-            4 => (0u64..50).prop_map(|due| Op::Insert { due }),
-            1 => Just(Op::Insert { due: NEVER }),
-            2 => any::<prop::sample::Index>().prop_map(Op::Remove),
-            2 => (any::<prop::sample::Index>(), 0u64..80).prop_map(|(which, due)| Op::Move(which, due)),
-            1 => any::<prop::sample::Index>().prop_map(|which| Op::Move(which, NEVER)),
-            2 => (0u64..20).prop_map(Op::Advance),
-        ]
-    }
-
-    fn fired(timers: &mut Timers, now: u64, log: &Rc<RefCell<Vec<usize>>>) -> Vec<usize> {
-        let mark = timers.mark();
-        while let Some(due) = timers.pop_due(now, mark) {
-            match due {
-                Due::Call(call, _) => call(),
-                Due::Wake(_) => unreachable!("only calls are inserted"),
-            }
-        }
-        std::mem::take(&mut *log.borrow_mut())
-    }
-
-    proptest! {
-        /// The model is a plain list of deadlines. Moved timers keep no promise about their place among equals, so the
-        /// model compares order only by deadline, and by insertion for those never moved.
-        #[test]
-        fn fires_what_is_due_in_order_whatever_was_cancelled_or_moved(ops in prop::collection::vec(op(), 1..120)) {
-            let mut timers = Timers::new();
-            let log = Rc::new(RefCell::new(Vec::new()));
-            let mut model: BTreeMap<usize, (u64, bool)> = BTreeMap::new();
-            let mut keys: Vec<Key> = Vec::new();
-            let mut now = 0;
-            for op in ops {
-                match op {
-                    Op::Insert { due } => {
-                        let (id, log) = (keys.len(), Rc::clone(&log));
-                        let due = due.saturating_add(now);
-                        let call = Box::new(move || log.borrow_mut().push(id));
-                        keys.push(timers.insert(due, Action::Call(call, Location::caller())));
-                        model.insert(id, (due, false));
-                    }
-                    Op::Remove(which) if !keys.is_empty() => {
-                        let id = which.index(keys.len());
-                        prop_assert_eq!(timers.remove(keys[id]).is_some(), model.remove(&id).is_some());
-                    }
-                    Op::Move(which, due) if !keys.is_empty() => {
-                        let id = which.index(keys.len());
-                        let due = due.saturating_add(now);
-                        timers.set_due(keys[id], due);
-                        if let Some(entry) = model.get_mut(&id) {
-                            *entry = (due, true);
-                        }
-                    }
-                    Op::Advance(by) => {
-                        now += by;
-                        let next = timers.next_deadline();
-                        prop_assert!(next.unwrap_or(NEVER) <= model.values().map(|(due, _)| *due).min().unwrap_or(NEVER));
-                        let got = fired(&mut timers, now, &log);
-                        let mut expected: Vec<(u64, usize)> =
-                            model.iter().filter(|(_, (due, _))| *due <= now).map(|(id, (due, _))| (*due, *id)).collect();
-                        expected.sort_unstable();
-                        let mut sorted = got.clone();
-                        sorted.sort_unstable();
-                        let mut ids: Vec<usize> = expected.iter().map(|(_, id)| *id).collect();
-                        ids.sort_unstable();
-                        prop_assert_eq!(sorted, ids);
-                        let unmoved: Vec<usize> = got.iter().copied().filter(|id| !model[id].1).collect();
-                        let expected_unmoved: Vec<usize> =
-                            expected.iter().map(|(_, id)| *id).filter(|id| !model[id].1).collect();
-                        prop_assert_eq!(unmoved, expected_unmoved);
-                        model.retain(|_, (due, _)| *due > now);
-                    }
-                    _ => {}
-                }
-                let live = timers.slots.len();
-                prop_assert!(timers.heap.len() <= live + timers.dead, "an outdated entry is not counted");
-                prop_assert!(timers.dead <= timers.heap.len());
-            }
-        }
-    }
-
-    #[test]
-    fn entry_of_a_removed_timer_is_not_taken_for_that_of_its_successor() {
-        let mut timers = Timers::new();
-        let first = timers.insert(10, Action::Wake(None));
-        timers.remove(first);
-        let unset = timers.insert(NEVER, Action::Wake(None));
-        assert_eq!(unset.index, first.index);
-        assert_eq!(timers.next_deadline(), None);
-        assert_eq!(timers.dead, 0);
-    }
-
-    #[test]
-    fn cancelled_timers_are_swept_out_of_the_heap() {
-        let mut timers = Timers::new();
-        let keep = timers.insert(1, Action::Wake(None));
-        for _ in 0..10_000 {
-            let key = timers.insert(3_600, Action::Wake(None));
-            timers.remove(key);
-        }
-        assert!(timers.heap.len() <= 2 * COMPACT_ABOVE, "{} entries kept", timers.heap.len());
-        assert_eq!(timers.due(keep), 1);
-    }
-
-    #[test]
-    fn deadline_moved_to_later_costs_no_heap_entry() {
-        let mut timers = Timers::new();
-        let key = timers.insert(10, Action::Wake(None));
-        for due in 11..1_000 {
-            timers.set_due(key, due);
-        }
-        assert_eq!(timers.heap.len(), 1);
-        assert!(timers.pop_due(10, timers.mark()).is_none());
-        assert_eq!(timers.next_deadline(), Some(999));
     }
 }

@@ -131,9 +131,10 @@ impl IOLoop {
 
     fn fire_timers(&self) {
         let inner = &self.inner;
-        let (now, mark) = (inner.turn_time.get(), inner.timers.borrow().mark());
+        let now = inner.turn_time.get();
+        inner.timers.borrow_mut().begin_firing();
         loop {
-            let due = inner.timers.borrow_mut().pop_due(now, mark);
+            let due = inner.timers.borrow_mut().pop_due(now);
             if due.is_some() {
                 inner.counters.timers.add(1);
             }
