@@ -27,16 +27,16 @@ use crate::{
 /// # });
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    let deadline = Deadline::new();
-    deadline.set_nanos(deadline.ioloop.clock_nanos().saturating_add(nanos(duration)));
-    Sleep { deadline }
+    let ioloop = IOLoop::current();
+    let due = ioloop.clock_nanos().saturating_add(nanos(duration));
+    Sleep { deadline: Deadline::due_at(ioloop, due) }
 }
 
 /// Waits until `when`, on the current loop.
 pub fn sleep_until(when: Instant) -> Sleep {
-    let deadline = Deadline::new();
-    deadline.set(when);
-    Sleep { deadline }
+    let ioloop = IOLoop::current();
+    let due = ioloop.nanos(when);
+    Sleep { deadline: Deadline::due_at(ioloop, due) }
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
@@ -125,8 +125,11 @@ pub struct Deadline {
 impl Deadline {
     /// A deadline of the current loop that is not set yet.
     pub fn new() -> Deadline {
-        let ioloop = IOLoop::current();
-        let timer = ioloop.insert_timer(NEVER, Action::Wake(None));
+        Deadline::due_at(IOLoop::current(), NEVER)
+    }
+
+    fn due_at(ioloop: IOLoop, due: u64) -> Deadline {
+        let timer = ioloop.insert_timer(due, Action::Wake(None));
         Deadline { ioloop, timer }
     }
 

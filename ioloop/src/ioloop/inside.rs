@@ -138,7 +138,7 @@ impl IOLoop {
 
     /// An instant as the timers count it.
     pub(crate) fn nanos(&self, instant: Instant) -> u64 {
-        nanos(instant.saturating_duration_since(self.inner.epoch))
+        instant.checked_duration_since(self.inner.epoch).map_or(0, nanos)
     }
 
     /// What the timers count, as an instant.
@@ -310,5 +310,5 @@ impl IOLoop {
 
 /// A duration as the timers count it; one beyond 584 years is for ever.
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
