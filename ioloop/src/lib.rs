@@ -22,6 +22,7 @@ pub mod sync;
 mod task;
 mod time;
 mod timer;
+mod virtual_clock;
 
 pub use crate::{
     clock::{Clock, MonotonicClock},
@@ -36,4 +37,5 @@ pub use crate::{
     task::{JoinError, JoinHandle, YieldNow, spawn, yield_now},
     time::{Deadline, Sleep, Timeout, sleep, sleep_until, timeout},
     timer::TimeoutHandle,
+    virtual_clock::{Advance, VirtualClock},
 };

@@ -43,7 +43,7 @@ fn sleep_lasts_exactly_as_long_as_asked() {
 #[test]
 fn sleep_counts_from_the_call_not_from_the_turn() {
     within(async |_, world| {
-        world.advance(ms(100));
+        world.skip(ms(100));
         sleep(ms(5)).await;
         assert_eq!(world.elapsed(), ms(105));
     });
@@ -99,7 +99,7 @@ fn timeout_gives_the_result_or_the_error_and_drops_the_future() {
 #[test]
 fn result_that_is_there_at_the_last_moment_wins_over_the_timeout() {
     within(async |_, world| {
-        world.advance(ms(50));
+        world.skip(ms(50));
         let both = timeout(Duration::ZERO, async { 1 });
         turns(2).await;
         assert_eq!(both.await.unwrap(), 1);
@@ -172,7 +172,7 @@ fn deadline_in_the_past_is_expired_at_once_and_wakes_whoever_waits() {
         let waiting = Rc::clone(&deadline);
         let waiter = spawn(async move { expiry(&waiting).await });
         turns(2).await;
-        world.advance(ms(50));
+        world.skip(ms(50));
         deadline.set(start);
         assert!(deadline.is_expired());
         waiter.await.unwrap();
@@ -232,7 +232,7 @@ fn last_task_that_waits_for_a_deadline_is_the_one_woken() {
 fn set_after_counts_from_the_beginning_of_the_turn() {
     within(async |_, world| {
         turns(1).await;
-        world.advance(ms(100));
+        world.skip(ms(100));
         let deadline = Deadline::new();
         deadline.set_after(ms(30));
         assert!(!deadline.is_expired(), "the turn's time stands still");

@@ -70,7 +70,7 @@ fn overdue_timers_fire_in_the_order_of_their_deadlines() {
         let log = log.clone();
         ioloop.call_later(ms(delay), move || log.push(delay));
     }
-    world.advance(ms(1000));
+    world.skip(ms(1000));
     ioloop.run_sync(turns(1));
     assert_eq!(log.take(), [1, 2, 3]);
 }
@@ -81,7 +81,7 @@ fn deadline_in_the_past_fires_in_the_next_turn_behind_those_already_due() {
     let log = Log::new();
     let start = ioloop.time();
     ioloop.run_sync(async {
-        world.advance(ms(1000));
+        world.skip(ms(1000));
         turns(1).await;
         for (name, when) in [("now", ms(1000)), ("past", ms(500)), ("before the loop", ms(0))] {
             let log = log.clone();
@@ -187,7 +187,7 @@ fn pile_of_overdue_timers_fires_in_one_turn_and_lets_events_through_in_the_same(
     }
     let (ours, mut theirs) = pair();
     theirs.write_all(b"x").unwrap();
-    world.advance(ms(10));
+    world.skip(ms(10));
     let (stop, time, handled) = (ioloop.clone(), Rc::clone(&world), Rc::new(Cell::new(0)));
     let noted = Rc::clone(&handled);
     ioloop
@@ -237,7 +237,7 @@ fn long_callback_does_not_make_a_later_timer_fire_twice_or_early() {
     let (time, first) = (Rc::clone(&world), log.clone());
     ioloop.call_later(ms(1), move || {
         first.push(time.elapsed());
-        time.advance(ms(100));
+        time.skip(ms(100));
     });
     let (time, second) = (Rc::clone(&world), log.clone());
     ioloop.call_later(ms(50), move || second.push(time.elapsed()));

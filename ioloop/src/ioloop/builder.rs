@@ -11,8 +11,8 @@ use std::{
 
 use super::{Counters, IOLoop, Inner, Pace, Root, SCRATCH, Watchdog, nanos};
 use crate::{
-    Clock, Epoll, Error, Interest, MonotonicClock, Poller, Result, Trigger, process::Counted, remote::Remote,
-    task::Scheduler, timer::Timers,
+    Clock, Epoll, Error, Interest, MonotonicClock, Poller, Result, Trigger, VirtualClock, process::Counted,
+    remote::Remote, task::Scheduler, timer::Timers,
 };
 
 /// Makes the poller of a new loop: what [`IOLoop::configure`] takes.
@@ -51,15 +51,17 @@ pub(super) fn configure(factory: PollerFactory) -> PollerFactory {
 pub struct Builder {
     poller: Option<Box<dyn Poller>>,
     clock: Box<dyn Clock>,
+    /// Takes the place of `clock`, and a part in what `poller` does.
+    virtual_clock: Option<VirtualClock>,
 }
 
 impl Builder {
     pub(super) fn new() -> Builder {
-        Builder { poller: None, clock: Box::new(MonotonicClock) }
+        Builder { poller: None, clock: Box::new(MonotonicClock), virtual_clock: None }
     }
 
     pub(super) fn boxed(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Builder {
-        Builder { poller: Some(poller), clock }
+        Builder { poller: Some(poller), clock, virtual_clock: None }
     }
 
     /// What the loop waits with. Default: a new [`Epoll`], or what [`IOLoop::configure`] says.
@@ -71,6 +73,29 @@ impl Builder {
     /// Where the loop reads the time. Default: [`MonotonicClock`].
     pub fn clock(mut self, clock: impl Clock) -> Builder {
         self.clock = Box::new(clock);
+        self
+    }
+
+    /// Lets the loop live by the time of a test, with whatever poller it has. Takes precedence over
+    /// [`clock`](Builder::clock).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ioloop::{IOLoop, VirtualClock, sleep};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let clock = VirtualClock::new();
+    /// let ioloop = IOLoop::builder().virtual_clock(&clock).build()?;
+    /// let task = ioloop.spawn(async { sleep(Duration::from_secs(86_400)).await });
+    /// ioloop.run_sync(clock.advance(Duration::from_secs(86_400)));
+    /// assert!(task.is_finished());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn virtual_clock(mut self, clock: &VirtualClock) -> Builder {
+        self.virtual_clock = Some(clock.clone());
         self
     }
 
@@ -88,7 +113,11 @@ impl Builder {
                 factory().map_err(Error::io("creating a poller"))?
             }
         };
-        let ioloop = IOLoop { inner: Rc::new(inner(poller, self.clock)?) };
+        let (poller, clock) = match self.virtual_clock {
+            Some(clock) => (clock.govern(poller), clock.dial()),
+            None => (poller, self.clock),
+        };
+        let ioloop = IOLoop { inner: Rc::new(inner(poller, clock)?) };
         let eventfd = ioloop.inner.remote.eventfd.as_fd();
         ioloop.inner.wakeup.set(Some(ioloop.add_source(eventfd, Interest::READABLE, Trigger::Level)?));
         Ok(ioloop)

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use ioloop::{Clock, Epoll, Event, IOLoop, Interest, Poller, PosixPoll, Ready, Token, Trigger, yield_now};
+use ioloop::{Epoll, Event, IOLoop, Interest, Poller, PosixPoll, Ready, Token, Trigger, VirtualClock, yield_now};
 
 /// No test comes near it; one that hangs shall fail instead.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,18 +56,18 @@ pub(crate) fn run<F: Future>(ioloop: &IOLoop, future: F) -> F::Output {
 
 /// Time that passes only when the loop would sleep, then in a jump, and what the loop did with it.
 pub(crate) struct World {
-    now: Cell<Duration>,
+    clock: VirtualClock,
     turns: Cell<usize>,
 }
 
 impl World {
     /// Time passes, as in a callback that takes long.
-    pub(crate) fn advance(&self, by: Duration) {
-        self.now.set(self.now.get() + by);
+    pub(crate) fn skip(&self, by: Duration) {
+        self.clock.skip(by);
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
-        self.now.get()
+        self.clock.elapsed()
     }
 
     /// How often the loop has polled: the number of the turn, counted from one.
@@ -78,28 +78,20 @@ impl World {
 
 /// A loop whose time is `World`'s: no test waits, and every figure is exact.
 pub(crate) fn virtual_loop() -> (IOLoop, Rc<World>) {
-    let world = Rc::new(World { now: Cell::new(Duration::ZERO), turns: Cell::new(0) });
-    let poller = Jumping { poller: backend(), world: Rc::clone(&world) };
-    let clock = WorldClock(Rc::clone(&world));
-    let ioloop = IOLoop::with_poller(Box::new(poller), Box::new(clock)).expect("a descriptor");
+    let world = Rc::new(World { clock: VirtualClock::auto_advancing(), turns: Cell::new(0) });
+    let poller = Sleepless { poller: backend(), world: Rc::clone(&world) };
+    let ioloop = IOLoop::builder().poller(poller).virtual_clock(&world.clock).build().expect("a descriptor");
     (ioloop, world)
 }
 
-struct WorldClock(Rc<World>);
-
-impl Clock for WorldClock {
-    fn now(&self) -> Duration {
-        self.0.now.get()
-    }
-}
-
-/// A poller that jumps over the time it is asked to wait.
-struct Jumping {
+/// A poller that counts the turns. The clock looks for events once in each, and waits for none but where no timer is set:
+/// where a test would hang.
+struct Sleepless {
     poller: Box<dyn Poller>,
     world: Rc<World>,
 }
 
-impl Poller for Jumping {
+impl Poller for Sleepless {
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
         self.poller.add(fd, token, interest, trigger)
     }
@@ -117,13 +109,9 @@ impl Poller for Jumping {
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        assert_eq!(timeout, Some(Duration::ZERO), "the loop would sleep for ever");
         self.world.turns.set(self.world.turns.get() + 1);
-        self.poller.poll(events, Some(Duration::ZERO))?;
-        if events.is_empty() {
-            let jump = timeout.expect("the loop would sleep for ever");
-            self.world.advance(jump);
-        }
-        Ok(())
+        self.poller.poll(events, timeout)
     }
 
     fn needs_rearming(&self) -> bool {
