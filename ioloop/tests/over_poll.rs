@@ -46,6 +46,8 @@ mod tasks;
 mod threads;
 #[path = "timers.rs"]
 mod timers;
+#[path = "virtual_clock.rs"]
+mod virtual_clock;
 
 #[test]
 fn loops_of_these_tests_wait_with_poll() {

@@ -78,7 +78,12 @@ impl World {
 
 /// A loop whose time is `World`'s: no test waits, and every figure is exact.
 pub(crate) fn virtual_loop() -> (IOLoop, Rc<World>) {
-    let world = Rc::new(World { clock: VirtualClock::auto_advancing(), turns: Cell::new(0) });
+    virtual_loop_with(VirtualClock::auto_advancing())
+}
+
+/// A loop that panics where it would sleep.
+pub(crate) fn virtual_loop_with(clock: VirtualClock) -> (IOLoop, Rc<World>) {
+    let world = Rc::new(World { clock, turns: Cell::new(0) });
     let poller = Sleepless { poller: backend(), world: Rc::clone(&world) };
     let ioloop = IOLoop::builder().poller(poller).virtual_clock(&world.clock).build().expect("a descriptor");
     (ioloop, world)
