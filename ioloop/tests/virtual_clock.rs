@@ -18,11 +18,11 @@ use std::{
     time::Duration,
 };
 
-use common::{Log, backend, is_over_poll, new_loop, pair, poll_once, turns, virtual_loop_with};
+use common::{Log, backend, is_over_poll, new_loop, pair, poll_once, turns, virtual_loop, virtual_loop_with};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use ioloop::{
     Advance, Epoll, Event, IOLoop, Interest, MonotonicClock, PeriodicCallback, Poller, PosixPoll, Ready, Source, Token,
-    Trigger, VirtualClock, interval, run_in_executor, sleep, sleep_until, spawn, timeout, yield_now,
+    Trigger, VirtualClock, interval, run_in_executor, sleep, sleep_until, spawn, timeout,
 };
 use proptest::prelude::*;
 
@@ -267,11 +267,15 @@ fn callback_that_takes_long_under_an_advance_delays_the_timers_behind_it() {
 
 #[test]
 fn time_stands_still_while_the_loop_waits_and_no_timer_ends_the_wait() {
-    let (clock, waits) = (VirtualClock::new(), Log::new());
-    let (asleep, sleeps) = mpsc::channel();
-    let poller = Told { poller: backend(), waits: waits.clone(), asleep };
-    let ioloop = IOLoop::builder().poller(poller).virtual_clock(&clock).build().unwrap();
+    let clock = VirtualClock::new();
+    let (ioloop, sleeps) = loop_that_tells(&clock);
     ioloop.call_later(Duration::from_millis(1), || unreachable!("time stands still"));
+    start_until_asleep(&ioloop, sleeps);
+    assert_eq!(clock.elapsed(), Duration::ZERO);
+}
+
+/// Runs the loop until it waits without limit, as the poller has told then.
+fn start_until_asleep(ioloop: &IOLoop, sleeps: mpsc::Receiver<()>) {
     let handle = ioloop.handle();
     let waker = thread::spawn(move || {
         sleeps.recv().unwrap();
@@ -279,18 +283,21 @@ fn time_stands_still_while_the_loop_waits_and_no_timer_ends_the_wait() {
     });
     ioloop.start();
     waker.join().unwrap().unwrap();
-    assert_eq!(clock.elapsed(), Duration::ZERO);
-    assert_eq!(waits.take()[..2], [Some(Duration::ZERO), None], "first a look, then a wait without limit");
 }
 
-/// Tells of each wait, and another thread of those that really sleep.
-struct Told {
+fn loop_that_tells(clock: &VirtualClock) -> (IOLoop, mpsc::Receiver<()>) {
+    let (asleep, sleeps) = mpsc::channel();
+    let poller = Telling { poller: backend(), asleep };
+    (IOLoop::builder().poller(poller).virtual_clock(clock).build().unwrap(), sleeps)
+}
+
+/// Tells another thread of each wait that is more than a look.
+struct Telling {
     poller: Box<dyn Poller>,
-    waits: Log<Option<Duration>>,
     asleep: mpsc::Sender<()>,
 }
 
-impl Poller for Told {
+impl Poller for Telling {
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
         self.poller.add(fd, token, interest, trigger)
     }
@@ -304,9 +311,9 @@ impl Poller for Told {
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        self.waits.push(timeout);
         if timeout != Some(Duration::ZERO) {
-            let _nobody_cares = self.asleep.send(());
+            assert_eq!(timeout, None, "time of the clock is no time to wait for");
+            let _nobody_asks_any_more = self.asleep.send(());
         }
         self.poller.poll(events, timeout)
     }
@@ -409,14 +416,12 @@ fn advance_counts_from_its_call_and_time_skipped_meanwhile_is_part_of_it() {
 
 #[test]
 fn advance_that_is_given_up_moves_time_no_further() {
-    within(async |ioloop, clock| {
-        let log = Log::new();
-        note_after(ioloop, clock, &log, s(5));
-        assert!(timeout(s(2), clock.advance(s(10))).await.is_err());
-        assert_eq!(clock.elapsed(), s(2));
-        clock.advance(s(1)).await;
-        assert_eq!((clock.elapsed(), log.len()), (s(3), 0));
-    });
+    let clock = VirtualClock::new();
+    let (ioloop, sleeps) = loop_that_tells(&clock);
+    assert!(ioloop.try_run_sync(Some(s(2)), clock.advance(s(10))).is_err());
+    assert_eq!(clock.elapsed(), s(2));
+    start_until_asleep(&ioloop, sleeps);
+    assert_eq!(clock.elapsed(), s(2));
 }
 
 #[test]
@@ -432,15 +437,12 @@ fn advance_moves_no_time_before_it_is_awaited() {
 
 #[test]
 fn advance_of_an_aborted_task_moves_time_no_further() {
-    within(async |ioloop, clock| {
-        let task = spawn(clock.advance(s(10)));
-        ioloop.call_later(s(4), move || task.abort());
-        yield_now().await;
-        clock.advance(s(5)).await;
-        assert_eq!(clock.elapsed(), s(5));
-        clock.advance(Duration::ZERO).await;
-        assert_eq!(clock.elapsed(), s(5));
-    });
+    let clock = VirtualClock::new();
+    let (ioloop, sleeps) = loop_that_tells(&clock);
+    let task = ioloop.spawn(clock.advance(s(10)));
+    ioloop.call_later(s(4), move || task.abort());
+    start_until_asleep(&ioloop, sleeps);
+    assert_eq!(clock.elapsed(), s(4));
 }
 
 #[test]
@@ -539,7 +541,7 @@ fn loop_nested_in_another_one_shares_its_time() {
 fn advance_that_no_loop_could_complete_is_refused() {
     let clock = VirtualClock::new();
     drop(loop_with(&clock));
-    new_loop().run_sync(clock.advance(s(1)));
+    virtual_loop().0.run_sync(clock.advance(s(1)));
 }
 
 /// A waker that does what it likes.
