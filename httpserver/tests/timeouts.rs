@@ -4,8 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Client, Event, header, run, serve_with, status};
-use httpserver::{Error, HttpServer, Limits, Request, Response, sleep};
+use common::{Client, Event, header, run, serve, serve_with, status};
+use httpserver::{Error, HttpServer, IOLoop, Limits, Request, Response, iostream::ioloop::VirtualClock, sleep};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -37,6 +37,22 @@ fn an_idle_connection_is_closed_without_an_answer() {
         }
         client.expect_closed().await;
     });
+}
+
+#[test]
+fn an_idle_connection_is_kept_for_75_seconds_unless_told_otherwise() {
+    let clock = VirtualClock::new();
+    let ioloop = IOLoop::builder().virtual_clock(&clock).build().unwrap();
+    ioloop.run_sync(async {
+        let client = Client::connect(serve(echo)).await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(client.answer().await.status(), 200);
+        clock.advance(Duration::from_secs(74)).await;
+        assert!(!client.stream.is_peer_closed());
+        clock.advance(Duration::from_secs(1)).await;
+        client.expect_closed().await;
+    });
+    ioloop.close();
 }
 
 #[test]

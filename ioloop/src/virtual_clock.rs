@@ -1,24 +1,25 @@
+mod governed;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     fmt,
     future::Future,
-    io,
-    os::fd::BorrowedFd,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use crate::{Clock, Event, IOLoop, Interest, Poller, Ready, Token, Trigger};
+use self::governed::Governed;
+use crate::{Clock, Poller};
 
 /// Time for tests: it passes when the test says so, and nobody waits for it.
 ///
 /// Given to a loop by [`Builder::virtual_clock`](crate::Builder::virtual_clock), it is what that loop's timers go by:
 /// [`sleep`](crate::sleep), [`timeout`](crate::timeout), [`interval`](crate::interval), [`Deadline`](crate::Deadline),
-/// [`PeriodicCallback`](crate::PeriodicCallback), [`call_later`](IOLoop::call_later), and the time-outs of the layers
-/// above, which are built on those. A handle: cloning it is cheap and names the same clock.
+/// [`PeriodicCallback`](crate::PeriodicCallback), [`call_later`](crate::IOLoop::call_later), and the time-outs of the
+/// layers above, which are built on those. A handle: cloning it is cheap and names the same clock.
 ///
 /// * [`advance`](VirtualClock::advance) lets time pass as it does in life: every timer fires at its own instant, in
 ///   order, and has its consequences before the next one.
@@ -33,13 +34,13 @@ use crate::{Clock, Event, IOLoop, Interest, Poller, Ready, Token, Trigger};
 /// Time passes while the loop would sleep, and never while something is ready: a task that always yields, or a
 /// descriptor that is always ready, stops it.
 ///
-/// Deadlines given as an [`Instant`](std::time::Instant) have to be taken from [`IOLoop::time`]: `Instant::now()` knows
-/// nothing of this clock. The limits of [`run_once`](IOLoop::run_once) and [`try_run_sync`](IOLoop::try_run_sync) are
-/// times of this clock too.
+/// Deadlines given as an [`Instant`](std::time::Instant) have to be taken from [`IOLoop::time`](crate::IOLoop::time):
+/// `Instant::now()` knows nothing of this clock. The limits of [`run_once`](crate::IOLoop::run_once) and
+/// [`try_run_sync`](crate::IOLoop::try_run_sync) are times of this clock too.
 ///
-/// Loops of one thread may share a clock, one of them [nested](IOLoop::run_once) in the other for example. Time passes
-/// while one of them waits. A loop that does not run meanwhile finds its timers overdue when it does, as with any other
-/// clock.
+/// Loops of one thread may share a clock, one of them [nested](crate::IOLoop::run_once) in the other for example. Time
+/// passes while one of them waits. A loop that does not run meanwhile finds its timers overdue when it does, as with
+/// any other clock.
 ///
 /// # Examples
 ///
@@ -130,7 +131,7 @@ impl VirtualClock {
 
     /// Lets `by` pass, counted from this call, while the loop runs. Every timer that becomes due on the way fires at
     /// its own instant, in order, and what it sets in motion runs before time goes on: under `advance` of 3 s, a timer
-    /// of 1 s that sets another one of 1 s fires at 1, 2 and 3 s.
+    /// of 1 s that sets itself again fires at 1, 2 and 3 s.
     ///
     /// Completes at the end of the time, when the loop has nothing left to do at that instant and would go to sleep.
     /// What is under way in another thread or process is not waited for. With a duration of zero no time passes:
@@ -164,17 +165,15 @@ impl VirtualClock {
         Advance { clock: self.clone(), key: (self.elapsed().saturating_add(by), number), begun: false }
     }
 
-    /// What a loop with this clock reads.
-    // `VirtualClock` is no `Clock` itself: given to a builder as a mere clock, it would let the poller wait in real
-    // time.
+    /// What a loop with this clock reads. `VirtualClock` is no [`Clock`] itself: taken for one like any other, it would
+    /// leave the loop with a poller that waits in real time.
     pub(crate) fn dial(&self) -> Box<dyn Clock> {
         Box::new(Dial(self.clone()))
     }
 
     /// What a loop with this clock waits with.
     pub(crate) fn govern(&self, poller: Box<dyn Poller>) -> Box<dyn Poller> {
-        self.state.loops.set(self.state.loops.get() + 1);
-        Box::new(Governed { poller, clock: self.clone() })
+        Box::new(Governed::new(poller, self.clone()))
     }
 
     /// What the clock does when a loop has nothing to do for `timeout`.
@@ -271,63 +270,5 @@ struct Dial(VirtualClock);
 impl Clock for Dial {
     fn now(&self) -> Duration {
         self.0.elapsed()
-    }
-}
-
-/// A poller that asks the clock before it waits.
-struct Governed {
-    poller: Box<dyn Poller>,
-    clock: VirtualClock,
-}
-
-impl Drop for Governed {
-    fn drop(&mut self) {
-        let loops = &self.clock.state.loops;
-        loops.set(loops.get() - 1);
-    }
-}
-
-impl Poller for Governed {
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.poller.add(fd, token, interest, trigger)
-    }
-
-    fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.poller.modify(fd, token, interest, trigger)
-    }
-
-    fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        self.poller.remove(fd, token)
-    }
-
-    fn closing(&mut self, fd: BorrowedFd<'_>, token: Token) {
-        self.poller.closing(fd, token);
-    }
-
-    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        self.poller.poll(events, Some(Duration::ZERO))?;
-        if !events.is_empty() || timeout == Some(Duration::ZERO) {
-            return Ok(());
-        }
-        match self.clock.idle(timeout) {
-            Idle::TimePassed => {}
-            // The loop has lent out its poller and its events: a waker, which may be anybody's code, has to wait until
-            // it has them back. The loop that polls is the current one.
-            Idle::Completed(waker) => IOLoop::current().spawn_callback(move || waker.wake()),
-            Idle::Sleep => self.poller.poll(events, None)?,
-        }
-        Ok(())
-    }
-
-    fn needs_rearming(&self) -> bool {
-        self.poller.needs_rearming()
-    }
-
-    fn rearm(&mut self, token: Token, what: Ready) {
-        self.poller.rearm(token, what);
-    }
-
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.poller.descriptor()
     }
 }

@@ -48,6 +48,8 @@ mod threads;
 mod timers;
 #[path = "virtual_clock.rs"]
 mod virtual_clock;
+#[path = "virtual_clock_loops.rs"]
+mod virtual_clock_loops;
 
 #[test]
 fn loops_of_these_tests_wait_with_poll() {

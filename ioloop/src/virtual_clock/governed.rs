@@ -1,0 +1,69 @@
+use std::{io, os::fd::BorrowedFd, time::Duration};
+
+use super::{Idle, VirtualClock};
+use crate::{Event, IOLoop, Interest, Poller, Ready, Token, Trigger};
+
+/// A poller that asks the clock before it waits.
+pub(super) struct Governed {
+    poller: Box<dyn Poller>,
+    clock: VirtualClock,
+}
+
+impl Governed {
+    pub(super) fn new(poller: Box<dyn Poller>, clock: VirtualClock) -> Governed {
+        clock.state.loops.set(clock.state.loops.get() + 1);
+        Governed { poller, clock }
+    }
+}
+
+impl Drop for Governed {
+    fn drop(&mut self) {
+        let loops = &self.clock.state.loops;
+        loops.set(loops.get() - 1);
+    }
+}
+
+impl Poller for Governed {
+    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
+        self.poller.add(fd, token, interest, trigger)
+    }
+
+    fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
+        self.poller.modify(fd, token, interest, trigger)
+    }
+
+    fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        self.poller.remove(fd, token)
+    }
+
+    fn closing(&mut self, fd: BorrowedFd<'_>, token: Token) {
+        self.poller.closing(fd, token);
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        self.poller.poll(events, Some(Duration::ZERO))?;
+        if !events.is_empty() || timeout == Some(Duration::ZERO) {
+            return Ok(());
+        }
+        match self.clock.idle(timeout) {
+            Idle::TimePassed => {}
+            // The loop has lent out its poller and its events: a waker, which may be anybody's code, has to wait until
+            // it has them back. The loop that polls is the current one.
+            Idle::Completed(waker) => IOLoop::current().spawn_callback(move || waker.wake()),
+            Idle::Sleep => self.poller.poll(events, None)?,
+        }
+        Ok(())
+    }
+
+    fn needs_rearming(&self) -> bool {
+        self.poller.needs_rearming()
+    }
+
+    fn rearm(&mut self, token: Token, what: Ready) {
+        self.poller.rearm(token, what);
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.poller.descriptor()
+    }
+}
