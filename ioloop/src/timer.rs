@@ -109,9 +109,14 @@ impl Timers {
     }
 
     /// What is set from here on is left alone by [`pop_due`](Timers::pop_due), until the next time: a timer that sets
-    /// itself again for the same instant does not hold the loop.
-    pub(crate) fn begin_firing(&mut self) {
+    /// itself again for the same instant does not hold the loop. Says by how much `now` is late for the first timer, or
+    /// that it is for none.
+    pub(crate) fn begin_firing(&mut self, now: u64) -> Option<u64> {
         self.fire_before = self.next_sequence;
+        if self.heap.peek()?.at > now {
+            return None;
+        }
+        now.checked_sub(self.next_deadline()?)
     }
 
     /// Takes the next timer that is due at `now` and was set before firing began. What is set meanwhile must not be due

@@ -26,6 +26,8 @@ mod faults;
 mod handlers;
 #[path = "interval.rs"]
 mod interval;
+#[path = "metrics.rs"]
+mod metrics;
 #[path = "nested.rs"]
 mod nested;
 #[path = "panics.rs"]
@@ -38,6 +40,8 @@ mod run_sync;
 mod scheduler;
 #[path = "signal.rs"]
 mod signal;
+#[path = "slow_callbacks.rs"]
+mod slow_callbacks;
 #[path = "source.rs"]
 mod source;
 #[path = "tasks.rs"]

@@ -132,7 +132,9 @@ impl IOLoop {
     fn fire_timers(&self) {
         let inner = &self.inner;
         let now = inner.turn_time.get();
-        inner.timers.borrow_mut().begin_firing();
+        let late = inner.timers.borrow_mut().begin_firing(now);
+        let Some(late) = late else { return };
+        inner.counters.lagged(late);
         loop {
             let due = inner.timers.borrow_mut().pop_due(now);
             if due.is_some() {

@@ -61,9 +61,12 @@ fn with_sequences_left(left: u32) -> Timers {
     Timers { next_sequence: u32::MAX - left, ..Timers::new() }
 }
 
-/// As the loop does it: nothing is borrowed while a timer fires.
+/// Nothing is borrowed while a timer fires.
 fn fire(timers: &RefCell<Timers>, now: u64) {
-    timers.borrow_mut().begin_firing();
+    // As the loop does it: none is popped unless one is due.
+    if timers.borrow_mut().begin_firing(now).is_none() {
+        return;
+    }
     loop {
         let due = timers.borrow_mut().pop_due(now);
         match due {
@@ -204,9 +207,22 @@ fn deadline_moved_to_later_costs_no_heap_entry() {
         timers.set_due(key, due);
     }
     assert_eq!(timers.heap.len(), 1);
-    timers.begin_firing();
+    assert_eq!(timers.begin_firing(10), Some(0));
     assert!(timers.pop_due(10).is_none());
     assert_eq!(timers.next_deadline(), Some(999));
+}
+
+#[test]
+fn lateness_is_that_of_the_first_timer_which_was_not_cancelled() {
+    let mut timers = Timers::new();
+    let cancelled = timers.insert(5, Action::Wake(None));
+    timers.insert(10, Action::Wake(None));
+    timers.insert(12, Action::Wake(None));
+    timers.remove(cancelled);
+    assert_eq!(timers.begin_firing(4), None);
+    assert_eq!(timers.begin_firing(9), None, "what was cancelled does not count");
+    assert_eq!(timers.begin_firing(10), Some(0));
+    assert_eq!(timers.begin_firing(15), Some(5));
 }
 
 #[test]
