@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{Log, World, is_over_poll, pair, turns, virtual_loop};
-use ioloop::{IOLoop, Interest};
+use ioloop::{IOLoop, Interest, yield_now};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -131,6 +131,89 @@ fn newcomers_wait_for_no_more_than_a_turn_among_all_that_never_rest() {
         assert_eq!(lags, [("added", 1), ("due", 1), ("event", 1), ("woken", 1), ("woken", 2)]);
     }
     ioloop.close();
+}
+
+/// Two tasks that wake each other for ever, and how often they were polled between the calls of a handler whose
+/// descriptor is always ready: the numbers in the order in which they were counted.
+fn polls_between_events(ioloop: &IOLoop, work: impl Fn() + 'static) -> Vec<usize> {
+    let polls = Rc::new(Cell::new(0));
+    let wakers: Rc<RefCell<[Option<Waker>; 2]>> = Rc::default();
+    let work = Rc::new(work);
+    for me in 0..2 {
+        let (polls, wakers, work) = (Rc::clone(&polls), Rc::clone(&wakers), Rc::clone(&work));
+        ioloop.spawn_detached(poll_fn(move |cx| {
+            polls.set(polls.get() + 1);
+            work();
+            wakers.borrow_mut()[me] = Some(cx.waker().clone());
+            let other = wakers.borrow_mut()[1 - me].take();
+            other.iter().for_each(Waker::wake_by_ref);
+            Poll::Pending
+        }));
+    }
+    let (log, stop) = (Log::new(), ioloop.clone());
+    let noted = log.clone();
+    let handler = move |_| {
+        noted.push(polls.take());
+        if noted.len() == 10 {
+            stop.stop();
+        }
+    };
+    ioloop.add_handler(always_ready(), Interest::READABLE, handler).unwrap();
+    ioloop.start();
+    ioloop.close();
+    log.take()
+}
+
+#[test]
+fn tasks_that_wake_each_other_leave_room_for_an_event_after_some_polls() {
+    let (ioloop, _world) = virtual_loop();
+    let polls = polls_between_events(&ioloop, || {});
+    assert!(polls[1..].iter().all(|polls| (60..=70).contains(polls)), "{polls:?}");
+}
+
+#[test]
+fn tasks_that_wake_each_other_leave_room_for_an_event_sooner_when_they_take_long() {
+    let (ioloop, world) = virtual_loop();
+    let polls = polls_between_events(&ioloop, move || world.skip(ms(1)));
+    assert!(polls[1..].iter().all(|polls| *polls <= 10), "{polls:?}");
+}
+
+#[test]
+fn event_interval_of_one_leaves_room_for_an_event_in_every_turn() {
+    let ioloop = IOLoop::builder().poller(common::backend()).event_interval(1).build().unwrap();
+    let polls = polls_between_events(&ioloop, || {});
+    // Both have begun in the first turn.
+    assert_eq!(polls[2..], [1; 8]);
+}
+
+#[test]
+#[should_panic = "an event interval is at least 1"]
+fn event_interval_of_zero_is_refused() {
+    let _ = IOLoop::builder().event_interval(0);
+}
+
+#[test]
+fn task_that_yields_leaves_room_for_an_event_in_every_second_turn() {
+    let (ioloop, _world) = virtual_loop();
+    let yields = Rc::new(Cell::new(0));
+    let (log, counted, stop) = (Log::new(), Rc::clone(&yields), ioloop.clone());
+    let noted = log.clone();
+    let handler = move |_| {
+        noted.push(counted.take());
+        if noted.len() == 10 {
+            stop.stop();
+        }
+    };
+    ioloop.add_handler(always_ready(), Interest::READABLE, handler).unwrap();
+    ioloop.spawn_detached(async move {
+        loop {
+            yields.set(yields.get() + 1);
+            yield_now().await;
+        }
+    });
+    ioloop.start();
+    ioloop.close();
+    assert_eq!(log.take()[1..], [2; 9]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn scripted() -> (IOLoop, Scripted) {
     let clock = Frozen(Duration::from_secs(1_000_000));
     let ioloop = IOLoop::with_poller(Box::new(poller.clone()), Box::new(clock)).unwrap();
     // The loop's own way to be woken.
-    assert!(matches!(poller.said.take()[..], [Said::Add(_, Interest::READABLE, Trigger::Level)]));
+    assert!(matches!(poller.said.take()[..], [Said::Add(_, Interest::READABLE, Trigger::Edge)]));
     poller.tokens.take();
     (ioloop, poller)
 }

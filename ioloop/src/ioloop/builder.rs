@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Counters, IOLoop, Inner, Pace, Root, SCRATCH, Watchdog, nanos};
+use super::{Counters, IOLoop, Inner, Pace, Root, SCRATCH, Watchdog, nanos, pace};
 use crate::{
     Clock, Epoll, Error, Interest, MonotonicClock, Poller, Result, Trigger, VirtualClock, process::Counted,
     remote::Remote, task::Scheduler, timer::Timers,
@@ -53,15 +53,16 @@ pub struct Builder {
     clock: Box<dyn Clock>,
     /// Takes the place of `clock`, and a part in what `poller` does.
     virtual_clock: Option<VirtualClock>,
+    event_interval: u32,
 }
 
 impl Builder {
     pub(super) fn new() -> Builder {
-        Builder { poller: None, clock: Box::new(MonotonicClock), virtual_clock: None }
+        Builder { poller: None, clock: Box::new(MonotonicClock), virtual_clock: None, event_interval: pace::PIECES }
     }
 
     pub(super) fn boxed(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Builder {
-        Builder { poller: Some(poller), clock, virtual_clock: None }
+        Builder { poller: Some(poller), clock, ..Builder::new() }
     }
 
     /// What the loop waits with. Default: a new [`Epoll`], or what [`IOLoop::configure`] says.
@@ -99,6 +100,22 @@ impl Builder {
         self
     }
 
+    /// How many callbacks and polls of tasks may run between two looks at descriptors, other threads and timers, beside
+    /// those that are queued when a turn begins. Default: 64. With 1 the loop looks in every turn, as Tornado's does.
+    ///
+    /// A look costs about 130 ns when nothing has happened. It is left out only while work is queued, for no longer than
+    /// 50 µs as far as the clock is asked, and no more than once when somebody gives way to the others.
+    ///
+    /// # Panics
+    ///
+    /// When it is zero.
+    #[track_caller]
+    pub fn event_interval(mut self, pieces: u32) -> Builder {
+        assert!(pieces > 0, "an event interval is at least 1");
+        self.event_interval = pieces;
+        self
+    }
+
     /// Makes the loop. It is not the thread's current one before it runs or is
     /// [made current](IOLoop::make_current).
     ///
@@ -117,9 +134,12 @@ impl Builder {
             Some(clock) => (clock.govern(poller), clock.dial()),
             None => (poller, self.clock),
         };
-        let ioloop = IOLoop { inner: Rc::new(inner(poller, clock)?) };
-        let eventfd = ioloop.inner.remote.eventfd.as_fd();
-        ioloop.inner.wakeup.set(Some(ioloop.add_source(eventfd, Interest::READABLE, Trigger::Level)?));
+        let ioloop = IOLoop { inner: Rc::new(inner(poller, clock, self.event_interval)?) };
+        // Each write to an eventfd is an edge, also while it is readable (eventfd(2), epoll(7)): with a poller that knows
+        // edges it need never be read, which saves a system call for each wake-up from another thread.
+        let trigger = if ioloop.inner.needs_rearming { Trigger::Level } else { Trigger::Edge };
+        let wakeup = ioloop.add_source(ioloop.inner.remote.eventfd.as_fd(), Interest::READABLE, trigger)?;
+        ioloop.inner.wakeup.set(Some(wakeup));
         Ok(ioloop)
     }
 }
@@ -130,7 +150,7 @@ impl fmt::Debug for Builder {
     }
 }
 
-fn inner(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Result<Inner> {
+fn inner(poller: Box<dyn Poller>, clock: Box<dyn Clock>, event_interval: u32) -> Result<Inner> {
     Ok(Inner {
         needs_rearming: poller.needs_rearming(),
         poller: RefCell::new(poller),
@@ -143,7 +163,7 @@ fn inner(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Result<Inner> {
         epoch: Instant::now(),
         origin: nanos(clock.now()),
         clock,
-        pace: Pace::new(),
+        pace: Pace::new(event_interval),
         counters: Counters::default(),
         watchdog: Watchdog::new(),
         turn_time: Cell::new(0),

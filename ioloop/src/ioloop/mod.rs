@@ -201,7 +201,7 @@ impl IOLoop {
         IOLoop::builder().build()
     }
 
-    /// A loop with a poller or a clock of your own.
+    /// A loop with a poller, a clock or limits of your own.
     pub fn builder() -> Builder {
         Builder::new()
     }

@@ -89,8 +89,10 @@ impl IOLoop {
         let mut others = Vec::new();
         for event in &events {
             if Some(event.token()) == inner.wakeup.get() {
-                // The count says nothing; reading it resets the level.
-                let _ = inner.remote.eventfd.read();
+                if inner.needs_rearming {
+                    // The count says nothing; reading it resets the level.
+                    let _ = inner.remote.eventfd.read();
+                }
                 continue;
             }
             let notify = inner.registry.borrow_mut().record(event.token().key(), event.ready(), &mut others);
