@@ -22,22 +22,25 @@ impl IOLoop {
     /// A turn; a short one, of the queue alone, when there is work and the last look outside is not long ago.
     #[inline]
     pub(super) fn turn(&self) {
-        if self.has_work() && !self.inner.pace.is_over(|| self.clock_nanos().saturating_sub(self.turn_nanos())) {
-            self.run_queue();
-        } else {
-            self.turn_within(None);
+        if !self.has_work() || self.inner.pace.is_over(|| self.clock_nanos().saturating_sub(self.turn_nanos())) {
+            self.look(None);
         }
+        self.run_queue();
     }
 
     /// A whole turn, which waits no longer than `limit`.
-    #[inline]
     pub(super) fn turn_within(&self, limit: Option<Duration>) {
+        self.look(limit);
+        self.run_queue();
+    }
+
+    #[inline]
+    fn look(&self, limit: Option<Duration>) {
         self.wait(limit);
         self.dispatch();
         self.receive();
         self.fire_timers();
         self.inner.pace.begin();
-        self.run_queue();
     }
 
     fn has_work(&self) -> bool {
