@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Deadline, ioloop::nanos, periodic::next_slot};
+use crate::{Deadline, clock::nanos, periodic::next_slot};
 
 /// Ticks every `period` on the current loop; the first tick comes one period from now. Costs one timer.
 ///

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{IOLoop, TimeoutHandle, ioloop::nanos, timer::Action};
+use crate::{IOLoop, TimeoutHandle, clock::nanos, timer::Action};
 
 /// Calls a function at regular intervals, counted from start to start.
 ///

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use crate::{
     Error, IOLoop, Result,
     arena::Key,
-    ioloop::nanos,
+    clock::nanos,
     timer::{Action, NEVER},
 };
 

@@ -2,14 +2,20 @@
 #![cfg(loom)]
 
 /// The code itself, over loom's mutex and atomics.
+#[path = "../src/task/flag.rs"]
+mod flag;
 #[path = "../src/mailbox.rs"]
 mod mailbox;
 
 use loom::{
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
 };
 
+use flag::WakeFlag;
 use mailbox::{Delivery, Mailbox};
 
 /// A mailbox and what stands for its eventfd. When a wake-up is lost, nobody rings any more and loom reports a deadlock.
@@ -173,5 +179,75 @@ fn close_refuses_or_hands_over_every_letter() {
         assert!(!world.send(4), "closed for good");
         world.receive(&mut letters);
         assert_eq!(letters.len() + left.len(), accepted, "nothing slips in behind the close");
+    });
+}
+
+/// A task that other threads wake, and what each of them has done before it did: one number for each, without an order of
+/// its own.
+struct Task {
+    flag: WakeFlag,
+    done: [AtomicU32; 2],
+}
+
+impl Task {
+    fn new() -> Arc<Task> {
+        Arc::new(Task { flag: WakeFlag::new(), done: [AtomicU32::new(0), AtomicU32::new(0)] })
+    }
+
+    /// What its poll sees.
+    fn poll(&self) -> [u32; 2] {
+        [0, 1].map(|thread| self.done[thread].load(Ordering::Relaxed))
+    }
+}
+
+/// As a thread that does something for a task and wakes it, so many times.
+fn waker(world: &Arc<World>, task: &Arc<Task>, me: usize, times: u32) -> thread::JoinHandle<()> {
+    let (world, task) = (Arc::clone(world), Arc::clone(task));
+    thread::spawn(move || {
+        for time in 1..=times {
+            task.done[me].store(time, Ordering::Relaxed);
+            if task.flag.raise() {
+                world.send(0);
+            }
+        }
+    })
+}
+
+/// As the loop: polls the task for each message, until it has seen everything. When a wake is lost it sleeps for ever, and
+/// loom reports a deadlock.
+fn poll_until(world: &World, task: &Task, everything: [u32; 2]) {
+    let (mut letters, mut sleeps) = (Vec::new(), 0);
+    loop {
+        world.turn(&mut letters, &mut sleeps);
+        let mut seen = [0; 2];
+        for _ in letters.drain(..) {
+            task.flag.lower();
+            seen = task.poll();
+        }
+        if seen == everything {
+            break;
+        }
+    }
+}
+
+#[test]
+fn poll_after_a_wake_sees_what_was_done_before_it() {
+    loom::model(|| {
+        let (world, task) = (World::new(), Task::new());
+        let thread = waker(&world, &task, 0, 2);
+        poll_until(&world, &task, [2, 0]);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn poll_sees_also_what_those_did_who_found_the_wake_under_way() {
+    bounded(|| {
+        let (world, task) = (World::new(), Task::new());
+        let threads = [waker(&world, &task, 0, 1), waker(&world, &task, 1, 1)];
+        poll_until(&world, &task, [1, 1]);
+        for thread in threads {
+            thread.join().unwrap();
+        }
     });
 }

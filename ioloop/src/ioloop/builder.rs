@@ -9,9 +9,9 @@ use std::{
     time::Instant,
 };
 
-use super::{Counters, IOLoop, Inner, Pace, Root, SCRATCH, Watchdog, nanos, pace};
+use super::{Counters, IOLoop, Inner, Pace, Root, SCRATCH, Watchdog, pace};
 use crate::{
-    Clock, Epoll, Error, Interest, MonotonicClock, Poller, Result, Trigger, VirtualClock, process::Counted,
+    Clock, Epoll, Error, Interest, Poller, Result, Trigger, VirtualClock, clock::LoopClock, process::Counted,
     remote::Remote, task::Scheduler, timer::Timers,
 };
 
@@ -50,7 +50,7 @@ pub(super) fn configure(factory: PollerFactory) -> PollerFactory {
 #[must_use = "the loop is made by `build`"]
 pub struct Builder {
     poller: Option<Box<dyn Poller>>,
-    clock: Box<dyn Clock>,
+    clock: LoopClock,
     /// Takes the place of `clock`, and a part in what `poller` does.
     virtual_clock: Option<VirtualClock>,
     event_interval: u32,
@@ -58,11 +58,11 @@ pub struct Builder {
 
 impl Builder {
     pub(super) fn new() -> Builder {
-        Builder { poller: None, clock: Box::new(MonotonicClock), virtual_clock: None, event_interval: pace::PIECES }
+        Builder { poller: None, clock: LoopClock::Monotonic, virtual_clock: None, event_interval: pace::PIECES }
     }
 
     pub(super) fn boxed(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Builder {
-        Builder { poller: Some(poller), clock, ..Builder::new() }
+        Builder { poller: Some(poller), clock: LoopClock::Custom(clock), ..Builder::new() }
     }
 
     /// What the loop waits with. Default: a new [`Epoll`], or what [`IOLoop::configure`] says.
@@ -71,9 +71,9 @@ impl Builder {
         self
     }
 
-    /// Where the loop reads the time. Default: [`MonotonicClock`].
+    /// Where the loop reads the time. Default: [`MonotonicClock`](crate::MonotonicClock).
     pub fn clock(mut self, clock: impl Clock) -> Builder {
-        self.clock = Box::new(clock);
+        self.clock = LoopClock::Custom(Box::new(clock));
         self
     }
 
@@ -131,7 +131,7 @@ impl Builder {
             }
         };
         let (poller, clock) = match self.virtual_clock {
-            Some(clock) => (clock.govern(poller), clock.dial()),
+            Some(clock) => (clock.govern(poller), LoopClock::Custom(clock.dial())),
             None => (poller, self.clock),
         };
         let ioloop = IOLoop { inner: Rc::new(inner(poller, clock, self.event_interval)?) };
@@ -150,7 +150,7 @@ impl fmt::Debug for Builder {
     }
 }
 
-fn inner(poller: Box<dyn Poller>, clock: Box<dyn Clock>, event_interval: u32) -> Result<Inner> {
+fn inner(poller: Box<dyn Poller>, clock: LoopClock, event_interval: u32) -> Result<Inner> {
     Ok(Inner {
         needs_rearming: poller.needs_rearming(),
         poller: RefCell::new(poller),
@@ -161,7 +161,7 @@ fn inner(poller: Box<dyn Poller>, clock: Box<dyn Clock>, event_interval: u32) ->
         remote: Arc::new(Remote::new()?),
         wakeup: Cell::new(None),
         epoch: Instant::now(),
-        origin: nanos(clock.now()),
+        origin: clock.nanos(),
         clock,
         pace: Pace::new(event_interval),
         counters: Counters::default(),

@@ -12,6 +12,7 @@ use super::{IOLoop, Root};
 use crate::{
     CallbackException, Error, Interest, Ready, Result, Token, Trigger, WorkKind,
     arena::Key,
+    clock::nanos,
     context,
     error::panic_message,
     executor::Pool,
@@ -133,7 +134,7 @@ impl IOLoop {
 
     /// The time now as the timers count it.
     pub(crate) fn clock_nanos(&self) -> u64 {
-        nanos(self.inner.clock.now()).saturating_sub(self.inner.origin)
+        self.inner.clock.nanos().saturating_sub(self.inner.origin)
     }
 
     /// An instant as the timers count it.
@@ -306,9 +307,4 @@ impl IOLoop {
             None => log::error!("{exception}"),
         }
     }
-}
-
-/// A duration as the timers count it; one beyond 584 years is for ever.
-pub(crate) fn nanos(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }

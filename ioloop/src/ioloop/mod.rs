@@ -25,7 +25,9 @@ use std::{
 
 use crate::{
     CallbackException, Clock, Error, Event, Interest, JoinHandle, LoopHandle, Poller, Result, TimeoutHandle, Token,
-    Trigger, WorkKind, context,
+    Trigger, WorkKind,
+    clock::{LoopClock, nanos},
+    context,
     executor::Pool,
     process::Counted,
     registry::Registry,
@@ -38,7 +40,6 @@ use crate::{
 pub use builder::{Builder, PollerFactory};
 use current::Running;
 pub(crate) use current::wake_if_current;
-pub(crate) use inside::nanos;
 use metrics::Counters;
 pub use metrics::Metrics;
 use pace::Pace;
@@ -87,7 +88,7 @@ struct Inner {
     remote: Arc<Remote>,
     /// The registration of `remote`'s eventfd.
     wakeup: Cell<Option<Token>>,
-    clock: Box<dyn Clock>,
+    clock: LoopClock,
     /// The loop's beginning; timers count nanoseconds from here.
     epoch: Instant,
     /// What the clock said then.

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use super::{IOLoop, nanos};
-use crate::{WorkKind, error::panic_message};
+use super::IOLoop;
+use crate::{WorkKind, clock::nanos, error::panic_message};
 
 /// A piece of work that has held up the loop for longer than [`IOLoop::on_slow_callback`](crate::IOLoop::on_slow_callback)
 /// allows.

@@ -1,5 +1,6 @@
 //! Tasks: futures the loop polls until they are done.
 
+mod flag;
 mod join;
 mod scheduler;
 mod waker;

@@ -89,6 +89,9 @@ pub(crate) const ROOT: Key = Key { index: u32::MAX, generation: u32::MAX };
 
 const CALLBACK: Key = Key { index: u32::MAX - 1, generation: u32::MAX };
 
+/// Room for so many entries of the queue is kept in any case.
+const KEPT_CAPACITY: usize = 1024;
+
 impl Scheduler {
     /// With room for so many entries in the queue.
     pub(crate) fn with_capacity(queue: usize) -> Scheduler {
@@ -150,8 +153,11 @@ impl Scheduler {
         mem::replace(&mut self.queue, mem::take(&mut self.spare_queue))
     }
 
-    /// Gives a list back, for its capacity.
+    /// Gives a list back, for its capacity. What a burst has made it grow to is given up by and by.
     pub(crate) fn put_queue(&mut self, mut queue: Vec<Key>) {
+        if queue.capacity() > KEPT_CAPACITY && queue.len() < queue.capacity() / 8 {
+            queue.shrink_to(queue.capacity() / 2);
+        }
         queue.clear();
         self.spare_queue = queue;
     }
@@ -192,7 +198,7 @@ impl Scheduler {
             return self.bury(key, body);
         };
         let waiter = body.work.as_mut().waiter().and_then(Option::take);
-        task.body = Some(body);
+        task.body = Some(Body { waker: None, ..body });
         task.state = State::Ended;
         self.ended += 1;
         Remains { body: None, waiter, location: task.location }

@@ -1,11 +1,12 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Wake, Waker},
 };
 
+use super::flag::WakeFlag;
 use crate::{
     arena::Key,
     ioloop,
@@ -17,27 +18,25 @@ pub(crate) struct TaskWaker {
     remote: Arc<Remote>,
     /// A [`Key`]. Written again only while no waker is out: see [`Fresh`].
     task: AtomicU64,
-    /// Whether a wake from another thread is on its way. It is sent once, however often the task is woken.
-    signalled: AtomicBool,
+    /// Raised while a wake from another thread is on its way.
+    flag: WakeFlag,
 }
 
 impl TaskWaker {
     pub(crate) fn new(remote: &Arc<Remote>, task: Key) -> Arc<TaskWaker> {
         let task = AtomicU64::new(task.to_u64());
-        Arc::new(TaskWaker { remote: Arc::clone(remote), task, signalled: AtomicBool::new(false) })
+        Arc::new(TaskWaker { remote: Arc::clone(remote), task, flag: WakeFlag::new() })
     }
 
     /// The task that a wake from another thread is for; from here on the next one is sent again.
     pub(crate) fn receive(&self) -> Key {
-        // Pairs with the swap of a sender that finds the flag set and sends nothing: what it did before it woke the task
-        // is to be seen by the poll that follows.
-        self.signalled.swap(false, Ordering::AcqRel);
+        self.flag.lower();
         self.task()
     }
 
     #[cold]
     fn send(self: &Arc<Self>) {
-        if !self.signalled.swap(true, Ordering::AcqRel) {
+        if self.flag.raise() {
             let _ = self.remote.send(RemoteWork::Wake(Arc::clone(self)));
         }
     }
