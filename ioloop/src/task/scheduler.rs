@@ -21,13 +21,16 @@ pub(crate) struct Scheduler {
 /// A function to be called, and who has handed it over.
 pub(crate) type Callback = (Box<dyn FnOnce()>, &'static Location<'static>);
 
+/// What a wake-up looks at comes first, beside the generation that the arena adds: with ten thousand tasks that sleep, each
+/// wake-up waits for memory, and so for one line of the cache instead of two.
+#[repr(C)]
 struct Task {
-    /// Out of its place while the task runs.
-    body: Option<Body>,
-    location: &'static Location<'static>,
     state: State,
     /// Whether there is a handle that may ask for the result.
     has_handle: bool,
+    location: &'static Location<'static>,
+    /// Out of its place while the task runs.
+    body: Option<Body>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
