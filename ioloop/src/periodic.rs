@@ -203,7 +203,7 @@ impl Schedule {
                     let _rearm = rearm;
                     call.await;
                 };
-                schedule.ioloop.insert_task(Box::pin(and_rearm), schedule.location);
+                schedule.ioloop.spawn_forgotten(and_rearm, schedule.location);
             }
         }
     }

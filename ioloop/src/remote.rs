@@ -74,7 +74,7 @@ impl LoopHandle {
     #[track_caller]
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         let location = Location::caller();
-        self.remote.send(RemoteWork::Spawn(Box::new(move |ioloop| ioloop.insert_task(Box::pin(future), location))))
+        self.remote.send(RemoteWork::Spawn(Box::new(move |ioloop| ioloop.spawn_forgotten(future, location))))
     }
 
     /// Stops the loop as [`IOLoop::stop`] does.

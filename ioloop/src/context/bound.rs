@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Poll, Waker},
 };
 
 use super::{
@@ -77,10 +77,13 @@ pub(crate) fn bind_handler(handler: HandlerCallback, location: &'static Location
 }
 
 #[inline]
-pub(crate) fn bind_task(work: BoxedWork, location: &'static Location<'static>) -> BoxedWork {
+pub(crate) fn bind_task(work: BoxedWork) -> BoxedWork {
     match current() {
         None => work,
-        context => Box::pin(Bound::new(context, work, WorkKind::Task, location)),
+        context => {
+            let location = work.location();
+            Box::pin(Bound::new(context, work, WorkKind::Task, location))
+        }
     }
 }
 
@@ -122,8 +125,18 @@ impl<T> Drop for Bound<T> {
 }
 
 impl TaskWork for Bound<BoxedWork> {
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.with(|work| work.as_mut().poll(cx))
+    fn poll_first(mut self: Pin<&mut Self>, waker: &Waker) -> Poll<()> {
+        self.with(|work| work.as_mut().poll_first(waker))
+    }
+
+    fn keep_waker(mut self: Pin<&mut Self>, waker: Waker) {
+        if let Some(work) = &mut self.work {
+            work.as_mut().keep_waker(waker);
+        }
+    }
+
+    fn poll(mut self: Pin<&mut Self>) -> Poll<()> {
+        self.with(|work| work.as_mut().poll())
     }
 
     fn fail(mut self: Pin<&mut Self>, error: JoinError) {
@@ -138,6 +151,10 @@ impl TaskWork for Bound<BoxedWork> {
         if let Some(work) = &mut self.work {
             work.as_mut().take_result(place);
         }
+    }
+
+    fn location(&self) -> &'static Location<'static> {
+        self.location
     }
 }
 

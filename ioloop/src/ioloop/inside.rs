@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    future::Future,
     os::fd::{AsFd, BorrowedFd},
     panic::{AssertUnwindSafe, Location, catch_unwind},
     task::Waker,
@@ -17,7 +18,7 @@ use crate::{
     error::panic_message,
     executor::Pool,
     registry::Wait,
-    task::{BoxedWork, Callback, Join, ROOT, Remains, Woken},
+    task::{self, BoxedWork, Callback, Join, ROOT, Remains, Woken},
     timer::Action,
 };
 
@@ -148,13 +149,17 @@ impl IOLoop {
     }
 
     /// Makes a task that nobody waits for.
-    pub(crate) fn insert_task(&self, work: BoxedWork, location: &'static Location<'static>) {
-        self.insert_work(work, false, location);
+    pub(crate) fn spawn_forgotten(
+        &self,
+        future: impl Future<Output = ()> + 'static,
+        location: &'static Location<'static>,
+    ) {
+        self.insert_task(task::detached(future, location), false);
     }
 
-    pub(super) fn insert_work(&self, work: BoxedWork, has_handle: bool, location: &'static Location<'static>) -> Key {
-        let work = context::bind_task(work, location);
-        self.inner.scheduler.borrow_mut().insert(work, has_handle, location)
+    pub(super) fn insert_task(&self, work: BoxedWork, has_handle: bool) -> Key {
+        let work = context::bind_task(work);
+        self.inner.scheduler.borrow_mut().insert(work, has_handle)
     }
 
     /// A wake-up on the loop's own thread, or one that has arrived there.
@@ -185,9 +190,9 @@ impl IOLoop {
 
     /// Drops what a task has left and wakes whoever waits for it.
     pub(super) fn clear_away(&self, remains: Remains) {
-        let Remains { body, waiter, location } = remains;
-        if let Some(body) = body {
-            self.guard(WorkKind::Task, location, || drop(body));
+        let Remains { work, waiter } = remains;
+        if let Some(work) = work {
+            self.guard(WorkKind::Task, work.location(), || drop(work));
         }
         if let Some(waiter) = waiter {
             self.guard_foreign(|| waiter.wake());

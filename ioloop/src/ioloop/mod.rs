@@ -33,7 +33,7 @@ use crate::{
     registry::Registry,
     remote::{Remote, RemoteWork},
     sleep,
-    task::{Joinable, ROOT, Scheduler, TaskWaker},
+    task::{self, ROOT, Scheduler, TaskWaker},
     timer::{Action, Timers},
 };
 
@@ -342,7 +342,7 @@ impl IOLoop {
             let output = future.await;
             IOLoop::current().enqueue_callback(Box::new(move || callback(output)), location);
         };
-        self.insert_task(Box::pin(and_then), location);
+        self.spawn_forgotten(and_then, location);
     }
 
     /// Runs `callback` once, after `delay`. The handle may be given to [`remove_timeout`](IOLoop::remove_timeout), or be
@@ -463,7 +463,7 @@ impl IOLoop {
     /// ```
     #[track_caller]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let key = self.insert_work(Box::pin(Joinable::new(future)), true, Location::caller());
+        let key = self.insert_task(task::joinable(future, Location::caller()), true);
         JoinHandle::new(self.clone(), key)
     }
 
@@ -471,7 +471,7 @@ impl IOLoop {
     /// there is a task per connection.
     #[track_caller]
     pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
-        self.insert_task(Box::pin(future), Location::caller());
+        self.spawn_forgotten(future, Location::caller());
     }
 
     /// [`spawn_detached`](IOLoop::spawn_detached) for a task that has nothing to do with whoever asks for it: it inherits
@@ -479,7 +479,7 @@ impl IOLoop {
     #[track_caller]
     pub fn spawn_independent(&self, future: impl Future<Output = ()> + 'static) {
         let location = Location::caller();
-        context::detached(|| self.insert_task(Box::pin(future), location));
+        context::detached(|| self.spawn_forgotten(future, location));
     }
 
     /// The way into this loop from other threads.

@@ -3,7 +3,8 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, Location, catch_unwind},
-    task::{Context, Poll, Waker},
+    pin::Pin,
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ use crate::{
     error::panic_message,
     registry::{HandlerCallback, Notify},
     remote::RemoteWork,
-    task::{Body, BoxedWork, Fresh},
+    task::{Begun, BoxedWork, Fresh, TaskWork},
     timer::Due,
 };
 
@@ -165,8 +166,9 @@ impl IOLoop {
             // Finds neither for a task that was aborted after it had been woken, and when the loop was closed meanwhile.
             let begun = self.inner.scheduler.borrow_mut().begin(key);
             match begun {
-                Some((body, location)) => self.run_task(key, body, location),
-                None => self.run_callback(key),
+                Begun::Again(work) => self.run_task(key, work),
+                Begun::New(work) => self.run_new_task(key, work),
+                Begun::Nothing => self.run_callback(key),
             }
         }
         self.inner.scheduler.borrow_mut().put_queue(queue);
@@ -181,66 +183,71 @@ impl IOLoop {
     }
 
     #[inline]
-    fn run_task(&self, key: Key, mut body: Body, location: &'static Location<'static>) {
-        let Some(waker) = &body.waker else {
-            return self.run_new_task(key, body.work, location);
-        };
-        match self.poll_task(&mut body.work, waker, location) {
-            Poll::Pending => self.suspend_task(key, body),
-            Poll::Ready(()) => self.end_task(key, body),
+    fn run_task(&self, key: Key, mut work: BoxedWork) {
+        match self.poll_task(&mut work, |work| work.poll()) {
+            Poll::Pending => self.suspend_task(key, work),
+            Poll::Ready(()) => self.end_task(key, work),
         }
     }
 
     /// The first poll, after which many tasks are done and need no waker of their own.
-    fn run_new_task(&self, key: Key, mut work: BoxedWork, location: &'static Location<'static>) {
+    fn run_new_task(&self, key: Key, mut work: BoxedWork) {
         let spare = self.inner.scheduler.borrow_mut().take_spare();
         let fresh = match spare {
             Some(spare) => spare.rename(key),
             None => Fresh::new(&self.inner.remote, key),
         };
-        match self.poll_task(&mut work, &fresh.waker, location) {
-            Poll::Pending => self.suspend_task(key, Body { work, waker: Some(fresh.waker) }),
+        match self.poll_task(&mut work, |work| work.poll_first(&fresh.waker)) {
+            Poll::Pending => {
+                work.as_mut().keep_waker(fresh.waker);
+                self.suspend_task(key, work);
+            }
             Poll::Ready(()) => {
                 if fresh.is_unused() {
                     self.inner.scheduler.borrow_mut().put_spare(fresh);
                 }
-                self.end_task(key, Body { work, waker: None });
+                self.end_task(key, work);
             }
         }
     }
 
+    /// A panic is reported, and is the end of the task.
     #[inline(always)]
-    fn suspend_task(&self, key: Key, body: Body) {
-        let aborted = self.inner.scheduler.borrow_mut().suspend(key, body);
-        if let Some(remains) = aborted {
-            self.clear_away(remains);
-        }
-    }
-
-    fn end_task(&self, key: Key, body: Body) {
-        let remains = self.inner.scheduler.borrow_mut().end(key, body);
-        self.clear_away(remains);
-    }
-
-    #[inline(always)]
-    fn poll_task(&self, work: &mut BoxedWork, waker: &Waker, location: &'static Location<'static>) -> Poll<()> {
+    fn poll_task(&self, work: &mut BoxedWork, poll: impl FnOnce(Pin<&mut dyn TaskWork>) -> Poll<()>) -> Poll<()> {
         self.inner.counters.polls.add(1);
-        let polled = self.watching(WorkKind::Task, location, || {
-            catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut Context::from_waker(waker))))
-        });
+        let watched = self.inner.watchdog.is_on().then(|| work.location());
+        let poll = || catch_unwind(AssertUnwindSafe(|| poll(work.as_mut())));
+        let polled = match watched {
+            Some(location) => self.timed(WorkKind::Task, location, poll),
+            None => poll(),
+        };
         match polled {
             Ok(polled) => polled,
             Err(payload) => {
-                self.fail_task(work, location, &*payload);
+                self.fail_task(work, &*payload);
                 Poll::Ready(())
             }
         }
     }
 
     #[cold]
-    fn fail_task(&self, work: &mut BoxedWork, location: &'static Location<'static>, payload: &(dyn Any + Send)) {
+    fn fail_task(&self, work: &mut BoxedWork, payload: &(dyn Any + Send)) {
+        let location = work.location();
         self.report_panic(WorkKind::Task, location, payload);
         let error = JoinError::Panicked { message: panic_message(payload) };
         self.guard(WorkKind::Task, location, || work.as_mut().fail(error));
+    }
+
+    #[inline(always)]
+    fn suspend_task(&self, key: Key, work: BoxedWork) {
+        let aborted = self.inner.scheduler.borrow_mut().suspend(key, work);
+        if let Some(remains) = aborted {
+            self.clear_away(remains);
+        }
+    }
+
+    fn end_task(&self, key: Key, work: BoxedWork) {
+        let remains = self.inner.scheduler.borrow_mut().end(key, work);
+        self.clear_away(remains);
     }
 }

@@ -94,7 +94,7 @@ impl IOLoop {
     }
 
     #[cold]
-    fn timed<T>(&self, kind: WorkKind, location: &'static Location<'static>, work: impl FnOnce() -> T) -> T {
+    pub(super) fn timed<T>(&self, kind: WorkKind, location: &'static Location<'static>, work: impl FnOnce() -> T) -> T {
         let began = self.clock_nanos();
         let value = work();
         let took = self.clock_nanos().saturating_sub(began);

@@ -7,9 +7,9 @@ mod waker;
 mod work;
 
 pub use join::{JoinError, JoinHandle};
-pub(crate) use scheduler::{Body, BoxedWork, Callback, Join, ROOT, Remains, Scheduler, Woken};
+pub(crate) use scheduler::{Begun, Callback, Join, ROOT, Remains, Scheduler, Woken};
 pub(crate) use waker::{Fresh, TaskWaker};
-pub(crate) use work::{Joinable, TaskWork};
+pub(crate) use work::{BoxedWork, TaskWork, detached, joinable};
 
 use std::{
     future::Future,

@@ -1,6 +1,6 @@
-use std::{any::Any, collections::VecDeque, mem, panic::Location, pin::Pin, task::Waker};
+use std::{any::Any, collections::VecDeque, mem, panic::Location, task::Waker};
 
-use super::{Fresh, TaskWork};
+use super::{BoxedWork, Fresh};
 use crate::arena::{Arena, Key};
 
 /// All tasks of a loop, and what is ready to run: woken tasks and callbacks, in the order in which they became so.
@@ -21,20 +21,20 @@ pub(crate) struct Scheduler {
 /// A function to be called, and who has handed it over.
 pub(crate) type Callback = (Box<dyn FnOnce()>, &'static Location<'static>);
 
-/// What a wake-up looks at comes first, beside the generation that the arena adds: with ten thousand tasks that sleep, each
-/// wake-up waits for memory, and so for one line of the cache instead of two.
-#[repr(C)]
+/// A task's place: what a wake-up looks at, and no more. With ten thousand tasks that sleep, each wake-up waits for memory,
+/// and what is small stays in the cache.
 struct Task {
+    /// Out of its place while the task runs.
+    work: Option<BoxedWork>,
     state: State,
     /// Whether there is a handle that may ask for the result.
     has_handle: bool,
-    location: &'static Location<'static>,
-    /// Out of its place while the task runs.
-    body: Option<Body>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// Stands in the queue for its first poll.
+    New,
     /// Waits to be woken.
     Idle,
     /// Stands in the queue, once, however often it is woken.
@@ -59,21 +59,20 @@ pub(crate) enum Woken {
     Nobody,
 }
 
-pub(crate) type BoxedWork = Pin<Box<dyn TaskWork>>;
-
 /// What is polled of a task, outside of any borrow: what it does may spawn, wake and abort tasks, itself included.
-pub(crate) struct Body {
-    pub(crate) work: BoxedWork,
-    /// Made when the task is suspended for the first time, then kept, so that polling touches no reference count.
-    pub(crate) waker: Option<Waker>,
+pub(crate) enum Begun {
+    /// For the first time.
+    New(BoxedWork),
+    Again(BoxedWork),
+    /// There is no task to poll.
+    Nothing,
 }
 
 /// What is left of a task that is over, for the caller to drop and to wake when its borrow of the tasks has ended.
 #[must_use]
 pub(crate) struct Remains {
-    pub(crate) body: Option<Body>,
+    pub(crate) work: Option<BoxedWork>,
     pub(crate) waiter: Option<Waker>,
-    pub(crate) location: &'static Location<'static>,
 }
 
 /// What a handle is told that asks for the result.
@@ -114,9 +113,8 @@ impl Scheduler {
     }
 
     /// Adds a task, which is ready for its first poll.
-    pub(crate) fn insert(&mut self, work: BoxedWork, has_handle: bool, location: &'static Location<'static>) -> Key {
-        let task = Task { body: Some(Body { work, waker: None }), location, state: State::Queued, has_handle };
-        let key = self.tasks.insert(task);
+    pub(crate) fn insert(&mut self, work: BoxedWork, has_handle: bool) -> Key {
+        let key = self.tasks.insert(Task { work: Some(work), state: State::New, has_handle });
         self.queue.push(key);
         key
     }
@@ -167,13 +165,19 @@ impl Scheduler {
 
     /// Takes a task out of its place to be polled. From here on a wake queues it again.
     #[inline]
-    pub(crate) fn begin(&mut self, key: Key) -> Option<(Body, &'static Location<'static>)> {
-        let task = self.tasks.get_mut(key)?;
-        if task.state != State::Queued {
-            return None;
-        }
+    pub(crate) fn begin(&mut self, key: Key) -> Begun {
+        let Some(task) = self.tasks.get_mut(key) else { return Begun::Nothing };
+        let begun = match (task.state, task.work.take()) {
+            (State::Queued, Some(work)) => Begun::Again(work),
+            (State::New, Some(work)) => Begun::New(work),
+            (_, work) => {
+                // Over already, although it had woken itself.
+                task.work = work;
+                return Begun::Nothing;
+            }
+        };
         task.state = State::Running;
-        Some((task.body.take()?, task.location))
+        begun
     }
 
     /// None when `key` names a task, which was aborted after it had been woken.
@@ -183,28 +187,28 @@ impl Scheduler {
 
     /// Puts a pending task back. Something remains when it was aborted meanwhile.
     #[inline]
-    pub(crate) fn suspend(&mut self, key: Key, body: Body) -> Option<Remains> {
+    pub(crate) fn suspend(&mut self, key: Key, work: BoxedWork) -> Option<Remains> {
         match self.tasks.get_mut(key) {
             Some(task) if task.state != State::RunningAborted => {
                 task.state = if task.state == State::Running { State::Idle } else { State::Queued };
                 // Its place is empty while it runs. Saying so saves what an assignment does to drop what was there.
-                mem::forget(task.body.replace(body));
+                mem::forget(task.work.replace(work));
                 None
             }
-            _ => Some(self.bury(key, body)),
+            _ => Some(self.bury(key, work)),
         }
     }
 
     /// A task is over. Its result stays if a handle may ask for it.
-    pub(crate) fn end(&mut self, key: Key, mut body: Body) -> Remains {
+    pub(crate) fn end(&mut self, key: Key, mut work: BoxedWork) -> Remains {
         let Some(task) = self.tasks.get_mut(key).filter(|task| task.has_handle) else {
-            return self.bury(key, body);
+            return self.bury(key, work);
         };
-        let waiter = body.work.as_mut().waiter().and_then(Option::take);
-        task.body = Some(Body { waker: None, ..body });
+        let waiter = work.as_mut().waiter().and_then(Option::take);
+        mem::forget(task.work.replace(work));
         task.state = State::Ended;
         self.ended += 1;
-        Remains { body: None, waiter, location: task.location }
+        Remains { work: None, waiter }
     }
 
     /// Removes a task that is suspended. One that runs is marked, and goes after its poll; one that has ended keeps its
@@ -214,8 +218,8 @@ impl Scheduler {
         if task.state == State::Ended {
             return None;
         }
-        match task.body.take() {
-            Some(body) => Some(self.bury(key, body)),
+        match task.work.take() {
+            Some(work) => Some(self.bury(key, work)),
             None => {
                 task.state = State::RunningAborted;
                 None
@@ -223,20 +227,20 @@ impl Scheduler {
         }
     }
 
-    fn bury(&mut self, key: Key, mut body: Body) -> Remains {
-        let task = self.tasks.remove(key).expect("a task keeps its place while it runs");
-        let waiter = body.work.as_mut().waiter().and_then(Option::take);
-        Remains { body: Some(body), waiter, location: task.location }
+    fn bury(&mut self, key: Key, mut work: BoxedWork) -> Remains {
+        self.tasks.remove(key);
+        let waiter = work.as_mut().waiter().and_then(Option::take);
+        Remains { work: Some(work), waiter }
     }
 
     pub(crate) fn join(&mut self, key: Key, waker: &Waker) -> Join {
         let Some(task) = self.tasks.get_mut(key) else { return Join::Gone };
         if task.state == State::Ended {
             self.ended -= 1;
-            let body = self.tasks.remove(key).and_then(|task| task.body);
-            return body.map_or(Join::Gone, |body| Join::Ended(body.work));
+            let work = self.tasks.remove(key).and_then(|task| task.work);
+            return work.map_or(Join::Gone, Join::Ended);
         }
-        match task.body.as_mut().and_then(|body| body.work.as_mut().waiter()) {
+        match task.work.as_mut().and_then(|work| work.as_mut().waiter()) {
             Some(Some(known)) if known.will_wake(waker) => Join::Pending,
             Some(_) => Join::MustWait,
             None => Join::Pending,
@@ -245,18 +249,18 @@ impl Scheduler {
 
     /// Gives back the waker that was there before.
     pub(crate) fn set_waiter(&mut self, key: Key, waker: Waker) -> Option<Waker> {
-        self.tasks.get_mut(key)?.body.as_mut()?.work.as_mut().waiter()?.replace(waker)
+        self.tasks.get_mut(key)?.work.as_mut()?.as_mut().waiter()?.replace(waker)
     }
 
     /// Nobody will ask for the result any more. Gives what there is of it, to be dropped.
-    pub(crate) fn detach(&mut self, key: Key) -> Option<Body> {
+    pub(crate) fn detach(&mut self, key: Key) -> Option<BoxedWork> {
         let task = self.tasks.get_mut(key)?;
         task.has_handle = false;
         if task.state != State::Ended {
             return None;
         }
         self.ended -= 1;
-        self.tasks.remove(key)?.body
+        self.tasks.remove(key)?.work
     }
 
     pub(crate) fn is_finished(&self, key: Key) -> bool {

@@ -1,6 +1,7 @@
 use std::{
     any::Any,
     future::Future,
+    panic::Location,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
 };
@@ -9,65 +10,137 @@ use pin_project_lite::pin_project;
 
 use super::JoinError;
 
-/// What a task does, its type forgotten: a future that nobody waits for, or one that keeps its result for a handle.
+/// A task, the type of its future forgotten: all that is looked at only when it runs. One allocation.
 pub(crate) trait TaskWork {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
+    /// The first poll, with a waker that the task does not have yet.
+    fn poll_first(self: Pin<&mut Self>, waker: &Waker) -> Poll<()>;
+
+    /// Gives it the waker of all further polls.
+    fn keep_waker(self: Pin<&mut Self>, waker: Waker);
+
+    fn poll(self: Pin<&mut Self>) -> Poll<()>;
 
     /// Drops the future and keeps the reason for the handle.
+    fn fail(self: Pin<&mut Self>, error: JoinError);
+
+    /// Where the waker of whoever waits for the result is kept; `None` when nobody ever does.
+    fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waker>>;
+
+    /// Moves the result to `place`, an `Option<Result<T, JoinError>>` of the future's own `T`.
+    fn take_result(self: Pin<&mut Self>, place: &mut dyn Any);
+
+    /// Who has spawned it.
+    fn location(&self) -> &'static Location<'static>;
+}
+
+pub(crate) type BoxedWork = Pin<Box<dyn TaskWork>>;
+
+pin_project! {
+    /// What every task has, and its future.
+    struct TaskCell<S> {
+        // Made when the task is suspended for the first time, then kept, so that polling touches no reference count.
+        waker: Option<Waker>,
+        location: &'static Location<'static>,
+        #[pin]
+        stage: S,
+    }
+}
+
+/// What a task that nobody waits for and one with a handle do differently.
+trait Stage {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
+
     fn fail(self: Pin<&mut Self>, _error: JoinError) {}
 
-    /// Where the waker of whoever waits for the result is kept.
     fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waker>> {
         None
     }
 
-    /// Moves the result to `place`, an `Option<Result<T, JoinError>>` of the future's own `T`.
     fn take_result(self: Pin<&mut Self>, _place: &mut dyn Any) {}
 }
 
-/// A task nobody waits for is its future, and no byte more.
-impl<F: Future<Output = ()>> TaskWork for F {
+/// A task that nobody waits for.
+pub(crate) fn detached(future: impl Future<Output = ()> + 'static, location: &'static Location<'static>) -> BoxedWork {
+    Box::pin(TaskCell { waker: None, location, stage: future })
+}
+
+/// A task with a handle.
+pub(crate) fn joinable(future: impl Future + 'static, location: &'static Location<'static>) -> BoxedWork {
+    Box::pin(TaskCell {
+        waker: None,
+        location,
+        stage: Joinable { progress: Progress::Running { future }, waiter: None },
+    })
+}
+
+impl<S: Stage> TaskWork for TaskCell<S> {
+    fn poll_first(self: Pin<&mut Self>, waker: &Waker) -> Poll<()> {
+        self.project().stage.poll(&mut Context::from_waker(waker))
+    }
+
+    fn keep_waker(self: Pin<&mut Self>, waker: Waker) {
+        *self.project().waker = Some(waker);
+    }
+
+    fn poll(self: Pin<&mut Self>) -> Poll<()> {
+        let this = self.project();
+        let waker = this.waker.as_ref().expect("it was kept after the first poll");
+        this.stage.poll(&mut Context::from_waker(waker))
+    }
+
+    fn fail(self: Pin<&mut Self>, error: JoinError) {
+        self.project().stage.fail(error);
+    }
+
+    fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waker>> {
+        self.project().stage.waiter()
+    }
+
+    fn take_result(self: Pin<&mut Self>, place: &mut dyn Any) {
+        self.project().stage.take_result(place);
+    }
+
+    fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+}
+
+impl<F: Future<Output = ()>> Stage for F {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         Future::poll(self, cx)
     }
 }
 
 pin_project! {
-    /// The future of a task with a handle, then its result. All in the task's one allocation: a second one for what the
-    /// two share would cost as much as the rest of spawning and joining.
-    pub(crate) struct Joinable<F: Future> {
+    /// A future, then its result, in the same place: one of its own for the result would cost as much as the rest of
+    /// spawning and joining.
+    struct Joinable<F: Future> {
         #[pin]
-        stage: Stage<F>,
+        progress: Progress<F>,
         waiter: Option<Waker>,
     }
 }
 
 pin_project! {
-    #[project = StageProjection]
-    enum Stage<F: Future> {
+    #[project = ProgressProjection]
+    enum Progress<F: Future> {
         Running { #[pin] future: F },
         Ended { result: Option<Result<F::Output, JoinError>> },
     }
 }
 
-impl<F: Future> Joinable<F> {
-    pub(crate) fn new(future: F) -> Joinable<F> {
-        Joinable { stage: Stage::Running { future }, waiter: None }
-    }
-}
-
-impl<F: Future + 'static> TaskWork for Joinable<F> {
+impl<F: Future + 'static> Stage for Joinable<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut stage = self.project().stage;
-        if let StageProjection::Running { future } = stage.as_mut().project() {
+        let mut progress = self.project().progress;
+        if let ProgressProjection::Running { future } = progress.as_mut().project() {
             let output = ready!(future.poll(cx));
-            stage.set(Stage::Ended { result: Some(Ok(output)) });
+            progress.set(Progress::Ended { result: Some(Ok(output)) });
         }
         Poll::Ready(())
     }
 
     fn fail(self: Pin<&mut Self>, error: JoinError) {
-        self.project().stage.set(Stage::Ended { result: Some(Err(error)) });
+        self.project().progress.set(Progress::Ended { result: Some(Err(error)) });
     }
 
     fn waiter(self: Pin<&mut Self>) -> Option<&mut Option<Waker>> {
@@ -76,7 +149,7 @@ impl<F: Future + 'static> TaskWork for Joinable<F> {
 
     fn take_result(self: Pin<&mut Self>, place: &mut dyn Any) {
         let place = place.downcast_mut().expect("the handle was made with this very type");
-        if let StageProjection::Ended { result } = self.project().stage.project() {
+        if let ProgressProjection::Ended { result } = self.project().progress.project() {
             *place = result.take();
         }
     }
