@@ -1,6 +1,6 @@
 use std::{any::Any, error::Error as StdError, fmt, io, panic::Location, sync::Arc};
 
-use crate::context::Offered;
+use crate::panic;
 
 /// The result of this crate's fallible operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -124,7 +124,7 @@ impl CallbackException {
         location: &'static Location<'static>,
         payload: &(dyn Any + Send),
     ) -> CallbackException {
-        CallbackException { kind, location, message: panic_message(payload), error: None }
+        CallbackException { kind, location, message: panic::message(payload), error: None }
     }
 
     /// What kind of work panicked.
@@ -155,14 +155,4 @@ impl fmt::Display for CallbackException {
             kind => write!(f, "panic in the {kind} registered at {}: {}", self.location, self.message),
         }
     }
-}
-
-/// The text of a panic's payload.
-pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
-    payload
-        .downcast_ref::<&'static str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .or_else(|| payload.downcast_ref::<Offered>().map(|offered| offered.message.clone()))
-        .unwrap_or_else(|| "<not a string>".to_owned())
 }

@@ -11,6 +11,7 @@ mod executor;
 mod interval;
 mod ioloop;
 mod mailbox;
+mod panic;
 mod periodic;
 mod poller;
 pub mod process;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use common::{Log, OnDrop, new_loop, pair, run, turns, until};
-use ioloop::{CallbackException, IOLoop, Interest, Source, WorkKind};
+use ioloop::{CallbackException, IOLoop, Interest, JoinError, Source, WorkKind, run_in_executor};
 
 /// A loop that keeps what is reported.
 fn reporting() -> (IOLoop, Log<CallbackException>) {
@@ -273,4 +273,41 @@ fn join_handle_outlives_a_panic_in_the_destructor_of_its_result() {
     assert!(*dropped.borrow());
     assert_eq!(reports.take()[0].kind(), WorkKind::Task);
     assert_eq!(ioloop.task_count(), 0);
+}
+
+/// A payload whose destructor panics with another one like it.
+struct Hydra(usize);
+
+impl Drop for Hydra {
+    fn drop(&mut self) {
+        if self.0 > 0 {
+            panic_any(Hydra(self.0 - 1));
+        }
+    }
+}
+
+#[test]
+fn payload_that_panics_when_it_is_dropped_stops_nothing() {
+    let (ioloop, reports) = reporting();
+    ioloop.add_callback(|| panic_any(Hydra(3)));
+    ioloop.call_later(Duration::ZERO, || panic_any(Hydra(3)));
+    ioloop.spawn_detached(async { panic_any(Hydra(3)) });
+    let (ours, mut theirs) = pair();
+    theirs.write_all(b"x").unwrap();
+    let token = ioloop.add_handler(ours, Interest::READABLE, |_| panic_any(Hydra(3))).unwrap();
+    let joined = ioloop.spawn(async { panic_any(Hydra(3)) });
+    let result: Result<(), _> = run(&ioloop, joined);
+    assert!(matches!(result, Err(JoinError::Panicked { message }) if message == "<not a string>"));
+    ioloop.remove_handler(token);
+    let mut kinds: Vec<_> = reports.take().iter().map(|report| report.kind().to_string()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds, ["callback", "handler", "task", "timer"]);
+
+    let job: Result<(), _> = run(&ioloop, async { run_in_executor(|| panic_any(Hydra(3))).await });
+    assert!(matches!(job, Err(JoinError::Panicked { .. })));
+
+    ioloop.on_callback_exception(|_| panic_any(Hydra(3)));
+    ioloop.add_callback(|| panic!("reported to a hook that panics"));
+    run(&ioloop, turns(2));
 }

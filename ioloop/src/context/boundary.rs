@@ -15,7 +15,7 @@ use super::{
     Scoped, detached, enter,
     node::{Entry, Node, current},
 };
-use crate::{CallbackException, IOLoop, WorkKind, error::panic_message};
+use crate::{CallbackException, IOLoop, WorkKind, panic};
 
 /// Is told of what goes wrong in everything started within its [`scope`](ErrorBoundary::scope): panics, and the errors
 /// given to [`report`]. A handle; clones are the same boundary.
@@ -207,8 +207,8 @@ impl Boundary {
         };
         let _entered = enter(around);
         // The handler is dropped within, for the case that it has deactivated itself: its destructor may panic as well.
-        catch_unwind(AssertUnwindSafe(move || handler(exception))).unwrap_or_else(|payload| {
-            log::error!("{exception}; then its error boundary panicked: {}", panic_message(&*payload));
+        panic::catch(move || handler(exception)).unwrap_or_else(|payload| {
+            log::error!("{exception}; then its error boundary panicked: {}", payload.message());
             false
         })
     }

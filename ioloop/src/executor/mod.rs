@@ -7,14 +7,13 @@ pub(crate) use pool::Pool;
 use std::{
     fmt,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use crate::{IOLoop, JoinError, error::panic_message, process::cpu_count};
+use crate::{IOLoop, JoinError, panic, process::cpu_count};
 
 /// Runs `work` on a thread of the current loop's pool: [`IOLoop::run_in_executor`] of [`IOLoop::current`].
 pub fn run_in_executor<T, F>(work: F) -> Job<T>
@@ -64,8 +63,8 @@ impl IOLoop {
         };
         let promise = Promise(Arc::clone(&job.slot));
         let submitted = pool.submit(Box::new(move || {
-            let result = catch_unwind(AssertUnwindSafe(work));
-            promise.fulfil(result.map_err(|payload| JoinError::Panicked { message: panic_message(&*payload) }));
+            let result = panic::catch(work);
+            promise.fulfil(result.map_err(|payload| JoinError::Panicked { message: payload.message() }));
         }));
         if let Err(error) = submitted {
             job.slot().state = State::Done(Err(JoinError::NoThread { message: error.to_string() }));

@@ -3,13 +3,12 @@
 use std::{
     collections::VecDeque,
     fmt, io, mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
 
 use super::ExecutorOptions;
-use crate::error::panic_message;
+use crate::panic;
 
 pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
@@ -184,7 +183,7 @@ fn retire(mut state: MutexGuard<'_, State>) {
 
 /// Panics of the work itself do not come this far; those of its result's destructor and of wakers do.
 fn guard(work: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
-        log::error!("panic while an executor's result was handed over or dropped: {}", panic_message(&*payload));
+    if let Err(payload) = panic::catch(work) {
+        log::error!("panic while an executor's result was handed over or dropped: {}", payload.message());
     }
 }

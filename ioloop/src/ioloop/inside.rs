@@ -1,10 +1,9 @@
 //! What the rest of the crate needs of a loop, and how user code is called.
 
 use std::{
-    any::Any,
     future::Future,
     os::fd::{AsFd, BorrowedFd},
-    panic::{AssertUnwindSafe, Location, catch_unwind},
+    panic::Location,
     task::Waker,
     time::{Duration, Instant},
 };
@@ -15,8 +14,8 @@ use crate::{
     arena::Key,
     clock::nanos,
     context,
-    error::panic_message,
     executor::Pool,
+    panic::{self, Payload},
     registry::Wait,
     task::{self, BoxedWork, Callback, Join, ROOT, Remains, Woken},
     timer::Action,
@@ -271,31 +270,26 @@ impl IOLoop {
         location: &'static Location<'static>,
         work: impl FnOnce() -> T,
     ) -> Option<T> {
-        match self.watching(kind, location, || catch_unwind(AssertUnwindSafe(work))) {
+        match self.watching(kind, location, || panic::catch(work)) {
             Ok(value) => Some(value),
             Err(payload) => {
-                self.report_panic(kind, location, &*payload);
+                self.report_panic(kind, location, &payload);
                 None
             }
         }
     }
 
     #[cold]
-    pub(super) fn report_panic(
-        &self,
-        kind: WorkKind,
-        location: &'static Location<'static>,
-        payload: &(dyn Any + Send),
-    ) {
-        if !context::was_settled(payload) {
-            self.report(&CallbackException::panic(kind, location, payload));
+    pub(super) fn report_panic(&self, kind: WorkKind, location: &'static Location<'static>, payload: &Payload) {
+        if !context::was_settled(payload.as_any()) {
+            self.report(&CallbackException::panic(kind, location, payload.as_any()));
         }
     }
 
     /// Calls user code that has no registration to blame: wakers, which are our own but for exotic cases, and destructors.
     pub(super) fn guard_foreign(&self, work: impl FnOnce()) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
-            log::error!("panic in a waker or a destructor: {}", panic_message(&*payload));
+        if let Err(payload) = panic::catch(work) {
+            log::error!("panic in a waker or a destructor: {}", payload.message());
         }
     }
 
@@ -305,8 +299,8 @@ impl IOLoop {
         match hook {
             // Letting a panic of the hook through would tear the turn apart and lose what is left of its batch.
             Some(hook) => {
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(exception))) {
-                    log::error!("{exception}; then its hook panicked: {}", panic_message(&*payload));
+                if let Err(payload) = panic::catch(|| hook(exception)) {
+                    log::error!("{exception}; then its hook panicked: {}", payload.message());
                 }
             }
             None => log::error!("{exception}"),

@@ -1,8 +1,7 @@
 //! One iteration of the loop, its steps in order.
 
 use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, Location, catch_unwind},
+    panic::Location,
     pin::Pin,
     task::{Poll, Waker},
     time::Duration,
@@ -12,7 +11,7 @@ use super::{IOLoop, Root};
 use crate::{
     Event, JoinError, WorkKind,
     arena::Key,
-    error::panic_message,
+    panic::{self, Payload},
     registry::{HandlerCallback, Notify},
     remote::RemoteWork,
     task::{Begun, BoxedWork, Fresh, TaskWork},
@@ -216,7 +215,7 @@ impl IOLoop {
     fn poll_task(&self, work: &mut BoxedWork, poll: impl FnOnce(Pin<&mut dyn TaskWork>) -> Poll<()>) -> Poll<()> {
         self.inner.counters.polls.add(1);
         let watched = self.inner.watchdog.is_on().then(|| work.location());
-        let poll = || catch_unwind(AssertUnwindSafe(|| poll(work.as_mut())));
+        let poll = || panic::catch(|| poll(work.as_mut()));
         let polled = match watched {
             Some(location) => self.timed(WorkKind::Task, location, poll),
             None => poll(),
@@ -224,17 +223,17 @@ impl IOLoop {
         match polled {
             Ok(polled) => polled,
             Err(payload) => {
-                self.fail_task(work, &*payload);
+                self.fail_task(work, &payload);
                 Poll::Ready(())
             }
         }
     }
 
     #[cold]
-    fn fail_task(&self, work: &mut BoxedWork, payload: &(dyn Any + Send)) {
+    fn fail_task(&self, work: &mut BoxedWork, payload: &Payload) {
         let location = work.location();
         self.report_panic(WorkKind::Task, location, payload);
-        let error = JoinError::Panicked { message: panic_message(payload) };
+        let error = JoinError::Panicked { message: payload.message() };
         self.guard(WorkKind::Task, location, || work.as_mut().fail(error));
     }
 

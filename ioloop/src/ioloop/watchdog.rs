@@ -3,13 +3,13 @@
 use std::{
     cell::{Cell, RefCell},
     fmt,
-    panic::{AssertUnwindSafe, Location, catch_unwind},
+    panic::Location,
     rc::Rc,
     time::Duration,
 };
 
 use super::IOLoop;
-use crate::{WorkKind, clock::nanos, error::panic_message};
+use crate::{WorkKind, clock::nanos, panic};
 
 /// A piece of work that has held up the loop for longer than [`IOLoop::on_slow_callback`](crate::IOLoop::on_slow_callback)
 /// allows.
@@ -99,9 +99,9 @@ impl IOLoop {
         let value = work();
         let took = self.clock_nanos().saturating_sub(began);
         if let Some((slow, hook)) = self.inner.watchdog.judge(kind, location, took)
-            && let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(&slow)))
+            && let Err(payload) = panic::catch(|| hook(&slow))
         {
-            log::error!("{slow}; then its hook panicked: {}", panic_message(&*payload));
+            log::error!("{slow}; then its hook panicked: {}", payload.message());
         }
         value
     }
