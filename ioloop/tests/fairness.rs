@@ -288,3 +288,56 @@ fn always_ready_descriptors_beyond_a_batch_take_their_turns() {
     let fair_share = if is_over_poll() { TURNS - 1 } else { TURNS * 256 / DESCRIPTORS - 2 };
     assert!(least >= fair_share, "{least} calls");
 }
+
+/// How often the loop looks at descriptors during a hundred calls of a callback that adds itself again.
+fn looks_of(add: fn(&IOLoop, Box<dyn FnOnce()>)) -> u64 {
+    fn again(ioloop: &IOLoop, add: fn(&IOLoop, Box<dyn FnOnce()>), left: usize) {
+        let again_on = ioloop.clone();
+        let callback = move || match left {
+            0 => again_on.stop(),
+            _ => again(&again_on, add, left - 1),
+        };
+        add(ioloop, Box::new(callback));
+    }
+    let (ioloop, _world) = virtual_loop();
+    again(&ioloop, add, 99);
+    ioloop.start();
+    ioloop.metrics().waits
+}
+
+#[test]
+fn callback_that_adds_itself_leaves_room_for_an_event_in_every_second_turn() {
+    assert_eq!(looks_of(|ioloop, callback| ioloop.add_callback(callback)), 50);
+    assert_eq!(looks_of(|ioloop, callback| ioloop.spawn_callback(callback)), 50);
+}
+
+#[test]
+fn run_begins_with_a_look_whatever_the_one_before_has_left() {
+    let (ioloop, _world) = virtual_loop();
+    for run in 1..=5 {
+        // One turn each; without a look this run would find the last one's still recent.
+        ioloop.spawn_detached(async {});
+        ioloop.run_sync(yield_now());
+        assert_eq!(ioloop.metrics().waits, run);
+    }
+}
+
+#[test]
+fn future_of_run_sync_that_is_woken_by_a_task_does_not_give_way() {
+    let (ioloop, _world) = virtual_loop();
+    let (sender, receiver) = async_channel::bounded(1);
+    let (back, answers) = async_channel::bounded(1);
+    ioloop.spawn_detached(async move {
+        while let Ok(number) = receiver.recv().await {
+            back.send(number).await.unwrap();
+        }
+    });
+    ioloop.run_sync(async {
+        for number in 0..100 {
+            sender.send(number).await.unwrap();
+            assert_eq!(answers.recv().await, Ok(number));
+        }
+    });
+    let waits = ioloop.metrics().waits;
+    assert!(waits <= 10, "{waits} looks for 200 messages");
+}

@@ -74,6 +74,7 @@ impl<'a> Running<'a> {
         let previous = CURRENT.with(|current| current.ioloop.replace(Some(ioloop.clone())));
         // What was done before is no part of a turn, and time-outs set before the first wait count from here.
         ioloop.inner.turn_time.set(ioloop.clock_nanos());
+        ioloop.inner.pace.end();
         Running { ioloop, previous }
     }
 }

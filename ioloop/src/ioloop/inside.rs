@@ -174,9 +174,16 @@ impl IOLoop {
 
     #[cold]
     fn wake_root(&self, key: Key) {
-        if key == ROOT && self.inner.root.get() == Root::Waiting {
-            self.inner.root.set(Root::Ready);
-            self.inner.pace.give_way();
+        if key != ROOT {
+            return;
+        }
+        match self.inner.root.get() {
+            Root::Waiting => self.inner.root.set(Root::Ready),
+            Root::Running => {
+                self.inner.root.set(Root::Ready);
+                self.inner.pace.give_way();
+            }
+            Root::Absent | Root::Ready => {}
         }
     }
 
@@ -221,11 +228,11 @@ impl IOLoop {
     /// Queues a callback that belongs to the current context.
     pub(crate) fn enqueue_callback(&self, callback: Box<dyn FnOnce()>, location: &'static Location<'static>) {
         let callback = context::bind_callback(callback, WorkKind::Callback, location);
-        self.inner.pace.give_way();
         self.enqueue((callback, location));
     }
 
     pub(super) fn enqueue(&self, callback: Callback) {
+        self.inner.pace.give_way();
         self.inner.scheduler.borrow_mut().add_callback(callback);
     }
 }

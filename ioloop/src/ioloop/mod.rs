@@ -127,6 +127,7 @@ enum Root {
     Absent,
     Waiting,
     Ready,
+    Running,
 }
 
 /// A loop may go without having been closed; its handles must not accept work for nobody.
@@ -285,7 +286,7 @@ impl IOLoop {
         let _detached = context::enter(None);
         loop {
             if self.inner.root.get() == Root::Ready {
-                self.inner.root.set(Root::Waiting);
+                self.inner.root.set(Root::Running);
                 let entered = context.as_ref().map(|context| context::enter(Some(Rc::clone(context))));
                 self.inner.counters.polls.add(1);
                 let polled = self.watching(WorkKind::Task, location, || future.as_mut().poll(&mut cx));
@@ -295,6 +296,9 @@ impl IOLoop {
                 }
                 if limit.as_mut().is_some_and(|limit| Pin::new(limit).poll(&mut cx).is_ready()) {
                     return Err(Error::TimedOut);
+                }
+                if self.inner.root.get() == Root::Running {
+                    self.inner.root.set(Root::Waiting);
                 }
             }
             if self.inner.stopping.get() {

@@ -37,6 +37,11 @@ impl Pace {
         self.glance.set(GLANCE);
     }
 
+    /// The loop has to look before it goes on.
+    pub(super) fn end(&self) {
+        self.pieces.set(0);
+    }
+
     /// So many pieces of work have run.
     pub(super) fn count(&self, pieces: u32) {
         self.pieces.set(self.pieces.get().saturating_sub(pieces));
