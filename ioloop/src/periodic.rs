@@ -18,26 +18,53 @@ use crate::{IOLoop, TimeoutHandle, clock::nanos, timer::Action};
 /// instead of running in a burst or drifting. A panic in the function is reported by the loop and the schedule goes on.
 /// Dropping it stops it.
 ///
-/// For a loop of your own in a task see [`interval`](crate::interval).
+/// For a loop of your own in a task see [`interval`](crate::interval). Costs two allocations when it is made and one for
+/// each call, which is a timer of the loop. Each call of an asynchronous function is a task besides.
 ///
 /// # Examples
 ///
-/// ```
-/// use std::{cell::Cell, rc::Rc, time::Duration};
-/// use ioloop::{IOLoop, PeriodicCallback};
+/// A cache that forgets what has been in it for too long:
 ///
-/// let ioloop = IOLoop::current();
-/// let (count, stop) = (Rc::new(Cell::new(0)), ioloop.clone());
-/// let counter = Rc::clone(&count);
-/// let ticks = PeriodicCallback::new(Duration::from_millis(1), move || {
-///     counter.set(counter.get() + 1);
-///     if counter.get() == 3 {
-///         stop.stop();
+/// ```
+/// use std::{cell::RefCell, collections::HashMap, rc::Rc, time::{Duration, Instant}};
+/// use ioloop::{IOLoop, PeriodicCallback, sleep};
+///
+/// struct Cache {
+///     entries: Rc<RefCell<HashMap<String, (Instant, String)>>>,
+///     // Dropped with the cache, which ends the sweeping.
+///     _sweeper: PeriodicCallback,
+/// }
+///
+/// impl Cache {
+///     fn new(lifetime: Duration) -> Cache {
+///         let entries: Rc<RefCell<HashMap<_, (Instant, _)>>> = Rc::default();
+///         let swept = Rc::clone(&entries);
+///         // A little off each time, so that many caches do not sweep together.
+///         let sweeper = PeriodicCallback::new(lifetime / 2, move || {
+///             let now = IOLoop::current().turn_time();
+///             swept.borrow_mut().retain(|_, (since, _)| now < *since + lifetime);
+///         })
+///         .with_jitter(0.1);
+///         sweeper.start();
+///         Cache { entries, _sweeper: sweeper }
 ///     }
-/// });
-/// ticks.start();
-/// ioloop.start();
-/// assert_eq!(count.get(), 3);
+///
+///     fn put(&self, key: &str, value: &str) {
+///         let entry = (IOLoop::current().turn_time(), value.to_owned());
+///         self.entries.borrow_mut().insert(key.to_owned(), entry);
+///     }
+/// }
+///
+/// fn main() {
+///     IOLoop::current().run_sync(async {
+///         let cache = Cache::new(Duration::from_millis(4));
+///         cache.put("greeting", "hello");
+///         assert_eq!(cache.entries.borrow().len(), 1);
+///         while !cache.entries.borrow().is_empty() {
+///             sleep(Duration::from_millis(1)).await;
+///         }
+///     });
+/// }
 /// ```
 pub struct PeriodicCallback {
     schedule: Rc<Schedule>,

@@ -11,7 +11,9 @@ use crate::{
 /// The way into a loop from other threads: `Clone`, `Send` and `Sync`.
 ///
 /// Each call locks a mutex for a push and, when the loop is asleep and nobody has signalled it yet, writes to an
-/// eventfd. A loop that is busy is never signalled: it looks at its inbox once per turn.
+/// eventfd, which the loop does not read back. A loop that is busy is never signalled: it takes in what was sent whenever
+/// it looks at its descriptors (see [one turn](crate#one-turn)). Wakers of the loop's tasks take the same way when they are
+/// called on another thread.
 ///
 /// A handle outlives its loop. No call ever blocks: one that comes when the loop is closed or gone says
 /// [`Error::Closed`] and drops what it was given; what a loop had accepted and not yet run is dropped when it closes, on
@@ -19,17 +21,39 @@ use crate::{
 ///
 /// # Examples
 ///
-/// ```
-/// use ioloop::IOLoop;
+/// A thread that works, and tells the loop how far it has come. Where the work is one call with one result,
+/// [`run_in_executor`](crate::run_in_executor) is shorter.
 ///
-/// let ioloop = IOLoop::current();
-/// let handle = ioloop.handle();
-/// let thread = std::thread::spawn(move || {
-///     let stop = handle.clone();
-///     handle.add_callback(move || { let _ = stop.stop(); })
-/// });
-/// ioloop.start();
-/// thread.join().unwrap().unwrap();
+/// ```
+/// use std::{cell::Cell, thread};
+/// use ioloop::{IOLoop, LoopHandle};
+///
+/// thread_local! {
+///     // What the callbacks touch need not be `Send`, as long as it is found on the loop's thread.
+///     static PERCENT: Cell<u32> = const { Cell::new(0) };
+/// }
+///
+/// fn work(ioloop: &LoopHandle) -> ioloop::Result<()> {
+///     for percent in [25, 50, 75, 100] {
+///         // ... a quarter of it, and then:
+///         ioloop.add_callback(move || PERCENT.set(percent))?;
+///     }
+///     ioloop.stop()
+/// }
+///
+/// fn main() {
+///     let ioloop = IOLoop::current();
+///     let handle = ioloop.handle();
+///     let worker = thread::spawn(move || work(&handle));
+///     ioloop.start();
+///     assert_eq!(PERCENT.get(), 100);
+///     worker.join().expect("the worker does not panic").expect("the loop was there");
+///
+///     // A handle may outlive its loop, and says so.
+///     let handle = ioloop.handle();
+///     ioloop.close();
+///     assert!(matches!(handle.add_callback(|| ()), Err(ioloop::Error::Closed)));
+/// }
 /// ```
 #[derive(Clone)]
 pub struct LoopHandle {
@@ -55,7 +79,8 @@ impl LoopHandle {
         LoopHandle { remote }
     }
 
-    /// Runs `callback` on the loop's thread, in the order of the calls.
+    /// Runs `callback` on the loop's thread, in the order of the calls and without a [`context`](crate::context). Costs one
+    /// allocation. May be called on the loop's own thread as well, where [`IOLoop::add_callback`] is cheaper.
     ///
     /// # Errors
     ///
@@ -66,11 +91,12 @@ impl LoopHandle {
         self.remote.send(RemoteWork::Callback(Box::new(callback), Location::caller()))
     }
 
-    /// Spawns `future` on the loop's thread and detaches it. To get a result back, let the future send it.
+    /// Spawns `future` on the loop's thread and detaches it. To get a result back, let the future send it. Costs an
+    /// allocation more than [`IOLoop::spawn_detached`], for the way.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the loop has been closed.
+    /// [`Error::Closed`] when the loop has been closed; the future is dropped on this thread.
     #[track_caller]
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         let location = Location::caller();

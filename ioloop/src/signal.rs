@@ -39,7 +39,40 @@ pub const SIGHUP: i32 = consts::SIGHUP;
 /// A listener for one signal on the current loop. Any number of listeners, on any number of loops, may share a signal.
 ///
 /// Signals that arrive before [`recv`](Signal::recv) is called are kept; several of them may be merged into one, as the
-/// kernel does too.
+/// kernel does too. Costs a socket pair, of which the loop watches one end.
+///
+/// # Examples
+///
+/// A service that reads its configuration again on SIGHUP and ends on SIGTERM:
+///
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+/// use ioloop::{IOLoop, signal::{self, Signal}, spawn};
+///
+/// fn main() -> ioloop::Result<()> {
+///     let version = Rc::new(Cell::new(1));
+///
+///     // Made before anything can send it: what comes without a listener ends the process.
+///     let (mut reload, mut end) = (Signal::new(signal::SIGHUP)?, Signal::new(signal::SIGTERM)?);
+///     let current = Rc::clone(&version);
+///     let reloading = spawn(async move {
+///         loop {
+///             reload.recv().await;
+///             current.set(current.get() + 1);
+///             println!("configuration {}", current.get());
+///             // Somebody runs `kill -TERM`.
+///             signal_hook::low_level::raise(signal::SIGTERM).expect("a signal that exists");
+///         }
+///     });
+///
+///     // Somebody runs `kill -HUP`.
+///     signal_hook::low_level::raise(signal::SIGHUP).expect("a signal that exists");
+///     IOLoop::current().run_sync(end.recv());
+///     reloading.abort();
+///     assert_eq!(version.get(), 2);
+///     Ok(())
+/// }
+/// ```
 pub struct Signal {
     receiver: Source<UnixStream>,
     registration: SigId,
@@ -158,7 +191,8 @@ impl SignalHandler {
     }
 }
 
-/// Waits for SIGINT, Ctrl-C in a terminal.
+/// Waits for SIGINT, Ctrl-C in a terminal. From its first poll on the signal does not end the process any more, also when
+/// nobody waits.
 ///
 /// # Errors
 ///
@@ -168,7 +202,7 @@ pub async fn interrupt() -> Result<()> {
     Ok(())
 }
 
-/// Waits for SIGTERM.
+/// Waits for SIGTERM, as [`interrupt`] does for SIGINT.
 ///
 /// # Errors
 ///
@@ -178,7 +212,8 @@ pub async fn terminate() -> Result<()> {
     Ok(())
 }
 
-/// Waits for SIGINT or SIGTERM, whichever comes first, and gives its number.
+/// Waits for SIGINT or SIGTERM, whichever comes first, and gives its number. From its first poll on neither ends the
+/// process any more: a second Ctrl-C during a slow end has to be waited for as well, or there is SIGKILL.
 ///
 /// # Errors
 ///

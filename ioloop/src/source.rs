@@ -14,29 +14,65 @@ use crate::{IOLoop, Interest, Ready, Result, Token, poller::Trigger};
 /// clears the bit with [`clear`](Source::clear) when the kernel said that it would block; the next edge sets it again.
 /// For a level-triggered callback see [`IOLoop::add_handler`].
 ///
-/// The descriptor must be non-blocking. `T` may be anything that owns one; it is deregistered, then dropped.
+/// The descriptor must be non-blocking. `T` may be anything that owns one; it is deregistered, then dropped. Costs one
+/// epoll_ctl(2) to make and one to drop (none by [`close`](Source::close)), and about 50 bytes in the loop's tables.
 ///
 /// # Examples
 ///
-/// ```
-/// use std::{io::{Read, Write}, os::unix::net::UnixStream};
-/// use ioloop::{IOLoop, Ready, Source};
+/// An asynchronous UDP socket, and an echo over it:
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let (ours, mut theirs) = UnixStream::pair()?;
-/// ours.set_nonblocking(true)?;
-/// let text = IOLoop::current().run_sync(async move {
-///     let source = Source::new(ours)?;
-///     theirs.write_all(b"hello")?;
-///     source.readable().await;
-///     let mut buffer = [0; 16];
-///     let count = source.get_ref().read(&mut buffer)?;
-///     source.clear(Ready::READABLE);
-///     Ok::<_, Box<dyn std::error::Error>>(buffer[..count].to_vec())
-/// })?;
-/// assert_eq!(text, b"hello");
-/// # Ok(())
-/// # }
+/// ```
+/// use std::{io::{self, ErrorKind}, net::{SocketAddr, UdpSocket}};
+/// use ioloop::{IOLoop, Ready, Source, spawn};
+///
+/// struct Udp(Source<UdpSocket>);
+///
+/// impl Udp {
+///     fn bind(address: &str) -> Result<Udp, Box<dyn std::error::Error>> {
+///         let socket = UdpSocket::bind(address)?;
+///         socket.set_nonblocking(true)?;
+///         Ok(Udp(Source::new(socket)?))
+///     }
+///
+///     /// The pattern for every operation: wait, try, and say so when there was nothing after all.
+///     async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+///         loop {
+///             self.0.readable().await;
+///             match self.0.get_ref().recv_from(buffer) {
+///                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.0.clear(Ready::READABLE),
+///                 result => return result,
+///             }
+///         }
+///     }
+///
+///     async fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
+///         loop {
+///             self.0.writable().await;
+///             match self.0.get_ref().send_to(datagram, to) {
+///                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.0.clear(Ready::WRITABLE),
+///                 result => return result,
+///             }
+///         }
+///     }
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let (server, client) = (Udp::bind("127.0.0.1:0")?, Udp::bind("127.0.0.1:0")?);
+///     let address = server.0.get_ref().local_addr()?;
+///     IOLoop::current().run_sync(async {
+///         spawn(async move {
+///             let mut buffer = [0; 512];
+///             while let Ok((length, peer)) = server.recv_from(&mut buffer).await {
+///                 let _ = server.send_to(&buffer[..length], peer).await;
+///             }
+///         });
+///         client.send_to(b"hello", address).await?;
+///         let mut buffer = [0; 512];
+///         let (length, from) = client.recv_from(&mut buffer).await?;
+///         assert_eq!((&buffer[..length], from), (&b"hello"[..], address));
+///         Ok(())
+///     })
+/// }
 /// ```
 pub struct Source<T: AsFd> {
     ioloop: IOLoop,
@@ -105,7 +141,8 @@ impl<T: AsFd> Source<T> {
         }
     }
 
-    /// Waits until there is something to read, the end of input or an error.
+    /// Waits until there is something to read, the end of input or an error, and gives all known bits. At once, without
+    /// a look at the descriptor, as long as nobody has [cleared](Source::clear) the bit.
     ///
     /// # Cancel safety
     ///
@@ -114,7 +151,8 @@ impl<T: AsFd> Source<T> {
         poll_fn(|cx| self.poll_ready(cx, Ready::READABLE)).await
     }
 
-    /// Waits until there is room to write, or an error.
+    /// Waits until there is room to write, or an error, and gives all known bits: at once as long as nobody has cleared the
+    /// bit. A new source counts as writable.
     ///
     /// # Cancel safety
     ///

@@ -31,27 +31,56 @@ use crate::{CallbackException, IOLoop, WorkKind, panic};
 ///
 /// # Examples
 ///
-/// ```
-/// use ioloop::{IOLoop, context::ErrorBoundary};
+/// A request that is answered once, by its handler or because something that it has set in motion went wrong:
 ///
-/// let ioloop = IOLoop::current();
-/// let (boundary, stop) = (
-///     ErrorBoundary::new(|exception| {
-///         eprintln!("answering 500: {exception}");
-///         true
-///     }),
-///     ioloop.clone(),
-/// );
-/// boundary.scope(|| ioloop.add_callback(|| panic!("no such table")));
-/// ioloop.add_callback(move || stop.stop());
-/// ioloop.start();
+/// ```
+/// use std::{cell::RefCell, rc::Rc, time::Duration};
+/// use ioloop::{IOLoop, context::{self, ErrorBoundary}, sleep, spawn};
+///
+/// type Answer = Rc<RefCell<Option<String>>>;
+///
+/// async fn handle(path: &'static str, answer: Answer) {
+///     // Nobody awaits this task; its panic comes to the boundary all the same.
+///     spawn(async move {
+///         sleep(Duration::from_millis(1)).await;
+///         match path {
+///             "/fine" => answer.replace(Some("200".to_owned())),
+///             "/error" => return context::report("no such table"),
+///             _ => panic!("nothing at {path}"),
+///         };
+///     });
+/// }
+///
+/// async fn serve(path: &'static str) -> String {
+///     let answer = Answer::default();
+///     let failed = Rc::clone(&answer);
+///     let boundary = ErrorBoundary::new(move |exception| {
+///         failed.replace(Some(format!("500 {}", exception.message())));
+///         true // Settled: neither a boundary around nor the log hears of it.
+///     });
+///     boundary.scope_async(handle(path, Rc::clone(&answer))).await;
+///     while answer.borrow().is_none() {
+///         sleep(Duration::from_millis(1)).await;
+///     }
+///     // What goes wrong from here on is no longer this request's.
+///     boundary.deactivate();
+///     answer.take().expect("seen above")
+/// }
+///
+/// fn main() {
+///     let ioloop = IOLoop::current();
+///     assert_eq!(ioloop.run_sync(serve("/fine")), "200");
+///     assert_eq!(ioloop.run_sync(serve("/error")), "500 no such table");
+///     assert_eq!(ioloop.run_sync(serve("/gone")), "500 nothing at /gone");
+/// }
 /// ```
 #[derive(Clone)]
 pub struct ErrorBoundary {
     boundary: Rc<Boundary>,
 }
 
-/// Calls `function` within a new [`ErrorBoundary`]: for when it need not be deactivated.
+/// Calls `function` within a new [`ErrorBoundary`]: for when it need not be deactivated. A panic of `function` itself is
+/// offered to `handler` and goes on up the stack.
 #[track_caller]
 pub fn catch<R>(handler: impl Fn(&CallbackException) -> bool + 'static, function: impl FnOnce() -> R) -> R {
     ErrorBoundary::new(handler).scope(function)
@@ -63,7 +92,12 @@ impl ErrorBoundary {
         ErrorBoundary { boundary: Rc::new(Boundary { handler: RefCell::new(Some(Rc::new(handler))) }) }
     }
 
-    /// Calls `function`; whatever is registered within belongs to this boundary. May be called any number of times.
+    /// Calls `function`; whatever is registered within belongs to this boundary. May be called any number of times. Costs
+    /// one allocation, and one for each registration within.
+    ///
+    /// # Panics
+    ///
+    /// When `function` does: the boundary is told, and the panic goes on.
     #[track_caller]
     pub fn scope<R>(&self, function: impl FnOnce() -> R) -> R {
         let location = Location::caller();

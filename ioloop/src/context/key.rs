@@ -13,22 +13,49 @@ use super::{
 /// Names a value that follows work through the loop. Make it a `static`; each key is of its own, also among those of one
 /// type.
 ///
+/// Setting a value costs two allocations, and one for each registration within; reading it walks up the scopes.
+///
 /// # Examples
 ///
+/// A name in every log line of a request, whoever writes it and whenever:
+///
 /// ```
-/// use ioloop::{IOLoop, context};
+/// use std::{cell::RefCell, time::Duration};
+/// use ioloop::{IOLoop, context, sleep, spawn};
 ///
 /// static USER: context::Key<String> = context::Key::new();
 ///
-/// let ioloop = IOLoop::current();
-/// let stop = ioloop.clone();
-/// USER.scope("ada".to_owned(), || {
-///     ioloop.add_callback(move || {
-///         USER.with(|user| assert_eq!(user.map(String::as_str), Some("ada")));
-///         stop.stop();
+/// thread_local! {
+///     static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+/// }
+///
+/// /// Knows nothing of requests, and takes no argument for them.
+/// fn log(line: &str) {
+///     let user = USER.with(|user| user.map_or("nobody", String::as_str).to_owned());
+///     LOG.with_borrow_mut(|log| log.push(format!("{user}: {line}")));
+/// }
+///
+/// async fn handle(pause: u64) {
+///     log("begins");
+///     // By way of a timer and a callback; by way of a task.
+///     IOLoop::current().call_later(Duration::from_millis(1), || IOLoop::current().add_callback(|| log("on the way")));
+///     spawn(async move { sleep(Duration::from_millis(pause)).await }).await.expect("it does not panic");
+///     log("ends");
+/// }
+///
+/// fn main() {
+///     let requests = ["ada", "bob"].map(|user| USER.scope(user.to_owned(), || spawn(handle(4))));
+///     IOLoop::current().run_sync(async {
+///         for request in requests {
+///             request.await.expect("it does not panic");
+///         }
 ///     });
-/// });
-/// ioloop.start();
+///     log("all done");
+///     let mut lines = LOG.take();
+///     lines.sort();
+///     let (ada, bob) = ("ada: begins, ada: ends, ada: on the way", "bob: begins, bob: ends, bob: on the way");
+///     assert_eq!(lines.join(", "), format!("{ada}, {bob}, nobody: all done"));
+/// }
 /// ```
 pub struct Key<T: 'static> {
     /// Given on first use, zero before. An address would not do: keys may be moved.

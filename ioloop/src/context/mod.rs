@@ -18,7 +18,7 @@
 //! # Examples
 //!
 //! ```
-//! use std::{cell::Cell, rc::Rc, time::Duration};
+//! use std::time::Duration;
 //! use ioloop::{IOLoop, context::{self, ErrorBoundary}, sleep, spawn};
 //!
 //! static REQUEST: context::Key<u32> = context::Key::new();
@@ -30,16 +30,18 @@
 //!     spawn(async { panic!("request {} went wrong", REQUEST.get().unwrap()) });
 //! }
 //!
-//! let ioloop = IOLoop::current();
-//! let stop = ioloop.clone();
-//! let boundary = ErrorBoundary::new(move |exception| {
-//!     assert_eq!(exception.message(), "request 7 went wrong");
-//!     stop.stop();
-//!     true
-//! });
-//! boundary.scope(|| REQUEST.scope(7, || spawn(handle())));
-//! assert_eq!(REQUEST.get(), None);
-//! ioloop.start();
+//! fn main() {
+//!     let ioloop = IOLoop::current();
+//!     let stop = ioloop.clone();
+//!     let boundary = ErrorBoundary::new(move |exception| {
+//!         assert_eq!(exception.message(), "request 7 went wrong");
+//!         stop.stop();
+//!         true
+//!     });
+//!     boundary.scope(|| REQUEST.scope(7, || spawn(handle())));
+//!     assert_eq!(REQUEST.get(), None);
+//!     ioloop.start();
+//! }
 //! ```
 //!
 //! # What is current when

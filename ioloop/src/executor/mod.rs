@@ -137,6 +137,43 @@ impl Default for ExecutorOptions {
 /// Awaiting through `&mut job` and dropping that future loses nothing. Dropping the job itself does not cancel the work,
 /// which nothing can once it runs; it forgets the result, which is dropped where it was made, or with the job
 /// when it is there already.
+///
+/// # Examples
+///
+/// The size of what lies below some folders, counted on several threads while the loop does something else:
+///
+/// ```
+/// use std::{fs, io, path::Path, time::Duration};
+/// use ioloop::{IOLoop, Job, PeriodicCallback, run_in_executor};
+///
+/// /// Blocks: there is no other way to read a directory.
+/// fn size(folder: &Path) -> io::Result<u64> {
+///     let mut total = 0;
+///     for entry in fs::read_dir(folder)? {
+///         let entry = entry?;
+///         let about = entry.metadata()?;
+///         total += if about.is_dir() { size(&entry.path())? } else { about.len() };
+///     }
+///     Ok(total)
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let ioloop = IOLoop::current();
+///     let progress = PeriodicCallback::new(Duration::from_millis(100), || println!("still counting"));
+///     progress.start();
+///     ioloop.run_sync(async {
+///         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+///         // Both are under way before the first is awaited.
+///         let jobs: Vec<Job<_>> = ["src", "tests"].map(|name| run_in_executor(move || size(&here.join(name)))).into();
+///         for job in jobs {
+///             println!("{} bytes", job.await??);
+///         }
+///         // A panic on the other thread is an error here.
+///         assert!(run_in_executor(|| panic!("on a thread of the pool")).await.is_err());
+///         Ok(())
+///     })
+/// }
+/// ```
 #[must_use = "the result is lost unless it is awaited; `drop` it to say so"]
 pub struct Job<T> {
     slot: Arc<Mutex<Slot<T>>>,

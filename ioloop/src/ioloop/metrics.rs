@@ -6,36 +6,39 @@ use super::IOLoop;
 
 /// What a loop has done since it was made, and what it holds now: a copy, taken by [`IOLoop::metrics`].
 ///
-/// Rates are the difference of two of them. Counting costs a few instructions for each piece of work; the two times come
-/// from readings of the clock that the loop makes in any case, but for one when it goes to sleep without any timer set.
+/// The counts only grow; rates are the difference of two copies. Counting costs a few instructions for each piece of
+/// work; the times come from readings of the clock that the loop makes in any case, but for one when it goes to sleep
+/// without any timer set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Turns of the loop, those of the queue alone included.
+    /// Turns of the loop, those of the queue alone included: what [`waits`](Metrics::waits) has less are turns that left
+    /// out their look.
     pub turns: u64,
-    /// How often the loop looked for events or waited for them: calls of its poller, each a system call.
+    /// How often the loop looked for events or waited for them: calls of its poller, with epoll a system call each.
     pub waits: u64,
-    /// Events that these have reported.
+    /// Events that these have reported, wake-ups from other threads included.
     pub events: u64,
     /// Callbacks that were called.
     pub callbacks: u64,
-    /// Polls of tasks.
+    /// Polls of tasks, those of the future given to [`run_sync`](IOLoop::run_sync) included.
     pub polls: u64,
     /// Timers that have fired, those of [`sleep`](crate::sleep), [`timeout`](fn@crate::timeout) and the like included.
     pub timers: u64,
-    /// The longest time between two waits: how long an event may have gone unnoticed, because something computed or
-    /// blocked. Since the loop was made or [`IOLoop::reset_peaks`].
+    /// The longest time from one look to the next, sleeping apart: how long an event may have gone unnoticed, because
+    /// something computed or blocked. Since the loop was made or [`IOLoop::reset_peaks`].
     pub longest_turn: Duration,
     /// How late the loop was for a timer when it last fired one. Up to a millisecond is as precise as waiting is; more
     /// says that the loop has too much to do.
     pub lag: Duration,
     /// The longest such delay since the loop was made or [`IOLoop::reset_peaks`].
     pub longest_lag: Duration,
-    /// Tasks that are alive.
+    /// Tasks that are alive, as [`IOLoop::task_count`] says: one that is done is none, though it keeps its memory until
+    /// its handle has taken the result.
     pub live_tasks: usize,
     /// Timers that are kept: set, or ready to be set as those of [`Deadline`](crate::Deadline) are.
     pub live_timers: usize,
-    /// Descriptors that are watched, the loop's own included.
+    /// Descriptors that are watched, the loop's own eventfd included.
     pub descriptors: usize,
     /// Pieces of work that are ready to run.
     pub queued: usize,

@@ -10,9 +10,9 @@ use super::{IOLoop, Running};
 use crate::{Error, Result, context};
 
 impl IOLoop {
-    /// Runs one turn, waiting no longer than `timeout` (`None`: no limit). Gives the longest time that may pass until the
-    /// next call: zero when work is queued, `None` when there is nothing to do before [`as_fd`](IOLoop::as_fd) is
-    /// readable. On a closed loop it does nothing.
+    /// Runs one turn, waiting no longer than `timeout` (`None`: no limit); it looks at descriptors, other threads and
+    /// timers in any case. Gives the longest time that may pass until the next call: zero when work is queued, `None` when
+    /// there is nothing to do before [`as_fd`](IOLoop::as_fd) is readable. On a closed loop it does nothing.
     ///
     /// # Panics
     ///

@@ -47,8 +47,8 @@ impl fmt::Display for SlowCallback {
 
 impl IOLoop {
     /// Calls `hook` for every piece of work that holds up this loop for `threshold` or longer: one call of a callback, a
-    /// timer or a handler, one poll of a task. It tells what it was and which source line registered it. Replaces an
-    /// earlier hook. A panic in the hook itself is logged.
+    /// timer or a handler, one poll of a task, or the destructor of one of these. It tells what it was and which source
+    /// line registered it. Replaces an earlier hook; there is none to begin with. A panic in the hook itself is logged.
     ///
     /// While this is on, the clock is read twice for each piece of work, about 50 ns; otherwise nothing is. The hook is
     /// called when the work is over: what never ends is never reported. For how long the loop was held up by
@@ -77,7 +77,8 @@ impl IOLoop {
         drop(previous);
     }
 
-    /// [`on_slow_callback`](IOLoop::on_slow_callback) that logs a warning.
+    /// [`on_slow_callback`](IOLoop::on_slow_callback) that logs a warning, `SlowCallback`'s `Display` form, through the
+    /// `log` crate.
     pub fn log_slow_callbacks(&self, threshold: Duration) {
         self.on_slow_callback(threshold, |slow| log::warn!("{slow}"));
     }

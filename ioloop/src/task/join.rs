@@ -9,13 +9,56 @@ use std::{
 use super::{Join, scheduler::take_result};
 use crate::{IOLoop, arena::Key};
 
-/// Waits for a spawned task and gives its result. Dropping it detaches the task: it runs on.
+/// Waits for a spawned task and gives its result, or the [reason](JoinError) why there is none. Dropping it detaches the
+/// task: it runs on.
 ///
-/// The result waits in the memory of the task, which is given back when the handle has taken it or is dropped.
+/// Awaiting costs no allocation. The result waits in the memory of the task, all of it, which is given back when the
+/// handle has taken the result or is dropped: do not collect the handles of tasks whose results nobody wants. May be
+/// awaited on any loop of the thread, and keeps the task's loop alive.
 ///
 /// # Cancel safety
 ///
 /// Awaiting through `&mut handle` and dropping that future loses nothing.
+///
+/// # Examples
+///
+/// Four tasks at a time, each with an end of its own:
+///
+/// ```
+/// use std::{future::pending, time::Duration};
+/// use ioloop::{IOLoop, JoinError, JoinHandle, sleep, spawn};
+///
+/// /// Stands for a question over the network.
+/// async fn price(of: &'static str) -> u32 {
+///     sleep(Duration::from_millis(1)).await;
+///     match of {
+///         "tea" => 3,
+///         "coffee" => 4,
+///         unknown => panic!("no price for {unknown}"),
+///     }
+/// }
+///
+/// fn main() {
+///     IOLoop::current().run_sync(async {
+///         let asked: Vec<JoinHandle<u32>> = ["tea", "coffee", "gold"].map(|of| spawn(price(of))).into();
+///         let never = spawn(async { pending::<u32>().await });
+///         assert!(!never.is_finished());
+///         never.abort();
+///
+///         let mut total = 0;
+///         for task in asked {
+///             match task.await {
+///                 Ok(price) => total += price,
+///                 // The loop has reported it already, with the line that spawned the task.
+///                 Err(JoinError::Panicked { message }) => assert_eq!(message, "no price for gold"),
+///                 Err(error) => panic!("{error}"),
+///             }
+///         }
+///         assert_eq!(total, 7);
+///         assert!(matches!(never.await, Err(JoinError::Cancelled)));
+///     });
+/// }
+/// ```
 pub struct JoinHandle<T> {
     ioloop: IOLoop,
     /// `None` once the result has been given.
@@ -49,8 +92,8 @@ impl<T> JoinHandle<T> {
         JoinHandle { ioloop, task: Some(task), result: PhantomData }
     }
 
-    /// Drops the task's future at its next suspension point, at once unless it is running now. A task that is done keeps
-    /// its result.
+    /// Drops the task's future, at once unless it is running now: then when this poll of it returns. Whoever awaits the
+    /// handle gets [`JoinError::Cancelled`]. A task that is done keeps its result.
     pub fn abort(&self) {
         if let Some(task) = self.task {
             self.ioloop.abort_task(task);
