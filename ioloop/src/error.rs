@@ -73,7 +73,7 @@ impl Error {
     }
 }
 
-/// The kind of work that panicked.
+/// The kind of work that panicked, or that was slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WorkKind {

@@ -8,25 +8,34 @@
 //! # Examples
 //!
 //! ```no_run
-//! use std::{net::TcpListener, rc::Rc};
-//! use ioloop::{IOLoop, Interest, process};
+//! use std::{io::Write, net::TcpListener, rc::Rc};
+//! use ioloop::{IOLoop, Interest, process, signal};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let listener = TcpListener::bind("127.0.0.1:8888")?;
-//! listener.set_nonblocking(true)?;
-//! let worker = process::fork_processes(0, 100)?;
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // From the service manager if there is one, or else of our own; before the fork, so that all workers have it.
+//!     let listener = match process::inherited_fds()?.into_iter().next() {
+//!         Some(inherited) => TcpListener::from(inherited.fd),
+//!         None => TcpListener::bind("127.0.0.1:8888")?,
+//!     };
+//!     // A connection wakes all workers; those that come late must not wait for the next.
+//!     listener.set_nonblocking(true)?;
 //!
-//! // From here on in each of the workers.
-//! let ioloop = IOLoop::current();
-//! let listener = Rc::new(listener);
-//! ioloop.add_handler(Rc::clone(&listener), Interest::READABLE, move |_| {
-//!     if let Ok((_connection, peer)) = listener.accept() {
-//!         println!("worker {worker} serves {peer}");
-//!     }
-//! })?;
-//! ioloop.start();
-//! # Ok(())
-//! # }
+//!     // A worker per processor. The parent stays in here for as long as they are needed.
+//!     let worker = process::fork_processes(0, 100)?;
+//!
+//!     // From here on in each of the workers.
+//!     let ioloop = IOLoop::current();
+//!     let listener = Rc::new(listener);
+//!     ioloop.add_handler(Rc::clone(&listener), Interest::READABLE, move |_| {
+//!         if let Ok((mut connection, peer)) = listener.accept() {
+//!             println!("worker {worker} serves {peer}");
+//!             let _ = writeln!(connection, "hello from worker {worker}");
+//!         }
+//!     })?;
+//!     // The parent's SIGTERM: this worker is done, and its exit status says so.
+//!     ioloop.run_sync(signal::shutdown())?;
+//!     Ok(())
+//! }
 //! ```
 #![allow(unsafe_code, reason = "forking, reaping and adopting inherited descriptors have no safe form")]
 
@@ -91,6 +100,8 @@ const NOT_A_WORKER: usize = usize::MAX;
 ///
 /// Call it early in `main`: bind sockets before, make loops, threads and random generators after. What is registered with
 /// the `log` crate tells of starts and ends.
+///
+/// The module's own [example](self#examples) is a complete program.
 ///
 /// # Errors
 ///
@@ -326,17 +337,32 @@ pub struct InheritedFd {
 ///
 /// # Examples
 ///
+/// A service with two sockets, told apart by the names in their units, and started by hand as well:
+///
 /// ```
 /// use std::net::TcpListener;
 /// use ioloop::process::inherited_fds;
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let listener = match inherited_fds()?.into_iter().next() {
-///     Some(inherited) => TcpListener::from(inherited.fd),
-///     None => TcpListener::bind("127.0.0.1:0")?,
-/// };
-/// # Ok(())
-/// # }
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let (mut public, mut admin) = (None, None);
+///     for inherited in inherited_fds()? {
+///         match inherited.name.as_str() {
+///             "admin" => admin = Some(TcpListener::from(inherited.fd)),
+///             // Without a name of its own: the socket unit's.
+///             _ => public = Some(TcpListener::from(inherited.fd)),
+///         }
+///     }
+///     let started_by_hand = public.is_none();
+///     let public = public.map_or_else(|| TcpListener::bind("127.0.0.1:0"), Ok)?;
+///     // What was inherited is non-blocking already.
+///     public.set_nonblocking(true)?;
+///     println!("listening on {}", public.local_addr()?);
+///     if let Some(admin) = admin {
+///         println!("and for those who look after it on {}", admin.local_addr()?);
+///     }
+///     assert!(started_by_hand);
+///     Ok(())
+/// }
 /// ```
 pub fn inherited_fds() -> Result<Vec<InheritedFd>> {
     if TAKEN.swap(true, Ordering::SeqCst) {

@@ -50,21 +50,21 @@ use crate::{Clock, Poller};
 /// use std::{future::pending, time::Duration};
 /// use ioloop::{IOLoop, VirtualClock, spawn, timeout};
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let clock = VirtualClock::new();
-/// let ioloop = IOLoop::builder().virtual_clock(&clock).build()?;
-/// ioloop.run_sync(async {
-///     let answer = spawn(timeout(Duration::from_secs(30), pending::<()>()));
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let clock = VirtualClock::new();
+///     let ioloop = IOLoop::builder().virtual_clock(&clock).build()?;
+///     ioloop.run_sync(async {
+///         let answer = spawn(timeout(Duration::from_secs(30), pending::<()>()));
 ///
-///     clock.advance(Duration::from_secs(29)).await;
-///     assert!(!answer.is_finished());
+///         clock.advance(Duration::from_secs(29)).await;
+///         assert!(!answer.is_finished());
 ///
-///     clock.advance(Duration::from_secs(1)).await;
-///     assert!(answer.is_finished());
-///     assert!(answer.await.unwrap().unwrap_err().is_timed_out());
-/// });
-/// # Ok(())
-/// # }
+///         clock.advance(Duration::from_secs(1)).await;
+///         assert!(answer.is_finished());
+///         assert!(answer.await.unwrap().unwrap_err().is_timed_out());
+///     });
+///     Ok(())
+/// }
 /// ```
 #[derive(Clone, Default)]
 pub struct VirtualClock {
@@ -123,7 +123,7 @@ impl VirtualClock {
         self.state.now.get()
     }
 
-    /// Lets `by` pass at once, as in a callback that takes long: nothing runs in between. The loop's next turn fires
+    /// Lets `by` pass at once, as in a callback that takes long: nothing runs in between. The loop's next look fires
     /// what has become due meanwhile, late.
     pub fn skip(&self, by: Duration) {
         self.state.now.set(self.elapsed().saturating_add(by));

@@ -41,11 +41,11 @@ pub(super) fn configure(factory: PollerFactory) -> PollerFactory {
 ///     }
 /// }
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let ioloop = IOLoop::builder().poller(Epoll::new()?).clock(Hurried).build()?;
-/// assert_eq!(ioloop.run_sync(async { 1 }), 1);
-/// # Ok(())
-/// # }
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let ioloop = IOLoop::builder().poller(Epoll::new()?).clock(Hurried).event_interval(16).build()?;
+///     assert_eq!(ioloop.run_sync(async { 1 }), 1);
+///     Ok(())
+/// }
 /// ```
 #[must_use = "the loop is made by `build`"]
 pub struct Builder {

@@ -14,11 +14,77 @@ use crate::arena::Key;
 
 pub use self::{epoll::Epoll, poll::PosixPoll};
 
-/// Watches descriptors and waits for them.
+/// Watches descriptors and waits for them: what a loop waits with, given to [`Builder::poller`](crate::Builder::poller) or
+/// [`IOLoop::configure`](crate::IOLoop::configure).
 ///
-/// One virtual call per iteration of the loop, not per event.
+/// One virtual call for each look of the loop at its descriptors, not per event. A panic in a poller goes through the loop
+/// and ends [`start`](crate::IOLoop::start), and so does an error of [`poll`](Poller::poll). The loop has lent out the
+/// poller while it calls it: a poller must not register anything with that loop.
+///
+/// # Examples
+///
+/// A poller around another one, which knows how much of its time the loop has slept:
+///
+/// ```
+/// use std::{cell::Cell, io, os::fd::BorrowedFd, rc::Rc, time::{Duration, Instant}};
+/// use ioloop::{Epoll, Event, IOLoop, Interest, Poller, Ready, Token, Trigger, sleep};
+///
+/// struct Timed<P> {
+///     poller: P,
+///     slept: Rc<Cell<Duration>>,
+/// }
+///
+/// impl<P: Poller> Poller for Timed<P> {
+///     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+///         let began = Instant::now();
+///         let result = self.poller.poll(events, timeout);
+///         self.slept.set(self.slept.get() + began.elapsed());
+///         result
+///     }
+///
+///     // Everything else as it was.
+///     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
+///         self.poller.add(fd, token, interest, trigger)
+///     }
+///
+///     fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
+///         self.poller.modify(fd, token, interest, trigger)
+///     }
+///
+///     fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+///         self.poller.remove(fd, token)
+///     }
+///
+///     fn closing(&mut self, fd: BorrowedFd<'_>, token: Token) {
+///         self.poller.closing(fd, token);
+///     }
+///
+///     fn needs_rearming(&self) -> bool {
+///         self.poller.needs_rearming()
+///     }
+///
+///     fn rearm(&mut self, token: Token, what: Ready) {
+///         self.poller.rearm(token, what);
+///     }
+///
+///     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+///         self.poller.descriptor()
+///     }
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let slept = Rc::new(Cell::new(Duration::ZERO));
+///     let poller = Timed { poller: Epoll::new()?, slept: Rc::clone(&slept) };
+///     let ioloop = IOLoop::builder().poller(poller).build()?;
+///     ioloop.run_sync(async { sleep(Duration::from_millis(5)).await });
+///     assert!(!slept.get().is_zero());
+///     Ok(())
+/// }
+/// ```
 pub trait Poller {
-    /// Starts watching `fd`. Errors and hang-ups are reported whatever the interest.
+    /// Starts watching `fd`. Errors and hang-ups are reported whatever the interest. What `fd` is ready for already is
+    /// reported by the next [`poll`](Poller::poll), with either trigger. `fd` stays open until
+    /// [`remove`](Poller::remove) or [`closing`](Poller::closing), unless somebody closes it by its raw number.
     ///
     /// # Errors
     ///
@@ -173,7 +239,8 @@ bitflags::bitflags! {
     }
 }
 
-/// Whether readiness is reported as long as it lasts or when it begins.
+/// Whether readiness is reported as long as it lasts or when it begins. [`IOLoop::add_handler`](crate::IOLoop::add_handler)
+/// registers by level, [`Source`](crate::Source) by edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trigger {
     /// In every poll as long as the descriptor is ready.

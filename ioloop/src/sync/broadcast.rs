@@ -67,20 +67,42 @@ use super::waiters::{Place, WaitList};
 ///
 /// # Examples
 ///
-/// ```
-/// use ioloop::{IOLoop, sync::broadcast::{self, RecvError}};
+/// A ticker with two listeners, of which one is too slow for it:
 ///
-/// IOLoop::current().run_sync(async {
-///     let (sender, mut receiver) = broadcast::channel(2);
-///     sender.send(1);
-///     assert_eq!(receiver.recv().await.as_deref(), Ok(&1));
-///     (2..=5).for_each(|number| drop(sender.send(number)));
-///     assert_eq!(receiver.recv().await, Err(RecvError::Lagged(2)));
-///     assert_eq!(receiver.recv().await.as_deref(), Ok(&4));
-///     drop(sender);
-///     assert_eq!(receiver.recv().await.as_deref(), Ok(&5));
-///     assert_eq!(receiver.recv().await, Err(RecvError::Closed));
-/// });
+/// ```
+/// use std::time::Duration;
+/// use ioloop::{IOLoop, sleep, spawn, sync::broadcast::{self, Receiver, RecvError}};
+///
+/// /// How many prices it got, and how many it has missed.
+/// async fn listen(mut prices: Receiver<u32>, pause: Duration) -> (u64, u64) {
+///     let (mut got, mut missed) = (0, 0);
+///     loop {
+///         match prices.recv().await {
+///             Ok(_price) => got += 1,
+///             Err(RecvError::Lagged(count)) => missed += count,
+///             Err(_closed) => return (got, missed),
+///         }
+///         if !pause.is_zero() {
+///             sleep(pause).await;
+///         }
+///     }
+/// }
+///
+/// fn main() {
+///     let (ticker, prices) = broadcast::channel(4);
+///     let quick = spawn(listen(prices.clone(), Duration::ZERO));
+///     let slow = spawn(listen(prices, Duration::from_millis(10)));
+///     IOLoop::current().run_sync(async move {
+///         for price in 100..120 {
+///             ticker.send(price);
+///             sleep(Duration::from_micros(100)).await;
+///         }
+///         drop(ticker);
+///         assert_eq!(quick.await.expect("it does not panic"), (20, 0));
+///         let (got, missed) = slow.await.expect("it does not panic");
+///         assert_eq!(got + missed, 20);
+///     });
+/// }
 /// ```
 #[track_caller]
 pub fn channel<T: ?Sized>(capacity: usize) -> (Sender<T>, Receiver<T>) {

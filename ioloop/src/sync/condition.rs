@@ -15,26 +15,47 @@ use super::waiters::{Bound, Place, WaitList};
 ///
 /// # Examples
 ///
-/// ```
-/// use std::{cell::Cell, rc::Rc};
-/// use ioloop::{IOLoop, spawn, sync::Condition};
+/// A server that ends when its last connection has:
 ///
-/// IOLoop::current().run_sync(async {
-///     let (changed, level) = (Rc::new(Condition::new()), Rc::new(Cell::new(0)));
-///     let filled = spawn({
-///         let (changed, level) = (Rc::clone(&changed), Rc::clone(&level));
-///         async move {
-///             while level.get() < 3 {
-///                 changed.wait().await;
-///             }
-///         }
-///     });
-///     for _ in 0..3 {
-///         level.set(level.get() + 1);
-///         changed.notify_all();
+/// ```
+/// use std::{cell::Cell, rc::Rc, time::Duration};
+/// use ioloop::{IOLoop, sleep, spawn, sync::Condition};
+///
+/// #[derive(Default)]
+/// struct Connections {
+///     open: Cell<usize>,
+///     changed: Condition,
+/// }
+///
+/// impl Connections {
+///     fn accept(self: &Rc<Self>, milliseconds: u64) {
+///         self.open.set(self.open.get() + 1);
+///         let this = Rc::clone(self);
+///         spawn(async move {
+///             sleep(Duration::from_millis(milliseconds)).await; // It is served.
+///             this.open.set(this.open.get() - 1);
+///             this.changed.notify_all();
+///         });
 ///     }
-///     filled.await.expect("the task does not panic");
-/// });
+///
+///     /// Nobody runs between the look and the beginning of the wait: no change can be missed.
+///     async fn no_more_than(&self, limit: usize) {
+///         while self.open.get() > limit {
+///             self.changed.wait().await;
+///         }
+///     }
+/// }
+///
+/// fn main() {
+///     let connections = Rc::new(Connections::default());
+///     [3, 1, 2].iter().for_each(|time| connections.accept(*time));
+///     IOLoop::current().run_sync(async {
+///         connections.no_more_than(1).await;
+///         println!("down to {}", connections.open.get());
+///         connections.no_more_than(0).await;
+///         assert_eq!(connections.changed.waiting(), 0);
+///     });
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Condition {

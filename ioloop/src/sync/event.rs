@@ -14,21 +14,43 @@ use super::waiters::{Place, WaitList};
 ///
 /// # Examples
 ///
-/// ```
-/// use std::rc::Rc;
-/// use ioloop::{IOLoop, spawn, sync::Event};
+/// Requests that come before the table is there wait for it; those that come later do not:
 ///
-/// IOLoop::current().run_sync(async {
-///     let ready = Rc::new(Event::new());
-///     let waits = spawn({
-///         let ready = Rc::clone(&ready);
-///         async move { ready.wait().await }
+/// ```
+/// use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+/// use ioloop::{IOLoop, sleep, spawn, sync::Event};
+///
+/// #[derive(Default)]
+/// struct Prices {
+///     table: RefCell<HashMap<&'static str, u32>>,
+///     loaded: Event,
+/// }
+///
+/// impl Prices {
+///     async fn load(&self) {
+///         sleep(Duration::from_millis(2)).await; // Stands for a query.
+///         self.table.borrow_mut().extend([("tea", 3), ("coffee", 4)]);
+///         self.loaded.set();
+///     }
+///
+///     async fn of(&self, thing: &str) -> Option<u32> {
+///         self.loaded.wait().await;
+///         self.table.borrow().get(thing).copied()
+///     }
+/// }
+///
+/// fn main() {
+///     let prices = Rc::new(Prices::default());
+///     IOLoop::current().run_sync(async {
+///         let early = spawn({
+///             let prices = Rc::clone(&prices);
+///             async move { prices.of("tea").await }
+///         });
+///         prices.load().await;
+///         assert_eq!(early.await.expect("it does not panic"), Some(3));
+///         assert_eq!(prices.of("gold").await, None);
 ///     });
-///     ready.set();
-///     waits.await.expect("the task does not panic");
-///     // It stays set.
-///     ready.wait().await;
-/// });
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Event {

@@ -16,28 +16,50 @@ use super::semaphore::{Permit, Semaphore};
 ///
 /// # Examples
 ///
-/// ```
-/// use std::rc::Rc;
-/// use ioloop::{IOLoop, spawn, sync::Lock, yield_now};
+/// One connection for several tasks, on which an answer belongs to the request before it:
 ///
-/// IOLoop::current().run_sync(async {
-///     let log = Rc::new(Lock::new(Vec::new()));
-///     let tasks: Vec<_> = (0..3)
-///         .map(|number| {
-///             let log = Rc::clone(&log);
-///             spawn(async move {
-///                 let mut log = log.lock().await;
-///                 log.push(number);
-///                 yield_now().await;
-///                 log.push(number);
-///             })
-///         })
-///         .collect();
-///     for task in tasks {
-///         task.await.expect("the task does not panic");
+/// ```
+/// use std::{io::{self, ErrorKind, Read, Write}, os::unix::net::UnixStream, rc::Rc, thread};
+/// use ioloop::{IOLoop, Ready, Source, spawn, sync::Lock};
+///
+/// /// Sends a byte and gives the one that comes back.
+/// async fn ask(connection: &Lock<Source<UnixStream>>, question: u8) -> io::Result<u8> {
+///     // Held over the wait: nobody else writes before the answer is here.
+///     let connection = connection.lock().await;
+///     connection.get_ref().write_all(&[question])?;
+///     let mut answer = [0];
+///     loop {
+///         connection.readable().await;
+///         match connection.get_ref().read_exact(&mut answer) {
+///             Err(error) if error.kind() == ErrorKind::WouldBlock => connection.clear(Ready::READABLE),
+///             result => return result.map(|()| answer[0]),
+///         }
 ///     }
-///     assert_eq!(*log.lock().await, [0, 0, 1, 1, 2, 2]);
-/// });
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let (ours, mut theirs) = UnixStream::pair()?;
+///     ours.set_nonblocking(true)?;
+///     // The other side: answers each byte with its double.
+///     let server = thread::spawn(move || {
+///         let mut byte = [0];
+///         while theirs.read_exact(&mut byte).is_ok() && theirs.write_all(&[byte[0] * 2]).is_ok() {}
+///     });
+///     let connection = Rc::new(Lock::new(Source::new(ours)?));
+///     let asked = [1, 2, 3].map(|question| {
+///         let connection = Rc::clone(&connection);
+///         spawn(async move { ask(&connection, question).await })
+///     });
+///     IOLoop::current().run_sync(async {
+///         for (task, expected) in asked.into_iter().zip([2, 4, 6]) {
+///             assert_eq!(task.await??, expected);
+///         }
+///         Ok::<_, Box<dyn std::error::Error>>(())
+///     })?;
+///     drop(connection);
+///     server.join().expect("the server does not panic");
+///     Ok(())
+/// }
 /// ```
 pub struct Lock<T: ?Sized = ()> {
     turn: Semaphore,

@@ -15,26 +15,45 @@ use super::waiters::{Place, WaitList};
 ///
 /// # Examples
 ///
-/// ```
-/// use std::rc::Rc;
-/// use ioloop::{IOLoop, spawn, sync::Semaphore, yield_now};
+/// Twenty requests to a server that is asked two at a time:
 ///
-/// IOLoop::current().run_sync(async {
-///     let connections = Rc::new(Semaphore::new(2));
-///     let tasks: Vec<_> = (0..5)
-///         .map(|_| {
-///             let connections = Rc::clone(&connections);
-///             spawn(async move {
-///                 let _permit = connections.acquire().await;
-///                 yield_now().await; // At most two at a time are here.
-///             })
+/// ```
+/// use std::{cell::Cell, rc::Rc, time::Duration};
+/// use ioloop::{IOLoop, sleep, spawn, sync::Semaphore};
+///
+/// struct Client {
+///     slots: Semaphore,
+///     under_way: Cell<usize>,
+///     most: Cell<usize>,
+/// }
+///
+/// impl Client {
+///     async fn fetch(&self, number: u32) -> u32 {
+///         // Given back when it is dropped, also when this future is dropped half-way.
+///         let _slot = self.slots.acquire().await;
+///         self.under_way.set(self.under_way.get() + 1);
+///         self.most.set(self.most.get().max(self.under_way.get()));
+///         sleep(Duration::from_micros(200)).await;
+///         self.under_way.set(self.under_way.get() - 1);
+///         number * number
+///     }
+/// }
+///
+/// fn main() {
+///     let client = Rc::new(Client { slots: Semaphore::new(2), under_way: Cell::new(0), most: Cell::new(0) });
+///     let tasks: Vec<_> = (1..=20)
+///         .map(|number| {
+///             let client = Rc::clone(&client);
+///             spawn(async move { client.fetch(number).await })
 ///         })
 ///         .collect();
-///     for task in tasks {
-///         task.await.expect("the task does not panic");
-///     }
-///     assert_eq!(connections.available(), 2);
-/// });
+///     IOLoop::current().run_sync(async {
+///         for (task, number) in tasks.into_iter().zip(1..) {
+///             assert_eq!(task.await.expect("it does not panic"), number * number);
+///         }
+///     });
+///     assert_eq!((client.most.get(), client.slots.available()), (2, 2));
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Semaphore {
@@ -60,12 +79,13 @@ impl Semaphore {
         self.available.get()
     }
 
-    /// Waits for a permit. The place in line is taken when the future is first polled.
+    /// Waits for a permit, which is given back when it is dropped. The place in line is taken when the future is first
+    /// polled.
     pub fn acquire(&self) -> Acquire<'_> {
         Acquire { semaphore: self, place: None }
     }
 
-    /// A permit, if one is free.
+    /// A permit, if one is free. One that was released while somebody waits is theirs and not free.
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         self.take().then(|| Permit { semaphore: self })
     }
@@ -148,14 +168,51 @@ impl Drop for Acquire<'_> {
 ///
 /// # Examples
 ///
-/// ```
-/// use ioloop::sync::BoundedSemaphore;
+/// A pool of buffers, of which a lent one may come back in another place than where it was taken:
 ///
-/// let tickets = BoundedSemaphore::new(1);
-/// tickets.try_acquire().expect("one is free").forget();
-/// assert!(tickets.try_acquire().is_none());
-/// tickets.release();
-/// assert_eq!(tickets.available(), 1);
+/// ```
+/// use std::{cell::RefCell, rc::Rc, time::Duration};
+/// use ioloop::{IOLoop, sleep, spawn, sync::BoundedSemaphore};
+///
+/// struct Pool {
+///     free: RefCell<Vec<Vec<u8>>>,
+///     count: BoundedSemaphore,
+/// }
+///
+/// impl Pool {
+///     fn new(buffers: usize) -> Pool {
+///         let free = (0..buffers).map(|_| Vec::with_capacity(1024)).collect();
+///         Pool { free: RefCell::new(free), count: BoundedSemaphore::new(buffers) }
+///     }
+///
+///     /// Waits while all are lent.
+///     async fn take(&self) -> Vec<u8> {
+///         self.count.acquire().await.forget();
+///         self.free.borrow_mut().pop().expect("as many as there are permits")
+///     }
+///
+///     /// Panics for a buffer too many, which is none of this pool's.
+///     fn give_back(&self, mut buffer: Vec<u8>) {
+///         buffer.clear();
+///         self.free.borrow_mut().push(buffer);
+///         self.count.release();
+///     }
+/// }
+///
+/// fn main() {
+///     let pool = Rc::new(Pool::new(1));
+///     IOLoop::current().run_sync(async {
+///         let mut buffer = pool.take().await;
+///         let lender = Rc::clone(&pool);
+///         spawn(async move {
+///             buffer.extend(b"sent by somebody else");
+///             sleep(Duration::from_millis(1)).await;
+///             lender.give_back(buffer);
+///         });
+///         assert!(pool.take().await.is_empty());
+///     });
+///     assert_eq!(pool.count.available(), 0);
+/// }
 /// ```
 #[derive(Debug)]
 pub struct BoundedSemaphore {

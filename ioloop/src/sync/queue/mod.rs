@@ -18,7 +18,39 @@ use super::{Event, EventWait, waiters::WaitList};
 
 /// A queue between tasks that gives out its items in the order in which they were put.
 ///
-/// See [`OrderedQueue`] for what it can do.
+/// See [`OrderedQueue`] for what it can do, and for a program with workers.
+///
+/// # Examples
+///
+/// A pipeline, whose first stage waits when the second is slow:
+///
+/// ```
+/// use std::{rc::Rc, time::Duration};
+/// use ioloop::{IOLoop, sleep, spawn, sync::Queue};
+///
+/// async fn read(lines: Rc<Queue<Option<String>>>) {
+///     for line in ["to be", "or not", "to be"] {
+///         // Waits while two lines are left to do.
+///         lines.put(Some(line.to_owned())).await;
+///     }
+///     lines.put(None).await; // The end.
+/// }
+///
+/// async fn count(lines: &Queue<Option<String>>) -> usize {
+///     let mut words = 0;
+///     while let Some(line) = lines.get().await {
+///         sleep(Duration::from_millis(1)).await;
+///         words += line.split(' ').count();
+///     }
+///     words
+/// }
+///
+/// fn main() {
+///     let lines = Rc::new(Queue::bounded(2));
+///     spawn(read(Rc::clone(&lines)));
+///     assert_eq!(IOLoop::current().run_sync(count(&lines)), 6);
+/// }
+/// ```
 pub type Queue<T> = OrderedQueue<T, Fifo<T>>;
 
 /// A queue between tasks that gives out the smallest item first, and of equal ones the oldest.
@@ -28,15 +60,39 @@ pub type Queue<T> = OrderedQueue<T, Fifo<T>>;
 ///
 /// # Examples
 ///
-/// ```
-/// use ioloop::sync::PriorityQueue;
+/// What is urgent overtakes what has waited longer:
 ///
-/// let queue = PriorityQueue::unbounded();
-/// for job in [(2, "sweep"), (0, "alarm"), (1, "mail")] {
-///     queue.try_put(job)?;
+/// ```
+/// use std::{cell::RefCell, rc::Rc};
+/// use ioloop::{IOLoop, spawn, sync::PriorityQueue};
+///
+/// /// Compared field by field: the urgency first.
+/// #[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// struct Job {
+///     urgency: u8,
+///     name: &'static str,
 /// }
-/// assert_eq!(queue.try_get(), Some((0, "alarm")));
-/// # Ok::<_, ioloop::sync::Full<(i32, &str)>>(())
+///
+/// fn main() {
+///     let jobs = Rc::new(PriorityQueue::unbounded());
+///     let done = Rc::new(RefCell::new(Vec::new()));
+///     for (urgency, name) in [(2, "sweep"), (0, "alarm"), (1, "mail"), (1, "bill")] {
+///         jobs.try_put(Job { urgency, name }).ok().expect("there is no bound");
+///     }
+///     IOLoop::current().run_sync(async {
+///         let (queue, noted) = (Rc::clone(&jobs), Rc::clone(&done));
+///         let worker = spawn(async move {
+///             let mut jobs = queue.items();
+///             loop {
+///                 let job = jobs.next().await;
+///                 noted.borrow_mut().push(job.name);
+///             }
+///         });
+///         jobs.join().await;
+///         worker.abort();
+///     });
+///     assert_eq!(*done.borrow(), ["alarm", "bill", "mail", "sweep"]);
+/// }
 /// ```
 pub type PriorityQueue<T> = OrderedQueue<T, Priority<T>>;
 
@@ -44,14 +100,40 @@ pub type PriorityQueue<T> = OrderedQueue<T, Priority<T>>;
 ///
 /// # Examples
 ///
-/// ```
-/// use ioloop::sync::LifoQueue;
+/// Idle connections: the one that was used last is the least likely to be closed by now, and those at the bottom may be:
 ///
-/// let queue = LifoQueue::unbounded();
-/// queue.try_put(1)?;
-/// queue.try_put(2)?;
-/// assert_eq!(queue.try_get(), Some(2));
-/// # Ok::<_, ioloop::sync::Full<i32>>(())
+/// ```
+/// use std::rc::Rc;
+/// use ioloop::{IOLoop, sync::LifoQueue};
+///
+/// struct Connection(u32);
+///
+/// struct Pool {
+///     idle: LifoQueue<Connection>,
+/// }
+///
+/// impl Pool {
+///     /// Waits while all connections are in use.
+///     async fn with<R>(&self, work: impl AsyncFnOnce(&Connection) -> R) -> R {
+///         let connection = self.idle.get().await;
+///         let result = work(&connection).await;
+///         self.idle.put(connection).await;
+///         result
+///     }
+/// }
+///
+/// fn main() {
+///     let pool = Rc::new(Pool { idle: LifoQueue::unbounded() });
+///     IOLoop::current().run_sync(async {
+///         for number in 1..=3 {
+///             pool.idle.put(Connection(number)).await;
+///         }
+///         for _request in 0..5 {
+///             let used = pool.with(async |connection| connection.0).await;
+///             assert_eq!(used, 3, "the warm one");
+///         }
+///     });
+/// }
 /// ```
 pub type LifoQueue<T> = OrderedQueue<T, Lifo<T>>;
 
@@ -68,28 +150,41 @@ pub type LifoQueue<T> = OrderedQueue<T, Lifo<T>>;
 ///
 /// # Examples
 ///
-/// ```
-/// use std::rc::Rc;
-/// use ioloop::{IOLoop, spawn, sync::Queue};
+/// Three workers who follow links until there is none left that nobody has followed:
 ///
-/// IOLoop::current().run_sync(async {
-///     let queue = Rc::new(Queue::bounded(2));
-///     let worker = spawn({
-///         let queue = Rc::clone(&queue);
-///         async move {
-///             let mut items = queue.items();
-///             loop {
-///                 let item = items.next().await;
-///                 println!("working on {}", *item);
+/// ```
+/// use std::{cell::RefCell, collections::BTreeSet, rc::Rc, time::Duration};
+/// use ioloop::{IOLoop, sleep, spawn, sync::Queue};
+///
+/// /// What the page links to; stands for a download.
+/// async fn links(page: u32) -> Vec<u32> {
+///     sleep(Duration::from_micros(100)).await;
+///     vec![page * 2 % 11, (page + 3) % 11]
+/// }
+///
+/// async fn work(pages: Rc<Queue<u32>>, seen: Rc<RefCell<BTreeSet<u32>>>) {
+///     let mut todo = pages.items();
+///     loop {
+///         // Counts as done when it is dropped, at the end of this round.
+///         let page = todo.next().await;
+///         for link in links(*page).await {
+///             if seen.borrow_mut().insert(link) {
+///                 pages.put(link).await;
 ///             }
 ///         }
-///     });
-///     for item in 0..5 {
-///         queue.put(item).await; // Waits whenever two are left to do.
 ///     }
-///     queue.join().await;
-///     worker.abort();
-/// });
+/// }
+///
+/// fn main() {
+///     let (pages, seen) = (Rc::new(Queue::unbounded()), Rc::<RefCell<BTreeSet<u32>>>::default());
+///     IOLoop::current().run_sync(async {
+///         let workers = [(); 3].map(|()| spawn(work(Rc::clone(&pages), Rc::clone(&seen))));
+///         pages.put(1).await;
+///         pages.join().await;
+///         workers.iter().for_each(|worker| worker.abort());
+///     });
+///     assert_eq!(seen.borrow().len(), 11);
+/// }
 /// ```
 pub struct OrderedQueue<T, O> {
     items: RefCell<O>,
