@@ -7,7 +7,8 @@ use nix::{
 
 /// Where a loop reads the time.
 ///
-/// The default is [`MonotonicClock`]. Wall-clock time is never used: it may jump.
+/// The default is [`MonotonicClock`]. Wall-clock time is never used: it may jump. [`Builder`](crate::Builder) shows one of
+/// one's own; for a clock that a test moves, take [`VirtualClock`](crate::VirtualClock), which also ends the waiting.
 pub trait Clock: 'static {
     /// The time since an origin of the clock's own choosing, which stays the same. Must never go backwards.
     fn now(&self) -> Duration;

@@ -17,8 +17,8 @@ use crate::{
 
 /// Waits for `duration`, counted from this call, on the current loop. Never early; late by up to a millisecond, which is
 /// what epoll counts in, and by what the loop has to do. Costs a reading of the clock and 64 bytes in the loop's tables,
-/// and no allocation. A duration of zero completes at the next look of the loop; to let others run see
-/// [`yield_now`](crate::yield_now).
+/// and no allocation. A duration of zero completes at the next look of the loop at the latest; to let others run
+/// see [`yield_now`](crate::yield_now).
 ///
 /// # Examples
 ///

@@ -11,7 +11,9 @@ use crate::arena::{Arena, Key, growth};
 pub(crate) use slot::Action;
 use slot::Slot;
 
-/// Names a callback given to `call_later` or `call_at`, for `remove_timeout`.
+/// Names a callback given to [`call_later`](crate::IOLoop::call_later) or [`call_at`](crate::IOLoop::call_at), for
+/// [`remove_timeout`](crate::IOLoop::remove_timeout) of the same loop. Dropping it changes nothing. Once the callback has
+/// been called or cancelled it names nothing, and never one that was set later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimeoutHandle(pub(crate) Key);
 

@@ -44,6 +44,24 @@ pub fn wrap<R>(function: impl FnOnce() -> R) -> impl FnOnce() -> R {
 }
 
 /// [`wrap`] for a function that is called many times, with an argument.
+///
+/// # Examples
+///
+/// A list of listeners, each of which is called in the context in which it was added:
+///
+/// ```
+/// use ioloop::context;
+///
+/// static USER: context::Key<&str> = context::Key::new();
+///
+/// let mut listeners: Vec<Box<dyn FnMut(u32) -> String>> = Vec::new();
+/// for user in ["ada", "bob"] {
+///     let listener = |number| format!("{}: {number}", USER.get().unwrap_or("nobody"));
+///     listeners.push(Box::new(USER.scope(user, || context::wrap_mut(listener))));
+/// }
+/// let told: Vec<_> = listeners.iter_mut().map(|listener| listener(7)).collect();
+/// assert_eq!(told, ["ada: 7", "bob: 7"]);
+/// ```
 #[track_caller]
 pub fn wrap_mut<A, R>(function: impl FnMut(A) -> R) -> impl FnMut(A) -> R {
     let mut bound = Bound::new(current(), function, WorkKind::Callback, Location::caller());

@@ -51,8 +51,8 @@ impl IOLoop {
     /// line registered it. Replaces an earlier hook; there is none to begin with. A panic in the hook itself is logged.
     ///
     /// While this is on, the clock is read twice for each piece of work, about 50 ns; otherwise nothing is. The hook is
-    /// called when the work is over: what never ends is never reported. For how long the loop was held up by
-    /// everything together see [`Metrics::longest_turn`], which costs nothing.
+    /// called when the work is over: what never ends is never reported. For how long the loop was held up by everything
+    /// together see [`Metrics::longest_turn`](crate::Metrics::longest_turn), which costs nothing.
     ///
     /// # Examples
     ///

@@ -173,8 +173,8 @@ impl<P: Poller + ?Sized> Poller for Box<P> {
     }
 }
 
-/// Names one registration: a place and its generation, so that an event still under way for a removed descriptor
-/// reaches nobody.
+/// Names one registration of one loop: a place and its generation, so that an event still under way for a removed
+/// descriptor reaches nobody, also when its number is in use again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token(u64);
 
@@ -206,7 +206,7 @@ impl fmt::Debug for Token {
 }
 
 bitflags::bitflags! {
-    /// What a descriptor is watched for.
+    /// What a descriptor is watched for. Errors and hang-ups are reported in any case.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     pub struct Interest: u8 {
         /// There is something to read, to accept, or the end of input.

@@ -105,6 +105,9 @@ impl Semaphore {
 }
 
 /// The right to go on, given back when it is dropped.
+///
+/// It borrows the semaphore. To hand it to another task, [forget](Permit::forget) it there and
+/// [release](Semaphore::release) it here.
 #[derive(Debug)]
 #[must_use = "the permit is released as soon as it is dropped"]
 pub struct Permit<'s> {
