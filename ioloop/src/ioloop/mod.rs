@@ -378,7 +378,8 @@ impl IOLoop {
     }
 
     /// [`add_callback`](IOLoop::add_callback) for work that has nothing to do with whoever asks for it: it inherits no
-    /// [`context`]. Costs one allocation.
+    /// [`context`]. Costs one allocation. Nor does it count as giving way: between callbacks that add each other like this
+    /// the loop looks at its descriptors as it does between tasks that wake each other.
     #[track_caller]
     pub fn spawn_callback(&self, callback: impl FnOnce() + 'static) {
         self.enqueue((Box::new(callback), Location::caller()));
@@ -588,8 +589,8 @@ impl IOLoop {
         self.instant(self.clock_nanos())
     }
 
-    /// When the loop last looked at its descriptors: free, and exact enough for time-outs counted in seconds. What runs
-    /// now may be late against it by the work done since, that of turns which left out their look included.
+    /// When the loop last looked at its descriptors, or began to run if that is later: free, and exact enough for time-outs
+    /// counted in seconds. It lies behind by the work done since, that of turns which left out their look included.
     pub fn turn_time(&self) -> Instant {
         self.instant(self.inner.turn_time.get())
     }

@@ -21,6 +21,11 @@ pub use self::{epoll::Epoll, poll::PosixPoll};
 /// and ends [`start`](crate::IOLoop::start), and so does an error of [`poll`](Poller::poll). The loop has lent out the
 /// poller while it calls it: a poller must not register anything with that loop.
 ///
+/// A backend has to know both [triggers](Trigger). The loop registers its own eventfd first of all, by edge, and does not
+/// read it: a backend that reports it for as long as it is readable would keep the loop awake for ever. One whose kernel
+/// has no edges says so by [`needs_rearming`](Poller::needs_rearming); then the loop registers the eventfd by level and
+/// reads it, and tells when an edge is wanted again.
+///
 /// # Examples
 ///
 /// A poller around another one, which knows how much of its time the loop has slept:
@@ -120,8 +125,8 @@ pub trait Poller {
     /// What the system says, except for `EINTR`.
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// Whether the backend has to be told when the loop forgets a bit that it has reported. False where the kernel knows
-    /// edges. Asked once, when a loop is made.
+    /// Whether the backend has to be told when the loop forgets a bit that it has reported. False, the default, where the
+    /// kernel knows edges. Asked once, when a loop is made.
     fn needs_rearming(&self) -> bool {
         false
     }
