@@ -14,6 +14,12 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Payload> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| Payload(Some(payload)))
 }
 
+/// For what is left to do when something has panicked, to tell of it: a panic of the logger cannot tear a turn of the loop
+/// apart. Nobody is left to be told.
+pub(crate) fn contain(work: impl FnOnce()) {
+    drop(catch(work));
+}
+
 /// What a panic carries. It may be a value of the user's own, whose destructor may panic as well: that ends here too.
 pub(crate) struct Payload(Option<Box<dyn Any + Send>>);
 

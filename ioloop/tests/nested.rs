@@ -7,6 +7,7 @@ use std::{
     io::{self, Read, Write},
     os::fd::BorrowedFd,
     rc::Rc,
+    sync::mpsc,
     thread,
     time::Duration,
 };
@@ -171,6 +172,26 @@ fn inner_loop_lives_on_events_timers_tasks_and_other_threads() {
     start(&nested.outer);
     sender.join().unwrap();
     assert_eq!(&nested.inner.run_sync(after).unwrap(), b"ping");
+}
+
+#[test]
+fn each_signal_of_another_thread_wakes_an_inner_loop_that_sleeps() {
+    const ROUNDS: usize = 200;
+    let nested = Nested::new(new_loop());
+    let (handle, stop) = (nested.inner.handle(), nested.outer.handle());
+    let sender = thread::spawn(move || {
+        let (answer, answers) = mpsc::channel();
+        for round in 0..ROUNDS {
+            let answer = answer.clone();
+            handle.add_callback(move || answer.send(round).unwrap()).unwrap();
+            // Nothing else is sent before: the loop has to notice this one.
+            assert_eq!(answers.recv(), Ok(round));
+        }
+        stop.stop().unwrap();
+    });
+    nested.drive();
+    start(&nested.outer);
+    sender.join().unwrap();
 }
 
 #[test]

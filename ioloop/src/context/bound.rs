@@ -157,6 +157,13 @@ impl TaskWork for Bound<BoxedWork> {
         self.with(|work| work.as_mut().poll())
     }
 
+    fn finish(mut self: Pin<&mut Self>) -> Option<Rc<Node>> {
+        if let Some(work) = &mut self.work {
+            work.as_mut().finish();
+        }
+        self.context.take()
+    }
+
     fn fail(mut self: Pin<&mut Self>, error: JoinError) {
         self.with(|work| work.as_mut().fail(error));
     }

@@ -62,8 +62,8 @@
 //! allocation, which holds one pointer to the context, and each run of it swaps the current context in and out. A scope
 //! of a value costs two allocations, one of a boundary one; reading a value walks up the scopes to where it was set.
 //!
-//! A context lives as long as anything that was registered in it. A callback that adds itself again, each time within
-//! another scope, makes a chain that grows by a scope every time; scopes of one and the same key right within each
+//! A context lives as long as anything that was registered in it; a task's result that waits for its handle does not
+//! count. A callback that adds itself again, each time within another scope, makes a chain that grows by a scope every time; scopes of one and the same key right within each
 //! other replace each other instead, and deactivated boundaries are left out.
 
 mod bound;
@@ -77,7 +77,7 @@ pub use bound::{wrap, wrap_mut};
 pub use boundary::{ErrorBoundary, catch, report, reporting};
 pub(crate) use boundary::{Offered, was_settled};
 pub use key::Key;
-pub(crate) use node::{current, enter};
+pub(crate) use node::{Node, current, enter};
 pub use scoped::Scoped;
 
 /// Calls `function` in no context: what is registered within inherits nothing, and reads no values.

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, sync::Arc};
 
 use super::{IOLoop, Root};
-use crate::{arena::Key, remote::Remote};
+use crate::{arena::Key, context, remote::Remote};
 
 /// The thread's loop, made when there is none.
 pub(super) fn current() -> IOLoop {
@@ -72,15 +72,21 @@ impl<'a> Running<'a> {
     pub(super) fn enter(ioloop: &'a IOLoop) -> Running<'a> {
         assert!(!ioloop.inner.running.replace(true), "the loop is already running");
         let previous = CURRENT.with(|current| current.ioloop.replace(Some(ioloop.clone())));
+        // Made before the clock is asked, which may be a user's and panic.
+        let running = Running { ioloop, previous };
         // What was done before is no part of a turn, and time-outs set before the first wait count from here.
         ioloop.inner.turn_time.set(ioloop.clock_nanos());
         ioloop.inner.pace.end();
-        Running { ioloop, previous }
+        running
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        if self.ioloop.inner.closed.get() {
+            // The closed loop may hold itself by what was registered since.
+            context::detached(|| self.ioloop.discard_everything());
+        }
         self.ioloop.inner.running.set(false);
         self.ioloop.inner.stopping.set(self.ioloop.inner.closed.get());
         self.ioloop.inner.root.set(Root::Absent);

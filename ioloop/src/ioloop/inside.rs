@@ -196,24 +196,30 @@ impl IOLoop {
 
     /// Drops what a task has left and wakes whoever waits for it.
     pub(super) fn clear_away(&self, remains: Remains) {
-        let Remains { work, waiter } = remains;
+        let Remains { work, waiters, context } = remains;
         if let Some(work) = work {
             self.guard(WorkKind::Task, work.location(), || drop(work));
         }
-        if let Some(waiter) = waiter {
+        for waiter in waiters.into_iter().flatten() {
             self.guard_foreign(|| waiter.wake());
+        }
+        if let Some(context) = context {
+            self.guard_foreign(|| drop(context));
         }
     }
 
     /// Asks for a task's result for its handle; when there is none yet, `waker` is woken then.
     pub(crate) fn join_task(&self, key: Key, waker: &Waker) -> Join {
-        let joined = self.inner.scheduler.borrow_mut().join(key, waker);
-        if let Join::MustWait = joined {
+        loop {
+            let joined = self.inner.scheduler.borrow_mut().join(key, waker);
+            let Join::MustWait = joined else { return joined };
             let waker = waker.clone();
-            let previous = self.inner.scheduler.borrow_mut().set_waiter(key, waker);
-            drop(previous);
+            let kept = self.inner.scheduler.borrow_mut().set_waiter(key, waker);
+            if let Ok(previous) = kept {
+                drop(previous);
+                return Join::Pending;
+            }
         }
-        joined
     }
 
     pub(crate) fn detach_task(&self, key: Key) {
@@ -239,8 +245,17 @@ impl IOLoop {
 
 /// Where user code is called or dropped.
 impl IOLoop {
-    /// Drops everything registered. True when there was nothing.
-    pub(super) fn discard_everything(&self) -> bool {
+    /// Drops everything registered, and what is registered by that: a few rounds settle all that does not go on for ever.
+    pub(super) fn discard_everything(&self) {
+        for _ in 0..8 {
+            if self.discard_once() {
+                break;
+            }
+        }
+    }
+
+    /// True when there was nothing.
+    fn discard_once(&self) -> bool {
         let inner = &self.inner;
         // All borrows end before the first drop: destructors may come back to the loop.
         let (tasks, callbacks) = inner.scheduler.borrow_mut().drain();
@@ -289,14 +304,14 @@ impl IOLoop {
     #[cold]
     pub(super) fn report_panic(&self, kind: WorkKind, location: &'static Location<'static>, payload: &Payload) {
         if !context::was_settled(payload.as_any()) {
-            self.report(&CallbackException::panic(kind, location, payload.as_any()));
+            panic::contain(|| self.report(&CallbackException::panic(kind, location, payload.as_any())));
         }
     }
 
     /// Calls user code that has no registration to blame: wakers, which are our own but for exotic cases, and destructors.
     pub(super) fn guard_foreign(&self, work: impl FnOnce()) {
         if let Err(payload) = panic::catch(work) {
-            log::error!("panic in a waker or a destructor: {}", payload.message());
+            panic::contain(|| log::error!("panic in a waker or a destructor: {}", payload.message()));
         }
     }
 
@@ -304,13 +319,14 @@ impl IOLoop {
     pub(crate) fn report(&self, exception: &CallbackException) {
         let hook = self.inner.exception_hook.borrow().clone();
         match hook {
-            // Letting a panic of the hook through would tear the turn apart and lose what is left of its batch.
+            // Letting a panic of the hook through would tear the turn apart and lose what is left of its batch. The hook is
+            // dropped within, for the case that it has replaced itself.
             Some(hook) => {
-                if let Err(payload) = panic::catch(|| hook(exception)) {
-                    log::error!("{exception}; then its hook panicked: {}", payload.message());
+                if let Err(payload) = panic::catch(move || hook(exception)) {
+                    panic::contain(|| log::error!("{exception}; then its hook panicked: {}", payload.message()));
                 }
             }
-            None => log::error!("{exception}"),
+            None => panic::contain(|| log::error!("{exception}")),
         }
     }
 }

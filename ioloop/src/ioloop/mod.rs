@@ -540,7 +540,8 @@ impl IOLoop {
     /// [`Source`](crate::Source).
     ///
     /// A loop that holds tasks which hold the loop lives until this is called; a thread's own loop is closed when the
-    /// thread ends. Panics in the destructors of what is dropped are reported like others.
+    /// thread ends. Panics in the destructors of what is dropped are reported like others. When the loop is closed from
+    /// within, what is registered afterwards is dropped as soon as the run has come to its end.
     pub fn close(&self) {
         let _detached = context::enter(None);
         let inner = &self.inner;
@@ -552,12 +553,7 @@ impl IOLoop {
         if let Some(executor) = inner.executor.get() {
             executor.close();
         }
-        // Dropping one thing may register another; a few rounds settle everything that does not do so for ever.
-        for _ in 0..8 {
-            if self.discard_everything() {
-                break;
-            }
-        }
+        self.discard_everything();
         let hook = inner.exception_hook.take();
         self.guard_foreign(|| drop(hook));
         let hook = inner.watchdog.set(u64::MAX, None);

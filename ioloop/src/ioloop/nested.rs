@@ -62,8 +62,8 @@ impl IOLoop {
     /// anything else. It is a duplicate of the poller's own, made by the first call.
     ///
     /// Between two calls of [`run_once`](IOLoop::run_once) it also becomes readable when another thread sends something,
-    /// and when a task of this loop is woken. What is registered with the loop directly meanwhile is seen by the next
-    /// `run_once`; so call that after registering something.
+    /// and when a task of this loop is woken, unless it is the thread's [current](IOLoop::current) one. What is registered
+    /// with the loop directly meanwhile is seen by the next `run_once`; so call that after registering something.
     ///
     /// # Errors
     ///

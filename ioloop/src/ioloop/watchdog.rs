@@ -99,10 +99,12 @@ impl IOLoop {
         let began = self.clock_nanos();
         let value = work();
         let took = self.clock_nanos().saturating_sub(began);
-        if let Some((slow, hook)) = self.inner.watchdog.judge(kind, location, took)
-            && let Err(payload) = panic::catch(|| hook(&slow))
-        {
-            log::error!("{slow}; then its hook panicked: {}", payload.message());
+        if let Some((slow, hook)) = self.inner.watchdog.judge(kind, location, took) {
+            let told = &slow;
+            // The hook is dropped within, for the case that it has replaced itself.
+            if let Err(payload) = panic::catch(move || hook(told)) {
+                panic::contain(|| log::error!("{slow}; then its hook panicked: {}", payload.message()));
+            }
         }
         value
     }

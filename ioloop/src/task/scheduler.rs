@@ -1,7 +1,10 @@
-use std::{any::Any, collections::VecDeque, mem, panic::Location, task::Waker};
+use std::{any::Any, collections::VecDeque, mem, panic::Location, rc::Rc, task::Waker};
 
 use super::{BoxedWork, Fresh};
-use crate::arena::{Arena, Key};
+use crate::{
+    arena::{Arena, Key},
+    context::Node,
+};
 
 /// All tasks of a loop, and what is ready to run: woken tasks and callbacks, in the order in which they became so.
 pub(crate) struct Scheduler {
@@ -14,6 +17,9 @@ pub(crate) struct Scheduler {
     /// The other list, kept for its capacity.
     spare_queue: Vec<Key>,
     callbacks: VecDeque<Callback>,
+    /// Whoever waits for a task and has first asked while it ran and its place was empty: a loop inside of its poll, or its
+    /// own destructor. As good as always nobody.
+    early_waiters: Vec<(Key, Waker)>,
     /// The waker that the last task has left unused.
     spare: Option<Fresh>,
 }
@@ -72,13 +78,16 @@ pub(crate) enum Begun {
 #[must_use]
 pub(crate) struct Remains {
     pub(crate) work: Option<BoxedWork>,
-    pub(crate) waiter: Option<Waker>,
+    /// In most cases one at most: the waker that the handle was last asked with, and one that came while the task ran.
+    pub(crate) waiters: [Option<Waker>; 2],
+    /// Of a task whose result stays: whatever holds the handle may be a value of this context.
+    pub(crate) context: Option<Rc<Node>>,
 }
 
 /// What a handle is told that asks for the result.
 pub(crate) enum Join {
     Ended(BoxedWork),
-    /// The waker is known already, or nobody could ever be woken: the task waits for itself.
+    /// The waker is known already.
     Pending,
     /// A clone of the waker is to be given to [`Scheduler::set_waiter`].
     MustWait,
@@ -103,6 +112,7 @@ impl Scheduler {
             queue: Vec::with_capacity(queue),
             spare_queue: Vec::with_capacity(queue),
             callbacks: VecDeque::new(),
+            early_waiters: Vec::new(),
             spare: None,
         }
     }
@@ -158,6 +168,8 @@ impl Scheduler {
     pub(crate) fn put_queue(&mut self, mut queue: Vec<Key>) {
         if queue.capacity() > KEPT_CAPACITY && queue.len() < queue.capacity() / 8 {
             queue.shrink_to(queue.capacity() / 2);
+            // Each callback has its entry in the queue, so these have grown by the same burst, if at all.
+            self.callbacks.shrink_to((self.callbacks.capacity() / 2).max(KEPT_CAPACITY));
         }
         queue.clear();
         self.spare_queue = queue;
@@ -205,10 +217,11 @@ impl Scheduler {
             return self.bury(key, work);
         };
         let waiter = work.as_mut().waiter().and_then(Option::take);
+        let context = work.as_mut().finish();
         mem::forget(task.work.replace(work));
         task.state = State::Ended;
         self.ended += 1;
-        Remains { work: None, waiter }
+        Remains { work: None, waiters: [waiter, self.take_early_waiter(key)], context }
     }
 
     /// Removes a task that is suspended. One that runs is marked, and goes after its poll; one that has ended keeps its
@@ -230,7 +243,7 @@ impl Scheduler {
     fn bury(&mut self, key: Key, mut work: BoxedWork) -> Remains {
         self.tasks.remove(key);
         let waiter = work.as_mut().waiter().and_then(Option::take);
-        Remains { work: Some(work), waiter }
+        Remains { work: Some(work), waiters: [waiter, self.take_early_waiter(key)], context: None }
     }
 
     pub(crate) fn join(&mut self, key: Key, waker: &Waker) -> Join {
@@ -242,14 +255,37 @@ impl Scheduler {
         }
         match task.work.as_mut().and_then(|work| work.as_mut().waiter()) {
             Some(Some(known)) if known.will_wake(waker) => Join::Pending,
-            Some(_) => Join::MustWait,
-            None => Join::Pending,
+            _ => Join::MustWait,
         }
     }
 
-    /// Gives back the waker that was there before.
-    pub(crate) fn set_waiter(&mut self, key: Key, waker: Waker) -> Option<Waker> {
-        self.tasks.get_mut(key)?.work.as_mut()?.as_mut().waiter()?.replace(waker)
+    /// Keeps the waker of whoever waits for a task, and gives back the one that was there before.
+    ///
+    /// # Errors
+    ///
+    /// The waker itself when the task is over: making it was foreign code, which may have come back to the loop.
+    pub(crate) fn set_waiter(&mut self, key: Key, waker: Waker) -> Result<Option<Waker>, Waker> {
+        let Some(task) = self.tasks.get_mut(key).filter(|task| task.state != State::Ended) else { return Err(waker) };
+        match task.work.as_mut().and_then(|work| work.as_mut().waiter()) {
+            Some(place) => Ok(place.replace(waker)),
+            None => Ok(self.set_early_waiter(key, waker)),
+        }
+    }
+
+    #[cold]
+    fn set_early_waiter(&mut self, key: Key, waker: Waker) -> Option<Waker> {
+        let previous = self.take_early_waiter(key);
+        self.early_waiters.push((key, waker));
+        previous
+    }
+
+    #[inline]
+    fn take_early_waiter(&mut self, key: Key) -> Option<Waker> {
+        if self.early_waiters.is_empty() {
+            return None;
+        }
+        let position = self.early_waiters.iter().position(|(task, _)| *task == key)?;
+        Some(self.early_waiters.swap_remove(position).1)
     }
 
     /// Nobody will ask for the result any more. Gives what there is of it, to be dropped.
@@ -295,4 +331,37 @@ pub(crate) fn take_result<T: 'static>(mut work: BoxedWork) -> Option<T> {
     let mut place: Option<T> = None;
     work.as_mut().take_result(&mut place as &mut dyn Any);
     place
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use super::*;
+    use crate::task::{Begun, joinable};
+
+    #[test]
+    fn waker_that_comes_too_late_is_given_back() {
+        let mut scheduler = Scheduler::with_capacity(1);
+        let key = scheduler.insert(joinable(async {}, Location::caller()), true);
+        let Begun::New(work) = scheduler.begin(key) else { panic!("it is queued") };
+        assert!(matches!(scheduler.join(key, Waker::noop()), Join::MustWait));
+        drop(scheduler.end(key, work));
+        assert!(scheduler.set_waiter(key, Waker::noop().clone()).is_err(), "the task has ended meanwhile");
+        drop(scheduler.detach(key));
+        assert!(scheduler.set_waiter(key, Waker::noop().clone()).is_err(), "and is gone");
+    }
+
+    #[test]
+    fn memory_of_a_burst_of_callbacks_is_given_back() {
+        let mut scheduler = Scheduler::with_capacity(1);
+        for callbacks in iter::once(100_000).chain(iter::repeat_n(1, 32)) {
+            (0..callbacks).for_each(|_| scheduler.add_callback((Box::new(|| {}), Location::caller())));
+            let queue = scheduler.take_queue();
+            queue.iter().for_each(|key| drop(scheduler.take_callback(*key)));
+            scheduler.put_queue(queue);
+        }
+        let rooms = [scheduler.queue.capacity(), scheduler.spare_queue.capacity(), scheduler.callbacks.capacity()];
+        assert!(rooms.iter().all(|room| *room <= KEPT_CAPACITY), "{rooms:?}");
+    }
 }

@@ -3,12 +3,14 @@ use std::{
     future::Future,
     panic::Location,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
 use pin_project_lite::pin_project;
 
 use super::JoinError;
+use crate::context::Node;
 
 /// A task, the type of its future forgotten: all that is looked at only when it runs. One allocation.
 pub(crate) trait TaskWork {
@@ -19,6 +21,9 @@ pub(crate) trait TaskWork {
     fn keep_waker(self: Pin<&mut Self>, waker: Waker);
 
     fn poll(self: Pin<&mut Self>) -> Poll<()>;
+
+    /// It is over, and its result stays: gives up its own waker, and the context that it ran in to the caller, to be dropped.
+    fn finish(self: Pin<&mut Self>) -> Option<Rc<Node>>;
 
     /// Drops the future and keeps the reason for the handle.
     fn fail(self: Pin<&mut Self>, error: JoinError);
@@ -86,6 +91,11 @@ impl<S: Stage> TaskWork for TaskCell<S> {
         let this = self.project();
         let waker = this.waker.as_ref().expect("it was kept after the first poll");
         this.stage.poll(&mut Context::from_waker(waker))
+    }
+
+    fn finish(self: Pin<&mut Self>) -> Option<Rc<Node>> {
+        *self.project().waker = None;
+        None
     }
 
     fn fail(self: Pin<&mut Self>, error: JoinError) {
