@@ -299,6 +299,31 @@ fn a_kernel_that_takes_everything_leaves_the_others_their_turns() {
 }
 
 #[test]
+fn a_kernel_that_takes_everything_leaves_the_descriptors_their_turns() {
+    const MIB: u64 = 16;
+    let (stream, mut peer) = pair();
+    let reader = thread::spawn(move || std::io::copy(&mut peer, &mut std::io::sink()).unwrap());
+    run(async {
+        // A task like others: `run`'s own makes the loop look whenever it is woken.
+        let writer = iostream::spawn(async move {
+            let looks = || iostream::IOLoop::current().metrics().waits;
+            let before = looks();
+            for _ in 0..MIB * 64 {
+                stream.write(&[0; 16 * 1024]).await.unwrap();
+            }
+            looks() - before
+        });
+        let looks = writer.await.unwrap();
+        // One for each, but where the kernel hesitated for a moment just then.
+        assert!(looks >= MIB * 3 / 4, "{looks} looks in {MIB} MiB");
+        while !reader.is_finished() {
+            iostream::yield_now().await;
+        }
+    });
+    reader.join().unwrap();
+}
+
+#[test]
 fn a_task_that_waits_for_two_writes_is_told_of_the_first() {
     let (stream, mut peer) = pair();
     run(async {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use ioloop::Ready;
+use ioloop::{Ready, yield_now};
 
 use crate::{Error, IOStream, Result, iostream::Inner};
 
@@ -128,7 +128,7 @@ impl IOStream {
     fn when_sent(&self, last: usize) -> Write {
         let sent = self.inner.sent.get();
         // A peer that reads as fast as this is written must not starve the others. The next write finds a queue, empty
-        // as it is, and waits for the turn of the loop that it takes to find that out.
+        // as it is, and waits for the turns of the loop that it takes to find that out.
         if sent / YIELD_EVERY != sent.saturating_sub(last as u64) / YIELD_EVERY {
             self.enqueue(Bytes::new());
         }
@@ -141,11 +141,18 @@ impl IOStream {
     /// Queues what the kernel did not take, and sees to it that it leaves.
     fn enqueue(&self, rest: Bytes) {
         let starts = self.inner.queue.borrow().is_none();
+        let holds_up = rest.is_empty();
         self.inner.queue.borrow_mut().get_or_insert_default().push(rest);
         if starts && let Some(ioloop) = self.inner.ioloop() {
             // Holds the stream until its last byte has left. Absent while nothing is queued.
             let stream = self.clone();
-            ioloop.spawn_independent(async move { poll_fn(|cx| stream.inner.poll_drain(cx)).await });
+            ioloop.spawn_independent(async move {
+                // Tasks that wake each other do not make the loop look at the descriptors; one that gives way does.
+                if holds_up {
+                    yield_now().await;
+                }
+                poll_fn(|cx| stream.inner.poll_drain(cx)).await;
+            });
         }
     }
 }
