@@ -4,7 +4,7 @@ mod common;
 
 use std::{io::Write, net::Shutdown, thread};
 
-use common::{pair, pattern, run};
+use common::{pair, pattern, run, turns};
 use iostream::Error;
 
 #[test]
@@ -73,7 +73,7 @@ fn a_slow_reader_slows_its_peer_down() {
         assert_eq!(stream.read_bytes(MIB).await.unwrap().len(), MIB);
         // The peer goes on for as long as the kernel lets it; the stream asks for nothing meanwhile.
         for _ in 0..20 {
-            iostream::yield_now().await;
+            turns(1).await;
             assert!(stream.buffered() <= 64 * 1024);
         }
         for _ in 0..9 {

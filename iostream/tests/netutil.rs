@@ -10,7 +10,7 @@ use std::{
     rc::Rc,
 };
 
-use common::run;
+use common::{run, turns};
 use iostream::{
     Error,
     netutil::{AcceptHandle, BindOptions, add_accept_handler, bind_sockets},
@@ -137,9 +137,7 @@ fn the_callback_may_stop_and_is_not_called_again() {
     });
     handle.replace(Some(accepting.unwrap()));
     run(async {
-        for _ in 0..20 {
-            iostream::yield_now().await;
-        }
+        turns(20).await;
     });
     assert_eq!(calls.get(), 3);
     assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);

@@ -4,13 +4,13 @@ mod common;
 
 use std::{
     io::Write,
-    net::Shutdown,
+    net::{Shutdown, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
     thread,
 };
 
-use common::{pair, pattern, run, streams, try_for_some_turns};
-use iostream::{Error, Parsed};
+use common::{pair, pattern, run, streams, try_for_some_turns, turns};
+use iostream::{Error, IOLoop, IOStream, Parsed};
 
 #[test]
 fn zero_bytes_are_read_at_once() {
@@ -43,7 +43,8 @@ fn a_delimiter_split_over_packets_is_found() {
         let reader = iostream::spawn(async move { stream.read_until(b"<end>").await });
         for byte in b"some <e<en<end<end>" {
             peer.write(&[*byte]).await.unwrap();
-            iostream::yield_now().await;
+            // One to learn of it, and one in which it has been read.
+            turns(2).await;
         }
         assert_eq!(reader.await.unwrap().unwrap(), "some <e<en<end<end>");
     });
@@ -180,10 +181,8 @@ fn a_parser_is_shown_what_came_until_it_is_content() {
         });
         for piece in ["a", "b", "cd"] {
             peer.write(piece).await.unwrap();
-            // Some turns: the reader must have had its own.
-            for _ in 0..5 {
-                iostream::yield_now().await;
-            }
+            // The reader must have had its turn.
+            turns(5).await;
         }
         let (value, shown, rest) = reader.await.unwrap();
         assert_eq!(value, b'b');
@@ -310,16 +309,22 @@ fn a_large_result_and_the_bytes_behind_it_are_told_apart() {
     writer.join().unwrap();
 }
 
-#[test]
-fn a_firehose_leaves_the_others_their_turns() {
+/// A stream for small reads, and a peer in whose kernel there is enough for a hundred of them.
+fn firehose() -> (IOStream, TcpStream) {
     let (stream, mut peer) = pair();
-    // Small reads from a kernel that has more for all of them.
     stream.set_max_buffer_size(999);
     peer.set_nonblocking(true).unwrap();
     let mut sent = 0;
     while let Ok(n) = peer.write(&[0; 1 << 16]) {
         sent += n;
     }
+    assert!(sent > 101_000);
+    (stream, peer)
+}
+
+#[test]
+fn a_firehose_leaves_the_others_their_turns() {
+    let (stream, _peer) = firehose();
     run(async {
         stream.read_some(1).await.unwrap();
         let others = iostream::spawn(async {
@@ -327,9 +332,28 @@ fn a_firehose_leaves_the_others_their_turns() {
                 iostream::yield_now().await;
             }
         });
-        for _ in 0..sent.min(100_000) / 1000 {
+        for _ in 0..100 {
             stream.read_into(&mut [0; 1000]).await.unwrap();
         }
         assert!(others.is_finished(), "the others are starved");
+    });
+}
+
+#[test]
+fn a_firehose_leaves_the_descriptors_their_turns() {
+    let (stream, _peer) = firehose();
+    run(async {
+        stream.read_some(1).await.unwrap();
+        // A task like others: `run`'s own makes the loop look whenever it is woken.
+        let reader = iostream::spawn(async move {
+            let looks = || IOLoop::current().metrics().waits;
+            let before = looks();
+            for _ in 0..100 {
+                stream.read_into(&mut [0; 1000]).await.unwrap();
+            }
+            looks() - before
+        });
+        let looks = reader.await.unwrap();
+        assert!(looks >= 3, "{looks} looks, where the reader waited six times");
     });
 }

@@ -8,7 +8,7 @@ use std::{
     os::fd::AsRawFd,
 };
 
-use common::{run, sockets};
+use common::{run, sockets, turns};
 use iostream::IOStream;
 use nix::sys::socket::{MsgFlags, send};
 
@@ -56,7 +56,8 @@ fn an_urgent_byte_with_nothing_behind_it_is_waited_past() {
             let stream = stream.clone();
             async move { stream.read_until(b"\n").await }
         });
-        iostream::yield_now().await;
+        // It has tried, and waits.
+        turns(2).await;
         peer.write_all(b"two\n").unwrap();
         (read.await.unwrap(), ())
     });

@@ -57,9 +57,21 @@ pub(crate) async fn try_for_some_turns<F: Future>(future: F) -> Option<F::Output
         if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
             return Some(result);
         }
-        iostream::yield_now().await;
+        turns(1).await;
     }
     None
+}
+
+/// Lets the loop go on for this many turns that begin with a look at the descriptors. Turns of the queue alone, of which
+/// there may be any number in between, count for nothing: in them no stream learns of anything.
+pub(crate) async fn turns(count: usize) {
+    let looks = || IOLoop::current().metrics().waits;
+    for _ in 0..count {
+        let before = looks();
+        while looks() == before {
+            iostream::yield_now().await;
+        }
+    }
 }
 
 /// Bytes that show when one is missing, doubled or out of order.
