@@ -146,11 +146,11 @@ pub(crate) struct Waiters {
 
 impl Waiters {
     pub(crate) fn announce_close(self, ioloop: &IOLoop) {
-        // Tornado's order: first those who wait, then, a turn later, the callback.
+        // Tornado's order: first those who wait, then the callback.
+        self.wakers.into_iter().for_each(|(_, waker)| waker.wake());
         if let Some(callback) = self.callback {
             ioloop.add_callback(callback);
         }
-        self.wakers.into_iter().for_each(|(_, waker)| waker.wake());
     }
 }
 

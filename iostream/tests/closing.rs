@@ -3,15 +3,18 @@
 mod common;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     rc::Rc,
     thread,
 };
 
-use common::{pair, pattern, run, streams, try_for_some_turns};
+use common::{pair, pattern, run, streams, try_for_some_turns, turns};
 use iostream::{Error, IOLoop, IOStream};
+
+/// More than a kernel takes.
+const LOTS: usize = 16 << 20;
 
 /// Makes the peer's kernel answer our next packets, and what it has not read, with a reset.
 fn reset(peer: TcpStream, stream: &IOStream) {
@@ -29,9 +32,7 @@ fn counter() -> (Rc<Cell<u32>>, impl FnOnce() + 'static) {
 }
 
 async fn some_turns() {
-    for _ in 0..5 {
-        iostream::yield_now().await;
-    }
+    turns(5).await;
 }
 
 #[test]
@@ -98,11 +99,38 @@ fn the_close_callback_fires_although_a_read_is_pending() {
             async move { stream.read_bytes(9).await }
         });
         peer.write_all(b"x").unwrap();
-        iostream::yield_now().await;
+        some_turns().await;
         drop(peer);
         assert!(matches!(reader.await.unwrap(), Err(Error::Closed { source: None })));
         some_turns().await;
         assert_eq!(count.get(), 1);
+    });
+}
+
+#[test]
+fn those_who_wait_for_the_close_hear_of_it_before_the_callback() {
+    let (stream, mut peer) = pair();
+    run(async {
+        // The end of input is known, and the close waits for the queue.
+        drop(stream.write(vec![7; LOTS]));
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert!(stream.read_some(1).await.unwrap_err().is_closed());
+        let told: Rc<RefCell<Vec<&str>>> = Rc::default();
+        let (one, other) = (told.clone(), told.clone());
+        stream.set_close_callback(move || one.borrow_mut().push("the callback"));
+        let waiting = stream.closed();
+        let waiting = iostream::spawn(async move {
+            waiting.await;
+            other.borrow_mut().push("who waits");
+        });
+        some_turns().await;
+        assert!(!stream.is_closed());
+        let reader = thread::spawn(move || std::io::copy(&mut peer, &mut std::io::sink()).unwrap());
+        waiting.await.unwrap();
+        some_turns().await;
+        assert_eq!(*told.borrow(), ["who waits", "the callback"]);
+        drop(stream);
+        assert_eq!(reader.join().unwrap(), LOTS as u64);
     });
 }
 
@@ -298,7 +326,6 @@ fn a_half_open_stream_closes_when_both_sides_have_ended() {
 
 #[test]
 fn what_is_queued_at_the_fin_is_still_sent() {
-    const LOTS: usize = 16 << 20;
     let (stream, mut peer) = pair();
     run(async {
         let write = stream.write(vec![7; LOTS]);
