@@ -4,7 +4,7 @@ mod common;
 
 use std::net::SocketAddr;
 
-use common::{Client, Event, SetOnDrop, run, serve, until};
+use common::{Client, Event, SetOnDrop, run, serve, turns, until};
 use httpserver::{Request, Response};
 
 const GET: &str = "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -93,7 +93,7 @@ fn a_reset_is_noticed_behind_unread_bytes() {
         client.send([HELLO, GET, HELLO].concat()).await;
         events.called.wait().await;
         // The first answer leaves when the service begins to wait.
-        httpserver::yield_now().await;
+        turns(1).await;
         client.send("more that nobody reads").await;
         reset(client).await;
         events.gone.wait().await;
@@ -184,9 +184,9 @@ fn another_task_may_ask_for_it_later() {
         let client = Client::connect(addr).await;
         client.send(GET).await;
         called.wait().await;
-        httpserver::yield_now().await;
+        turns(1).await;
         ask.set();
-        httpserver::yield_now().await;
+        turns(2).await;
         assert!(!ended.is_set());
         client.end().await;
         ended.wait().await;
@@ -200,7 +200,7 @@ fn a_future_that_asked_for_it_is_dropped_on_a_reset() {
         let client = Client::connect(serve_waiting(&events, true)).await;
         client.send([HELLO, GET].concat()).await;
         events.called.wait().await;
-        httpserver::yield_now().await;
+        turns(1).await;
         client.send("more that nobody reads").await;
         reset(client).await;
         events.ended.wait().await;
@@ -252,9 +252,7 @@ fn other_futures_go_on_when_the_client_has_gone() {
         client.send(GET).await;
         called.wait().await;
         client.stream.close();
-        for _ in 0..10 {
-            httpserver::yield_now().await;
-        }
+        turns(10).await;
         gate.set();
         finished.wait().await;
     });

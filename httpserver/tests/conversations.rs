@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Client, run, serve};
+use common::{Client, run, serve, turns};
 use httpserver::{Request, Response, Result, yield_now};
 use proptest::prelude::*;
 
@@ -125,7 +125,7 @@ proptest! {
             for size in pieces.iter().cycle() {
                 let (piece, behind) = rest.split_at((*size).min(rest.len()));
                 client.send(piece).await;
-                yield_now().await;
+                turns(1).await;
                 rest = behind;
                 if rest.is_empty() {
                     break;

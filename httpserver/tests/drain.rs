@@ -4,7 +4,7 @@ mod common;
 
 use std::{net::TcpStream, time::Duration};
 
-use common::{Client, Event, SetOnDrop, header, run, until};
+use common::{Client, Event, SetOnDrop, header, run, turns, until};
 use httpserver::{HttpServer, JoinHandle, Request, Response, Result, spawn, yield_now};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -78,8 +78,7 @@ fn a_request_half_received_is_still_served() {
         head.send("GET / HT").await;
         body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe").await;
         until(|| server.connections() == 2).await;
-        yield_now().await;
-        yield_now().await;
+        turns(2).await;
         let draining = drain(&server, LONG);
         yield_now().await;
         head.send("TP/1.1\r\nHost: a\r\n\r\n").await;
@@ -201,7 +200,7 @@ fn a_stopped_server_serves_the_connections_it_has() {
         assert_eq!(client.answer().await.header("connection"), None);
         server.stop();
         server.stop();
-        yield_now().await;
+        turns(1).await;
         assert!(TcpStream::connect(addr).is_err(), "it still listens");
         client.send(HELLO).await;
         assert_eq!(client.answer().await.header("connection"), None);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Client, Event, exchange, header, run, serve, serve_with, status};
+use common::{Client, Event, exchange, header, run, serve, serve_with, status, turns};
 use httpserver::{Limits, Request, Response};
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -109,8 +109,7 @@ fn a_body_that_waits_in_the_kernel_has_arrived() {
         called.wait().await;
         client.send("hello").await;
         // The server's loop has to learn of it.
-        httpserver::yield_now().await;
-        httpserver::yield_now().await;
+        turns(2).await;
         gate.set();
         assert_eq!(client.answer().await.text(), "hello");
     });

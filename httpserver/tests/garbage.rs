@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Client, run, until};
+use common::{Client, run, turns, until};
 use httpserver::{HttpServer, Request, Response, Result};
 
 const WHOLE: &[u8] = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
@@ -58,8 +58,7 @@ async fn leave(client: Client, how: usize) {
         1 => client.stream.close(),
         // After a turn or two.
         _ => {
-            httpserver::yield_now().await;
-            httpserver::yield_now().await;
+            turns(2).await;
         }
     }
 }

@@ -4,7 +4,7 @@ mod common;
 
 use std::{cell::RefCell, rc::Rc};
 
-use common::{Client, Event, run, serve, serve_with, until};
+use common::{Client, Event, run, serve, serve_with, turns, until};
 use httpserver::{Limits, Request, Response, yield_now};
 
 const NO_MORE: &str = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -158,9 +158,7 @@ fn a_client_that_asks_and_does_not_read_stops_being_answered() {
         let client = Client::connect(addr).await;
         client.send(requests(500)).await;
         until(|| *served.borrow() > 0).await;
-        for _ in 0..2_000 {
-            yield_now().await;
-        }
+        turns(2_000).await;
         // What the kernel's buffers take, and one more.
         assert!(*served.borrow() < 100, "{} answers in memory", served.borrow());
         // It goes on when the client reads.

@@ -4,7 +4,7 @@ mod common;
 
 use std::{cell::RefCell, rc::Rc};
 
-use common::{Client, Event, exchange, header, run, serve, serve_with, status};
+use common::{Client, Event, exchange, header, run, serve, serve_with, status, turns};
 use httpserver::{Error, Limits, Request, Response};
 
 /// Answers with what it collected.
@@ -131,9 +131,7 @@ fn a_service_that_does_not_read_slows_its_client_down() {
         const LENGTH: usize = 64 * 1024 * 1024;
         client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n")).await;
         drop(client.stream.write(vec![b'x'; LENGTH]));
-        for _ in 0..1_000 {
-            httpserver::yield_now().await;
-        }
+        turns(1_000).await;
         assert!(client.stream.pending_write() > LENGTH / 2, "the server has read ahead");
         gate.set();
         assert_eq!(client.answer().await.text(), LENGTH.to_string());

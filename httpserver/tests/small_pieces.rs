@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Client, Event, run, serve};
-use httpserver::{Request, Response, Result, yield_now};
+use common::{Client, Event, run, serve, turns};
+use httpserver::{Request, Response, Result};
 
 async fn echo(mut request: Request) -> Result<Response> {
     let body = request.bytes().await?;
@@ -26,8 +26,7 @@ async fn converse(addr: std::net::SocketAddr, input: &[u8], size: usize) -> Stri
     for piece in input.chunks(size) {
         client.send(piece).await;
         // The server reads each piece by itself.
-        yield_now().await;
-        yield_now().await;
+        turns(2).await;
     }
     let answers = client.rest().await;
     answers.lines().filter(|line| !line.starts_with("Date: ")).collect::<Vec<_>>().join("\n")

@@ -4,7 +4,7 @@ mod common;
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
-use common::{Client, Event, SetOnDrop, exchange, header, run, serve, serve_with, status, until};
+use common::{Client, Event, SetOnDrop, exchange, header, run, serve, serve_with, status, turns, until};
 use httpserver::{Error, Limits, Request, Response, Result, yield_now};
 
 async fn three_pieces(mut request: Request) -> Result<Response> {
@@ -255,9 +255,7 @@ fn a_slow_reader_slows_the_service_down() {
         let client = Client::connect(addr).await;
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         until(|| written.get() > 0).await;
-        for _ in 0..2_000 {
-            yield_now().await;
-        }
+        turns(2_000).await;
         assert!(written.get() < PIECES / 2, "{} pieces in memory", written.get());
         assert_eq!(client.answer().await.body.len(), PIECES * 64 * 1024);
     });
@@ -313,7 +311,7 @@ fn time_in_which_the_service_does_not_write_does_not_count() {
         let client = Client::connect(addr).await;
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         written.wait().await;
-        yield_now().await;
+        turns(1).await;
         assert!(client.answer().await.body.len() > 64 * 1024);
     });
 }

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Client, Event, header, run, serve, serve_with, status};
+use common::{Client, Event, header, run, serve, serve_with, status, turns};
 use httpserver::{Error, HttpServer, IOLoop, Limits, Request, Response, iostream::ioloop::VirtualClock, sleep};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -178,8 +178,7 @@ fn time_in_which_the_service_does_not_want_the_body_does_not_count() {
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n").await;
         wanted.wait().await;
         // The service has waited for a turn or two.
-        httpserver::yield_now().await;
-        httpserver::yield_now().await;
+        turns(2).await;
         client.send("hi").await;
         assert_eq!(client.answer().await.text(), "hi");
     });

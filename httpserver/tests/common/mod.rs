@@ -194,6 +194,16 @@ impl Drop for SetOnDrop {
     }
 }
 
+/// Lets the loop go on for this many turns that begin with a look at the descriptors. Turns of the queue alone, of which
+/// there may be any number in between, count for nothing: in them no connection learns of anything.
+pub async fn turns(count: usize) {
+    let looks = || IOLoop::current().metrics().waits;
+    for _ in 0..count {
+        let before = looks();
+        until(|| looks() > before).await;
+    }
+}
+
 /// Lets the loop turn until `condition` holds.
 pub async fn until(condition: impl Fn() -> bool) {
     while !condition() {
