@@ -15,7 +15,7 @@ const DATE: Range<usize> = 23..52;
 
 /// Appends the `Date` line for the current second.
 ///
-/// `now` is the loop's time of this turn. The text is made once a second per thread; in between this is a comparison
+/// `now` is the loop's turn time. The text is made once a second per thread; in between this is a comparison
 /// and a copy, without reading a clock. A step of the wall clock is seen at the next second.
 #[inline]
 pub(crate) fn append_date_line(out: &mut Vec<u8>, now: Instant) {

@@ -84,7 +84,7 @@ impl Request {
         self.channel().peer()
     }
 
-    /// When the head was complete: the beginning of that turn of the loop.
+    /// When the head was complete: the [turn time](crate::IOLoop::turn_time) of the loop then.
     pub fn received_at(&self) -> Instant {
         self.received_at
     }

@@ -27,7 +27,7 @@ pub struct EncodeContext {
     pub is_head: bool,
     /// Whether client and server would keep the connection.
     pub keep_alive: bool,
-    /// The loop's time of this turn.
+    /// The loop's turn time.
     pub now: Instant,
 }
 
