@@ -44,6 +44,8 @@ mod signal;
 mod slow_callbacks;
 #[path = "source.rs"]
 mod source;
+#[path = "task_corners.rs"]
+mod task_corners;
 #[path = "task_lifecycles.rs"]
 mod task_lifecycles;
 #[path = "tasks.rs"]

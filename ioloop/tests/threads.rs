@@ -10,6 +10,7 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use common::{Log, OnDrop, new_loop, run, start, turns};
@@ -78,6 +79,22 @@ fn sleeping_loop_is_woken_by_a_callback_a_spawn_and_a_stop() {
     });
     start(&ioloop);
     thread.join().unwrap();
+}
+
+#[test]
+fn each_signal_is_one_event_and_leaves_the_loop_free_to_sleep() {
+    let ioloop = new_loop();
+    let turn = || {
+        let before = ioloop.metrics().events;
+        ioloop.run_once(Some(Duration::ZERO));
+        ioloop.metrics().events - before
+    };
+    assert_eq!(turn(), 0);
+    for _ in 0..3 {
+        // Between two turns the loop counts as asleep.
+        ioloop.handle().add_callback(|| {}).unwrap();
+        assert_eq!([turn(), turn(), turn()], [1, 0, 0]);
+    }
 }
 
 #[test]

@@ -8,7 +8,11 @@ use std::{
     os::{fd::BorrowedFd, unix::net::UnixStream},
     pin::pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -231,4 +235,26 @@ pub(crate) fn counting_polls(polls: &Rc<Cell<usize>>) -> impl Future<Output = ()
         polls.set(polls.get() + 1);
         Poll::Pending
     })
+}
+
+/// A waker that counts.
+#[derive(Default)]
+pub(crate) struct Count(AtomicUsize);
+
+impl Count {
+    /// How often it was woken since it was last [taken](Count::take).
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The same, and begins anew.
+    pub(crate) fn take(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
