@@ -247,6 +247,8 @@ impl IOLoop {
 
     fn end_task(&self, key: Key, work: BoxedWork) {
         let remains = self.inner.scheduler.borrow_mut().end(key, work);
-        self.clear_away(remains);
+        if let Some(remains) = remains {
+            self.clear_away(remains);
+        }
     }
 }

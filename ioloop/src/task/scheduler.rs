@@ -211,17 +211,21 @@ impl Scheduler {
         }
     }
 
-    /// A task is over. Its result stays if a handle may ask for it.
-    pub(crate) fn end(&mut self, key: Key, mut work: BoxedWork) -> Remains {
+    /// A task is over. Its result stays if a handle may ask for it; then mostly nothing else remains.
+    pub(crate) fn end(&mut self, key: Key, mut work: BoxedWork) -> Option<Remains> {
         let Some(task) = self.tasks.get_mut(key).filter(|task| task.has_handle) else {
-            return self.bury(key, work);
+            return Some(self.bury(key, work));
         };
         let waiter = work.as_mut().waiter().and_then(Option::take);
         let context = work.as_mut().finish();
         mem::forget(task.work.replace(work));
         task.state = State::Ended;
         self.ended += 1;
-        Remains { work: None, waiters: [waiter, self.take_early_waiter(key)], context }
+        let early = self.take_early_waiter(key);
+        if waiter.is_none() && early.is_none() && context.is_none() {
+            return None;
+        }
+        Some(Remains { work: None, waiters: [waiter, early], context })
     }
 
     /// Removes a task that is suspended. One that runs is marked, and goes after its poll; one that has ended keeps its
