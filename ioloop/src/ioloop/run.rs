@@ -31,7 +31,8 @@ impl IOLoop {
     }
 
     /// Ends [`start`](IOLoop::start) or [`run_sync`](IOLoop::run_sync) after the current turn, whose queued callbacks still
-    /// run. What they add stays with the loop, for the next time that it runs. From other threads: [`LoopHandle::stop`].
+    /// run. What they add stays with the loop, for the next time that it runs. From other threads:
+    /// [`LoopHandle::stop`](crate::LoopHandle::stop).
     pub fn stop(&self) {
         self.inner.stopping.set(true);
     }
