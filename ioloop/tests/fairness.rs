@@ -176,6 +176,7 @@ fn tasks_that_wake_each_other_leave_room_for_an_event_sooner_when_they_take_long
     let (ioloop, world) = virtual_loop();
     let polls = polls_between_events(&ioloop, move || world.skip(ms(1)));
     assert!(polls[1..].iter().all(|polls| *polls <= 10), "{polls:?}");
+    assert_eq!(polls[4..], [1; 6], "the loop has learnt how long they take");
 }
 
 #[test]

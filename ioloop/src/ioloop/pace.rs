@@ -6,7 +6,8 @@ use std::cell::Cell;
 /// one task wakes the next, a look after each would be most of the work. So a turn may leave it out, while
 ///
 /// * no more than [`PIECES`] have run since the last one, beside what was in the queue when a turn began,
-/// * no longer than [`PATIENCE`] has gone by, as far as the clock is asked: every [`GLANCE`] pieces,
+/// * no longer than [`PATIENCE`] has gone by, as far as the clock is asked: every [`GLANCE`] pieces, and more often as long
+///   as pieces are found to take long,
 /// * and nobody has given way to the others, by waking itself or adding a callback, as long computations do. Then the
 ///   clock is asked at once, and it is left out no more than once.
 pub(super) struct Pace {
@@ -15,6 +16,8 @@ pub(super) struct Pace {
     pieces: Cell<u32>,
     /// After how many pieces the clock is to be asked.
     glance: Cell<u32>,
+    /// How many pieces lie between two questions: [`GLANCE`] or less.
+    stride: Cell<u32>,
 }
 
 /// The usual limit. Other loops choose about as much: tokio looks after 61 tasks.
@@ -28,13 +31,13 @@ const GLANCE: u32 = 8;
 impl Pace {
     /// At the beginning the loop has to look.
     pub(super) fn new(limit: u32) -> Pace {
-        Pace { limit, pieces: Cell::new(0), glance: Cell::new(0) }
+        Pace { limit, pieces: Cell::new(0), glance: Cell::new(0), stride: Cell::new(GLANCE) }
     }
 
     /// The loop has looked.
     pub(super) fn begin(&self) {
         self.pieces.set(self.limit);
-        self.glance.set(GLANCE);
+        self.glance.set(self.stride.get());
     }
 
     /// The loop has to look before it goes on.
@@ -62,8 +65,12 @@ impl Pace {
         if self.glance.get() > 0 {
             return false;
         }
-        self.glance.set(GLANCE);
-        since() > PATIENCE
+        let (is_over, stride) = (since() > PATIENCE, self.stride.get());
+        // What took long will do so again: halved each time, the stride is down to one piece after three looks.
+        let stride = if is_over { (stride / 2).max(1) } else { (stride * 2).min(GLANCE) };
+        self.stride.set(stride);
+        self.glance.set(stride);
+        is_over
     }
 }
 
@@ -107,6 +114,21 @@ mod tests {
             pace.count(1);
         }
         assert_eq!(asked.get(), PIECES / GLANCE - 1, "not at the beginning");
+    }
+
+    #[test]
+    fn clock_is_asked_more_often_as_long_as_pieces_take_long() {
+        let pace = Pace::new(PIECES);
+        let pieces_before_a_look = |each: u64| {
+            pace.begin();
+            (1..).find(|pieces| {
+                pace.count(1);
+                pace.is_over(|| each * pieces)
+            })
+        };
+        assert_eq!([(); 5].map(|()| pieces_before_a_look(1_000_000)), [8, 4, 2, 1, 1].map(Some));
+        // 64 pieces of this length are in time again.
+        assert_eq!([(); 2].map(|()| pieces_before_a_look(100)), [64, 64].map(Some));
     }
 
     #[test]
