@@ -82,6 +82,7 @@ impl<T> Arena<T> {
         Some((Key { index, generation: entry.generation }, &mut entry.value))
     }
 
+    #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
         let value = self.entries.remove(key.index as usize).value;

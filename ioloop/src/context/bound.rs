@@ -157,11 +157,9 @@ impl TaskWork for Bound<BoxedWork> {
         self.with(|work| work.as_mut().poll())
     }
 
-    fn finish(mut self: Pin<&mut Self>) -> Option<Rc<Node>> {
-        if let Some(work) = &mut self.work {
-            work.as_mut().finish();
-        }
-        self.context.take()
+    fn finish(mut self: Pin<&mut Self>) -> (Option<Waker>, Option<Rc<Node>>) {
+        let waiter = self.work.as_mut().and_then(|work| work.as_mut().finish().0);
+        (waiter, self.context.take())
     }
 
     fn fail(mut self: Pin<&mut Self>, error: JoinError) {

@@ -156,6 +156,7 @@ impl IOLoop {
         self.insert_task(task::detached(future, location), false);
     }
 
+    #[inline]
     pub(super) fn insert_task(&self, work: BoxedWork, has_handle: bool) -> Key {
         let work = context::bind_task(work);
         self.inner.scheduler.borrow_mut().insert(work, has_handle)
@@ -209,6 +210,7 @@ impl IOLoop {
     }
 
     /// Asks for a task's result for its handle; when there is none yet, `waker` is woken then.
+    #[inline]
     pub(crate) fn join_task(&self, key: Key, waker: &Waker) -> Join {
         loop {
             let joined = self.inner.scheduler.borrow_mut().join(key, waker);

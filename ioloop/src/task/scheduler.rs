@@ -212,12 +212,12 @@ impl Scheduler {
     }
 
     /// A task is over. Its result stays if a handle may ask for it; then mostly nothing else remains.
+    #[inline]
     pub(crate) fn end(&mut self, key: Key, mut work: BoxedWork) -> Option<Remains> {
         let Some(task) = self.tasks.get_mut(key).filter(|task| task.has_handle) else {
             return Some(self.bury(key, work));
         };
-        let waiter = work.as_mut().waiter().and_then(Option::take);
-        let context = work.as_mut().finish();
+        let (waiter, context) = work.as_mut().finish();
         mem::forget(task.work.replace(work));
         task.state = State::Ended;
         self.ended += 1;
@@ -250,6 +250,7 @@ impl Scheduler {
         Remains { work: Some(work), waiters: [waiter, self.take_early_waiter(key)], context: None }
     }
 
+    #[inline]
     pub(crate) fn join(&mut self, key: Key, waker: &Waker) -> Join {
         let Some(task) = self.tasks.get_mut(key) else { return Join::Gone };
         if task.state == State::Ended {

@@ -22,8 +22,9 @@ pub(crate) trait TaskWork {
 
     fn poll(self: Pin<&mut Self>) -> Poll<()>;
 
-    /// It is over, and its result stays: gives up its own waker, and the context that it ran in to the caller, to be dropped.
-    fn finish(self: Pin<&mut Self>) -> Option<Rc<Node>>;
+    /// It is over, and its result stays: gives up its own waker, and to the caller whoever waits and the context that it ran
+    /// in, to be dropped.
+    fn finish(self: Pin<&mut Self>) -> (Option<Waker>, Option<Rc<Node>>);
 
     /// Drops the future and keeps the reason for the handle.
     fn fail(self: Pin<&mut Self>, error: JoinError);
@@ -93,9 +94,10 @@ impl<S: Stage> TaskWork for TaskCell<S> {
         this.stage.poll(&mut Context::from_waker(waker))
     }
 
-    fn finish(self: Pin<&mut Self>) -> Option<Rc<Node>> {
-        *self.project().waker = None;
-        None
+    fn finish(self: Pin<&mut Self>) -> (Option<Waker>, Option<Rc<Node>>) {
+        let this = self.project();
+        *this.waker = None;
+        (this.stage.waiter().and_then(Option::take), None)
     }
 
     fn fail(self: Pin<&mut Self>, error: JoinError) {
