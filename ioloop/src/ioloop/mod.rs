@@ -541,7 +541,8 @@ impl IOLoop {
     ///
     /// A loop that holds tasks which hold the loop lives until this is called; a thread's own loop is closed when the
     /// thread ends. Panics in the destructors of what is dropped are reported like others. When the loop is closed from
-    /// within, what is registered afterwards is dropped as soon as the run has come to its end.
+    /// within, what is registered afterwards is dropped as soon as the run has come to its end; what is registered with a
+    /// closed loop still later is never run and stays until the loop goes, so it should not hold the loop.
     pub fn close(&self) {
         let _detached = context::enter(None);
         let inner = &self.inner;
