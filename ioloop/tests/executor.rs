@@ -5,8 +5,6 @@ mod common;
 use std::{
     cell::{Cell, RefCell},
     future::pending,
-    io,
-    os::fd::BorrowedFd,
     rc::Rc,
     sync::{
         Arc, Barrier,
@@ -19,10 +17,7 @@ use std::{
 };
 
 use common::{Log, OnDrop, new_loop, poll_once, run, turns};
-use ioloop::{
-    Epoll, Event, ExecutorOptions, IOLoop, Interest, Job, JoinError, MonotonicClock, Poller, Token, Trigger,
-    run_in_executor, spawn,
-};
+use ioloop::{ExecutorOptions, IOLoop, Job, JoinError, run_in_executor, spawn};
 
 /// No test comes near it; one that hangs shall fail instead.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -331,34 +326,9 @@ fn job_that_sends_to_a_closing_loop_is_refused_and_ends() {
     assert!(matches!(poll_once(job), Poll::Ready(Ok(true))));
 }
 
-/// Epoll that counts the events it reports.
-struct Counting(Epoll, Rc<Cell<usize>>);
-
-impl Poller for Counting {
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.0.add(fd, token, interest, trigger)
-    }
-
-    fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.0.modify(fd, token, interest, trigger)
-    }
-
-    fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        self.0.remove(fd, token)
-    }
-
-    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.poll(events, timeout)?;
-        self.1.set(self.1.get() + events.len());
-        Ok(())
-    }
-}
-
 #[test]
 fn results_that_come_while_the_loop_is_busy_cost_no_wake_up() {
-    let events = Rc::new(Cell::new(0));
-    let poller = Counting(Epoll::new().unwrap(), Rc::clone(&events));
-    let ioloop = IOLoop::with_poller(Box::new(poller), Box::new(MonotonicClock)).unwrap();
+    let ioloop = new_loop();
     ioloop.configure_executor(one_thread());
     let (gate, opened) = mpsc::channel::<()>();
     let (sender, receiver) = mpsc::channel();
@@ -381,5 +351,5 @@ fn results_that_come_while_the_loop_is_busy_cost_no_wake_up() {
         turns(2).await;
     });
     assert_eq!(done.get(), 11);
-    assert_eq!(events.get(), 0);
+    assert_eq!(ioloop.metrics().events, 0);
 }

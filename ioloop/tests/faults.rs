@@ -4,9 +4,9 @@ mod common;
 
 use std::{
     cell::{Cell, RefCell},
-    io::{self, Read, Write},
+    io::{Read, Write},
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd},
+        fd::{AsFd, AsRawFd},
         unix::{net::UnixStream, thread::JoinHandleExt},
     },
     rc::Rc,
@@ -18,8 +18,8 @@ use std::{
     time::Duration,
 };
 
-use common::{Log, backend, is_over_poll, new_loop, pair, run, turns, virtual_loop};
-use ioloop::{Event, IOLoop, Interest, Poller, Ready, Source, Token, Trigger, sleep, spawn};
+use common::{Before, Log, backend, is_over_poll, new_loop, pair, run, turns, virtual_loop};
+use ioloop::{IOLoop, Interest, Ready, Source, Token, sleep, spawn};
 use nix::sys::{
     eventfd::{EfdFlags, EventFd},
     pthread::pthread_kill,
@@ -294,32 +294,6 @@ proptest! {
     }
 }
 
-/// A backend that counts its waits where another thread can see it.
-struct Counting {
-    poller: Box<dyn Poller>,
-    waits: Arc<AtomicUsize>,
-}
-
-impl Poller for Counting {
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.poller.add(fd, token, interest, trigger)
-    }
-
-    fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.poller.modify(fd, token, interest, trigger)
-    }
-
-    fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        self.poller.remove(fd, token)
-    }
-
-    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        let result = self.poller.poll(events, timeout);
-        self.waits.fetch_add(1, Ordering::SeqCst);
-        result
-    }
-}
-
 #[test]
 fn interrupted_wait_is_a_turn_without_events_and_nothing_else() {
     // A handler that does nothing; without one the signal would end the process.
@@ -329,7 +303,10 @@ fn interrupted_wait_is_a_turn_without_events_and_nothing_else() {
     let counted = Arc::clone(&waits);
     let (sender, receiver) = std::sync::mpsc::channel();
     let looping = thread::spawn(move || {
-        let ioloop = IOLoop::builder().poller(Counting { poller: backend(), waits: counted }).build().unwrap();
+        let counting = Before::new(backend(), move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        let ioloop = IOLoop::builder().poller(counting).build().unwrap();
         ioloop.call_later(Duration::from_secs(3600), || unreachable!("not for an hour"));
         let (ours, mut theirs) = pair();
         let ours = Rc::new(ours);
@@ -352,7 +329,7 @@ fn interrupted_wait_is_a_turn_without_events_and_nothing_else() {
     });
     let handle = receiver.recv().unwrap();
     // A signal may hit between two waits, so it is sent until enough waits have ended. Nothing else ends them.
-    while waits.load(Ordering::SeqCst) < 20 && !looping.is_finished() {
+    while waits.load(Ordering::SeqCst) <= 20 && !looping.is_finished() {
         pthread_kill(looping.as_pthread_t(), Signal::SIGUSR2).unwrap();
         thread::yield_now();
     }

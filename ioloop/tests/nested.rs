@@ -5,15 +5,14 @@ mod common;
 use std::{
     cell::{Cell, RefCell},
     io::{self, Read, Write},
-    os::fd::BorrowedFd,
     rc::Rc,
     sync::mpsc,
     thread,
     time::Duration,
 };
 
-use common::{Log, World, new_loop, pair, start, virtual_loop};
-use ioloop::{Epoll, Error, Event, IOLoop, Interest, JoinHandle, Poller, Source, Token, Trigger};
+use common::{Before, Log, World, new_loop, pair, start, virtual_loop};
+use ioloop::{Epoll, Error, IOLoop, Interest, JoinHandle, Source};
 
 #[test]
 fn one_turn_runs_what_is_queued_and_says_that_more_is() {
@@ -88,22 +87,8 @@ fn turn_of_another_loop_fits_into_a_turn_and_gives_the_place_back() {
 
 #[test]
 fn poller_without_a_descriptor_cannot_be_nested() {
-    struct Without(Epoll);
-    impl Poller for Without {
-        fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-            self.0.add(fd, token, interest, trigger)
-        }
-        fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-            self.0.modify(fd, token, interest, trigger)
-        }
-        fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-            self.0.remove(fd, token)
-        }
-        fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-            self.0.poll(events, timeout)
-        }
-    }
-    let ioloop = IOLoop::builder().poller(Without(Epoll::new().unwrap())).build().unwrap();
+    let poller = Before::new(Box::new(Epoll::new().unwrap()), |_| {});
+    let ioloop = IOLoop::builder().poller(poller).build().unwrap();
     let Err(Error::Io { source, .. }) = ioloop.as_fd() else { panic!("it has none") };
     assert_eq!(source.kind(), io::ErrorKind::Unsupported);
 }

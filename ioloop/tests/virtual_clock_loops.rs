@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Log, backend, is_over_poll, new_loop, pair, poll_once, turns, virtual_loop, virtual_loop_with};
+use common::{Before, Log, backend, is_over_poll, new_loop, pair, poll_once, turns, virtual_loop, virtual_loop_with};
 use ioloop::{
     Advance, Epoll, Event, IOLoop, Interest, MonotonicClock, Poller, PosixPoll, Ready, Source, Token, Trigger,
     VirtualClock, sleep,
@@ -59,36 +59,14 @@ fn start_until_asleep(ioloop: &IOLoop, sleeps: mpsc::Receiver<()>) {
 
 fn loop_that_tells(clock: &VirtualClock) -> (IOLoop, mpsc::Receiver<()>) {
     let (asleep, sleeps) = mpsc::channel();
-    let poller = Telling { poller: backend(), asleep };
-    (IOLoop::builder().poller(poller).virtual_clock(clock).build().unwrap(), sleeps)
-}
-
-/// Tells another thread of each wait that is more than a look.
-struct Telling {
-    poller: Box<dyn Poller>,
-    asleep: mpsc::Sender<()>,
-}
-
-impl Poller for Telling {
-    fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.poller.add(fd, token, interest, trigger)
-    }
-
-    fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        self.poller.modify(fd, token, interest, trigger)
-    }
-
-    fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        self.poller.remove(fd, token)
-    }
-
-    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+    // Tells another thread of each wait that is more than a look.
+    let poller = Before::new(backend(), move |timeout| {
         if timeout != Some(Duration::ZERO) {
             assert_eq!(timeout, None, "time of the clock is no time to wait for");
-            let _nobody_asks_any_more = self.asleep.send(());
+            let _nobody_asks_any_more = asleep.send(());
         }
-        self.poller.poll(events, timeout)
-    }
+    });
+    (IOLoop::builder().poller(poller).virtual_clock(clock).build().unwrap(), sleeps)
 }
 
 #[test]

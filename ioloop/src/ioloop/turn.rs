@@ -155,7 +155,7 @@ impl IOLoop {
         }
     }
 
-    /// Runs what is queued at this point. The length is taken once: what is queued from here on waits for the next turn.
+    /// Runs what is queued at this point. The whole queue is taken: what is queued from here on waits for the next turn.
     fn run_queue(&self) {
         self.inner.counters.turns.add(1);
         let queue = self.inner.scheduler.borrow_mut().take_queue();

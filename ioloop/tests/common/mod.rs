@@ -88,19 +88,29 @@ pub(crate) fn virtual_loop() -> (IOLoop, Rc<World>) {
 /// A loop that panics where it would sleep.
 pub(crate) fn virtual_loop_with(clock: VirtualClock) -> (IOLoop, Rc<World>) {
     let world = Rc::new(World { clock, turns: Cell::new(0) });
-    let poller = Sleepless { poller: backend(), world: Rc::clone(&world) };
+    let counted = Rc::clone(&world);
+    // The clock looks for events once in each turn, and waits for none but where no timer is set: where a test would hang.
+    let poller = Before::new(backend(), move |timeout| {
+        assert_eq!(timeout, Some(Duration::ZERO), "the loop would sleep for ever");
+        counted.turns.set(counted.turns.get() + 1);
+    });
     let ioloop = IOLoop::builder().poller(poller).virtual_clock(&world.clock).build().expect("a descriptor");
     (ioloop, world)
 }
 
-/// A poller that counts the turns. The clock looks for events once in each, and waits for none but where no timer is set:
-/// where a test would hang.
-struct Sleepless {
+/// A poller that calls a function with the time-out before each of its polls, and tells of no descriptor.
+pub(crate) struct Before<F: FnMut(Option<Duration>)> {
     poller: Box<dyn Poller>,
-    world: Rc<World>,
+    call: F,
 }
 
-impl Poller for Sleepless {
+impl<F: FnMut(Option<Duration>)> Before<F> {
+    pub(crate) fn new(poller: Box<dyn Poller>, call: F) -> Before<F> {
+        Before { poller, call }
+    }
+}
+
+impl<F: FnMut(Option<Duration>)> Poller for Before<F> {
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
         self.poller.add(fd, token, interest, trigger)
     }
@@ -118,8 +128,7 @@ impl Poller for Sleepless {
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        assert_eq!(timeout, Some(Duration::ZERO), "the loop would sleep for ever");
-        self.world.turns.set(self.world.turns.get() + 1);
+        (self.call)(timeout);
         self.poller.poll(events, timeout)
     }
 
