@@ -1,12 +1,18 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 
 /// What can go wrong between a client, this server and a service.
 ///
-/// Errors a client caused have a [`status`](Error::status): the server sends it and closes the connection, because
-/// after a message that could not be understood nobody knows where the next one begins.
-#[derive(Debug, thiserror::Error)]
+/// Errors a client caused have a [`status`](Error::status). The server sends it and closes the connection, because the
+/// next message may begin anywhere after one that could not be understood.
+///
+/// An error says whose connection failed. [`Closed`](Error::Closed), [`Connection`](Error::Connection) and
+/// [`WriteTimeout`](Error::WriteTimeout) speak of the client's, made by this crate alone. An [`iostream::Error`] that a
+/// service passes on with `?` speaks of a stream of the service's own, and becomes [`Stream`](Error::Stream).
+///
+/// Cloneable, because the first failure of a body is repeated by every later read.
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The message breaks the grammar of HTTP/1.1, or leaves open where it ends. Usually a broken client, a
@@ -64,17 +70,44 @@ pub enum Error {
     #[error("no body data for {0:?}")]
     BodyTimeout(Duration),
 
+    /// The body, or the whole request, arrived too slowly: less than
+    /// [`Limits::min_body_rate`](crate::Limits::min_body_rate), or not within
+    /// [`Limits::request_timeout`](crate::Limits::request_timeout). Answered 408.
+    #[error("request body too slow")]
+    BodyTooSlow,
+
+    /// The client ended its input in the middle of the body. It may still read. Answered 400.
+    #[error("request body incomplete")]
+    IncompleteBody,
+
     /// The client took no byte of the answer for [`Limits::write_timeout`](crate::Limits::write_timeout).
     #[error("client read nothing for {0:?}")]
     WriteTimeout(Duration),
 
-    /// The client closed the connection before the message was complete.
+    /// The client's connection is closed: the client left, it was reset, or the server cut it.
     #[error("connection closed by the client")]
     Closed,
 
-    /// The stream below failed.
+    /// The client's connection failed in another way.
+    #[error("connection to the client: {0}")]
+    Connection(#[source] iostream::Error),
+
+    /// A stream of the service's own failed, such as the connection to an upstream server or a database. Answered 500 and
+    /// logged; a proxy answers 502.
     #[error(transparent)]
     Stream(#[from] iostream::Error),
+
+    /// Anything else that a service met, made by [`Error::other`]. Answered 500 and logged.
+    #[error(transparent)]
+    Other(Arc<dyn std::error::Error + Send + Sync>),
+
+    /// The writer of a body was dropped before the body's end; see [`Body::channel`](crate::Body::channel).
+    #[error("the body was broken off by its writer")]
+    BodyBroken,
+
+    /// The request cannot be upgraded: it did not ask for it, or it has no connection of its own. Answered 426.
+    #[error("the request does not ask for an upgrade")]
+    NotUpgradable,
 
     /// A header of a response cannot be sent as given: its name is no token, its value has a control character, or
     /// it belongs to the server. The text says which.
@@ -99,6 +132,11 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// Any error of a service, to be passed on with `?` or by a [`BodyStream`](crate::BodyStream).
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        Error::Other(Arc::from(error.into()))
+    }
+
     /// The status that answers this error; `None` where there is nobody to answer or the fault is not the client's.
     pub fn status(&self) -> Option<StatusCode> {
         Some(match self {
@@ -109,19 +147,30 @@ impl Error {
             Error::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Error::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Error::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Error::HeaderTimeout(_) | Error::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Error::IncompleteBody => StatusCode::BAD_REQUEST,
+            Error::HeaderTimeout(_) | Error::BodyTimeout(_) | Error::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Error::NotUpgradable => StatusCode::UPGRADE_REQUIRED,
             Error::WriteTimeout(_)
             | Error::Closed
+            | Error::Connection(_)
             | Error::Stream(_)
+            | Error::Other(_)
+            | Error::BodyBroken
             | Error::InvalidHeader(_)
             | Error::ContentLengthMismatch { .. }
             | Error::AlreadyTaken(_) => return None,
         })
     }
 
-    /// Whether a time-out of [`Limits`](crate::Limits) ended it.
+    /// Whether a time-out or a minimum rate of [`Limits`](crate::Limits) ended it.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Error::HeaderTimeout(_) | Error::BodyTimeout(_) | Error::WriteTimeout(_))
+        use Error::*;
+        matches!(self, HeaderTimeout(_) | BodyTimeout(_) | BodyTooSlow | WriteTimeout(_))
+    }
+
+    /// Whether there is nobody to answer any more: the client has gone, or takes nothing.
+    pub fn is_client_gone(&self) -> bool {
+        matches!(self, Error::Closed | Error::Connection(_) | Error::WriteTimeout(_))
     }
 }
 

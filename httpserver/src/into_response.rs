@@ -3,8 +3,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::error::Error;
-use crate::response::Response;
+use crate::{Body, Error, Response};
 
 /// What a service may return.
 ///
@@ -41,7 +40,7 @@ macro_rules! into_response_by {
 }
 
 into_response_by!(Response::text: &'static str, String);
-into_response_by!(Response::bytes: Bytes, Vec<u8>, &'static [u8]);
+into_response_by!(Response::bytes: Bytes, Vec<u8>, &'static [u8], Body);
 into_response_by!(Response::new: StatusCode);
 
 impl IntoResponse for Cow<'static, str> {
@@ -70,14 +69,14 @@ impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
 
 impl IntoResponse for Error {
     /// The status of the error and its text; a 500 that tells nothing for faults that are not the client's. A client that
-    /// has left, or that takes nothing any more, gets no answer: the connection just ends.
+    /// has left, or that takes nothing any more, gets no answer: the connection ends ([`Response::abort`]).
     fn into_response(self) -> Response {
         match self.status() {
             Some(status) => Response::text(format!("{status}: {self}\n")).with_status(status),
             // Any client can cause these at any time: not a line in the log of errors for each.
-            None if matches!(self, Error::Closed | Error::WriteTimeout(_)) => {
+            None if self.is_client_gone() => {
                 log::debug!("request given up: {self}");
-                Response::streamed()
+                Response::abort()
             }
             None => {
                 log::error!("service failed: {self}");
@@ -107,9 +106,9 @@ mod tests {
         let result: Result<&str, Error> = Err(Error::BodyTooLarge { limit: 3 });
         let response = result.into_response();
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
-        assert!(response.body().ends_with(b"body longer than 3 bytes\n"));
+        assert!(response.body().as_bytes().unwrap().ends_with(b"body longer than 3 bytes\n"));
         let response = Error::InvalidHeader("secret").into_response();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert!(!response.body().windows(6).any(|w| w == b"secret"));
+        assert!(!response.body().as_bytes().unwrap().windows(6).any(|w| w == b"secret"));
     }
 }

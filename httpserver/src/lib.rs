@@ -4,16 +4,22 @@
 mod body;
 mod date;
 mod error;
+mod extensions;
+mod header_lines;
 mod headers;
 mod http1;
+mod http_types;
 mod into_response;
 mod limits;
 mod pool;
 mod request;
+mod request_builder;
 mod response;
-mod response_writer;
 mod server;
+mod server_handle;
+mod server_state;
 mod service;
+mod upgrade;
 
 pub use bytes::Bytes;
 pub use http::{Method, StatusCode, Version};
@@ -25,16 +31,18 @@ pub use iostream::{
 };
 
 pub use crate::{
-    body::Body,
+    body::{Body, BodyStream, BodyWriter, Frame, Trailers},
     error::{Error, Result},
+    extensions::Extensions,
     headers::Headers,
     into_response::IntoResponse,
     limits::Limits,
     request::{ClientGone, Request},
+    request_builder::RequestBuilder,
     response::Response,
-    response_writer::ResponseWriter,
-    server::{DrainReport, HttpServer, serve_stream},
-    service::{Reply, Service},
+    server::{HttpServer, serve_stream},
+    server_handle::{DrainReport, ServerHandle},
+    service::{BoxService, Reply, Service},
 };
 
 /// The codec by itself, for benchmarks, fuzzing and tests. Not part of the stable interface.

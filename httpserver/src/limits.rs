@@ -11,10 +11,16 @@ use std::time::Duration;
 /// | `max_collected_body` | 1 MiB | 413 |
 /// | `max_unread_body` | 64 KiB | the answer carries `Connection: close` |
 /// | `header_timeout` | 10 s | 408 |
-/// | `body_timeout` | 60 s | 408 |
+/// | `body_timeout` | 60 s without a byte | 408 |
+/// | `min_body_rate` | 240 bytes/s, after `rate_grace` | 408 |
+/// | `request_timeout` | 1 h for a body in all | 408 |
 /// | `idle_timeout` | 75 s | closed without an answer |
-/// | `write_timeout` | 30 s | closed |
-/// | `max_linger`, `linger_timeout` | 256 KiB, 2 s | closed |
+/// | `write_timeout` | 30 s without a byte taken | closed |
+/// | `min_write_rate` | 240 bytes/s, after `rate_grace` | closed |
+/// | `rate_grace` | 10 s | |
+/// | `linger_timeout`, `linger_time` | 5 s of silence, 30 s in all | closed |
+/// | `max_connections` | nine tenths of the descriptors | 503 |
+/// | `max_connections_per_address` | off | 503 |
 /// | `max_pipelined` | 64 requests | waits for the next turn of the loop |
 ///
 /// ```
@@ -40,23 +46,41 @@ pub struct Limits {
     pub max_body: u64,
     /// Longest body in bytes that `Request::bytes` collects in memory. Default 1 MiB.
     pub max_collected_body: usize,
-    /// Bytes of a body the service did not read that are read and dropped so that the connection can be kept. Of a
-    /// chunked body, whose length nobody knows, as many may come after the answer. Default 64 KiB.
+    /// Bytes of a body the service did not read that are read and dropped so that the connection can be kept. The length
+    /// of a chunked body is unknown: unless its end has come by then, the answer says `Connection: close`. Default
+    /// 64 KiB.
     pub max_unread_body: usize,
     /// Time from the first byte of a request to the end of its head. Default 10 s.
     pub header_timeout: Duration,
     /// Longest time without a byte while the service waits for the body. Default 60 s.
     pub body_timeout: Duration,
+    /// Slowest rate in bytes per second at which a body may come, counted over the time that the service waited for it:
+    /// after `rate_grace` and one second for each so many bytes received, the request is refused. Default 240; 0 turns
+    /// it off.
+    pub min_body_rate: u32,
+    /// Longest time for a whole body, from when the service first had to wait for it. Default 1 h.
+    pub request_timeout: Duration,
     /// Time a connection may wait for the first byte of a request, after accept and between requests. Default 75 s.
     pub idle_timeout: Duration,
     /// Longest time in which the client takes no byte of an answer. Default 30 s.
     pub write_timeout: Duration,
-    /// Bytes read and dropped after an error answer, so that the client sees it instead of a reset. Default 256 KiB.
-    pub max_linger: usize,
-    /// Time spent on that reading and dropping. Default 2 s.
+    /// Slowest rate in bytes per second at which a client may take what is queued for it; counted as `min_body_rate` is.
+    /// Default 240; 0 turns it off.
+    pub min_write_rate: u32,
+    /// Time that either rate allows before any byte has to have moved. Default 10 s.
+    pub rate_grace: Duration,
+    /// When the connection ends with input unread, the server reads and drops it, so that the client sees the answer
+    /// instead of a reset. This is the longest silence in which it goes on waiting for the client's end. Default 5 s.
     pub linger_timeout: Duration,
+    /// Longest time spent on that reading and dropping in all. Default 30 s.
+    pub linger_time: Duration,
     /// Pipelined requests of one connection that are answered in one turn of the loop. Default 64.
     pub max_pipelined: usize,
+    /// Most connections at once. 0, the default, stands for nine tenths of the descriptors that the process may open
+    /// (`RLIMIT_NOFILE`), so that files and upstream connections can still be opened when the server is full.
+    pub max_connections: usize,
+    /// Most connections at once from one address. Off by default (0): behind a proxy, all come from one.
+    pub max_connections_per_address: usize,
 }
 
 impl Default for Limits {
@@ -66,15 +90,34 @@ impl Default for Limits {
             max_headers: 100,
             max_target: 8 * 1024,
             max_body: 100 * 1024 * 1024,
-            max_collected_body: 1024 * 1024,
+            max_collected_body: Limits::DEFAULT_MAX_COLLECTED_BODY,
             max_unread_body: 64 * 1024,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
-            max_linger: 256 * 1024,
-            linger_timeout: Duration::from_secs(2),
+            linger_timeout: Duration::from_secs(5),
+            linger_time: Duration::from_secs(30),
+            min_body_rate: 240,
+            request_timeout: Duration::from_secs(3600),
+            min_write_rate: 240,
+            rate_grace: Duration::from_secs(10),
             max_pipelined: 64,
+            max_connections: 0,
+            max_connections_per_address: 0,
+        }
+    }
+}
+
+impl Limits {
+    /// The default of [`max_collected_body`](Limits::max_collected_body): 1 MiB.
+    pub const DEFAULT_MAX_COLLECTED_BODY: usize = 1024 * 1024;
+
+    /// How long `rate` allows for `bytes`, its grace included.
+    pub(crate) fn time_for(&self, bytes: u64, rate: u32) -> Duration {
+        match bytes.checked_div(u64::from(rate)) {
+            Some(seconds) => self.rate_grace.saturating_add(Duration::from_secs(seconds)),
+            None => Duration::MAX,
         }
     }
 }
@@ -105,7 +148,13 @@ setters! {
     with_body_timeout, body_timeout: Duration;
     with_idle_timeout, idle_timeout: Duration;
     with_write_timeout, write_timeout: Duration;
-    with_max_linger, max_linger: usize;
+    with_min_body_rate, min_body_rate: u32;
+    with_request_timeout, request_timeout: Duration;
+    with_min_write_rate, min_write_rate: u32;
+    with_rate_grace, rate_grace: Duration;
     with_linger_timeout, linger_timeout: Duration;
+    with_linger_time, linger_time: Duration;
     with_max_pipelined, max_pipelined: usize;
+    with_max_connections, max_connections: usize;
+    with_max_connections_per_address, max_connections_per_address: usize;
 }

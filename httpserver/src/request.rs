@@ -1,35 +1,85 @@
 use std::{
+    cell::OnceCell,
     fmt,
     future::Future,
     net::SocketAddr,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
 use bytes::Bytes;
-use http::{Method, Version};
-use iostream::PeerClosed;
+use http::{Method, StatusCode, Version};
+use iostream::{IOLoop, IOStream, PeerClosed};
 
 use crate::{
-    Body, Headers, Response, ResponseWriter, Result,
-    http1::{channel::Channel, head::RequestHead},
+    Body, Error, Extensions, Headers, Limits, RequestBuilder, Response, Result,
+    body::Incoming,
+    http1::{head::RequestHead, server::ServerConn},
+    upgrade,
 };
 
-/// One request: its head, and the way to its body and its client.
+/// One request: its head, its body, and the way to its client.
 ///
 /// The head is one allocation, whatever the number of headers. Names and values are as the client sent them.
+///
+/// A request need not come from a connection: [`builder`](Request::builder) makes one for a call in the same process, by a
+/// test or by an adapter from another protocol. It is answered by the same [`Service`](crate::Service).
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::{IOLoop, Request, Response, Service};
+///
+/// let service = async |request: Request| Response::text(format!("Hello from {}\n", request.path()));
+/// let text = IOLoop::current().run_sync(async {
+///     let request = Request::builder().target("/there").build()?;
+///     service.call(request).await.body_mut().bytes(1000).await
+/// })?;
+/// assert_eq!(text, "Hello from /there\n");
+/// # Ok::<_, httpserver::Error>(())
+/// ```
 pub struct Request {
     head: RequestHead,
     received_at: Instant,
     body: Body,
+    origin: Origin,
+    /// Made when somebody asks for it.
+    extensions: OnceCell<Extensions>,
+}
+
+/// Where a request came from.
+enum Origin {
+    Connection {
+        conn: Rc<ServerConn>,
+        /// Which request of the connection it is: one kept for longer than its answer must not touch the next.
+        serial: u32,
+    },
+    /// Made in this process, with a peer's address if it was given one.
+    Built(Option<Box<SocketAddr>>),
 }
 
 impl Request {
-    pub(crate) fn new(head: RequestHead, channel: Rc<Channel>, serial: u32) -> Request {
-        let received_at = channel.now();
-        Request { head, received_at, body: Body::new(channel, serial) }
+    /// Begins a request that comes from no connection; `GET /` unless told otherwise.
+    pub fn builder() -> RequestBuilder {
+        RequestBuilder::new()
+    }
+
+    pub(crate) fn received(head: RequestHead, conn: Rc<ServerConn>, serial: u32) -> Request {
+        let received_at = conn.now();
+        // Most requests have no body, and nothing to count a reference for.
+        let body = if conn.is_body_done() {
+            Body::empty()
+        } else {
+            Body::incoming(Incoming::new(Rc::<ServerConn>::clone(&conn), serial))
+        };
+        Request { head, received_at, body, origin: Origin::Connection { conn, serial }, extensions: OnceCell::new() }
+    }
+
+    pub(crate) fn built(head: RequestHead, body: Body, peer: Option<SocketAddr>) -> Request {
+        let received_at = IOLoop::current().turn_time();
+        Request { head, received_at, body, origin: Origin::Built(peer.map(Box::new)), extensions: OnceCell::new() }
     }
 
     /// The method, of any name. Methods a service does not know are for it to refuse (501 or 405).
@@ -47,8 +97,8 @@ impl Request {
         self.head.path()
     }
 
-    /// [`path`](Request::path) as bytes: spares the look whether they are UTF-8, which costs about ten instructions a byte.
-    /// For routing by a `match`.
+    /// [`path`](Request::path) as bytes: spares the check for UTF-8, which costs about ten instructions a byte. For
+    /// routing by a `match`.
     pub fn path_bytes(&self) -> &[u8] {
         self.head.path_bytes()
     }
@@ -69,7 +119,7 @@ impl Request {
     }
 
     /// The host the client wants: of the target if it names one, else of the Host header. Checked against the grammar, and
-    /// always present in HTTP/1.1, where it may be empty.
+    /// always present in HTTP/1.1.
     pub fn host(&self) -> Option<&str> {
         self.head.host()
     }
@@ -79,9 +129,18 @@ impl Request {
         self.head.keep_alive
     }
 
+    /// Whether the client asks for another protocol on this connection: by `Upgrade` and `Connection: upgrade` in
+    /// HTTP/1.1, or by CONNECT. See [`upgrade`](Request::upgrade).
+    pub fn is_upgrade(&self) -> bool {
+        self.head.upgrade || self.head.method == Method::CONNECT
+    }
+
     /// The other end of the connection, if it came through a socket with an address.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.channel().peer()
+        match &self.origin {
+            Origin::Connection { conn, .. } => conn.peer(),
+            Origin::Built(peer) => peer.as_deref().copied(),
+        }
     }
 
     /// When the head was complete: the [turn time](crate::IOLoop::turn_time) of the loop then.
@@ -89,9 +148,24 @@ impl Request {
         self.received_at
     }
 
+    /// Values that travel with the request, one of each type. The set is allocated by the first call.
+    pub fn extensions(&self) -> &Extensions {
+        self.extensions.get_or_init(Extensions::default)
+    }
+
     /// The body.
     pub fn body_mut(&mut self) -> &mut Body {
         &mut self.body
+    }
+
+    /// Takes the body out and leaves none: to pass it on, or to put something around it.
+    pub fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Replaces the body: a wrap that decompresses it, for example, puts its own in place of the one it took.
+    pub fn set_body(&mut self, body: impl Into<Body>) {
+        self.body = body.into();
     }
 
     /// Whether the body has been read to its end, or there is none.
@@ -99,13 +173,16 @@ impl Request {
         self.body.is_end()
     }
 
-    /// The whole body, of at most [`Limits::max_collected_body`](crate::Limits::max_collected_body) (1 MiB by default).
+    /// The whole body, of at most [`Limits::max_collected_body`] (1 MiB by default).
     ///
     /// # Errors
     ///
     /// As [`Body::bytes`].
     pub async fn bytes(&mut self) -> Result<Bytes> {
-        let max = self.channel().limits().max_collected_body;
+        let max = match &self.origin {
+            Origin::Connection { conn, .. } => conn.limits().max_collected_body,
+            Origin::Built(_) => Limits::DEFAULT_MAX_COLLECTED_BODY,
+        };
         self.body.bytes(max).await
     }
 
@@ -118,53 +195,86 @@ impl Request {
         self.body.bytes(max).await
     }
 
-    /// Begins the answer now, with the status and headers of `head`; its body is written piece by piece. Use it for
-    /// answers that are long or come over time. The writer's [`finish`](ResponseWriter::finish) gives what the service
-    /// returns.
+    /// Makes the answer that turns the connection over to another protocol: `head` is sent, then `protocol` is given the
+    /// stream, with whatever the client has sent behind its request still in it.
+    ///
+    /// `head` is a 101, such as [`Response::switching_protocols`], or any 2xx for CONNECT. The connection stays one of its
+    /// server's while `protocol` runs: it counts in [`ServerHandle::connections`](crate::ServerHandle::connections), a
+    /// drain waits for it, and is over for it at its deadline. It ends when `protocol` returns; what was written is still
+    /// sent. The time-outs of HTTP no longer apply.
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyTaken`](crate::Error::AlreadyTaken) when the answer was begun before.
+    /// [`Error::NotUpgradable`] when the request did not ask for it, or when its body has not been read to the end;
+    /// [`Error::InvalidHeader`] when the status of `head` does not switch protocols.
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// use httpserver::{HttpServer, Request, Response};
-    ///
-    /// HttpServer::new(async |mut request: Request| -> httpserver::Result<Response> {
-    ///     let mut answer = request.respond(Response::text(""))?;
-    ///     for line in ["one\n", "two\n", "three\n"] {
-    ///         answer.write(line).await?;
-    ///     }
-    ///     answer.finish().await
-    /// });
     /// ```
-    pub fn respond(&mut self, head: Response) -> Result<ResponseWriter> {
-        ResponseWriter::begin(Rc::clone(self.channel()), self.body.serial(), head)
+    /// use httpserver::{HttpServer, IOLoop, IOStream, Request, Response};
+    ///
+    /// // After the upgrade every line is echoed.
+    /// let server = HttpServer::new(async |request: Request| -> httpserver::Result<Response> {
+    ///     request.upgrade(Response::switching_protocols("echo")?, async |stream: IOStream| {
+    ///         while let Ok(line) = stream.read_until(b"\n").max_bytes(1000).await {
+    ///             let _ = stream.write(line).await;
+    ///         }
+    ///     })
+    /// });
+    /// let addr = server.listen(("127.0.0.1", 0))?.local_addr();
+    /// let echo = IOLoop::current().run_sync(async {
+    ///     let client = IOStream::connect(addr).await?;
+    ///     client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello\n").await?;
+    ///     let head = client.read_until(b"\r\n\r\n").await?;
+    ///     assert!(head.starts_with(b"HTTP/1.1 101 "));
+    ///     client.read_until(b"\n").await
+    /// })?;
+    /// assert_eq!(echo, "hello\n");
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    pub fn upgrade(&self, mut head: Response, protocol: impl AsyncFnOnce(IOStream) + 'static) -> Result<Response> {
+        if !self.is_upgrade() || !self.is_body_end() {
+            return Err(Error::NotUpgradable);
+        }
+        let switches = match *self.method() == Method::CONNECT {
+            true => head.status().is_success(),
+            false => head.status() == StatusCode::SWITCHING_PROTOCOLS,
+        };
+        if !switches {
+            return Err(Error::InvalidHeader("the status does not switch protocols"));
+        }
+        head.set_upgrade(upgrade::boxed(protocol));
+        Ok(head)
     }
 
     /// Completes when the client has gone: it closed the connection or its sending half, or the connection broke. Never
-    /// completes for a client that stays. The future is independent of the request and may be moved into another task.
+    /// completes for a client that stays, nor for a request without a connection. The future is independent of the
+    /// request and may be moved into another task.
     ///
     /// A client that sends several requests and then ends its input counts as gone while the first of them is answered.
     pub fn client_gone(&self) -> ClientGone {
-        ClientGone { peer_closed: self.channel().stream().peer_closed() }
+        ClientGone { peer_closed: self.conn().map(|conn| conn.stream().peer_closed()) }
     }
 
     /// Whether the client is known to have gone, as [`client_gone`](Request::client_gone) tells it.
     pub fn is_client_gone(&self) -> bool {
-        self.channel().stream().is_peer_closed()
+        self.conn().is_some_and(|conn| conn.stream().is_peer_closed())
     }
 
-    /// Drops the service's future as soon as the client has gone, instead of letting it go on. For answers that wait, such
-    /// as long polls: whatever the future holds is freed at once. Off by default, because a client that ended only its
-    /// sending half still reads.
+    /// Drops the service's future, or the body of its answer, as soon as the client has gone, instead of letting it go
+    /// on. For answers that wait, such as long polls: whatever they hold is freed at once. Off by default, because a
+    /// client that ended only its sending half still reads.
     pub fn cancel_on_disconnect(&self) {
-        self.channel().cancel_on_disconnect(self.body.serial());
+        if let Origin::Connection { conn, serial } = &self.origin {
+            conn.cancel_on_disconnect(*serial);
+        }
     }
 
-    fn channel(&self) -> &Rc<Channel> {
-        self.body.channel()
+    fn conn(&self) -> Option<&ServerConn> {
+        match &self.origin {
+            Origin::Connection { conn, .. } => Some(conn),
+            Origin::Built(_) => None,
+        }
     }
 }
 
@@ -188,13 +298,20 @@ impl fmt::Debug for Request {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct ClientGone {
-    peer_closed: PeerClosed,
+    /// None for a request without a connection.
+    peer_closed: Option<PeerClosed>,
 }
 
 impl Future for ClientGone {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.peer_closed).poll(cx)
+        match &mut self.peer_closed {
+            Some(peer_closed) => {
+                ready!(Pin::new(peer_closed).poll(cx));
+                Poll::Ready(())
+            }
+            None => Poll::Pending,
+        }
     }
 }

@@ -1,27 +1,37 @@
-use std::fmt;
+use std::{fmt, mem};
 
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::error::{Error, Result};
-use crate::headers::{is_token_byte, trim_ows};
-use crate::pool::{self, Buffer};
+use crate::{
+    Body, Error, Result,
+    header_lines::{HeaderLines, check_header},
+    upgrade::UpgradeHandler,
+};
 
-/// An answer: status, header lines and a body that is there as a whole.
+/// An answer: status, header lines and a [`Body`].
 ///
 /// Header lines are kept as they will be sent, in a buffer that is pooled per thread; a response without lines of its
 /// own has none. The server adds what belongs to the message as such: `Date` (unless set), `Content-Length`,
 /// `Transfer-Encoding` and `Connection`. There is no `Server` header unless you set one.
 ///
-/// For a body that comes piece by piece begin the answer with `Request::respond`.
+/// The whole answer is in this value, streamed bodies included, so a service wrapped around another one can look at it
+/// and change it, head and body.
+///
+/// # Examples
 ///
 /// ```
-/// use httpserver::{Response, StatusCode};
+/// use httpserver::{Body, Response, StatusCode};
 ///
 /// let mut response = Response::text("gone\n").with_header("Cache-Control", "no-store");
 /// response.set_status(StatusCode::GONE);
 /// assert_eq!(response.header("cache-control"), Some("no-store"));
+/// assert_eq!(response.body().as_bytes(), Some(&b"gone\n"[..]));
 /// assert!(response.set_header("X-Note", "two\r\nlines").is_err());
+///
+/// // A body that comes piece by piece.
+/// let response = Response::text(Body::writer(async |mut out| out.write("...").await));
+/// assert_eq!(response.body().as_bytes(), None);
 /// ```
 pub struct Response {
     status: StatusCode,
@@ -35,49 +45,77 @@ pub struct Response {
     content_type: ContentType,
     /// [`UNSET`] or the length given.
     content_length: u64,
-    lines: Lines,
-    body: ResponseBody,
+    lines: HeaderLines,
+    ending: Ending,
+    body: Body,
 }
 
-/// No Content-Length was set. One of this size cannot be meant.
+/// Marks that no length was set; no real body is this long.
 const UNSET: u64 = u64::MAX;
 
-#[derive(Debug)]
-pub(crate) enum ResponseBody {
-    Bytes(Bytes),
-    /// What a service returns after it has streamed its answer: nothing is left to send.
-    Streamed,
+/// What follows the head of a response.
+enum Ending {
+    /// The body.
+    Body,
+    /// Nothing, not even the head; see [`Response::abort`].
+    Abort,
+    /// Another protocol; see [`Request::upgrade`](crate::Request::upgrade).
+    Upgrade(UpgradeHandler),
 }
 
 impl Response {
     /// A response without a body or header lines.
     pub fn new(status: StatusCode) -> Self {
-        Response::with_parts(status, ContentType::None, Bytes::new())
+        Response::with_parts(status, ContentType::None, Body::empty())
     }
 
     /// 200 with a body of `text/plain; charset=utf-8`.
-    pub fn text(body: impl Into<Bytes>) -> Self {
+    pub fn text(body: impl Into<Body>) -> Self {
         Response::with_parts(StatusCode::OK, ContentType::Text, body.into())
     }
 
     /// 200 with a body of `text/html; charset=utf-8`.
-    pub fn html(body: impl Into<Bytes>) -> Self {
+    pub fn html(body: impl Into<Body>) -> Self {
         Response::with_parts(StatusCode::OK, ContentType::Html, body.into())
     }
 
     /// 200 with a body of `application/json`, serialised already.
-    pub fn json_bytes(body: impl Into<Bytes>) -> Self {
+    pub fn json_bytes(body: impl Into<Body>) -> Self {
         Response::with_parts(StatusCode::OK, ContentType::Json, body.into())
     }
 
     /// 200 with a body of `application/octet-stream`.
-    pub fn bytes(body: impl Into<Bytes>) -> Self {
+    pub fn bytes(body: impl Into<Body>) -> Self {
         Response::with_parts(StatusCode::OK, ContentType::Octets, body.into())
     }
 
     /// 204 No Content.
     pub fn empty() -> Self {
         Response::new(StatusCode::NO_CONTENT)
+    }
+
+    /// No answer at all: the connection is closed. For a request whose client has gone, or gets nothing on purpose.
+    pub fn abort() -> Self {
+        let mut response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
+        response.ending = Ending::Abort;
+        response
+    }
+
+    /// Whether this is [`abort`](Response::abort).
+    pub fn is_abort(&self) -> bool {
+        matches!(self.ending, Ending::Abort)
+    }
+
+    /// 101 Switching Protocols with `Upgrade: protocol`: the head for [`Request::upgrade`](crate::Request::upgrade).
+    /// Returned in any other way it is a mistake, and the client gets a 500.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidHeader`] when `protocol` cannot be the value of a header.
+    pub fn switching_protocols(protocol: &str) -> Result<Self> {
+        let mut response = Response::new(StatusCode::SWITCHING_PROTOCOLS);
+        response.set_header("Upgrade", protocol)?;
+        Ok(response)
     }
 
     /// The status.
@@ -99,28 +137,46 @@ impl Response {
         self
     }
 
-    /// The body; empty for one that is streamed.
-    pub fn body(&self) -> &[u8] {
-        match &self.body {
-            ResponseBody::Bytes(body) => body,
-            ResponseBody::Streamed => &[],
-        }
+    /// The body.
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// The body, to be read: `response.body_mut().bytes(max).await`.
+    pub fn body_mut(&mut self) -> &mut Body {
+        &mut self.body
     }
 
     /// Replaces the body. The Content-Type stays as it is.
-    pub fn set_body(&mut self, body: impl Into<Bytes>) {
+    pub fn set_body(&mut self, body: impl Into<Body>) {
         if !self.refused {
-            self.body = ResponseBody::Bytes(body.into());
+            self.body = body.into();
         }
+    }
+
+    /// [`set_body`](Response::set_body) for building in one expression.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Body>) -> Self {
+        self.set_body(body);
+        self
+    }
+
+    /// Takes the body out and leaves none, to put something around it:
+    /// `response.set_body(Body::stream(Compressed::new(response.take_body())))`.
+    pub fn take_body(&mut self) -> Body {
+        mem::take(&mut self.body)
     }
 
     /// The value of the first line with this name, in any case; `None` if there is none or it is not UTF-8.
     ///
     /// Lines the server adds when it sends are not there yet.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers()
-            .find(|(other, _)| other.eq_ignore_ascii_case(name))
-            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+        self.header_bytes(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The value of the first line with this name, in any case.
+    pub fn header_bytes(&self, name: &str) -> Option<&[u8]> {
+        self.headers().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// All lines so far as name and value, in the order they will be sent.
@@ -197,15 +253,26 @@ impl Response {
         self.closes = true;
     }
 
-    /// Announces the length in bytes of a body that will be streamed, or of the one a HEAD request did not ask for.
+    /// Whether the connection is closed after this response.
+    pub fn closes_connection(&self) -> bool {
+        self.closes
+    }
+
+    /// Announces the length in bytes of a streamed body, or of the one that a HEAD request did not ask for.
     ///
-    /// The length of a body that is given as a whole is known and wins.
+    /// The length of a body that is there as a whole is known and wins. A response that announces a length and has no
+    /// body is a mistake unless it answers HEAD or is a 304; it is answered 500 and logged.
     pub fn set_content_length(&mut self, length: u64) {
         self.content_length = length;
     }
 
+    /// The length that was set; `None` when none was.
+    pub fn content_length(&self) -> Option<u64> {
+        Some(self.content_length).filter(|length| *length != UNSET)
+    }
+
     #[inline]
-    fn with_parts(status: StatusCode, content_type: ContentType, body: Bytes) -> Self {
+    fn with_parts(status: StatusCode, content_type: ContentType, body: Body) -> Self {
         Response {
             status,
             closes: false,
@@ -213,8 +280,9 @@ impl Response {
             refused: false,
             content_type,
             content_length: UNSET,
-            lines: Lines(None),
-            body: ResponseBody::Bytes(body),
+            lines: HeaderLines::new(),
+            ending: Ending::Body,
+            body,
         }
     }
 
@@ -251,26 +319,27 @@ impl Response {
         Ok(())
     }
 
-    /// What a service returns when nothing is left to send: its answer has been, or there is nobody to answer.
-    pub(crate) fn streamed() -> Self {
-        let mut response = Response::new(StatusCode::OK);
-        response.body = ResponseBody::Streamed;
-        response
+    pub(crate) fn set_upgrade(&mut self, handler: UpgradeHandler) {
+        self.ending = Ending::Upgrade(handler);
     }
 
-    pub(crate) fn is_streamed(&self) -> bool {
-        matches!(self.body, ResponseBody::Streamed)
+    pub(crate) fn is_upgrade(&self) -> bool {
+        matches!(self.ending, Ending::Upgrade(_))
     }
 
-    pub(crate) fn take_body(&mut self) -> Bytes {
-        match &mut self.body {
-            ResponseBody::Bytes(body) => std::mem::take(body),
-            ResponseBody::Streamed => Bytes::new(),
+    pub(crate) fn take_upgrade(&mut self) -> Option<UpgradeHandler> {
+        match mem::replace(&mut self.ending, Ending::Body) {
+            Ending::Upgrade(handler) => Some(handler),
+            ending => {
+                self.ending = ending;
+                None
+            }
         }
     }
 
-    pub(crate) fn closes(&self) -> bool {
-        self.closes
+    /// Takes a body that is there as a whole.
+    pub(crate) fn take_bytes(&mut self) -> Bytes {
+        self.body.take_bytes()
     }
 
     pub(crate) fn has_date(&self) -> bool {
@@ -279,10 +348,6 @@ impl Response {
 
     pub(crate) fn content_type(&self) -> ContentType {
         self.content_type
-    }
-
-    pub(crate) fn content_length(&self) -> Option<u64> {
-        Some(self.content_length).filter(|length| *length != UNSET)
     }
 
     /// The lines set, each with its CRLF.
@@ -363,68 +428,6 @@ impl Special {
     }
 }
 
-fn check_header(name: &[u8], value: &[u8]) -> Result<()> {
-    if name.is_empty() || !name.iter().copied().all(is_token_byte) {
-        return Err(Error::InvalidHeader("the name is not a token"));
-    }
-    if value.iter().any(|&b| (b < b' ' && b != b'\t') || b == 0x7f) {
-        return Err(Error::InvalidHeader("control character in the value"));
-    }
-    Ok(())
-}
-
-/// Header lines in wire form: `Name: value` and CRLF, each checked when it was added.
-///
-/// The buffer comes from a pool of the thread with the first line and returns there on drop.
-struct Lines(Option<Buffer>);
-
-impl Lines {
-    fn as_slice(&self) -> &[u8] {
-        self.0.as_deref().map_or(&[], Vec::as_slice)
-    }
-
-    fn push(&mut self, name: &[u8], value: &[u8]) {
-        let lines = self.0.get_or_insert_with(pool::take);
-        lines.reserve(name.len() + value.len() + 4);
-        lines.extend_from_slice(name);
-        lines.extend_from_slice(b": ");
-        lines.extend_from_slice(trim_ows(value));
-        lines.extend_from_slice(b"\r\n");
-    }
-
-    fn remove(&mut self, name: &[u8]) {
-        let Some(lines) = &mut self.0 else { return };
-        let mut start = 0;
-        while let Some(length) = memchr::memchr(b'\n', &lines[start..]) {
-            let end = start + length + 1;
-            let line = &lines[start..end];
-            let is_it = line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name);
-            if is_it {
-                lines.drain(start..end);
-            } else {
-                start = end;
-            }
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.as_slice().split_inclusive(|&b| b == b'\n').filter_map(|line| {
-            let colon = memchr::memchr(b':', line)?;
-            let name = std::str::from_utf8(&line[..colon]).ok()?;
-            Some((name, &line[colon + 2..line.len() - 2]))
-        })
-    }
-}
-
-impl Drop for Lines {
-    fn drop(&mut self) {
-        // A response without lines never took a buffer, and touches no pool.
-        if let Some(lines) = self.0.take() {
-            pool::give_back(lines);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -465,7 +468,7 @@ mod tests {
         assert!(response.set_header("Content-Length", "").is_err());
         response.set_header("Connection", "Close").unwrap();
         response.set_header("Content-Length", "3").unwrap();
-        assert!(response.closes());
+        assert!(response.closes_connection());
         assert_eq!(response.content_length(), Some(3));
         assert!(response.lines().is_empty());
     }
@@ -478,7 +481,7 @@ mod tests {
             .with_header("X-C", "1")
             .with_status(StatusCode::OK);
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(response.body(), b"500 Internal Server Error\n");
+        assert_eq!(response.body().as_bytes(), Some(&b"500 Internal Server Error\n"[..]));
         assert!(response.lines().is_empty());
     }
 
@@ -499,9 +502,9 @@ mod tests {
 
     #[test]
     fn a_response_without_lines_takes_no_buffer() {
-        assert!(Response::text("x").lines.0.is_none());
+        assert!(!Response::text("x").lines.has_buffer());
         let mut response = Response::default().with_header("A", "1");
-        assert!(response.lines.0.is_some());
+        assert!(response.lines.has_buffer());
         response.remove_header("A");
         assert!(response.lines().is_empty());
     }

@@ -2,6 +2,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
 };
 
@@ -45,8 +46,58 @@ use crate::{IntoResponse, Request, Response};
 /// HttpServer::new(Greeter { greeting: "Hello".into() });
 /// ```
 pub trait Service: 'static {
-    /// Answers one request.
+    /// Answers one request. The head of the answer is complete when the future is; a body that comes over time is part of
+    /// the [`Response`].
     fn call(&self, request: Request) -> impl Future<Output = Response>;
+
+    /// The same service with its type forgotten, for a field, a table or a choice between several.
+    fn boxed(self) -> BoxService
+    where
+        Self: Sized,
+    {
+        let service = Rc::new(self);
+        BoxService {
+            call: Rc::new(move |request| {
+                let service = Rc::clone(&service);
+                Box::pin(async move { service.call(request).await })
+            }),
+        }
+    }
+}
+
+/// A service of any type; made by [`Service::boxed`]. Clones share the service. A call costs one allocation, of the
+/// future's size, for as long as the future lives.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::{BoxService, HttpServer, Request, Service};
+///
+/// let service: BoxService = match std::env::var("GREETING") {
+///     Ok(greeting) => (async move |_: Request| greeting.clone()).boxed(),
+///     Err(_) => (async |request: Request| request.path().to_owned()).boxed(),
+/// };
+/// HttpServer::new(service);
+/// ```
+#[derive(Clone)]
+pub struct BoxService {
+    call: Rc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Response>>>>,
+}
+
+impl Service for BoxService {
+    fn call(&self, request: Request) -> impl Future<Output = Response> {
+        (self.call)(request)
+    }
+
+    fn boxed(self) -> BoxService {
+        self
+    }
+}
+
+impl fmt::Debug for BoxService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BoxService")
+    }
 }
 
 impl<F, R> Service for F

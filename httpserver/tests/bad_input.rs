@@ -226,7 +226,8 @@ fn a_refused_connection_is_closed_as_soon_as_the_client_has_closed_its_side() {
     run(async {
         let limits = Limits::default().with_linger_timeout(std::time::Duration::from_secs(3600));
         let server = HttpServer::with_limits(echo, limits);
-        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
         client.send("nonsense\r\n\r\n").await;
         assert_eq!(status(&client.rest().await), 400);
         assert_eq!(server.connections(), 1);

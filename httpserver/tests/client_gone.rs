@@ -278,7 +278,8 @@ fn a_client_that_leaves_takes_its_connection_with_it() {
         let server = httpserver::HttpServer::new(async |mut request: Request| -> httpserver::Result<Response> {
             Ok(Response::bytes(request.bytes().await?))
         });
-        let addr = server.listen(("127.0.0.1", 0)).unwrap();
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let addr = server.local_addr();
         for bytes in
             ["", "GET", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx"]
         {

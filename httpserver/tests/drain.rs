@@ -42,7 +42,8 @@ fn idle_connections_are_closed_and_requests_in_hand_finished() {
     run(async {
         let (gate, called) = (Event::new(), Event::new());
         let server = HttpServer::new(gated(&gate, &called));
-        let addr = server.listen(("127.0.0.1", 0)).unwrap();
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let addr = server.local_addr();
         let (used, fresh, busy) =
             (Client::connect(addr).await, Client::connect(addr).await, Client::connect(addr).await);
         used.send(HELLO).await;
@@ -73,7 +74,8 @@ fn a_request_half_received_is_still_served() {
         let server = HttpServer::new(async |mut request: Request| -> Result<Response> {
             Ok(Response::bytes(request.bytes().await?))
         });
-        let addr = server.listen(("127.0.0.1", 0)).unwrap();
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let addr = server.local_addr();
         let (head, body) = (Client::connect(addr).await, Client::connect(addr).await);
         head.send("GET / HT").await;
         body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe").await;
@@ -97,7 +99,8 @@ fn an_answer_that_is_still_being_sent_is_sent_whole() {
     const LENGTH: usize = 32 * 1024 * 1024;
     run(async {
         let server = HttpServer::new(async |_: Request| vec![b'x'; LENGTH]);
-        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
         client.send(HELLO).await;
         client.head().await;
         let draining = drain(&server, LONG);
@@ -123,7 +126,8 @@ fn a_streamed_answer_begun_before_is_finished() {
                 answer.finish().await
             }
         });
-        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
         client.send(HELLO).await;
         client.head().await;
         let draining = drain(&server, LONG);
@@ -147,7 +151,8 @@ fn what_is_left_at_the_deadline_is_cut() {
                 "never"
             }
         });
-        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
         client.send(WAIT).await;
         called.wait().await;
         let report = server.drain(Duration::from_millis(20)).await;
@@ -162,7 +167,8 @@ fn what_is_left_at_the_deadline_is_cut() {
 fn a_client_that_does_not_read_is_cut() {
     run(async {
         let server = HttpServer::new(async |_: Request| vec![b'x'; 64 * 1024 * 1024]);
-        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
         client.send(HELLO).await;
         client.head().await;
         let report = server.drain(Duration::from_millis(20)).await;
@@ -175,7 +181,8 @@ fn the_last_request_of_a_pipeline_may_be_the_one_that_drains() {
     run(async {
         let (gate, called) = (Event::new(), Event::new());
         let server = HttpServer::new(gated(&gate, &called));
-        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
         client.send([WAIT, HELLO].concat()).await;
         called.wait().await;
         let draining = drain(&server, LONG);
@@ -194,7 +201,8 @@ fn the_last_request_of_a_pipeline_may_be_the_one_that_drains() {
 fn a_stopped_server_serves_the_connections_it_has() {
     run(async {
         let server = HttpServer::new(async |request: Request| request.path().to_owned());
-        let addr = server.listen(("127.0.0.1", 0)).unwrap();
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let addr = server.local_addr();
         let client = Client::connect(addr).await;
         client.send(HELLO).await;
         assert_eq!(client.answer().await.header("connection"), None);

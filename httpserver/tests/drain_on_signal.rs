@@ -18,7 +18,8 @@ fn sigterm_finishes_what_is_in_hand_and_stops_the_loop() {
             "finished"
         }
     });
-    let addr = server.listen(("127.0.0.1", 0)).unwrap();
+    let server = server.listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
     server.drain_on_signal(Duration::from_secs(3600)).unwrap();
 
     let client = spawn(async move {

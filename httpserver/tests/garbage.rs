@@ -72,7 +72,8 @@ fn nothing_that_clients_send_leaves_a_descriptor_open_or_stops_the_server() {
             }
             Ok(Response::bytes(request.bytes().await?))
         });
-        let addr = server.listen(("127.0.0.1", 0)).unwrap();
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let addr = server.local_addr();
         let ask = async || {
             let client = Client::connect(addr).await;
             client.send(WHOLE).await;

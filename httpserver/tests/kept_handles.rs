@@ -174,7 +174,8 @@ fn a_kept_request_does_not_keep_the_connection_open() {
                 "kept"
             }
         });
-        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
         client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
         assert!(client.rest().await.ends_with("kept"));
         until(|| server.connections() == 0).await;

@@ -142,7 +142,8 @@ fn a_panic_before_there_is_a_future_closes_that_connection_alone() {
 
     run(async {
         let server = httpserver::HttpServer::new(Hasty);
-        let addr = server.listen(("127.0.0.1", 0)).unwrap();
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let addr = server.local_addr();
         let (hasty, other) = (Client::connect(addr).await, Client::connect(addr).await);
         for _ in 0..2 {
             other.send(get("/")).await;

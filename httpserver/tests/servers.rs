@@ -87,7 +87,8 @@ fn a_server_lives_on_without_its_handle() {
 fn connections_are_counted() {
     run(async {
         let server = HttpServer::new(path);
-        let addr = server.listen(("127.0.0.1", 0)).unwrap();
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let addr = server.local_addr();
         let mut clients = Vec::new();
         for count in 1..=5 {
             clients.push(Client::connect(addr).await);
@@ -113,7 +114,8 @@ fn any_stream_can_be_served() {
                 Ok(())
             }
         });
-        let client = Client::connect(front.listen(("127.0.0.1", 0)).unwrap()).await;
+        let server = front.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
         // The first request comes along with the line in front of it.
         client.send(format!("open sesame\n{GET}{GET}")).await;
         for _ in 0..2 {
@@ -174,7 +176,8 @@ fn a_service_may_be_a_type_and_hold_state_without_locks() {
 #[test]
 fn clients_on_other_threads_are_served() {
     let server = HttpServer::new(async |mut request: Request| request.bytes().await);
-    let addr = server.listen(("127.0.0.1", 0)).unwrap();
+    let server = server.listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
     let (ioloop, handle) = (IOLoop::current(), IOLoop::current().handle());
     let clients: Vec<_> = (0..4)
         .map(|client| {

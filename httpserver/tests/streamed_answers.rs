@@ -321,7 +321,8 @@ fn a_whole_answer_that_nobody_takes_times_out() {
     run(async {
         let limits = Limits::default().with_write_timeout(Duration::from_millis(50));
         let server = httpserver::HttpServer::with_limits(async |_: Request| vec![b'x'; 64 * 1024 * 1024], limits);
-        let addr = server.listen(("127.0.0.1", 0)).unwrap();
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let addr = server.local_addr();
         let client = Client::connect(addr).await;
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         until(|| server.connections() == 1).await;

@@ -189,7 +189,8 @@ fn an_unread_body_that_never_comes_ends_the_connection() {
     run(async {
         let limits = Limits::default().with_body_timeout(SHORT);
         let server = HttpServer::with_limits(async |_: Request| "unread", limits);
-        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n").await;
         assert_eq!(client.answer().await.text(), "unread");
         client.expect_closed().await;
@@ -203,7 +204,8 @@ fn a_lingering_close_ends_when_the_client_does_not() {
     run(async {
         let limits = Limits::default().with_linger_timeout(SHORT);
         let server = HttpServer::with_limits(echo, limits);
-        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
         client.send("nonsense\r\n\r\n").await;
         assert_eq!(status(&client.rest().await), 400);
         // The client keeps its side open.
@@ -216,7 +218,8 @@ fn a_lingering_close_reads_so_much_and_no_more() {
     run(async {
         let limits = Limits::default().with_linger_timeout(Duration::from_secs(3600)).with_max_linger(100_000);
         let server = HttpServer::with_limits(echo, limits);
-        let client = Client::connect(server.listen(("127.0.0.1", 0)).unwrap()).await;
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
         client.send("nonsense\r\n\r\n").await;
         assert_eq!(status(&client.head().await), 400);
         drop(client.stream.write(vec![b'x'; 300_000]));

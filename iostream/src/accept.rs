@@ -17,6 +17,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The most connections accepted in one turn of the loop.
 const MAX_BATCH: u32 = 64;
 
+/// More connections than any backlog holds (`somaxconn` is 4,096 by default), and an end to it should new ones keep coming.
+const WHOLE_BACKLOG: u32 = 65_536;
+
 /// Calls `on_accept` for every connection that `listener` gets, on the current loop, until
 /// [`AcceptHandle::stop`].
 ///
@@ -75,6 +78,12 @@ pub fn add_accept_handler(
 pub struct AcceptHandle(Rc<Acceptor>);
 
 impl AcceptHandle {
+    /// Has the next turn that polls accept all connections that wait by then, instead of a few: for a server that is about
+    /// to [`stop`](AcceptHandle::stop), since closing the socket resets what still waits.
+    pub fn accept_backlog(&self) {
+        self.0.batch.set(WHOLE_BACKLOG);
+    }
+
     /// Stops accepting and closes the listening socket. Does nothing the second time. May be called by the accept
     /// callback, which is then not called again.
     pub fn stop(&self) {

@@ -5,14 +5,14 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{StatusCode, Version};
 
-use crate::date::{append_date_line, append_ok_and_date_line};
-use crate::response::{ContentType, Response};
+use crate::{
+    Response, Trailers,
+    date::{append_date_line, append_ok_and_date_line},
+    response::ContentType,
+};
 
 /// The interim answer to `Expect: 100-continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-/// Ends a chunked body without trailers.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// Bodies up to this many bytes are copied behind the head: one buffer, one send. Longer ones are sent from where
 /// they are.
@@ -46,7 +46,7 @@ pub struct Encoded {
 pub enum StreamFraming {
     /// No body may follow: HEAD, or a status without content.
     None,
-    /// In chunks, then [`LAST_CHUNK`].
+    /// In chunks, then [`append_last_chunk`].
     Chunked,
     /// As it is, exactly this many bytes.
     Counted(u64),
@@ -67,13 +67,14 @@ pub struct EncodedStream {
 /// Appends a whole response to `out`, except for a body of more than [`MAX_COPIED_BODY`] bytes.
 #[inline]
 pub fn encode_response(out: &mut Vec<u8>, response: Response, context: &EncodeContext) -> Encoded {
+    let body = whole_body(&response);
     let is_usual = response.status() == StatusCode::OK
         && (context.keep_alive && context.version == Version::HTTP_11 && !context.is_head)
-        && (!response.closes() && !response.has_date() && response.body().len() <= MAX_COPIED_BODY);
+        && (!response.closes_connection() && !response.has_date())
+        && (body.len() <= MAX_COPIED_BODY && response.content_length().is_none());
     if !is_usual {
         return encode_any(out, response, context);
     }
-    let body = response.body();
     out.reserve(MOST_OWN_LINES + response.lines().len() + body.len());
     append_ok_and_date_line(out, context.now);
     append_own_lines(out, &response);
@@ -85,15 +86,22 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response, context: &EncodeCo
 /// [`encode_response`] with nothing known about the response.
 #[inline(never)]
 fn encode_any(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext) -> Encoded {
-    let status = final_status(&response);
-    let keep_alive = context.keep_alive && !response.closes();
-    let body = response.body();
+    let status = response.status();
     let content = Content::of(status);
+    let announced = response.content_length();
+    let is_missing = whole_body(&response).is_empty() && announced.is_some_and(|length| length > 0);
+    if is_missing && content == Content::Allowed && !context.is_head {
+        log::error!("a Content-Length of {} announced without a body; answering 500", announced.unwrap_or_default());
+        return encode_any(out, Response::new(StatusCode::INTERNAL_SERVER_ERROR), context);
+    }
+    let keep_alive = context.keep_alive && !response.closes_connection();
+    let body = whole_body(&response);
     let length = match content {
-        Content::Allowed if context.is_head => Some(response.content_length().unwrap_or(body.len() as u64)),
+        // The length of a body that is there is known and wins, for GET and HEAD alike.
+        Content::Allowed if context.is_head && body.is_empty() => Some(announced.unwrap_or(0)),
         Content::Allowed => Some(body.len() as u64),
         Content::Empty => Some(0),
-        Content::None => response.content_length().filter(|_| status == StatusCode::NOT_MODIFIED),
+        Content::None => announced.filter(|_| status == StatusCode::NOT_MODIFIED),
     };
     let sends_body = content == Content::Allowed && !context.is_head;
     let copied = if sends_body && body.len() <= MAX_COPIED_BODY { body.len() } else { 0 };
@@ -102,18 +110,24 @@ fn encode_any(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext
     if let Some(length) = length {
         append_content_length(out, length);
     }
-    append_end(out, status, context.version, keep_alive);
+    append_end(out, context.version, keep_alive);
     if copied != 0 {
         out.extend_from_slice(body);
     }
-    let rest = (sends_body && copied < body.len()).then(|| response.take_body());
+    let rest = (sends_body && copied < body.len()).then(|| response.take_bytes());
     Encoded { keep_alive, rest }
 }
 
-/// Appends the head of a response whose body will be streamed. A body given with `response` is ignored.
+/// The body of a response that is there as a whole.
+#[inline]
+fn whole_body(response: &Response) -> &[u8] {
+    response.body().as_bytes().unwrap_or_default()
+}
+
+/// Appends the head of a response whose body will be streamed. The body of `response` is only asked for its size.
 pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &EncodeContext) -> EncodedStream {
-    let status = final_status(response);
-    let length = response.content_length();
+    let status = response.status();
+    let length = response.content_length().or_else(|| response.body().size_to_send());
     let content = Content::of(status);
     let framing = match (content, length) {
         (Content::None | Content::Empty, _) => StreamFraming::None,
@@ -127,7 +141,7 @@ pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &Enco
         Content::Empty => Some(0),
         Content::None => length.filter(|_| status == StatusCode::NOT_MODIFIED),
     };
-    let keep_alive = context.keep_alive && !response.closes() && framing != StreamFraming::UntilClose;
+    let keep_alive = context.keep_alive && !response.closes_connection() && framing != StreamFraming::UntilClose;
     out.reserve(MOST_OWN_LINES + response.lines().len());
     append_lines(out, response, status, context.now);
     if framing == StreamFraming::Chunked {
@@ -135,8 +149,27 @@ pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &Enco
     } else if let Some(length) = length {
         append_content_length(out, length);
     }
-    append_end(out, status, context.version, keep_alive);
+    append_end(out, context.version, keep_alive);
     EncodedStream { keep_alive, framing }
+}
+
+/// Appends the head of a response behind which another protocol begins: a 101, or a 2xx to CONNECT, which has neither
+/// Content-Length nor Transfer-Encoding (RFC 9110 9.3.6).
+pub fn encode_switch(out: &mut Vec<u8>, response: &Response, context: &EncodeContext) {
+    append_lines(out, response, response.status(), context.now);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the end of a chunked body, with its trailers.
+pub fn append_last_chunk(out: &mut Vec<u8>, trailers: Option<&Trailers>) {
+    out.extend_from_slice(b"0\r\n");
+    if let Some(trailers) = trailers {
+        out.extend_from_slice(trailers.as_lines());
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends `data` as one chunk; nothing if it is empty, because an empty chunk is the end of the body.
@@ -181,17 +214,6 @@ impl Content {
             _ => Content::Allowed,
         }
     }
-}
-
-/// An interim status is no answer: but for 101 the client would wait for another one.
-#[inline]
-fn final_status(response: &Response) -> StatusCode {
-    let status = response.status();
-    if status.as_u16() < 200 && status != StatusCode::SWITCHING_PROTOCOLS {
-        log::error!("{status} given as an answer; answering 500");
-        return StatusCode::INTERNAL_SERVER_ERROR;
-    }
-    status
 }
 
 #[inline]
@@ -258,10 +280,8 @@ fn append_content_length_and_end(out: &mut Vec<u8>, length: usize) {
 
 /// The Connection line, where the version does not say it already, and the empty line.
 #[inline]
-fn append_end(out: &mut Vec<u8>, status: StatusCode, version: Version, keep_alive: bool) {
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        out.extend_from_slice(b"Connection: Upgrade\r\n");
-    } else if !keep_alive {
+fn append_end(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
+    if !keep_alive {
         out.extend_from_slice(b"Connection: close\r\n");
     } else if version != Version::HTTP_11 {
         out.extend_from_slice(b"Connection: keep-alive\r\n");

@@ -29,7 +29,7 @@ pub fn serve(service: impl Service) -> SocketAddr {
 
 /// [`serve`] with limits.
 pub fn serve_with(limits: Limits, service: impl Service) -> SocketAddr {
-    HttpServer::with_limits(service, limits).listen(("127.0.0.1", 0)).unwrap()
+    HttpServer::with_limits(service, limits).listen(("127.0.0.1", 0)).unwrap().local_addr()
 }
 
 /// Sends `bytes` and gives everything that comes until the server closes.

@@ -1,0 +1,108 @@
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+
+use crate::{Error, Result};
+
+/// Memory set aside at once for a body whose length was announced.
+const COLLECT_STEP: u64 = 256 * 1024;
+
+/// What a connection does for the bodies that come over it, whatever its role.
+pub(crate) trait IncomingSource {
+    /// Whether the message with this number is still the one in hand.
+    fn is_current(&self, serial: u32) -> bool;
+    /// The Content-Length of the message in hand.
+    fn announced_body(&self) -> Option<u64>;
+    fn is_body_done(&self) -> bool;
+    /// The time since an earlier read was given up does not count.
+    fn begin_body_wait(&self);
+    /// Shows the next data to `sink`, perhaps in several pieces. False at the end.
+    fn poll_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>>;
+    /// Nobody will read the rest: the connection ends with the message. Later reads repeat `error`.
+    fn give_up_body(&self, error: Error);
+}
+
+/// The body of a message that comes over a connection.
+pub(crate) struct Incoming {
+    source: Rc<dyn IncomingSource>,
+    /// Which message of the connection it belongs to: a body kept longer than that reads nothing of the next one.
+    serial: u32,
+}
+
+impl Incoming {
+    pub(crate) fn new(source: Rc<dyn IncomingSource>, serial: u32) -> Incoming {
+        Incoming { source, serial }
+    }
+
+    pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        self.check_current()?;
+        // Several chunks that arrived together become one piece.
+        let mut piece = Vec::new();
+        let more = ready!(self.source.poll_body(cx, &mut |data| piece.extend_from_slice(data)))?;
+        Poll::Ready(Ok(more.then(|| Bytes::from(piece))))
+    }
+
+    /// The rest in one piece, collected straight from where it was received.
+    pub(super) async fn bytes(&mut self, max: usize, announced: Option<u64>) -> Result<Bytes> {
+        self.check_current()?;
+        let mut collected: Vec<u8> = Vec::new();
+        let mut too_large = false;
+        self.source.begin_body_wait();
+        loop {
+            let more = poll_fn(|cx| {
+                self.check_current()?;
+                // Called once per chunk, perhaps several times in a poll.
+                self.source.poll_body(cx, &mut |data| {
+                    too_large |= data.len() > max - collected.len();
+                    if too_large {
+                        return;
+                    }
+                    if collected.is_empty() {
+                        // A client's word for the length is taken once it has begun to deliver, and in steps.
+                        let expected = announced.unwrap_or(0).min(COLLECT_STEP).max(data.len() as u64);
+                        collected.reserve_exact(expected as usize);
+                    }
+                    collected.extend_from_slice(data);
+                })
+            })
+            .await?;
+            if too_large {
+                let error = Error::BodyTooLarge { limit: max as u64 };
+                self.give_up(error.clone());
+                return Err(error);
+            }
+            if !more {
+                return Ok(Bytes::from(collected));
+            }
+        }
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        self.check_current().is_err() || self.source.is_body_done()
+    }
+
+    pub(super) fn content_length(&self) -> Option<u64> {
+        self.check_current().ok().and_then(|()| self.source.announced_body())
+    }
+
+    pub(super) fn begin_wait(&self) {
+        self.source.begin_body_wait();
+    }
+
+    pub(super) fn give_up(&self, error: Error) {
+        if self.check_current().is_ok() {
+            self.source.give_up_body(error);
+        }
+    }
+
+    fn check_current(&self) -> Result<()> {
+        if self.source.is_current(self.serial) {
+            return Ok(());
+        }
+        Err(Error::AlreadyTaken("the body of an answered request"))
+    }
+}

@@ -1,0 +1,302 @@
+//! Bodies of requests and responses.
+
+mod frame;
+mod incoming;
+mod limited;
+mod stream;
+mod writer;
+
+use std::{
+    fmt,
+    future::poll_fn,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+
+use crate::{Error, Result};
+use limited::Limited;
+
+pub use frame::{Frame, Trailers};
+pub(crate) use incoming::{Incoming, IncomingSource};
+pub use stream::BodyStream;
+pub use writer::BodyWriter;
+
+/// The body of a request or of a response: nothing, bytes, or a stream of pieces.
+///
+/// A stream is pulled, never pushed. A response's body is asked for the next piece when the connection has room, and a
+/// request's body is received when it is asked for, so either end slows the other down. Nothing is read ahead.
+///
+/// | made by | what it is |
+/// |---|---|
+/// | [`Body::empty`] | nothing |
+/// | `Body::from` a string or bytes | bytes that are all there; a short answer leaves in one buffer with its head |
+/// | [`Body::writer`] | what an async closure writes, piece by piece |
+/// | [`Body::channel`] | what another task writes |
+/// | [`Body::stream`] | what a [`BodyStream`] of your own returns |
+/// | a server, for each request | what the client sends, from the connection |
+///
+/// The body of a request may be returned as that of its answer: it is passed through as it comes.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::{Body, IOLoop};
+///
+/// let mut body = Body::writer(async |mut out| {
+///     out.write("Hello, ").await?;
+///     out.write("world").await
+/// });
+/// assert_eq!(IOLoop::current().run_sync(body.bytes(100))?, "Hello, world");
+/// # Ok::<_, httpserver::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Body {
+    kind: Kind,
+}
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Empty,
+    Bytes(Bytes),
+    Stream(Pin<Box<dyn BodyStream>>),
+    /// What a peer sends. Not boxed as a stream, because every request with a body would pay for that.
+    Incoming(Incoming),
+    /// Boxed, because few bodies have a limit of their own.
+    Limited(Box<Limited>),
+}
+
+impl Body {
+    /// No body.
+    pub const fn empty() -> Body {
+        Body { kind: Kind::Empty }
+    }
+
+    /// A body that is pulled from `source`.
+    pub fn stream(source: impl BodyStream) -> Body {
+        Body { kind: Kind::Stream(Box::pin(source)) }
+    }
+
+    pub(crate) fn incoming(incoming: Incoming) -> Body {
+        Body { kind: Kind::Incoming(incoming) }
+    }
+
+    /// The next piece of data, or `None` at the end. A piece that comes from a client has 1 to 65,536 bytes and is what
+    /// has arrived; it says nothing about the pieces in which the client sent it. Trailers are dropped; see
+    /// [`poll_frame`](Body::poll_frame).
+    ///
+    /// # Errors
+    ///
+    /// Of a request's body: [`Error::BadRequest`] for a malformed chunk, [`Error::BodyTooLarge`] beyond
+    /// [`Limits::max_body`](crate::Limits::max_body), [`Error::BodyTimeout`] and [`Error::BodyTooSlow`] when too little
+    /// came, [`Error::IncompleteBody`] when the client ended its input in the middle, [`Error::Closed`] when the
+    /// connection broke, and [`Error::AlreadyTaken`] when the request has been answered. The first failure stays: later
+    /// calls repeat it. After it the connection is closed with the answer; a service that returns the error as its
+    /// answer gives the client the right status.
+    ///
+    /// Of any other body: the error of its source.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future loses nothing.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        self.begin_wait();
+        poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    /// [`chunk`](Body::chunk) for hand-written futures.
+    ///
+    /// # Errors
+    ///
+    /// As [`chunk`](Body::chunk).
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        loop {
+            match ready!(self.poll_frame(cx)) {
+                None => return Poll::Ready(Ok(None)),
+                Some(Err(error)) => return Poll::Ready(Err(error)),
+                Some(Ok(Frame::Data(data))) if !data.is_empty() => return Poll::Ready(Ok(Some(data))),
+                Some(Ok(Frame::Data(_) | Frame::Trailers(_))) => {}
+            }
+        }
+    }
+
+    /// The next piece, data or trailers; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`chunk`](Body::chunk).
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
+        match &mut self.kind {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Bytes(_) => {
+                let Kind::Bytes(bytes) = mem::take(&mut self.kind) else { return Poll::Ready(None) };
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::Data(bytes))))
+            }
+            Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
+            Kind::Incoming(incoming) => incoming.poll_chunk(cx).map(|chunk| Some(chunk.transpose()?.map(Frame::Data))),
+            Kind::Limited(limited) => limited.poll_frame(cx),
+        }
+    }
+
+    /// The rest of the body in one piece, of at most `max` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BodyTooLarge`] when it is longer than `max`, at once if the length is known beforehand; otherwise as
+    /// [`chunk`](Body::chunk).
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: what was collected is lost with the future.
+    pub async fn bytes(&mut self, max: usize) -> Result<Bytes> {
+        let announced = self.content_length();
+        if announced.is_some_and(|length| length > max as u64) {
+            return Err(self.give_up(Error::BodyTooLarge { limit: max as u64 }));
+        }
+        match &mut self.kind {
+            Kind::Empty => Ok(Bytes::new()),
+            Kind::Bytes(bytes) => Ok(mem::take(bytes)),
+            Kind::Incoming(incoming) => incoming.bytes(max, announced).await,
+            Kind::Stream(_) | Kind::Limited(_) => self.collect(max).await,
+        }
+    }
+
+    /// Whether the end has been reached. True from the start when there is no body, and false for a stream whose end has
+    /// not been met.
+    pub fn is_end(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Bytes(bytes) => bytes.is_empty(),
+            Kind::Stream(stream) => stream.exact_size() == Some(0),
+            Kind::Incoming(incoming) => incoming.is_end(),
+            Kind::Limited(limited) => limited.body.is_end(),
+        }
+    }
+
+    /// The bytes that are there as a whole; `None` for a stream, whose bytes are still to come.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Empty => Some(&[]),
+            Kind::Bytes(bytes) => Some(bytes),
+            Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_) => None,
+        }
+    }
+
+    /// The length in bytes as far as it is known: of bytes their number, of a request's body its `Content-Length`, of a
+    /// stream what [`BodyStream::exact_size`] says. `None` for a chunked request, and for a request that has been
+    /// answered.
+    pub fn content_length(&self) -> Option<u64> {
+        match &self.kind {
+            Kind::Empty => Some(0),
+            Kind::Bytes(bytes) => Some(bytes.len() as u64),
+            Kind::Stream(stream) => stream.exact_size(),
+            Kind::Incoming(incoming) => incoming.content_length(),
+            Kind::Limited(limited) => limited.body.content_length(),
+        }
+    }
+
+    /// Lets at most `max` bytes more through; reading beyond is [`Error::BodyTooLarge`], and so is the first read of a
+    /// body that is known to be longer. Several limits all hold.
+    pub fn limit(&mut self, max: u64) {
+        let body = mem::take(self);
+        self.kind = Kind::Limited(Box::new(Limited::new(body, max)));
+    }
+
+    /// Goes on with a source that is at work while the receiver takes nothing more; see
+    /// [`BodyStream::poll_progress`].
+    pub fn poll_progress(&mut self, cx: &mut Context<'_>) {
+        match &mut self.kind {
+            Kind::Stream(stream) => stream.as_mut().poll_progress(cx),
+            Kind::Limited(limited) => limited.body.poll_progress(cx),
+            Kind::Empty | Kind::Bytes(_) | Kind::Incoming(_) => {}
+        }
+    }
+
+    /// Tells the source that nobody receives its pieces any more. True when it wants to be polled to its end
+    /// nevertheless; see [`BodyStream::receiver_gone`].
+    pub fn receiver_gone(&mut self, error: &Error) -> bool {
+        match &mut self.kind {
+            Kind::Stream(stream) => stream.as_mut().receiver_gone(error),
+            Kind::Limited(limited) => limited.body.receiver_gone(error),
+            Kind::Empty | Kind::Bytes(_) | Kind::Incoming(_) => false,
+        }
+    }
+
+    /// The time-outs of a body that a client sends run from here: the time since an earlier read was given up does not
+    /// count.
+    fn begin_wait(&self) {
+        match &self.kind {
+            Kind::Incoming(incoming) => incoming.begin_wait(),
+            Kind::Limited(limited) => limited.body.begin_wait(),
+            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) => {}
+        }
+    }
+
+    /// Nobody will read the rest. Later reads repeat `error`.
+    fn give_up(&mut self, error: Error) -> Error {
+        match &mut self.kind {
+            Kind::Incoming(incoming) => incoming.give_up(error.clone()),
+            Kind::Limited(limited) => drop(limited.body.give_up(error.clone())),
+            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) => {}
+        }
+        error
+    }
+
+    async fn collect(&mut self, max: usize) -> Result<Bytes> {
+        let mut collected = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if chunk.len() > max - collected.len() {
+                return Err(self.give_up(Error::BodyTooLarge { limit: max as u64 }));
+            }
+            collected.extend_from_slice(&chunk);
+        }
+        Ok(Bytes::from(collected))
+    }
+
+    /// Takes the body if it is there as a whole.
+    pub(crate) fn take_bytes(&mut self) -> Bytes {
+        match &mut self.kind {
+            Kind::Bytes(bytes) => mem::take(bytes),
+            _ => Bytes::new(),
+        }
+    }
+
+    /// The length to announce for a stream; `None` for one that does not tell, and for the rest of a request's body, of
+    /// which some may have been read.
+    pub(crate) fn size_to_send(&self) -> Option<u64> {
+        match &self.kind {
+            Kind::Stream(stream) => stream.exact_size(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_incoming(&self) -> bool {
+        matches!(self.kind, Kind::Incoming(_))
+    }
+
+    pub(crate) fn is_streamed(&self) -> bool {
+        matches!(self.kind, Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_))
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Body {
+    #[inline]
+    fn from(bytes: T) -> Self {
+        Body { kind: Kind::Bytes(bytes.into()) }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Empty => f.write_str("Body(empty)"),
+            Kind::Bytes(bytes) => f.debug_tuple("Body").field(bytes).finish(),
+            Kind::Stream(_) => f.write_str("Body(stream)"),
+            Kind::Incoming(incoming) => write!(f, "Body(incoming, end: {})", incoming.is_end()),
+            Kind::Limited(limited) => limited.body.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,364 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::Bytes;
+
+use super::{Body, BodyStream, Frame, Trailers};
+use crate::{Error, Result};
+
+/// How many bytes a writer may be ahead of the receiver.
+const AHEAD: usize = 64 * 1024;
+
+/// Pieces from this size on are passed on as they are instead of being copied together with their neighbours.
+const WHOLE_FROM: usize = 4 * 1024;
+
+impl Body {
+    /// A body that `write` writes piece by piece: the way to answers that are long or come over time.
+    ///
+    /// The future that `write` returns is the body. The connection polls it, beginning when the head is on its way; it is
+    /// never polled for a HEAD request, nor for a status without content. The body ends when it returns `Ok`. An error,
+    /// or a panic, ends the connection, so that the client can tell that something is missing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{Body, HttpServer, Request, Response};
+    ///
+    /// HttpServer::new(async |_: Request| {
+    ///     Response::text(Body::writer(async |mut out| {
+    ///         for line in ["one\n", "two\n", "three\n"] {
+    ///             out.write(line).await?;
+    ///         }
+    ///         Ok(())
+    ///     }))
+    /// });
+    /// ```
+    pub fn writer(write: impl AsyncFnOnce(BodyWriter) -> Result<()> + 'static) -> Body {
+        let pipe = Rc::new(Pipe::default());
+        let writer = BodyWriter { pipe: Rc::clone(&pipe) };
+        Body::stream(Written { future: Some(Box::pin(async move { write(writer).await })), error: None, pipe })
+    }
+
+    /// A body, and the writer for it: for pieces that another task produces.
+    ///
+    /// The body ends with [`BodyWriter::finish`]. A writer dropped before that breaks it off.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{Body, IOLoop, spawn};
+    ///
+    /// let (mut writer, mut body) = Body::channel();
+    /// let text = IOLoop::current().run_sync(async move {
+    ///     let _producer = spawn(async move {
+    ///         writer.write("from another task").await?;
+    ///         writer.finish();
+    ///         httpserver::Result::Ok(())
+    ///     });
+    ///     body.bytes(100).await
+    /// })?;
+    /// assert_eq!(text, "from another task");
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    pub fn channel() -> (BodyWriter, Body) {
+        let pipe = Rc::new(Pipe::default());
+        (BodyWriter { pipe: Rc::clone(&pipe) }, Body::stream(Written { future: None, error: None, pipe }))
+    }
+}
+
+/// Writes the pieces of a body; see [`Body::writer`] and [`Body::channel`].
+///
+/// # Cancel safety
+///
+/// Of all its futures: a piece counts as written when the future is first polled; dropping the future takes nothing back.
+pub struct BodyWriter {
+    pipe: Rc<Pipe>,
+}
+
+/// What a writer and its body share.
+#[derive(Default)]
+struct Pipe {
+    queue: RefCell<Queue>,
+    end: Cell<End>,
+    /// Why nobody receives any more.
+    gone: RefCell<Option<Error>>,
+    /// How often the receiver has come back for more after it was told to wait: then it has taken all that was there.
+    returns: Cell<u64>,
+    /// The receiver was told to wait.
+    waited: Cell<bool>,
+    /// The writer waits for the receiver's next return.
+    flushing: Cell<bool>,
+    /// The task to wake when there is something to receive.
+    receiver: Cell<Option<Waker>>,
+    /// The task to wake when there is room again, or when all was taken.
+    writer: Cell<Option<Waker>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    pieces: VecDeque<Bytes>,
+    /// Small pieces, gathered behind all of `pieces`.
+    gathered: Vec<u8>,
+    /// Bytes in both.
+    len: usize,
+    trailers: Option<Trailers>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    Finished,
+    /// The writer was dropped in the middle.
+    Broken,
+}
+
+impl BodyWriter {
+    /// Adds a piece to the body, and waits while the receiver is more than 64 KiB behind: a slow client slows its writer
+    /// down. Takes strings and bytes; slices are copied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] and [`Error::WriteTimeout`] when the client has gone or takes nothing; what the receiver of the
+    /// body says otherwise. [`Error::AlreadyTaken`] when the body has been dropped.
+    pub async fn write(&mut self, data: impl AsRef<[u8]>) -> Result<()> {
+        self.pipe.check_receiver()?;
+        self.pipe.push(data.as_ref());
+        self.wait_for_room().await
+    }
+
+    /// Adds a piece that is there as `Bytes`. A large one is not copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](BodyWriter::write).
+    pub async fn write_bytes(&mut self, data: Bytes) -> Result<()> {
+        self.pipe.check_receiver()?;
+        self.pipe.push_bytes(data);
+        self.wait_for_room().await
+    }
+
+    /// Waits until everything written has been taken by the receiver; by the kernel, if that is a connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](BodyWriter::write).
+    pub async fn flush(&mut self) -> Result<()> {
+        let pipe = &*self.pipe;
+        let mut target = None;
+        poll_fn(|cx| {
+            pipe.check_receiver()?;
+            // The next return of the receiver after a wait says that it has taken what there is now.
+            let target = *target.get_or_insert(pipe.returns.get() + 1);
+            if pipe.returns.get() >= target {
+                return Poll::Ready(Ok(()));
+            }
+            pipe.flushing.set(true);
+            pipe.set_writer(cx);
+            pipe.wake_receiver();
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Sends trailers behind the body; see [`Frame::Trailers`].
+    pub fn set_trailers(&mut self, trailers: Trailers) {
+        self.pipe.queue.borrow_mut().trailers = Some(trailers);
+    }
+
+    /// Ends the body. For the writer of [`Body::channel`]; in [`Body::writer`] returning `Ok` does the same.
+    pub fn finish(self) {
+        self.pipe.end.set(End::Finished);
+    }
+
+    async fn wait_for_room(&self) -> Result<()> {
+        poll_fn(|cx| {
+            self.pipe.check_receiver()?;
+            if self.pipe.queue.borrow().len <= AHEAD {
+                return Poll::Ready(Ok(()));
+            }
+            self.pipe.set_writer(cx);
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Drop for BodyWriter {
+    fn drop(&mut self) {
+        if self.pipe.end.get() == End::Open {
+            self.pipe.end.set(End::Broken);
+        }
+        self.pipe.wake_receiver();
+    }
+}
+
+impl fmt::Debug for BodyWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyWriter").field("queued", &self.pipe.queue.borrow().len).finish_non_exhaustive()
+    }
+}
+
+impl Pipe {
+    fn check_receiver(&self) -> Result<()> {
+        match &*self.gone.borrow() {
+            None => Ok(()),
+            Some(error) => Err(error.clone()),
+        }
+    }
+
+    fn push(&self, data: &[u8]) {
+        if data.len() >= WHOLE_FROM {
+            return self.push_bytes(Bytes::copy_from_slice(data));
+        }
+        let mut queue = self.queue.borrow_mut();
+        queue.gathered.extend_from_slice(data);
+        queue.len += data.len();
+        drop(queue);
+        self.wake_receiver();
+    }
+
+    fn push_bytes(&self, data: Bytes) {
+        if data.len() < WHOLE_FROM {
+            return self.push(&data);
+        }
+        let mut queue = self.queue.borrow_mut();
+        queue.close_gathered();
+        queue.len += data.len();
+        queue.pieces.push_back(data);
+        drop(queue);
+        self.wake_receiver();
+    }
+
+    /// The next piece, and the writer woken when that makes room.
+    fn pop(&self) -> Option<Bytes> {
+        let mut queue = self.queue.borrow_mut();
+        if queue.pieces.is_empty() {
+            queue.close_gathered();
+        }
+        let piece = queue.pieces.pop_front()?;
+        queue.len -= piece.len();
+        let has_room = queue.len <= AHEAD;
+        drop(queue);
+        if has_room {
+            self.wake_writer();
+        }
+        Some(piece)
+    }
+
+    fn set_writer(&self, cx: &Context<'_>) {
+        let previous = self.writer.replace(Some(cx.waker().clone()));
+        drop(previous);
+    }
+
+    fn wake_receiver(&self) {
+        if let Some(waker) = self.receiver.take() {
+            waker.wake();
+        }
+    }
+
+    fn wake_writer(&self) {
+        if let Some(waker) = self.writer.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Queue {
+    fn close_gathered(&mut self) {
+        if !self.gathered.is_empty() {
+            self.pieces.push_back(Bytes::from(std::mem::take(&mut self.gathered)));
+        }
+    }
+}
+
+/// The body's end of the pipe, with the future that fills it unless another task does.
+struct Written {
+    future: Option<Pin<Box<dyn Future<Output = Result<()>>>>>,
+    /// Why the future ended, when it did so while the receiver could take nothing.
+    error: Option<Error>,
+    pipe: Rc<Pipe>,
+}
+
+impl Written {
+    /// Lets the writing future go on. Ready when it has ended, and when there is none.
+    fn poll_future(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(future) = &mut self.future else { return Poll::Pending };
+        let result = ready!(future.as_mut().poll(cx));
+        self.future = None;
+        // The writer is gone by now, or kept by another task whose pieces come too late.
+        self.pipe.end.set(if result.is_ok() { End::Finished } else { End::Broken });
+        Poll::Ready(result)
+    }
+}
+
+impl BodyStream for Written {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
+        let this = &mut *self;
+        let pipe = Rc::clone(&this.pipe);
+        if pipe.waited.replace(false) {
+            pipe.returns.set(pipe.returns.get() + 1);
+            if pipe.flushing.replace(false) {
+                pipe.wake_writer();
+            }
+        }
+        // What is there goes first: the future would only add to it, and it may be waiting for room.
+        if pipe.queue.borrow().len <= AHEAD
+            && let Poll::Ready(Err(error)) = this.poll_future(cx)
+        {
+            return Poll::Ready(Some(Err(error)));
+        }
+        if let Some(piece) = pipe.pop() {
+            return Poll::Ready(Some(Ok(Frame::Data(piece))));
+        }
+        if let Some(error) = this.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match pipe.end.get() {
+            End::Finished => {
+                let trailers = pipe.queue.borrow_mut().trailers.take();
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))))
+            }
+            End::Broken if this.future.is_none() => Poll::Ready(Some(Err(Error::BodyBroken))),
+            End::Open | End::Broken => {
+                pipe.waited.set(true);
+                let previous = pipe.receiver.replace(Some(cx.waker().clone()));
+                drop(previous);
+                // Nothing else brings the receiver back when all it has to do is to send what it was given.
+                if pipe.flushing.get() {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_progress(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        if let Poll::Ready(Err(error)) = self.poll_future(cx) {
+            self.error = Some(error);
+        }
+    }
+
+    fn receiver_gone(mut self: Pin<&mut Self>, error: &Error) -> bool {
+        let this = &mut *self;
+        this.pipe.gone.replace(Some(error.clone()));
+        this.pipe.wake_writer();
+        this.future.is_some()
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        // First the future: it may still be using the pipe.
+        self.future = None;
+        self.pipe.gone.borrow_mut().get_or_insert(Error::AlreadyTaken("the body"));
+        self.pipe.wake_writer();
+    }
+}

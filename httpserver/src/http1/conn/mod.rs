@@ -1,0 +1,71 @@
+//! What a client's and a server's end of a connection share: the stream, the body that comes in, the bytes that go out.
+
+mod incoming;
+mod outgoing;
+
+use std::{
+    cell::{Cell, RefCell},
+    time::Instant,
+};
+
+use iostream::{IOStream, ioloop::Deadline};
+
+use crate::pool::Buffer;
+use incoming::{BodyState, Reading};
+use outgoing::Stall;
+
+pub(crate) use incoming::Taken;
+
+/// One end of an HTTP/1.1 connection, whichever.
+///
+/// There is one per connection, so it is kept small; buffers, decoders and time-outs of writing are held only while they
+/// are in use.
+pub(crate) struct Conn {
+    stream: IOStream,
+    /// When waiting for input has lasted too long. Set before it is looked at, by whoever waits.
+    deadline: Deadline,
+    /// How much of the message in hand is still to come in.
+    body: Cell<BodyState>,
+    /// The Content-Length of the message in hand, or [`UNKNOWN`].
+    announced: Cell<u64>,
+    /// What a body needs that is chunked, has to be waited for, or has failed. Few connections ever see one.
+    reading: Cell<Option<Box<Reading>>>,
+    /// What goes out and has not been given to the stream yet: it leaves in one send.
+    output: RefCell<Option<Buffer>>,
+    /// The stream did not take all at once: something may still be queued there.
+    queued: Cell<bool>,
+    /// Set while somebody waits for the peer to take what is queued.
+    stall: Cell<Option<Box<Stall>>>,
+}
+
+/// No Content-Length: the body is chunked. A real one stays below, being limited.
+const UNKNOWN: u64 = u64::MAX;
+
+impl Conn {
+    pub(crate) fn new(stream: IOStream) -> Conn {
+        Conn {
+            stream,
+            deadline: Deadline::new(),
+            body: Cell::new(BodyState::Done),
+            announced: Cell::new(0),
+            reading: Cell::new(None),
+            output: RefCell::default(),
+            queued: Cell::new(false),
+            stall: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &IOStream {
+        &self.stream
+    }
+
+    /// The deadline of waiting for input.
+    pub(crate) fn deadline(&self) -> &Deadline {
+        &self.deadline
+    }
+
+    /// The loop's turn time.
+    pub(crate) fn now(&self) -> Instant {
+        self.deadline.ioloop().turn_time()
+    }
+}

@@ -1,0 +1,162 @@
+use std::{
+    any::Any,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use iostream::ioloop::yield_now;
+
+use super::{
+    HeadWait, ServerConn,
+    answer::{Next, internal_error},
+    ending::Linger,
+};
+use crate::{Error, IntoResponse, Response, Result, Service, server_state::Registration, upgrade::UpgradeHandler};
+
+/// One connection from its first request to its end. The whole of it is one future, so that a request costs no task.
+///
+/// Every idle connection has room for this future at its largest, so nothing big lives across an `await` in it but the
+/// service's own future.
+pub(crate) async fn serve<S: Service>(conn: Rc<ServerConn>, service: Rc<S>, registration: Registration) {
+    let mut in_a_row = 0;
+    loop {
+        // In a scope of its own, so that the wait has gone when the service's future takes its place.
+        let request = {
+            let mut wait = HeadWait::default();
+            match poll_fn(|cx| conn.poll_request(cx, &mut wait)).await {
+                Ok(Some(request)) => {
+                    in_a_row = if wait.has_waited() { 0 } else { in_a_row + 1 };
+                    request
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    refuse(&conn, error);
+                    break;
+                }
+            }
+        };
+        // The service's future ends with the head of the answer; its body takes the place.
+        let next = {
+            let mut future = pin!(service.call(request));
+            poll_fn(|cx| poll_service(&conn, future.as_mut(), cx)).await
+        };
+        let goes_on = match next {
+            Next::Request => true,
+            Next::End => false,
+            Next::Body(mut streamed) => poll_fn(|cx| conn.poll_streamed(cx, &mut streamed)).await,
+            // Boxed, because every idle connection would have room for it.
+            Next::Upgrade(handler) => return Box::pin(upgrade(conn, handler, registration)).await,
+        };
+        if !goes_on || !conn.is_body_done() && drop_body(&conn).await.is_err() {
+            break;
+        }
+        if in_a_row >= conn.limits().max_pipelined {
+            // A client with an endless supply of requests must not keep the others from theirs.
+            in_a_row = 0;
+            conn.conn.start_flush();
+            yield_now().await;
+        }
+    }
+    close(&conn).await;
+    drop(registration);
+}
+
+/// Runs the service and encodes its answer.
+fn poll_service(
+    conn: &ServerConn,
+    future: Pin<&mut impl Future<Output = Response>>,
+    cx: &mut Context<'_>,
+) -> Poll<Next> {
+    // The answer is encoded inside: it is large, and would be moved several times on its way out.
+    match catch_unwind(AssertUnwindSafe(|| future.poll(cx).map(|response| conn.answer(response)))) {
+        Ok(Poll::Ready(next)) => Poll::Ready(next),
+        Ok(Poll::Pending) => {
+            // The answers to earlier requests do not wait for this one.
+            conn.conn.start_flush();
+            if conn.poll_cancelled(cx).is_pending() {
+                return Poll::Pending;
+            }
+            conn.break_off();
+            Poll::Ready(Next::End)
+        }
+        Err(payload) => Poll::Ready(conn.answer_panic(&*payload)),
+    }
+}
+
+impl ServerConn {
+    /// A 500 if nothing was sent yet. The connection ends in any case.
+    fn answer_panic(&self, payload: &(dyn Any + Send)) -> Next {
+        if self.answered.get() {
+            self.log_panic(payload, "closing the connection");
+            self.break_off();
+            return Next::End;
+        }
+        self.log_panic(payload, "answering 500");
+        self.answer(internal_error())
+    }
+
+    pub(super) fn log_panic(&self, payload: &(dyn Any + Send), consequence: &str) {
+        log::error!("panic in a service: {}; {consequence}", panic_message(payload));
+    }
+}
+
+/// What a service left of a body has to be passed to get to the next request.
+async fn drop_body(conn: &ServerConn) -> Result<()> {
+    let mut dropped = 0;
+    poll_fn(|cx| conn.poll_drop_body(cx, &mut dropped)).await
+}
+
+/// Answers what could not be understood, if there is anybody to answer.
+fn refuse(conn: &ServerConn, error: Error) {
+    log::debug!("refusing a request from {:?}: {error}", conn.peer());
+    if error.status().is_some() {
+        conn.refuse(error.into_response());
+    }
+}
+
+/// Hands the stream to another protocol once the head has left, and stays until that is over, so that the server goes on
+/// counting the connection and can end it.
+async fn upgrade(conn: Rc<ServerConn>, handler: UpgradeHandler, registration: Registration) {
+    if poll_fn(|cx| conn.poll_flush(cx)).await.is_ok() {
+        // Time-outs of HTTP end here.
+        conn.conn.deadline().clear();
+        let mut protocol = handler(conn.stream().clone());
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| protocol.as_mut().poll(cx))) {
+            Ok(Poll::Ready(())) => Poll::Ready(()),
+            Ok(Poll::Pending) => conn.poll_cancelled(cx),
+            Err(payload) => {
+                conn.log_panic(&*payload, "closing the connection");
+                conn.stream().close();
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+    drop(registration);
+}
+
+/// Sends what is left, sees to it that the client can read it, and closes.
+async fn close(conn: &ServerConn) {
+    if poll_fn(|cx| conn.poll_flush(cx)).await.is_ok() && conn.has_unread_input() {
+        // Boxed, because it is rare, and every idle connection would have room for it.
+        let _ = Box::pin(linger(conn)).await;
+    }
+    conn.stream().close();
+}
+
+/// RFC 9112 9.6: closing with unread input makes TCP send a reset, which can destroy the answer before the client has read
+/// it. So end our side, and let the client end its own.
+async fn linger(conn: &ServerConn) -> Result<()> {
+    conn.stream().shutdown_write().await.map_err(Error::Connection)?;
+    let mut linger = Linger::default();
+    poll_fn(|cx| conn.poll_linger(cx, &mut linger)).await;
+    Ok(())
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("<not a string>")
+}

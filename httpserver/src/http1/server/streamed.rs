@@ -1,0 +1,223 @@
+//! Answers whose body is pulled from a stream.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+
+use super::ServerConn;
+use crate::{
+    Body, Error, Frame, Result, Trailers,
+    http1::encode::{self, EncodedStream, StreamFraming},
+};
+
+/// How much is gathered before it is sent, in bytes.
+const GATHER: usize = 64 * 1024;
+
+/// Pieces from this size on are sent from where they are; smaller ones are copied together.
+const SEND_WHOLE_FROM: usize = 8 * 1024;
+
+/// After how many bytes, or pieces, that had not to wait the rest of the loop has its turn.
+const YIELD_AFTER_BYTES: usize = 1024 * 1024;
+const YIELD_AFTER_PIECES: usize = 1024;
+
+/// An answer on its way, its head encoded.
+pub(super) struct Streamed {
+    body: Body,
+    framing: StreamFraming,
+    keep_alive: bool,
+    /// Bytes of body so far.
+    written: u64,
+    /// The client has gone, and the body goes on to its own end.
+    unheard: bool,
+}
+
+/// What a round of gathering ended with.
+enum Gathered {
+    /// The body has more when it is asked again.
+    Some,
+    /// The body is waiting for something.
+    Pending,
+    /// The body is over.
+    End,
+}
+
+impl Streamed {
+    pub(super) fn new(body: Body, encoded: EncodedStream) -> Streamed {
+        Streamed { body, framing: encoded.framing, keep_alive: encoded.keep_alive, written: 0, unheard: false }
+    }
+}
+
+impl ServerConn {
+    /// Pulls the body and sends it. Ready with whether the connection goes on.
+    ///
+    /// A panic of the body ends the connection, as half an answer is out.
+    pub(super) fn poll_streamed(&self, cx: &mut Context<'_>, streamed: &mut Streamed) -> Poll<bool> {
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let goes_on = ready!(self.poll_stream(cx, streamed));
+            // Its destructor is the user's too.
+            drop(std::mem::take(&mut streamed.body));
+            Poll::Ready(goes_on)
+        }));
+        match polled {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(goes_on)) => {
+                if !goes_on {
+                    self.break_off();
+                }
+                self.busy.set(false);
+                Poll::Ready(goes_on && streamed.keep_alive)
+            }
+            Err(payload) => {
+                self.log_panic(&*payload, "closing the connection");
+                self.break_off();
+                Poll::Ready(false)
+            }
+        }
+    }
+
+    /// Ready with false when half an answer is out and the connection has to be cut.
+    fn poll_stream(&self, cx: &mut Context<'_>, streamed: &mut Streamed) -> Poll<bool> {
+        let (mut bytes, mut pieces) = (0, 0);
+        loop {
+            if !streamed.unheard {
+                // The back-pressure: the body is asked for more when what it gave has left.
+                match self.poll_flush(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => {
+                        if !self.lose_client(streamed, error) {
+                            return Poll::Ready(false);
+                        }
+                    }
+                    Poll::Pending => {
+                        streamed.body.poll_progress(cx);
+                        return self.poll_interrupted(cx, streamed);
+                    }
+                }
+            }
+            match self.gather(cx, streamed, &mut bytes, &mut pieces) {
+                Ok(Gathered::End) => return Poll::Ready(!streamed.unheard),
+                Ok(Gathered::Some) => {}
+                Ok(Gathered::Pending) => {
+                    self.conn.start_flush();
+                    return self.poll_interrupted(cx, streamed);
+                }
+                Err(error) => {
+                    // A client that has gone is told nothing, and neither is the log.
+                    let level = if error.is_client_gone() { log::Level::Debug } else { log::Level::Error };
+                    log::log!(level, "answer to {:?} broken off: {error}", self.peer());
+                    return Poll::Ready(false);
+                }
+            }
+            if bytes >= YIELD_AFTER_BYTES || pieces >= YIELD_AFTER_PIECES {
+                // A source that is always ready for a client that takes all at once must not starve the others.
+                self.conn.start_flush();
+                cx.waker().wake_by_ref();
+                return self.poll_interrupted(cx, streamed);
+            }
+        }
+    }
+
+    /// Takes pieces until there is enough to send, or no more for now.
+    fn gather(
+        &self,
+        cx: &mut Context<'_>,
+        streamed: &mut Streamed,
+        bytes: &mut usize,
+        pieces: &mut usize,
+    ) -> Result<Gathered> {
+        let mut gathered = 0;
+        while gathered < GATHER && *pieces < YIELD_AFTER_PIECES {
+            *pieces += 1;
+            match streamed.body.poll_frame(cx) {
+                Poll::Pending => return Ok(Gathered::Pending),
+                Poll::Ready(Some(Ok(Frame::Data(data)))) => {
+                    gathered += data.len();
+                    *bytes += data.len();
+                    self.append(streamed, data)?;
+                }
+                Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => {
+                    self.finish(streamed, Some(&trailers))?;
+                    return Ok(Gathered::End);
+                }
+                Poll::Ready(None) => {
+                    self.finish(streamed, None)?;
+                    return Ok(Gathered::End);
+                }
+                Poll::Ready(Some(Err(error))) => return Err(error),
+            }
+        }
+        Ok(Gathered::Some)
+    }
+
+    fn append(&self, streamed: &mut Streamed, data: Bytes) -> Result<()> {
+        // An empty chunk would be the end of the body.
+        if streamed.unheard || data.is_empty() {
+            return Ok(());
+        }
+        let written = streamed.written + data.len() as u64;
+        if let StreamFraming::Counted(announced) = streamed.framing
+            && written > announced
+        {
+            return Err(Error::ContentLengthMismatch { announced, written });
+        }
+        streamed.written = written;
+        let is_chunked = streamed.framing == StreamFraming::Chunked;
+        if data.len() < SEND_WHOLE_FROM {
+            self.conn.with_output(|out| match is_chunked {
+                true => encode::append_chunk(out, &data),
+                false => out.extend_from_slice(&data),
+            });
+            return Ok(());
+        }
+        if is_chunked {
+            self.conn.with_output(|out| encode::append_chunk_size(out, data.len()));
+        }
+        self.conn.start_flush_with(data);
+        if is_chunked {
+            self.conn.with_output(|out| out.extend_from_slice(b"\r\n"));
+        }
+        Ok(())
+    }
+
+    /// The end of the body. It leaves together with what follows it: the next answer, or the flush before the connection
+    /// waits.
+    fn finish(&self, streamed: &Streamed, trailers: Option<&Trailers>) -> Result<()> {
+        match streamed.framing {
+            StreamFraming::Counted(announced) if announced != streamed.written && !streamed.unheard => {
+                return Err(Error::ContentLengthMismatch { announced, written: streamed.written });
+            }
+            StreamFraming::Chunked => self.conn.with_output(|out| encode::append_last_chunk(out, trailers)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// While it is waited for the body or for the client: whether the answer is to end here.
+    fn poll_interrupted(&self, cx: &mut Context<'_>, streamed: &mut Streamed) -> Poll<bool> {
+        if self.poll_cancelled(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        // An end of the client's input alone ends nothing: it may still be reading.
+        if !streamed.unheard
+            && self.stream().poll_peer_closed(cx).is_ready()
+            && self.stream().is_reset()
+            && !self.lose_client(streamed, Error::Closed)
+        {
+            return Poll::Ready(false);
+        }
+        Poll::Pending
+    }
+
+    /// The client has gone. True when the body wants to go on to its own end all the same; the descriptor is given back
+    /// at once.
+    fn lose_client(&self, streamed: &mut Streamed, error: Error) -> bool {
+        streamed.unheard = streamed.body.receiver_gone(&error);
+        if streamed.unheard {
+            self.stream().close();
+        }
+        streamed.unheard
+    }
+}

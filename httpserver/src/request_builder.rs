@@ -1,0 +1,143 @@
+use std::net::SocketAddr;
+
+use http::{Method, Version};
+
+use crate::{Body, Error, Limits, Request, Result, header_lines::check_header, http1::head::parse_request_head};
+
+/// Makes a [`Request`] that comes from no connection; see [`Request::builder`].
+///
+/// What was given is checked by [`build`](RequestBuilder::build), by the same parser that reads from connections: a
+/// service is never shown a request that no client could have sent.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::{Method, Request};
+///
+/// let request = Request::builder()
+///     .method(Method::POST)
+///     .target("/rooms?kind=quiet")
+///     .header("Content-Type", "text/plain")
+///     .body("a new room")
+///     .build()?;
+/// assert_eq!((request.path(), request.query()), ("/rooms", Some("kind=quiet")));
+/// assert_eq!(request.headers().get("content-length"), Some("10"));
+/// # Ok::<_, httpserver::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct RequestBuilder {
+    method: Method,
+    target: String,
+    version: Version,
+    /// As they will be parsed.
+    lines: Vec<u8>,
+    has_host: bool,
+    has_length: bool,
+    body: Body,
+    peer: Option<SocketAddr>,
+    /// The first mistake made; told by `build`.
+    error: Option<Error>,
+}
+
+impl RequestBuilder {
+    pub(crate) fn new() -> RequestBuilder {
+        RequestBuilder {
+            method: Method::GET,
+            target: "/".to_owned(),
+            version: Version::HTTP_11,
+            lines: Vec::new(),
+            has_host: false,
+            has_length: false,
+            body: Body::empty(),
+            peer: None,
+            error: None,
+        }
+    }
+
+    /// Sets the method; GET by default.
+    pub fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// Sets the target, in one of the four forms of RFC 9112 3.2; `/` by default.
+    pub fn target(mut self, target: impl Into<String>) -> Self {
+        self.target = target.into();
+        self
+    }
+
+    /// Sets the version, HTTP/1.1 (the default) or HTTP/1.0. Others count as HTTP/1.1.
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Adds a header line. Without a `Host` line `build` adds `Host: localhost`, and one that tells the length of the
+    /// body if there is a body.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let value = value.as_ref();
+        match check_header(name.as_bytes(), value) {
+            Ok(()) => self.push_line(name, value),
+            Err(error) => drop(self.error.get_or_insert(error)),
+        }
+        self
+    }
+
+    /// Sets the body; none by default.
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets what [`Request::peer_addr`] returns.
+    pub fn peer_addr(mut self, peer: SocketAddr) -> Self {
+        self.peer = Some(peer);
+        self
+    }
+
+    /// Makes the request.
+    ///
+    /// # Errors
+    ///
+    /// What a server would answer to such a request, mostly [`Error::BadRequest`]; [`Error::InvalidHeader`] for a header
+    /// line that could not be sent.
+    pub fn build(mut self) -> Result<Request> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        // White space and line ends would begin another part of the head.
+        if self.target.bytes().any(|b| b <= b' ' || b == 0x7f) {
+            return Err(Error::BadRequest("malformed request target"));
+        }
+        if !self.has_host && !self.target.contains("://") {
+            self.push_line("Host", b"localhost");
+        }
+        if !self.has_length && !self.body.is_end() {
+            match self.body.content_length() {
+                Some(length) => self.push_line("Content-Length", length.to_string().as_bytes()),
+                None => self.push_line("Transfer-Encoding", b"chunked"),
+            }
+        }
+        let version = if self.version == Version::HTTP_10 { "1.0" } else { "1.1" };
+        let mut head = format!("{} {} HTTP/{version}\r\n", self.method, self.target).into_bytes();
+        head.extend_from_slice(&self.lines);
+        head.extend_from_slice(b"\r\n");
+        let limits = Limits::default().with_max_body(u64::MAX);
+        match parse_request_head(&head, &limits)? {
+            Some((_, head)) => Ok(Request::built(head, self.body, self.peer)),
+            // It ends with an empty line, so it is complete or refused.
+            None => Err(Error::BadRequest("incomplete request head")),
+        }
+    }
+
+    fn push_line(&mut self, name: &str, value: &[u8]) {
+        self.has_host |= name.eq_ignore_ascii_case("host");
+        self.has_length |=
+            name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding");
+        self.lines.extend_from_slice(name.as_bytes());
+        self.lines.extend_from_slice(b": ");
+        self.lines.extend_from_slice(value);
+        self.lines.extend_from_slice(b"\r\n");
+    }
+}

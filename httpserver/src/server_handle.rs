@@ -1,0 +1,182 @@
+use std::{
+    fmt,
+    future::poll_fn,
+    net::SocketAddr,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use iostream::{
+    IOLoop,
+    ioloop::{self, signal, yield_now},
+};
+
+use crate::{Result, server::Inner};
+
+/// How long a drain waits for connections that it has cut, in case the destructor of a service's future takes long.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// A running server: what it listens on, how many it serves, and how it is ended.
+///
+/// Clones are the same server. Dropping all of them does not stop it.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use httpserver::{HttpServer, IOLoop, Request};
+///
+/// let server = HttpServer::new(async |_: Request| "hello").listen(("127.0.0.1", 0))?;
+/// println!("listening on {}", server.local_addr());
+/// let report = IOLoop::current().run_sync(server.drain(Duration::from_secs(10)));
+/// assert_eq!(report.cut, 0);
+/// # Ok::<_, httpserver::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ServerHandle {
+    server: Rc<Inner>,
+}
+
+/// What a drain did; see [`ServerHandle::drain`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct DrainReport {
+    /// Connections that waited for a request and were closed at once.
+    pub idle: usize,
+    /// Connections that finished what they were doing.
+    pub finished: usize,
+    /// Connections that were cut at the deadline.
+    pub cut: usize,
+}
+
+impl ServerHandle {
+    pub(crate) fn new(server: Rc<Inner>) -> ServerHandle {
+        ServerHandle { server }
+    }
+
+    /// The first address listened on, which tells the port when 0 was asked for.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not listen: before the first `listen`, and after [`stop`](ServerHandle::stop).
+    pub fn local_addr(&self) -> SocketAddr {
+        *self.local_addrs().first().expect("the server listens on no address")
+    }
+
+    /// The addresses listened on; none after [`stop`](ServerHandle::stop).
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.server.local_addrs()
+    }
+
+    /// How many connections are open, upgraded ones included.
+    pub fn connections(&self) -> usize {
+        self.server.state.connections()
+    }
+
+    /// Whether a [`drain`](ServerHandle::drain) has begun.
+    pub fn is_draining(&self) -> bool {
+        self.server.state.is_draining()
+    }
+
+    /// Stops listening. Connections go on. Does nothing the second time.
+    pub fn stop(&self) {
+        self.server.stop();
+    }
+
+    /// Ends the server in order: stops listening, closes the connections that wait for a request, lets the others finish
+    /// the request in hand, whose answer carries `Connection: close`, and cuts what is left after `limit`.
+    ///
+    /// Connections that wait in the backlog are accepted before the socket is closed, and a request that the kernel has
+    /// received by then is answered. A client whose connection or request reaches the kernel in the moment after that is
+    /// reset: TCP has no way to hand it back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before its end, it has stopped listening, and connections go on to end with their request; nothing is cut.
+    pub async fn drain(&self, limit: Duration) -> DrainReport {
+        let state = &self.server.state;
+        self.server.accept_backlog();
+        // This poll brings the connections that wait, and before a connection counts as idle, what has come for it.
+        after_next_poll().await;
+        self.stop();
+        state.begin_drain();
+        let idle = state.cut_idle();
+        let in_flight = self.connections().saturating_sub(idle);
+        let cut = match ioloop::timeout(limit, state.wait_until_drained()).await {
+            Ok(()) => 0,
+            Err(_) => self.cut().await,
+        };
+        DrainReport { idle, finished: in_flight.saturating_sub(cut), cut }
+    }
+
+    /// Cuts every connection, and waits for their futures to end. Returns how many were cut.
+    async fn cut(&self) -> usize {
+        let cut = self.server.state.cut_all();
+        if ioloop::timeout(LAST_WAIT, self.server.state.wait_until_drained()).await.is_err() {
+            log::warn!("{} connections still held after they were cut", self.connections());
+        }
+        cut
+    }
+
+    /// Drains when SIGTERM or SIGINT arrives, then stops the loop. A second signal cuts what is left at once.
+    ///
+    /// # Errors
+    ///
+    /// When the signal handlers cannot be installed.
+    pub fn drain_on_signal(&self, limit: Duration) -> Result<()> {
+        let mut signals = [signal::SIGTERM, signal::SIGINT]
+            .into_iter()
+            .map(signal::Signal::new)
+            .collect::<ioloop::Result<Vec<_>>>()
+            .map_err(iostream::Error::from)?;
+        let server = self.clone();
+        IOLoop::current().spawn_detached(async move {
+            poll_fn(|cx| poll_any(&mut signals, cx)).await;
+            log::info!("draining {} connections", server.connections());
+            let mut drain = Box::pin(server.drain(limit));
+            let report = poll_fn(|cx| match drain.as_mut().poll(cx) {
+                Poll::Ready(report) => Poll::Ready(Some(report)),
+                Poll::Pending => poll_any(&mut signals, cx).map(|()| None),
+            })
+            .await;
+            match report {
+                Some(DrainReport { finished, idle, cut }) => {
+                    log::info!("drained: {finished} finished, {idle} idle, {cut} cut");
+                }
+                None => log::info!("drain cut short by a second signal: {} cut", server.cut().await),
+            }
+            IOLoop::current().stop();
+        });
+        Ok(())
+    }
+}
+
+fn poll_any(signals: &mut [signal::Signal], cx: &mut Context<'_>) -> Poll<()> {
+    match signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    }
+}
+
+/// Waits until the loop has polled its descriptors once more. A turn may run without polling, so yields are counted in
+/// polls.
+async fn after_next_poll() {
+    let polls = || IOLoop::current().metrics().waits;
+    let before = polls();
+    while polls() == before {
+        yield_now().await;
+    }
+    // What that poll found is dispatched in the same turn, before tasks run; the connections run in this one.
+    yield_now().await;
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle")
+            .field("local_addrs", &self.local_addrs())
+            .field("connections", &self.connections())
+            .field("draining", &self.is_draining())
+            .finish()
+    }
+}
