@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 /// # Examples
 ///
 /// ```no_run
-/// # async fn handler(x: &mut web::Exchange) -> web::Result<()> {
-/// for pair in x.form().await?.iter() {
+/// # async fn handler(exchange: &mut web::Exchange) -> web::Result<()> {
+/// for pair in exchange.form().await?.iter() {
 ///     let (name, value) = pair?;
 ///     println!("{name} = {value}");
 /// }

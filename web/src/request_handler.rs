@@ -31,18 +31,18 @@ use crate::locals::Locals;
 /// impl RequestHandler for Guestbook {
 ///     const METHODS: &'static [Method] = &[Method::GET, Method::POST];
 ///
-///     async fn get(&self, x: &mut Exchange) -> web::Result<()> {
+///     async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
 ///         for entry in self.entries.borrow().iter() {
-///             x.write(entry);
-///             x.write("\n");
+///             exchange.write(entry);
+///             exchange.write("\n");
 ///         }
 ///         Ok(())
 ///     }
 ///
-///     async fn post(&self, x: &mut Exchange) -> web::Result<()> {
-///         let entry = x.argument::<String>("entry").await?;
+///     async fn post(&self, exchange: &mut Exchange) -> web::Result<()> {
+///         let entry = exchange.argument::<String>("entry").await?;
 ///         self.entries.borrow_mut().push(entry);
-///         x.redirect("/guestbook")
+///         exchange.redirect("/guestbook")
 ///     }
 /// }
 ///
@@ -65,51 +65,51 @@ pub trait RequestHandler: Sized + 'static {
     ///
     /// An error is the answer, and the method is not called; neither is it after [`Exchange::finish`] or
     /// [`Exchange::redirect`].
-    async fn prepare(&self, x: &mut Exchange) -> Result<()> {
-        let _ = x;
+    async fn prepare(&self, exchange: &mut Exchange) -> Result<()> {
+        let _ = exchange;
         Ok(())
     }
 
     /// Answers GET, and HEAD unless that is listed too.
-    async fn get(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    async fn get(&self, exchange: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(exchange)
     }
 
     /// Answers HEAD.
-    async fn head(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    async fn head(&self, exchange: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(exchange)
     }
 
     /// Answers POST.
-    async fn post(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    async fn post(&self, exchange: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(exchange)
     }
 
     /// Answers PUT.
-    async fn put(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    async fn put(&self, exchange: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(exchange)
     }
 
     /// Answers PATCH.
-    async fn patch(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    async fn patch(&self, exchange: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(exchange)
     }
 
     /// Answers DELETE.
-    async fn delete(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    async fn delete(&self, exchange: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(exchange)
     }
 
     /// Answers OPTIONS. Unless it is listed, the router answers with `Allow`.
-    async fn options(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    async fn options(&self, exchange: &mut Exchange) -> Result<()> {
+        unimplemented::<Self>(exchange)
     }
 
     /// Runs when the response is complete and its last bytes have been handed down: logging, releasing. It runs exactly
     /// once for each request that was routed here, also after errors, panics, and when the handler was dropped because
     /// its connection broke. The response can no longer be changed.
-    fn on_finish(&self, x: &mut Exchange) {
-        let _ = x;
+    fn on_finish(&self, exchange: &mut Exchange) {
+        let _ = exchange;
     }
 
     /// Runs when the client has gone away, or has at least closed its side, while `prepare` or the method was waiting.
@@ -124,26 +124,26 @@ pub trait RequestHandler: Sized + 'static {
     /// Writes the page for an error. If nothing is written, the application's error page is used.
     ///
     /// Status and headers have been reset to the error's status and no headers.
-    fn write_error(&self, x: &mut Exchange, error: &Error) {
-        let _ = (x, error);
+    fn write_error(&self, exchange: &mut Exchange, error: &Error) {
+        let _ = (exchange, error);
     }
 }
 
 /// Calls what answers the request's method.
-pub(crate) async fn dispatch<H: RequestHandler>(handler: &H, x: &mut Exchange) -> Result<()> {
-    handler.prepare(x).await?;
-    if x.is_finished() {
+pub(crate) async fn dispatch<H: RequestHandler>(handler: &H, exchange: &mut Exchange) -> Result<()> {
+    handler.prepare(exchange).await?;
+    if exchange.is_finished() {
         return Ok(());
     }
-    match called::<H>(x.method()) {
-        Method::GET => handler.get(x).await,
-        Method::HEAD => handler.head(x).await,
-        Method::POST => handler.post(x).await,
-        Method::PUT => handler.put(x).await,
-        Method::PATCH => handler.patch(x).await,
-        Method::DELETE => handler.delete(x).await,
-        Method::OPTIONS => handler.options(x).await,
-        _ => unimplemented::<H>(x),
+    match called::<H>(exchange.method()) {
+        Method::GET => handler.get(exchange).await,
+        Method::HEAD => handler.head(exchange).await,
+        Method::POST => handler.post(exchange).await,
+        Method::PUT => handler.put(exchange).await,
+        Method::PATCH => handler.patch(exchange).await,
+        Method::DELETE => handler.delete(exchange).await,
+        Method::OPTIONS => handler.options(exchange).await,
+        _ => unimplemented::<H>(exchange),
     }
 }
 
@@ -155,6 +155,6 @@ fn called<H: RequestHandler>(method: &Method) -> Method {
     method.clone()
 }
 
-fn unimplemented<H>(x: &Exchange) -> Result<()> {
-    Err(Error::Unimplemented { method: x.method().clone(), handler: type_name::<H>() })
+fn unimplemented<H>(exchange: &Exchange) -> Result<()> {
+    Err(Error::Unimplemented { method: exchange.method().clone(), handler: type_name::<H>() })
 }

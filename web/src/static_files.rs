@@ -89,65 +89,65 @@ impl StaticFiles {
         self
     }
 
-    async fn serve(&self, x: &mut Exchange) -> Result<()> {
-        let path = relative_path(x)?;
+    async fn serve(&self, exchange: &mut Exchange) -> Result<()> {
+        let path = relative_path(exchange)?;
         let (file, metadata) = self.open_checked(&path)?;
         if metadata.is_dir() {
-            return self.serve_index(x, &path).await;
+            return self.serve_index(exchange, &path).await;
         }
-        self.send(x, &path, file, &metadata).await
+        self.send(exchange, &path, file, &metadata).await
     }
 
-    async fn serve_index(&self, x: &mut Exchange, directory: &str) -> Result<()> {
+    async fn serve_index(&self, exchange: &mut Exchange, directory: &str) -> Result<()> {
         let Some(index) = &self.index else {
             return Err(forbidden("a directory"));
         };
-        if !x.request().path().ends_with('/') {
-            let location = with_slash(x);
-            return x.redirect_with(StatusCode::MOVED_PERMANENTLY, &location);
+        if !exchange.request().path().ends_with('/') {
+            let location = with_slash(exchange);
+            return exchange.redirect_with(StatusCode::MOVED_PERMANENTLY, &location);
         }
         let path = format!("{directory}/{index}");
         let path = path.trim_start_matches('/');
         let (file, metadata) = self.open_checked(path)?;
-        self.send(x, path, file, &metadata).await
+        self.send(exchange, path, file, &metadata).await
     }
 
-    async fn send(&self, x: &mut Exchange, path: &str, file: File, metadata: &Metadata) -> Result<()> {
+    async fn send(&self, exchange: &mut Exchange, path: &str, file: File, metadata: &Metadata) -> Result<()> {
         if !metadata.is_file() {
             return Err(forbidden("not a regular file"));
         }
         let validators = Validators::of(metadata);
-        self.set_headers(x, &validators)?;
-        if validators.are_current(x) {
-            x.set_status(StatusCode::NOT_MODIFIED);
+        self.set_headers(exchange, &validators)?;
+        if validators.are_current(exchange) {
+            exchange.set_status(StatusCode::NOT_MODIFIED);
             return Ok(());
         }
-        x.set_header("Accept-Ranges", "bytes")?;
+        exchange.set_header("Accept-Ranges", "bytes")?;
         let size = metadata.len();
-        let (start, end) = match requested_range(x, &validators, size) {
+        let (start, end) = match requested_range(exchange, &validators, size) {
             Range::Whole => (0, size),
             Range::Part { start, end } => {
-                x.set_status(StatusCode::PARTIAL_CONTENT);
-                x.set_header("Content-Range", format!("bytes {start}-{}/{size}", end - 1))?;
+                exchange.set_status(StatusCode::PARTIAL_CONTENT);
+                exchange.set_header("Content-Range", format!("bytes {start}-{}/{size}", end - 1))?;
                 (start, end)
             }
             Range::Unsatisfiable => {
-                x.set_status(StatusCode::RANGE_NOT_SATISFIABLE);
-                return x.set_header("Content-Range", format!("bytes */{size}"));
+                exchange.set_status(StatusCode::RANGE_NOT_SATISFIABLE);
+                return exchange.set_header("Content-Range", format!("bytes */{size}"));
             }
         };
-        x.set_header("Content-Type", content_type(path))?;
-        if x.method() == Method::HEAD {
-            return x.set_header("Content-Length", (end - start).to_string());
+        exchange.set_header("Content-Type", content_type(path))?;
+        if exchange.method() == Method::HEAD {
+            return exchange.set_header("Content-Length", (end - start).to_string());
         }
-        send_bytes(x, &file, start, end).await
+        send_bytes(exchange, &file, start, end).await
     }
 
-    fn set_headers(&self, x: &mut Exchange, validators: &Validators) -> Result<()> {
-        x.set_header("ETag", &validators.etag)?;
-        x.set_header("Last-Modified", httpdate::fmt_http_date(validators.modified))?;
+    fn set_headers(&self, exchange: &mut Exchange, validators: &Validators) -> Result<()> {
+        exchange.set_header("ETag", &validators.etag)?;
+        exchange.set_header("Last-Modified", httpdate::fmt_http_date(validators.modified))?;
         match &self.cache_control {
-            Some(value) => x.set_header("Cache-Control", value),
+            Some(value) => exchange.set_header("Cache-Control", value),
             None => Ok(()),
         }
     }
@@ -178,21 +178,21 @@ impl StaticFiles {
 impl RequestHandler for StaticFiles {
     const METHODS: &'static [Method] = &[Method::GET, Method::HEAD];
 
-    async fn get(&self, x: &mut Exchange) -> Result<()> {
-        self.serve(x).await
+    async fn get(&self, exchange: &mut Exchange) -> Result<()> {
+        self.serve(exchange).await
     }
 
-    async fn head(&self, x: &mut Exchange) -> Result<()> {
-        self.serve(x).await
+    async fn head(&self, exchange: &mut Exchange) -> Result<()> {
+        self.serve(exchange).await
     }
 }
 
 /// The file's path below the root, decoded. What the kernel would refuse anyway need not be tried.
-fn relative_path(x: &Exchange) -> Result<String> {
-    if !x.has_path_param(PARAMETER) {
+fn relative_path(exchange: &Exchange) -> Result<String> {
+    if !exchange.has_path_param(PARAMETER) {
         return Ok(String::new());
     }
-    let path: String = x.path(PARAMETER)?;
+    let path: String = exchange.path(PARAMETER)?;
     if path.contains('\0') {
         return Err(HttpError::new(StatusCode::NOT_FOUND).into());
     }
@@ -204,9 +204,9 @@ fn relative_path(x: &Exchange) -> Result<String> {
 
 /// The request's target, with a slash at the end of its path. More than one slash at the beginning would lead to another
 /// host.
-fn with_slash(x: &Exchange) -> String {
-    let path = x.request().path().trim_start_matches(['/', '\\']);
-    match x.request().query() {
+fn with_slash(exchange: &Exchange) -> String {
+    let path = exchange.request().path().trim_start_matches(['/', '\\']);
+    match exchange.request().query() {
         Some(query) => format!("/{path}/?{query}"),
         None => format!("/{path}/"),
     }
@@ -242,15 +242,16 @@ impl Validators {
     }
 
     /// Whether the client has this already. If it names tags, they alone decide (RFC 9110, section 13.2.2).
-    fn are_current(&self, x: &Exchange) -> bool {
-        if x.headers().contains("if-none-match") {
-            return x
+    fn are_current(&self, exchange: &Exchange) -> bool {
+        if exchange.headers().contains("if-none-match") {
+            return exchange
                 .headers()
                 .get_all("if-none-match")
                 .filter_map(|line| std::str::from_utf8(line).ok())
                 .any(|line| etag::none_match_names(line, &self.etag));
         }
-        x.header("if-modified-since")
+        exchange
+            .header("if-modified-since")
             .and_then(|date| httpdate::parse_http_date(date).ok())
             .is_some_and(|date| date >= self.modified)
     }
@@ -272,12 +273,12 @@ fn representable(seconds: i64) -> SystemTime {
 }
 
 /// Ranges mean something to GET alone (RFC 9110, section 14.2).
-fn requested_range(x: &Exchange, validators: &Validators, size: u64) -> Range {
-    let Some(range) = x.header("range") else {
+fn requested_range(exchange: &Exchange, validators: &Validators, size: u64) -> Range {
+    let Some(range) = exchange.header("range") else {
         return Range::Whole;
     };
-    let goes_with = x.header("if-range").is_none_or(|tag| validators.go_with(tag));
-    if x.method() == Method::GET && goes_with { Range::parse(range, size) } else { Range::Whole }
+    let goes_with = exchange.header("if-range").is_none_or(|tag| validators.go_with(tag));
+    if exchange.method() == Method::GET && goes_with { Range::parse(range, size) } else { Range::Whole }
 }
 
 /// The type by the extension. Text is taken to be UTF-8, as nearly all of it is.
@@ -287,17 +288,17 @@ fn content_type(path: &str) -> String {
     if is_text && mime.get_param("charset").is_none() { format!("{mime}; charset=utf-8") } else { mime.to_string() }
 }
 
-async fn send_bytes(x: &mut Exchange, file: &File, start: u64, end: u64) -> Result<()> {
+async fn send_bytes(exchange: &mut Exchange, file: &File, start: u64, end: u64) -> Result<()> {
     if end - start <= PIECE {
-        x.write(read_piece(file, start, end)?);
+        exchange.write(read_piece(file, start, end)?);
         return Ok(());
     }
-    x.set_header("Content-Length", (end - start).to_string())?;
+    exchange.set_header("Content-Length", (end - start).to_string())?;
     let mut at = start;
     while at < end {
         let next = end.min(at + PIECE);
-        x.write(read_piece(file, at, next)?);
-        x.flush().await?;
+        exchange.write(read_piece(file, at, next)?);
+        exchange.flush().await?;
         at = next;
         yield_now().await;
     }

@@ -46,13 +46,13 @@ fn line(level: Level, target: &str, text: &str) -> (Level, String, String) {
     (level, target.to_owned(), text.to_owned())
 }
 
-async fn answer(x: &mut Exchange) -> web::Result<()> {
-    match x.query_opt::<u16>("status")? {
+async fn answer(exchange: &mut Exchange) -> web::Result<()> {
+    match exchange.query_opt::<u16>("status")? {
         Some(500) => Err(std::io::Error::other("two\nlines").into()),
         Some(status) => Err(Error::http(StatusCode::from_u16(status)?, "as asked")),
         None => {
-            x.write("fine");
-            x.flush().await
+            exchange.write("fine");
+            exchange.flush().await
         }
     }
 }

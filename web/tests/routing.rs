@@ -5,20 +5,20 @@ mod util;
 use util::{Server, serve};
 use web::{Application, Exchange, Method};
 
-async fn path(x: &mut Exchange) -> web::Result<()> {
-    x.write(format!("{} {}", x.method(), x.request().path()));
+async fn path(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write(format!("{} {}", exchange.method(), exchange.request().path()));
     Ok(())
 }
 
-async fn id(x: &mut Exchange) -> web::Result<()> {
-    let id: u64 = x.path("id")?;
-    x.write(format!("id {id}"));
+async fn id(exchange: &mut Exchange) -> web::Result<()> {
+    let id: u64 = exchange.path("id")?;
+    exchange.write(format!("id {id}"));
     Ok(())
 }
 
-async fn rest(x: &mut Exchange) -> web::Result<()> {
-    let rest: String = x.path("rest")?;
-    x.write(format!("rest {rest}"));
+async fn rest(exchange: &mut Exchange) -> web::Result<()> {
+    let rest: String = exchange.path("rest")?;
+    exchange.write(format!("rest {rest}"));
     Ok(())
 }
 

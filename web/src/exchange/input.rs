@@ -29,7 +29,7 @@ impl Exchange {
         self.request.headers().get(name)
     }
 
-    /// The parameter `{name}` of the route's path, percent-decoded and parsed: `x.path::<u64>("id")?`.
+    /// The parameter `{name}` of the route's path, percent-decoded and parsed: `exchange.path::<u64>("id")?`.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ impl Exchange {
         parse(name, &self.params.decoded(name, self.request.path())?)
     }
 
-    /// The argument `name` of the query string: `x.query::<u32>("page")?`. The last one if there are several.
+    /// The argument `name` of the query string: `exchange.query::<u32>("page")?`. The last one if there are several.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl Exchange {
         Arguments::parse(form.unwrap_or_default())
     }
 
-    /// The body, parsed as JSON: `let order: Order = x.json().await?;`
+    /// The body, parsed as JSON: `let order: Order = exchange.json().await?;`
     ///
     /// # Errors
     ///
@@ -163,12 +163,12 @@ impl Exchange {
     /// # Examples
     ///
     /// ```
-    /// async fn count(x: &mut web::Exchange) -> web::Result<()> {
+    /// async fn count(exchange: &mut web::Exchange) -> web::Result<()> {
     ///     let mut received = 0;
-    ///     while let Some(piece) = x.chunk().await? {
+    ///     while let Some(piece) = exchange.chunk().await? {
     ///         received += piece.len();
     ///     }
-    ///     x.write(received.to_string());
+    ///     exchange.write(received.to_string());
     ///     Ok(())
     /// }
     /// ```
