@@ -4,11 +4,13 @@
 mod access_log;
 mod application;
 mod arguments;
+mod conditions;
 mod cookies;
 mod endpoint;
 mod error;
 mod error_page;
 mod escape;
+mod etag;
 mod exchange;
 mod fixed_paths;
 mod handler;
@@ -18,8 +20,6 @@ mod request_handler;
 mod router;
 mod set_cookie;
 
-#[cfg(feature = "static")]
-mod etag;
 #[cfg(feature = "static")]
 mod range;
 #[cfg(feature = "static")]

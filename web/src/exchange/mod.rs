@@ -1,5 +1,6 @@
 //! A request and the response in progress.
 
+mod conditional;
 mod content;
 mod input;
 mod output;
@@ -16,6 +17,8 @@ use crate::error::{Error, Result};
 use crate::locals::Locals;
 use crate::path_params::PathParams;
 use crate::set_cookie::SetCookies;
+#[cfg(feature = "static")]
+pub(crate) use conditional::precondition_failed;
 use content::Buffer;
 pub use content::Content;
 
@@ -53,6 +56,10 @@ pub struct Exchange {
     head_sent: bool,
     /// Whether a `Content-Type` has been set.
     has_type: bool,
+    /// Whether what was written is plain text instead of HTML.
+    is_text: bool,
+    /// Whether `ETag` or `Last-Modified` has been set, so that the request's conditions count.
+    has_validators: bool,
     stage: Stage,
     /// What few handlers need.
     extras: Option<Box<Extras>>,
@@ -89,6 +96,8 @@ impl Exchange {
             buffer: Buffer::default(),
             head_sent: false,
             has_type: false,
+            is_text: false,
+            has_validators: false,
             stage: Stage::Open,
             extras: None,
             locals: None,

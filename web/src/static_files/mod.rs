@@ -1,34 +1,50 @@
 //! A directory of files.
 
-use std::fs::{File, Metadata};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod version;
+
+use std::{
+    fs::{File, Metadata},
+    io,
+    os::unix::fs::FileExt,
+    path::Path,
+    time::SystemTime,
+};
 
 use httpserver::{Method, StatusCode, yield_now};
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
+};
 
-use crate::error::{Error, HttpError, Result};
-use crate::etag;
-use crate::exchange::Exchange;
-use crate::range::Range;
-use crate::request_handler::RequestHandler;
+use self::version::Version;
+use crate::{
+    conditions::{self, Outcome},
+    error::{Error, HttpError, Result},
+    exchange::{Exchange, precondition_failed},
+    range::Range,
+    request_handler::RequestHandler,
+};
 
 /// Serves the files of a directory: types, conditional requests and ranges, without ever leaving the directory.
 ///
 /// * **Confined by the kernel.** Files are opened with `openat2` and `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`: `..`,
-///   absolute paths and symbolic links cannot lead out, whatever happens to the directory in the meantime. A link that
-///   stays inside is followed; one that leaves is 403. Linux has this call since 5.6; on older kernels, and where a
-///   sandbox forbids it, [`new`](StaticFiles::new) fails.
-/// * **Regular files only.** Pipes, devices and sockets are 403. Directories are their index file, if there is to be one.
-/// * **Validators.** A strong `ETag` from inode, size and time of change in nanoseconds, and `Last-Modified`. Replace files
-///   by renaming new ones over them, then both are always right.
-/// * **Cost.** Files up to 64 KiB go out with their head in one piece. Longer ones are read and sent in pieces of 64 KiB,
-///   with a turn of the loop between them, so that one download delays nobody else and no file is held in memory. Reading
-///   is blocking, like all file I/O: what comes from a slow disk or a network file system stalls the loop. Such
-///   files belong behind a server made for them.
+///   absolute paths and symbolic links cannot lead out, whatever happens to the directory in the meantime. A relative
+///   link that stays inside is followed. One that leaves is 403, and so is an absolute link, wherever it points: the
+///   kernel cannot resolve it without leaving the directory. Linux has this call since 5.6; on older kernels, and where
+///   a sandbox forbids it, [`new`](StaticFiles::new) fails.
+/// * **Regular files only.** Pipes, devices and sockets are 403. A directory is served as its index file, if one is
+///   configured, and is 403 otherwise.
+/// * **No dot files.** A path with a segment that begins with a dot is 404, as if nothing were there: `.git`, `.env` and
+///   the like are seldom meant for the public. `.well-known` directly below the directory is served, since RFC 8615 makes
+///   it public. [`serve_dot_files`](StaticFiles::serve_dot_files) serves the others too.
+/// * **Conditions and ranges.** Each file has a strong `ETag` from its inode, its size and the time of its last change in
+///   nanoseconds, and a `Last-Modified`. `If-Match`, `If-None-Match` and their dates are evaluated in the order of RFC
+///   9110, section 13.2.2, then one range of bytes. An `If-Range` date counts only once the second of the change is over.
+///   Replace a file by renaming a new one over it: then its tag always changes with its content.
+/// * **Cost.** Files up to 64 KiB leave with their head in one piece. Longer ones are read and sent in pieces of 64 KiB
+///   with a turn of the loop between them, so that one download delays nobody else and no file is held in memory. Reads
+///   block, like all file I/O: a slow disk or a network file system stalls the loop. Such files belong behind a server
+///   made for them.
 ///
 /// A file that shrinks while it is sent ends the connection, so that the client notices; one that grows is cut at the
 /// size it had.
@@ -49,6 +65,8 @@ pub struct StaticFiles {
     root: File,
     index: Option<String>,
     cache_control: Option<String>,
+    has_portable_etags: bool,
+    serves_dot_files: bool,
 }
 
 /// Most that is read from a file, and held in memory, at a time.
@@ -57,40 +75,73 @@ const PIECE: u64 = 64 * 1024;
 /// The name of the route's parameter, see `Application::static_handler`.
 const PARAMETER: &str = "path";
 
+/// Where public facts about a site are found, by RFC 8615.
+const WELL_KNOWN: &str = ".well-known";
+
 impl StaticFiles {
     /// Serves the files below `directory`, without an index file. The directory stays open: it may be renamed.
     ///
     /// # Errors
     ///
-    /// When the directory cannot be opened, and when the kernel does not have `openat2` or refuses it to this process.
+    /// When the directory cannot be opened, and when the kernel does not have `openat2` or refuses it to this process. The
+    /// text names the directory.
     pub fn new(directory: impl AsRef<Path>) -> Result<StaticFiles> {
-        let root = File::open(directory)?;
-        let files = StaticFiles { root, index: None, cache_control: None };
+        let directory = directory.as_ref();
+        let root = File::open(directory).map_err(|error| unusable(directory, &error))?;
+        let files =
+            StaticFiles { root, index: None, cache_control: None, has_portable_etags: false, serves_dot_files: false };
         match files.open(".") {
             Ok(_) => Ok(files),
             Err(Errno::ENOSYS | Errno::EPERM) => Err(Error::from(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "static files need the system call openat2 (Linux 5.6 or later, not blocked by a sandbox)",
             ))),
-            Err(error) => Err(io::Error::from(error).into()),
+            Err(error) => Err(unusable(directory, &error.into())),
         }
     }
 
-    /// The file that stands for a directory, usually `index.html`. A directory is then redirected to its path with a slash
-    /// at the end, so that relative links in the file work.
+    /// Serves a directory as its file `name`, usually `index.html`. By default a directory is 403.
+    ///
+    /// A directory's path without a slash at the end is redirected to the one with it, so that relative links in the file
+    /// work.
+    #[must_use]
     pub fn index(mut self, name: impl Into<String>) -> StaticFiles {
         self.index = Some(name.into());
         self
     }
 
-    /// The `Cache-Control` header of every file. Without one, clients decide for themselves.
+    /// Sets the `Cache-Control` of every file. Without one, clients decide for themselves. A 304 carries it too, an error
+    /// does not.
+    #[must_use]
     pub fn cache_control(mut self, value: impl Into<String>) -> StaticFiles {
         self.cache_control = Some(value.into());
         self
     }
 
+    /// Whether the tags of files leave out the inode, which differs from machine to machine. False by default.
+    ///
+    /// Set it where several machines serve copies of the same files: a client that comes to another one keeps what it has
+    /// cached, and its ranges go on. The copies need the same times of change (`rsync --times`, `tar`, an image). The price:
+    /// a file replaced by another one of the same size and the same time, to the nanosecond, keeps its tag.
+    #[must_use]
+    pub fn portable_etags(mut self, on: bool) -> StaticFiles {
+        self.has_portable_etags = on;
+        self
+    }
+
+    /// Whether files and directories are served whose names begin with a dot. False by default: they are 404, except for
+    /// `.well-known` directly below the directory.
+    #[must_use]
+    pub fn serve_dot_files(mut self, on: bool) -> StaticFiles {
+        self.serves_dot_files = on;
+        self
+    }
+
     async fn serve(&self, exchange: &mut Exchange) -> Result<()> {
         let path = relative_path(exchange)?;
+        if !self.serves_dot_files && is_hidden(&path) {
+            return Err(HttpError::new(StatusCode::NOT_FOUND).log("a dot file").into());
+        }
         let (file, metadata) = self.open_checked(&path)?;
         if metadata.is_dir() {
             return self.serve_index(exchange, &path).await;
@@ -116,15 +167,20 @@ impl StaticFiles {
         if !metadata.is_file() {
             return Err(forbidden("not a regular file"));
         }
-        let validators = Validators::of(metadata);
-        self.set_headers(exchange, &validators)?;
-        if validators.are_current(exchange) {
+        let version = Version::of(metadata, self.has_portable_etags, SystemTime::now());
+        set_version(exchange, &version)?;
+        // Conditions come first: a range is a detail of an answer that is still to be given (RFC 9110, section 13.2.2).
+        let outcome = exchange.evaluate_once(version.validators());
+        if outcome == Outcome::PreconditionFailed {
+            return Err(precondition_failed());
+        }
+        if outcome == Outcome::NotModified {
             exchange.set_status(StatusCode::NOT_MODIFIED);
-            return Ok(());
+            return self.set_cache_control(exchange);
         }
         exchange.set_header("Accept-Ranges", "bytes")?;
         let size = metadata.len();
-        let (start, end) = match requested_range(exchange, &validators, size) {
+        let (start, end) = match requested_range(exchange, &version, size) {
             Range::Whole => (0, size),
             Range::Part { start, end } => {
                 exchange.set_status(StatusCode::PARTIAL_CONTENT);
@@ -136,6 +192,8 @@ impl StaticFiles {
                 return exchange.set_header("Content-Range", format!("bytes */{size}"));
             }
         };
+        // Behind the 416, which is not the file and must not be cached like it.
+        self.set_cache_control(exchange)?;
         exchange.set_header("Content-Type", content_type(path))?;
         if exchange.method() == Method::HEAD {
             return exchange.set_header("Content-Length", (end - start).to_string());
@@ -143,9 +201,7 @@ impl StaticFiles {
         send_bytes(exchange, &file, start, end).await
     }
 
-    fn set_headers(&self, exchange: &mut Exchange, validators: &Validators) -> Result<()> {
-        exchange.set_header("ETag", &validators.etag)?;
-        exchange.set_header("Last-Modified", httpdate::fmt_http_date(validators.modified))?;
+    fn set_cache_control(&self, exchange: &mut Exchange) -> Result<()> {
         match &self.cache_control {
             Some(value) => exchange.set_header("Cache-Control", value),
             None => Ok(()),
@@ -187,6 +243,16 @@ impl RequestHandler for StaticFiles {
     }
 }
 
+fn unusable(directory: &Path, error: &io::Error) -> Error {
+    io::Error::new(error.kind(), format!("cannot serve files from {directory:?}: {error}")).into()
+}
+
+/// Whether a segment of the path begins with a dot. `.` itself is the directory it stands in.
+fn is_hidden(path: &str) -> bool {
+    let path = path.strip_prefix(WELL_KNOWN).filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path);
+    path.split('/').any(|segment| segment.len() > 1 && segment.starts_with('.'))
+}
+
 /// The file's path below the root, decoded. What the kernel would refuse anyway need not be tried.
 fn relative_path(exchange: &Exchange) -> Result<String> {
     if !exchange.has_path_param(PARAMETER) {
@@ -215,7 +281,7 @@ fn with_slash(exchange: &Exchange) -> String {
 fn open_error(error: Errno) -> Error {
     match error {
         Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG => HttpError::new(StatusCode::NOT_FOUND).into(),
-        Errno::EXDEV | Errno::ELOOP => forbidden("a link that leaves the directory"),
+        Errno::EXDEV | Errno::ELOOP => forbidden("a link that leaves the directory, or an absolute one"),
         Errno::EACCES | Errno::EPERM => forbidden("no permission"),
         Errno::ENXIO | Errno::ENODEV => forbidden("not a regular file"),
         error => io::Error::from(error).into(),
@@ -226,59 +292,29 @@ fn forbidden(reason: &'static str) -> Error {
     HttpError::new(StatusCode::FORBIDDEN).log(reason).into()
 }
 
-/// What tells whether a client's copy is still good.
-struct Validators {
-    etag: String,
-    modified: SystemTime,
-}
-
-impl Validators {
-    fn of(metadata: &Metadata) -> Validators {
-        let nanoseconds = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-        Validators {
-            etag: format!("\"{:x}-{:x}-{nanoseconds:x}\"", metadata.ino(), metadata.len()),
-            modified: representable(metadata.mtime()),
-        }
+fn set_version(exchange: &mut Exchange, version: &Version) -> Result<()> {
+    if let Some(date) = version.date() {
+        exchange.set_header("Date", date)?;
     }
-
-    /// Whether the client has this already. If it names tags, they alone decide (RFC 9110, section 13.2.2).
-    fn are_current(&self, exchange: &Exchange) -> bool {
-        if exchange.headers().contains("if-none-match") {
-            return exchange
-                .headers()
-                .get_all("if-none-match")
-                .filter_map(|line| std::str::from_utf8(line).ok())
-                .any(|line| etag::none_match_names(line, &self.etag));
-        }
-        exchange
-            .header("if-modified-since")
-            .and_then(|date| httpdate::parse_http_date(date).ok())
-            .is_some_and(|date| date >= self.modified)
-    }
-
-    /// Whether a range of what the client has goes with a range of this (RFC 9110, section 13.1.5).
-    fn go_with(&self, if_range: &str) -> bool {
-        if if_range.contains('"') {
-            return if_range == self.etag;
-        }
-        httpdate::parse_http_date(if_range).is_ok_and(|date| date == self.modified)
-    }
-}
-
-/// A time in whole seconds, as HTTP has them, kept within the years that an HTTP date can show.
-fn representable(seconds: i64) -> SystemTime {
-    const END_OF_9999: u64 = 253_402_300_799;
-    let seconds = u64::try_from(seconds).unwrap_or(0).min(END_OF_9999);
-    UNIX_EPOCH + Duration::from_secs(seconds)
+    exchange.set_header("ETag", &version.etag)?;
+    exchange.set_header("Last-Modified", httpdate::fmt_http_date(version.modified))
 }
 
 /// Ranges mean something to GET alone (RFC 9110, section 14.2).
-fn requested_range(exchange: &Exchange, validators: &Validators, size: u64) -> Range {
-    let Some(range) = exchange.header("range") else {
+fn requested_range(exchange: &Exchange, version: &Version, size: u64) -> Range {
+    if exchange.method() != Method::GET {
+        return Range::Whole;
+    }
+    let mut lines = exchange.headers().get_all("range");
+    // Several lines are a list of ranges with several units, which the grammar does not have.
+    let (Some(range), None) = (lines.next(), lines.next()) else {
         return Range::Whole;
     };
-    let goes_with = exchange.header("if-range").is_none_or(|tag| validators.go_with(tag));
-    if exchange.method() == Method::GET && goes_with { Range::parse(range, size) } else { Range::Whole }
+    let if_range = exchange.headers().get_all("if-range");
+    match conditions::range_applies(if_range, version.validators(), version.now) {
+        true => Range::parse(range, size),
+        false => Range::Whole,
+    }
 }
 
 /// The type by the extension. Text is taken to be UTF-8, as nearly all of it is.
@@ -332,8 +368,14 @@ mod tests {
     }
 
     #[test]
-    fn times_that_http_cannot_show_are_clamped() {
-        assert_eq!(representable(-5), UNIX_EPOCH);
-        httpdate::fmt_http_date(representable(i64::MAX));
+    fn dot_files_are_hidden_at_every_depth() {
+        for hidden in
+            [".env", "a/.git/config", ".git", "a/.b/", "..a", ".well-known/.x", "a/.well-known/x", ".well-knownx"]
+        {
+            assert!(is_hidden(hidden), "{hidden}");
+        }
+        for shown in ["", "a.b", "a/b.", "./a", "a/./b", ".well-known", ".well-known/security.txt"] {
+            assert!(!is_hidden(shown), "{shown}");
+        }
     }
 }
