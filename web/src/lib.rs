@@ -39,6 +39,8 @@ pub use static_files::StaticFiles;
 pub use cookie::{self, Cookie, SameSite};
 pub use httpserver;
 #[doc(no_inline)]
+pub use httpserver::iostream::ioloop::Printable;
+#[doc(no_inline)]
 pub use httpserver::{
     Bytes, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Request, StatusCode, interval,
     run_in_executor, signal, sleep, sleep_until, spawn, sync, timeout, yield_now,
