@@ -103,6 +103,21 @@ fn bodies_that_are_no_form_have_no_arguments() {
 }
 
 #[test]
+fn a_media_type_counts_whatever_bytes_its_parameters_hold() {
+    let server = server();
+    let mut client = server.connect();
+    for (target, media_type, body, expected) in [
+        ("/sum", "application/json", "[1, 2]", "3"),
+        ("/argument", "application/x-www-form-urlencoded", "a=1", "1 None"),
+    ] {
+        let headers = format!("Content-Length: {}\r\nContent-Type: {media_type}; name=", body.len());
+        client.request_bytes("POST", target, &[headers.as_bytes(), b"\"\xff\"\r\n"].concat());
+        client.send(body);
+        assert_eq!(client.reply().text(), expected, "{media_type}");
+    }
+}
+
+#[test]
 fn json_is_parsed_into_the_type_asked_for() {
     let server = server();
     let json = "Content-Type: application/json; charset=utf-8\r\n";

@@ -76,6 +76,16 @@ fn the_last_cookie_of_a_name_wins() {
 }
 
 #[test]
+fn a_byte_that_is_not_utf8_costs_its_own_cookie_alone() {
+    let server = server();
+    let mut client = server.connect();
+    client.request_bytes("GET", "/show?name=session", b"Cookie: session=abc; x=\xff\r\n");
+    assert_eq!(client.reply().text(), "Some(\"abc\")");
+    client.request_bytes("GET", "/show?name=x", b"Cookie: session=abc; x=\xff\r\n");
+    assert_eq!(client.reply().text(), "None");
+}
+
+#[test]
 fn several_cookie_lines_count_as_one() {
     let server = server();
     let reply = server.send("GET", "/show?name=b", "Cookie: a=1\r\nCookie: b=2\r\n", "");

@@ -1,5 +1,6 @@
 //! A request and the response in progress.
 
+mod collected;
 mod conditional;
 mod content;
 mod input;
@@ -11,12 +12,13 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::task::Poll;
 
-use httpserver::{Bytes, ClientGone, Request, Response, ResponseWriter, StatusCode};
+use httpserver::{ClientGone, Request, Response, ResponseWriter, StatusCode};
 
 use crate::error::{Error, Result};
 use crate::locals::Locals;
 use crate::path_params::PathParams;
 use crate::set_cookie::SetCookies;
+use collected::Collected;
 #[cfg(feature = "static")]
 pub(crate) use conditional::precondition_failed;
 use content::Buffer;
@@ -81,8 +83,8 @@ enum Stage {
 struct Extras {
     /// The rest of a response whose head has been sent.
     writer: Option<ResponseWriter>,
-    /// The body, once it was collected for its arguments.
-    form: Option<Bytes>,
+    /// The body, once it was collected.
+    body: Option<Collected>,
     cookies: SetCookies,
 }
 
