@@ -25,8 +25,8 @@ use crate::router::{Found, Router};
 /// A pattern begins with a slash. `{name}` stands for the text up to the next slash, `{*name}` at the end for all that is
 /// left, and a segment can have fixed text before or behind its parameter (`/{id}.png`); `{{` and `}}` are literal
 /// braces. Fixed text goes before parameters, whatever the order in which routes were added. Paths are compared as they
-/// were sent: nothing is decoded, collapsed or redirected, and `/a` is not `/a/`. Parameters are decoded when they are
-/// asked for.
+/// were sent: nothing is decoded, collapsed or redirected, and `/a` is not `/a/`. So write a pattern as clients send it:
+/// `/caf%C3%A9`, and `/a%20b`. Parameters are decoded when they are asked for.
 ///
 /// HEAD is answered by the GET route, without the body; OPTIONS by an `Allow` header, unless a route takes it. A known
 /// path with another method is 405 with `Allow`, an unknown one 404 or the [`fallback`](Application::fallback).
@@ -136,7 +136,8 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// If the pattern is malformed, if it conflicts with another one (as `/{a}` does with `/{b}`), or if this method and
+    /// If the pattern is malformed, if it can never match (`/a b`, `/what?`; the message says what to write instead, for the
+    /// parameters of other frameworks such as `/:id` too), if it conflicts with another one (as `/{a}` does with `/{b}`), or if this method and
     /// path have a handler already. Routes are part of the program: a mistake shows when it starts.
     #[track_caller]
     pub fn route(mut self, method: Method, path: &str, handler: impl Handler) -> Application {

@@ -16,6 +16,7 @@ mod fixed_paths;
 mod handler;
 mod locals;
 mod path_params;
+mod pattern;
 mod request_handler;
 mod router;
 mod set_cookie;
