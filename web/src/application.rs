@@ -12,7 +12,7 @@ use crate::error::{Error, HttpError, Result};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
 use crate::path_params::PathParams;
-use crate::request_handler::RequestHandler;
+use crate::request_handler::{RequestHandler, check_methods};
 use crate::router::{Found, Router};
 
 /// A web application: routes from method and path to handlers, and the few settings that concern all of them.
@@ -36,8 +36,9 @@ use crate::router::{Found, Router};
 /// ```no_run
 /// use web::{Application, Exchange, IOLoop};
 ///
-/// async fn hello(x: &mut Exchange) -> web::Result<()> {
-///     x.write(format!("Hello, {}", x.path::<String>("name")?));
+/// async fn hello(exchange: &mut Exchange) -> web::Result<()> {
+///     let name: String = exchange.path("name")?;
+///     exchange.write_text(format!("Hello, {name}"));
 ///     Ok(())
 /// }
 ///
@@ -149,9 +150,11 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// As [`route`](Application::route), and if `METHODS` is empty.
+    /// As [`route`](Application::route), and if `METHODS` is empty, lists a method that is not written, or does not list one
+    /// that is.
     #[track_caller]
     pub fn handler<H: RequestHandler>(mut self, path: &str, handler: H) -> Application {
+        check_methods::<H>();
         self.router.add(H::METHODS, path, Rc::new(Object(handler)));
         self
     }
@@ -212,9 +215,9 @@ impl Application {
     /// ```
     /// use web::{Application, Error, Exchange};
     ///
-    /// fn page(x: &mut Exchange, error: &Error) {
-    ///     let _ = x.set_header("Content-Type", "text/plain");
-    ///     x.write(format!("{} {}\n", error.status().as_u16(), error.message()));
+    /// fn page(exchange: &mut Exchange, error: &Error) {
+    ///     // As text: the message may hold what the client sent.
+    ///     exchange.write_text(format!("{} {}\n", error.status().as_u16(), error.message()));
     /// }
     ///
     /// let application = Application::new().error_page(page);

@@ -1,12 +1,19 @@
 //! Handlers with a method for each HTTP method.
 
-use std::any::type_name;
+use std::{
+    any::{TypeId, type_name},
+    future::{Future, Ready, ready},
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use httpserver::Method;
 
-use crate::error::{Error, Result};
-use crate::exchange::Exchange;
-use crate::locals::Locals;
+use crate::{
+    error::{Error, Result},
+    exchange::Exchange,
+    locals::Locals,
+};
 
 /// A resource: one object that answers several methods, in the manner of Tornado's class of that name.
 ///
@@ -18,6 +25,9 @@ use crate::locals::Locals;
 /// response keeps the method from being called. HEAD is answered by `head` if `METHODS` lists it, otherwise by `get`;
 /// OPTIONS by `options` if listed, otherwise by the router. Methods that are not listed get 405 with an `Allow` header,
 /// without `prepare`.
+///
+/// The methods are written as `async fn`. Those that the type does not write are shown below with the bodies that they have
+/// then; [`METHODS`](RequestHandler::METHODS) lists the others.
 ///
 /// # Examples
 ///
@@ -33,8 +43,9 @@ use crate::locals::Locals;
 ///
 ///     async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
 ///         for entry in self.entries.borrow().iter() {
-///             exchange.write(entry);
-///             exchange.write("\n");
+///             // As text: entries come from clients, and would have to be escaped in HTML.
+///             exchange.write_text(entry);
+///             exchange.write_text("\n");
 ///         }
 ///         Ok(())
 ///     }
@@ -55,8 +66,9 @@ use crate::locals::Locals;
 pub trait RequestHandler: Sized + 'static {
     /// The methods that this type implements: routing, 405 and `Allow` go by it.
     ///
-    /// There is no default, because Rust cannot tell which of the methods below were written. A method listed here but
-    /// not written is answered with 500 and a log line; one that is written but not listed is never called.
+    /// It must list exactly those that are written below. [`Application::handler`](crate::Application::handler) panics when
+    /// one is listed but not written, or written but not listed, and names it. A type that wraps any other handler cannot
+    /// keep to that: what runs around handlers belongs elsewhere.
     const METHODS: &'static [Method];
 
     /// Runs before the method, for what all of them need: who the user is, which room it is about.
@@ -71,38 +83,45 @@ pub trait RequestHandler: Sized + 'static {
     }
 
     /// Answers GET, and HEAD unless that is listed too.
-    async fn get(&self, exchange: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(exchange)
+    fn get(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::GET)
     }
 
     /// Answers HEAD.
-    async fn head(&self, exchange: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(exchange)
+    fn head(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::HEAD)
     }
 
     /// Answers POST.
-    async fn post(&self, exchange: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(exchange)
+    fn post(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::POST)
     }
 
     /// Answers PUT.
-    async fn put(&self, exchange: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(exchange)
+    fn put(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::PUT)
     }
 
     /// Answers PATCH.
-    async fn patch(&self, exchange: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(exchange)
+    fn patch(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::PATCH)
     }
 
     /// Answers DELETE.
-    async fn delete(&self, exchange: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(exchange)
+    fn delete(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::DELETE)
     }
 
     /// Answers OPTIONS. Unless it is listed, the router answers with `Allow`.
-    async fn options(&self, exchange: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(exchange)
+    fn options(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::OPTIONS)
     }
 
     /// Runs when the response is complete and its last bytes have been handed down: logging, releasing. It runs exactly
@@ -143,7 +162,8 @@ pub(crate) async fn dispatch<H: RequestHandler>(handler: &H, exchange: &mut Exch
         Method::PATCH => handler.patch(exchange).await,
         Method::DELETE => handler.delete(exchange).await,
         Method::OPTIONS => handler.options(exchange).await,
-        _ => unimplemented::<H>(exchange),
+        // Not reached: a type that lists another method is refused by `check_methods`.
+        ref method => Unwritten::new::<H>(method.clone()).await,
     }
 }
 
@@ -155,6 +175,62 @@ fn called<H: RequestHandler>(method: &Method) -> Method {
     method.clone()
 }
 
-fn unimplemented<H>(exchange: &Exchange) -> Result<()> {
-    Err(Error::Unimplemented { method: exchange.method().clone(), handler: type_name::<H>() })
+/// Checks that `METHODS` lists what is written, and nothing else.
+///
+/// # Panics
+///
+/// If it does not.
+#[track_caller]
+pub(crate) fn check_methods<H: RequestHandler>() {
+    let written = [
+        (Method::GET, is_written(H::get)),
+        (Method::HEAD, is_written(H::head)),
+        (Method::POST, is_written(H::post)),
+        (Method::PUT, is_written(H::put)),
+        (Method::PATCH, is_written(H::patch)),
+        (Method::DELETE, is_written(H::delete)),
+        (Method::OPTIONS, is_written(H::options)),
+    ];
+    let handler = type_name::<H>();
+    for (method, is_written) in &written {
+        let name = method.as_str().to_ascii_lowercase();
+        match (H::METHODS.contains(method), is_written) {
+            (true, false) => panic!("{handler} lists {method} in METHODS, but `{name}` is not written"),
+            (false, true) => {
+                panic!("{handler} writes `{name}`, but METHODS does not list {method}: it is never called")
+            }
+            _ => {}
+        }
+    }
+    for method in H::METHODS {
+        assert!(
+            written.iter().any(|(known, _)| known == method),
+            "{handler} lists {method} in METHODS, for which a RequestHandler has no function: add it with `route`"
+        );
+    }
+}
+
+/// Whether a method is one that the handler's type has written itself: the futures of the others are [`Unwritten`].
+///
+/// Nothing is called. The lifetimes are chosen, since only types without borrows have an identity.
+fn is_written<H, F: Future + 'static>(_: fn(&'static H, &'static mut Exchange) -> F) -> bool {
+    TypeId::of::<F>() != TypeId::of::<Unwritten>()
+}
+
+/// The future of a method that a type has not written. No `async fn` has this type, which is what tells them apart.
+#[derive(Debug)]
+struct Unwritten(Ready<Result<()>>);
+
+impl Unwritten {
+    fn new<H>(method: Method) -> Unwritten {
+        Unwritten(ready(Err(Error::Unimplemented { method, handler: type_name::<H>() })))
+    }
+}
+
+impl Future for Unwritten {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.0).poll(cx)
+    }
 }
