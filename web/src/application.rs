@@ -12,7 +12,7 @@ use crate::error::{Error, HttpError, Result};
 use crate::exchange::Exchange;
 use crate::handler::Handler;
 use crate::path_params::PathParams;
-use crate::request_handler::RequestHandler;
+use crate::request_handler::{RequestHandler, check_methods};
 use crate::router::{Found, Router};
 
 /// A web application: routes from method and path to handlers, and the few settings that concern all of them.
@@ -25,8 +25,8 @@ use crate::router::{Found, Router};
 /// A pattern begins with a slash. `{name}` stands for the text up to the next slash, `{*name}` at the end for all that is
 /// left, and a segment can have fixed text before or behind its parameter (`/{id}.png`); `{{` and `}}` are literal
 /// braces. Fixed text goes before parameters, whatever the order in which routes were added. Paths are compared as they
-/// were sent: nothing is decoded, collapsed or redirected, and `/a` is not `/a/`. Parameters are decoded when they are
-/// asked for.
+/// were sent: nothing is decoded, collapsed or redirected, and `/a` is not `/a/`. So write a pattern as clients send it:
+/// `/caf%C3%A9`, and `/a%20b`. Parameters are decoded when they are asked for.
 ///
 /// HEAD is answered by the GET route, without the body; OPTIONS by an `Allow` header, unless a route takes it. A known
 /// path with another method is 405 with `Allow`, an unknown one 404 or the [`fallback`](Application::fallback).
@@ -36,8 +36,9 @@ use crate::router::{Found, Router};
 /// ```no_run
 /// use web::{Application, Exchange, IOLoop};
 ///
-/// async fn hello(x: &mut Exchange) -> web::Result<()> {
-///     x.write(format!("Hello, {}", x.path::<String>("name")?));
+/// async fn hello(exchange: &mut Exchange) -> web::Result<()> {
+///     let name: String = exchange.path("name")?;
+///     exchange.write_text(format!("Hello, {name}"));
 ///     Ok(())
 /// }
 ///
@@ -136,7 +137,8 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// If the pattern is malformed, if it conflicts with another one (as `/{a}` does with `/{b}`), or if this method and
+    /// If the pattern is malformed, if it can never match (`/a b`, `/what?`; the message says what to write instead, for the
+    /// parameters of other frameworks such as `/:id` too), if it conflicts with another one (as `/{a}` does with `/{b}`), or if this method and
     /// path have a handler already. Routes are part of the program: a mistake shows when it starts.
     #[track_caller]
     pub fn route(mut self, method: Method, path: &str, handler: impl Handler) -> Application {
@@ -148,9 +150,11 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// As [`route`](Application::route), and if `METHODS` is empty.
+    /// As [`route`](Application::route), and if `METHODS` is empty, lists a method that is not written, or does not list one
+    /// that is.
     #[track_caller]
     pub fn handler<H: RequestHandler>(mut self, path: &str, handler: H) -> Application {
+        check_methods::<H>();
         self.router.add(H::METHODS, path, Rc::new(Object(handler)));
         self
     }
@@ -211,9 +215,9 @@ impl Application {
     /// ```
     /// use web::{Application, Error, Exchange};
     ///
-    /// fn page(x: &mut Exchange, error: &Error) {
-    ///     let _ = x.set_header("Content-Type", "text/plain");
-    ///     x.write(format!("{} {}\n", error.status().as_u16(), error.message()));
+    /// fn page(exchange: &mut Exchange, error: &Error) {
+    ///     // As text: the message may hold what the client sent.
+    ///     exchange.write_text(format!("{} {}\n", error.status().as_u16(), error.message()));
     /// }
     ///
     /// let application = Application::new().error_page(page);

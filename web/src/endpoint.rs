@@ -5,12 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use httpserver::iostream::ioloop::Printable;
 use httpserver::{IntoResponse, Request, Response, StatusCode};
 
 use crate::access_log::{self, Summary};
 use crate::error::{Error, Result, client_closed_request};
 use crate::error_page::{ErrorPage, write_default_page};
-use crate::escape::OneLine;
 use crate::exchange::Exchange;
 use crate::handler::Handler;
 use crate::path_params::PathParams;
@@ -267,10 +267,10 @@ fn log_error(error: &Error, x: &Exchange) {
     let status = error.status();
     let summary = Summary(x.request());
     if error.is_client_gone() {
-        log::debug!(target: "web", "{} {summary}: {}", status.as_u16(), OneLine(error));
+        log::debug!(target: "web", "{} {summary}: {}", status.as_u16(), Printable::display(error));
     } else if status.is_server_error() && error.has_detail() {
-        log::error!(target: "web", "{} {summary}: {}", status.as_u16(), OneLine(error));
+        log::error!(target: "web", "{} {summary}: {}", status.as_u16(), Printable::display(error));
     } else if error.has_detail() {
-        log::warn!(target: "web", "{} {summary}: {}", status.as_u16(), OneLine(error));
+        log::warn!(target: "web", "{} {summary}: {}", status.as_u16(), Printable::display(error));
     }
 }

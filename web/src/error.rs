@@ -66,7 +66,7 @@ pub enum Error {
     InvalidRedirect(&'static str),
     /// The head of the response has been sent already; status and headers cannot change any more. 500.
     HeadSent,
-    /// A [`RequestHandler`](crate::RequestHandler) lists a method in `METHODS` that it does not implement. 500.
+    /// A method of a [`RequestHandler`](crate::RequestHandler) was called that its type does not implement. 500.
     Unimplemented {
         /// The method.
         method: Method,
@@ -170,7 +170,7 @@ impl fmt::Display for Error {
             Error::InvalidRedirect(reason) => write!(f, "Invalid redirect: {reason}"),
             Error::HeadSent => write!(f, "The head of the response has already been sent"),
             Error::Unimplemented { method, handler } => {
-                write!(f, "{handler} lists {method} in METHODS but does not implement it")
+                write!(f, "{handler} does not implement {method}")
             }
             Error::ClientGone => write!(f, "The client went away"),
             Error::Server(error) => error.fmt(f),

@@ -4,22 +4,23 @@
 mod access_log;
 mod application;
 mod arguments;
+mod conditions;
 mod cookies;
 mod endpoint;
 mod error;
 mod error_page;
 mod escape;
+mod etag;
 mod exchange;
 mod fixed_paths;
 mod handler;
 mod locals;
 mod path_params;
+mod pattern;
 mod request_handler;
 mod router;
 mod set_cookie;
 
-#[cfg(feature = "static")]
-mod etag;
 #[cfg(feature = "static")]
 mod range;
 #[cfg(feature = "static")]
@@ -38,6 +39,8 @@ pub use static_files::StaticFiles;
 
 pub use cookie::{self, Cookie, SameSite};
 pub use httpserver;
+#[doc(no_inline)]
+pub use httpserver::iostream::ioloop::Printable;
 #[doc(no_inline)]
 pub use httpserver::{
     Bytes, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Request, StatusCode, interval,

@@ -14,10 +14,10 @@ use std::rc::Rc;
 /// ```
 /// struct User { name: String }
 ///
-/// # fn handler(x: &mut web::Exchange) {
-/// x.locals().set(User { name: "ada".into() });
-/// let user = x.locals().get::<User>().expect("set above");
-/// x.write(&user.name);
+/// # fn handler(exchange: &mut web::Exchange) {
+/// exchange.locals().set(User { name: "ada".into() });
+/// let user = exchange.locals().get::<User>().expect("set above");
+/// exchange.write(&user.name);
 /// # }
 /// ```
 #[derive(Clone, Default)]

@@ -1,13 +1,10 @@
 //! From a method and a path to the endpoint that answers.
 
-use std::fmt;
-use std::rc::Rc;
+use std::{fmt, rc::Rc};
 
 use httpserver::{Method, Request};
 
-use crate::endpoint::Endpoint;
-use crate::fixed_paths::FixedPaths;
-use crate::path_params::{Names, PathParams, names_in};
+use crate::{endpoint::Endpoint, fixed_paths::FixedPaths, path_params::PathParams, pattern::Pattern};
 
 /// The routes of an application: a radix tree of patterns, and at each of them a small table of methods.
 #[derive(Default)]
@@ -34,8 +31,7 @@ pub(crate) enum Found<'r> {
 
 /// The routes that share a pattern.
 pub(crate) struct Table {
-    pattern: String,
-    names: Rc<Names>,
+    pattern: Rc<Pattern>,
     /// A handful: a linear search is faster than any map.
     endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
     allow: String,
@@ -46,8 +42,8 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// If the pattern is malformed, conflicts with another one, or has one of these methods already: routes are
-    /// written down by the programmer, so this shows at the first start.
+    /// If the pattern is malformed, can never match, conflicts with another one, or has one of these methods already:
+    /// routes are written down by the programmer, so this shows at the first start.
     #[track_caller]
     pub(crate) fn add(&mut self, methods: &[Method], pattern: &str, endpoint: Rc<dyn Endpoint>) {
         assert!(!methods.is_empty(), "the handler at {pattern:?} lists no methods: it could never be called");
@@ -77,7 +73,7 @@ impl Router {
         match self.tree.at(path) {
             Ok(matched) => {
                 let table = &self.tables[*matched.value];
-                table.find(method, || PathParams::new(&table.names, &matched.params, path))
+                table.find(method, || PathParams::new(&table.pattern, &matched.params, path))
             }
             Err(_) => self.find_elsewhere(method, path),
         }
@@ -100,10 +96,14 @@ impl Router {
     /// The table of `pattern`, new if it is the first of its routes.
     #[track_caller]
     fn table(&mut self, pattern: &str) -> &mut Table {
-        if let Some(at) = self.tables.iter().position(|table| table.pattern == pattern) {
+        if let Some(at) = self.tables.iter().position(|table| table.pattern.text() == pattern) {
             return &mut self.tables[at];
         }
-        assert!(pattern.starts_with('/'), "the route {pattern:?} does not begin with a slash");
+        // No closure: a panic in one would be located here instead of where the route was added.
+        let parsed = match Pattern::parse(pattern) {
+            Ok(parsed) => parsed,
+            Err(error) => panic!("the route {pattern:?} {error}"),
+        };
         let at = self.tables.len();
         if let Err(error) = self.tree.insert(pattern, at) {
             panic!("the route {pattern:?} cannot be added: {error}");
@@ -111,12 +111,7 @@ impl Router {
         if !pattern.contains(['{', '}']) {
             self.fixed.insert(pattern.as_bytes().into(), at);
         }
-        self.tables.push(Table {
-            pattern: pattern.to_owned(),
-            names: names_in(pattern),
-            endpoints: Vec::new(),
-            allow: String::new(),
-        });
+        self.tables.push(Table { pattern: Rc::new(parsed), endpoints: Vec::new(), allow: String::new() });
         &mut self.tables[at]
     }
 }
@@ -150,7 +145,7 @@ impl Table {
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.tables.iter().map(|table| (&table.pattern, &table.allow))).finish()
+        f.debug_map().entries(self.tables.iter().map(|table| (table.pattern.text(), &table.allow))).finish()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::exchange::Exchange;
 
 impl Exchange {
-    /// Sets a cookie: `x.set_cookie(("theme", "dark"))?`, or with attributes through [`Cookie::build`].
+    /// Sets a cookie: `exchange.set_cookie(("theme", "dark"))?`, or with attributes through [`Cookie::build`].
     ///
     /// Its path is `/` unless another one is given. A value with spaces, quotes, commas, semicolons, backslashes or text
     /// beyond ASCII is quoted as Tornado and Python do it; [`cookie`](Exchange::cookie) undoes that. Setting a
@@ -27,13 +27,13 @@ impl Exchange {
     /// ```
     /// use web::{Cookie, Exchange, SameSite};
     ///
-    /// async fn enter(x: &mut Exchange) -> web::Result<()> {
+    /// async fn enter(exchange: &mut Exchange) -> web::Result<()> {
     ///     let session = Cookie::build(("session", "a1b2c3"))
     ///         .http_only(true)
     ///         .secure(true)
     ///         .same_site(SameSite::Lax);
-    ///     x.set_cookie(session)?;
-    ///     x.redirect("/")
+    ///     exchange.set_cookie(session)?;
+    ///     exchange.redirect("/")
     /// }
     /// ```
     pub fn set_cookie(&mut self, cookie: impl Into<Cookie<'static>>) -> Result<()> {

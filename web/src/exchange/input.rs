@@ -1,15 +1,16 @@
 //! The request's side: arguments, headers, body.
 
-use std::borrow::Cow;
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
-use httpserver::{Bytes, Headers, Method};
+use httpserver::{Bytes, Headers, Method, StatusCode};
 
-use super::Exchange;
-use crate::arguments::Arguments;
-use crate::error::{Error, Result};
+use super::{Exchange, collected::Collected};
+use crate::{
+    arguments::Arguments,
+    error::{Error, Result},
+};
 
-const FORM: &str = "application/x-www-form-urlencoded";
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 #[cfg(feature = "json")]
 const JSON: &str = "application/json";
 
@@ -24,21 +25,25 @@ impl Exchange {
         self.request.headers()
     }
 
-    /// The value of the request's first header line with this name, if it is there and UTF-8.
+    /// The value of the request's first header line with this name; `None` if there is none, or if it is not UTF-8.
+    ///
+    /// A client may send any byte above 127 in a value. For fields where that matters see
+    /// [`Headers::get_bytes`] and [`Headers::get_all`].
     pub fn header(&self, name: &str) -> Option<&str> {
         self.request.headers().get(name)
     }
 
-    /// The parameter `{name}` of the route's path, percent-decoded and parsed: `x.path::<u64>("id")?`.
+    /// The parameter `{name}` of the route's path, percent-decoded and parsed: `exchange.path::<u64>("id")?`.
     ///
     /// # Errors
     ///
-    /// 400 when it is not UTF-8 or does not parse as `T`, and also when the route has no parameter of that name.
+    /// 400 when it is not UTF-8 or does not parse as `T`. A parameter that the route's pattern does not have is a mistake
+    /// in the program: 500, and a log line that names parameter and pattern.
     pub fn path<T: FromStr>(&self, name: &str) -> Result<T> {
         parse(name, &self.params.decoded(name, self.request.path())?)
     }
 
-    /// The argument `name` of the query string: `x.query::<u32>("page")?`. The last one if there are several.
+    /// The argument `name` of the query string: `exchange.query::<u32>("page")?`. The last one if there are several.
     ///
     /// # Errors
     ///
@@ -102,55 +107,112 @@ impl Exchange {
 
     /// The arguments of the urlencoded form in the body; none if the body is something else.
     ///
-    /// The body is collected by the first call and kept for later ones.
+    /// The form is taken apart once. Every later call, those of [`argument`](Exchange::argument) among them, looks up in what
+    /// the first has found.
     ///
     /// # Errors
     ///
-    /// 400 when there are more than [`MAX_ARGUMENTS`](crate::MAX_ARGUMENTS), and whatever can go wrong with
-    /// [`bytes`](Exchange::bytes).
+    /// 400 when there are more than [`MAX_ARGUMENTS`](crate::MAX_ARGUMENTS), and as [`bytes`](Exchange::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
     pub async fn form(&mut self) -> Result<Arguments<'_>> {
         if !self.is_media_type(|media_type| media_type.eq_ignore_ascii_case(FORM)) {
             return Arguments::parse(&[]);
         }
-        if self.extras().form.is_none() {
-            let body = self.request.bytes().await?;
-            self.extras().form = Some(body);
+        self.bytes().await?;
+        match self.collected() {
+            Some(body) => body.arguments(),
+            None => Arguments::parse(&[]),
         }
-        let form = self.extras().form.as_deref();
-        Arguments::parse(form.unwrap_or_default())
     }
 
-    /// The body, parsed as JSON: `let order: Order = x.json().await?;`
+    /// The body, parsed as JSON: `let order: Order = exchange.json().await?;`
     ///
     /// # Errors
     ///
     /// 415 when the request's `Content-Type` is neither `application/json` nor one that ends in `+json`; 400 when the
-    /// body is not JSON, or not the JSON of a `T`; 413 when it is longer than may be collected.
+    /// body is not JSON, or not the JSON of a `T`; and as [`bytes`](Exchange::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
     #[cfg(feature = "json")]
     pub async fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<T> {
         if !self.is_media_type(is_json) {
             return Err(Error::UnsupportedMediaType { expected: JSON });
         }
-        let body = self.request.bytes().await?;
+        let body = self.bytes().await?;
         serde_json::from_slice(&body).map_err(Error::InvalidJson)
+    }
+
+    /// The body as text, whatever its `Content-Type`.
+    ///
+    /// # Errors
+    ///
+    /// 400 when it is not UTF-8, and as [`bytes`](Exchange::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// async fn shout(exchange: &mut web::Exchange) -> web::Result<()> {
+    ///     let text = exchange.text().await?;
+    ///     exchange.write_text(text.to_uppercase());
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn text(&mut self) -> Result<String> {
+        let body = self.bytes().await?;
+        match std::str::from_utf8(&body) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => Err(Error::http(StatusCode::BAD_REQUEST, "The body is not UTF-8")),
+        }
     }
 
     /// The whole body, collected in memory, up to the limit that the server sets for that (1 MiB by default).
     ///
+    /// The first call reads it and keeps it for as long as the exchange lives. `bytes`, [`text`](Exchange::text),
+    /// [`form`](Exchange::form), [`json`](Exchange::json) and [`argument`](Exchange::argument) all see the same body, in any
+    /// order and any number of times. What [`chunk`](Exchange::chunk) has taken before is not part of it.
+    ///
     /// # Errors
     ///
     /// 413 when it is longer, 400 when it is malformed, 408 when it stalls.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: what was collected is lost with the future.
     pub async fn bytes(&mut self) -> Result<Bytes> {
-        Ok(self.request.bytes().await?)
+        if let Some(body) = self.collected() {
+            return Ok(body.bytes().clone());
+        }
+        let body = self.request.bytes().await?;
+        Ok(self.keep(body))
     }
 
-    /// As [`bytes`](Exchange::bytes), with a limit for this request.
+    /// As [`bytes`](Exchange::bytes), with a limit for this call.
     ///
     /// # Errors
     ///
     /// As [`bytes`](Exchange::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
     pub async fn bytes_limited(&mut self, max: usize) -> Result<Bytes> {
-        Ok(self.request.bytes_limited(max).await?)
+        if let Some(body) = self.collected() {
+            return match body.bytes().len() {
+                length if length > max => Err(httpserver::Error::BodyTooLarge { limit: max as u64 }.into()),
+                _ => Ok(body.bytes().clone()),
+            };
+        }
+        let body = self.request.bytes_limited(max).await?;
+        Ok(self.keep(body))
     }
 
     /// The next piece of the body as it arrives, `None` at its end: for bodies that are too large to collect. The client
@@ -163,12 +225,12 @@ impl Exchange {
     /// # Examples
     ///
     /// ```
-    /// async fn count(x: &mut web::Exchange) -> web::Result<()> {
+    /// async fn count(exchange: &mut web::Exchange) -> web::Result<()> {
     ///     let mut received = 0;
-    ///     while let Some(piece) = x.chunk().await? {
+    ///     while let Some(piece) = exchange.chunk().await? {
     ///         received += piece.len();
     ///     }
-    ///     x.write(received.to_string());
+    ///     exchange.write(received.to_string());
     ///     Ok(())
     /// }
     /// ```
@@ -176,12 +238,25 @@ impl Exchange {
         Ok(self.request.body_mut().chunk().await?)
     }
 
+    fn collected(&mut self) -> Option<&mut Collected> {
+        self.extras.as_mut()?.body.as_mut()
+    }
+
+    /// Keeps a body for those who ask for it later. Of an empty one nothing has to be kept.
+    fn keep(&mut self, body: Bytes) -> Bytes {
+        if !body.is_empty() {
+            self.extras().body = Some(Collected::new(body.clone()));
+        }
+        body
+    }
+
     /// Whether the media type in `Content-Type`, without its parameters, is a certain one.
-    fn is_media_type(&self, matches: impl FnOnce(&str) -> bool) -> bool {
-        self.header("content-type").is_some_and(|value| {
-            let media_type = value.split(';').next().unwrap_or_default();
-            matches(media_type.trim())
-        })
+    ///
+    /// The value is bytes: what a parameter holds does not matter here, and need not be text.
+    fn is_media_type(&self, matches: impl FnOnce(&[u8]) -> bool) -> bool {
+        let Some(value) = self.headers().get_bytes("content-type") else { return false };
+        let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
+        matches(value[..end].trim_ascii())
     }
 
     /// The parameter as it stands in the path.
@@ -204,7 +279,8 @@ fn required<T>(name: &str, value: Option<T>) -> Result<T> {
 }
 
 #[cfg(feature = "json")]
-fn is_json(media_type: &str) -> bool {
-    let media_type = media_type.to_ascii_lowercase();
-    media_type == JSON || media_type.ends_with("+json")
+fn is_json(media_type: &[u8]) -> bool {
+    const SUFFIX: &[u8] = b"+json";
+    let (_, end) = media_type.split_at(media_type.len().saturating_sub(SUFFIX.len()));
+    media_type.eq_ignore_ascii_case(JSON.as_bytes()) || end.eq_ignore_ascii_case(SUFFIX)
 }

@@ -1,5 +1,7 @@
 //! A request and the response in progress.
 
+mod collected;
+mod conditional;
 mod content;
 mod input;
 mod output;
@@ -10,12 +12,15 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::task::Poll;
 
-use httpserver::{Bytes, ClientGone, Request, Response, ResponseWriter, StatusCode};
+use httpserver::{ClientGone, Request, Response, ResponseWriter, StatusCode};
 
 use crate::error::{Error, Result};
 use crate::locals::Locals;
 use crate::path_params::PathParams;
 use crate::set_cookie::SetCookies;
+use collected::Collected;
+#[cfg(feature = "static")]
+pub(crate) use conditional::precondition_failed;
 use content::Buffer;
 pub use content::Content;
 
@@ -53,6 +58,10 @@ pub struct Exchange {
     head_sent: bool,
     /// Whether a `Content-Type` has been set.
     has_type: bool,
+    /// Whether what was written is plain text instead of HTML.
+    is_text: bool,
+    /// Whether `ETag` or `Last-Modified` has been set, so that the request's conditions count.
+    has_validators: bool,
     stage: Stage,
     /// What few handlers need.
     extras: Option<Box<Extras>>,
@@ -74,8 +83,8 @@ enum Stage {
 struct Extras {
     /// The rest of a response whose head has been sent.
     writer: Option<ResponseWriter>,
-    /// The body, once it was collected for its arguments.
-    form: Option<Bytes>,
+    /// The body, once it was collected.
+    body: Option<Collected>,
     cookies: SetCookies,
 }
 
@@ -89,6 +98,8 @@ impl Exchange {
             buffer: Buffer::default(),
             head_sent: false,
             has_type: false,
+            is_text: false,
+            has_validators: false,
             stage: Stage::Open,
             extras: None,
             locals: None,

@@ -75,6 +75,27 @@ impl Exchange {
         content.append_to(&mut self.buffer);
     }
 
+    /// Adds plain text to the response's body, which makes it `text/plain; charset=utf-8`: a browser shows what a client
+    /// sent as it is, and runs none of it.
+    ///
+    /// Otherwise as [`write`](Exchange::write), whose text is HTML and has to be escaped
+    /// ([`xhtml_escape`](crate::xhtml_escape)). A `Content-Type` set by the handler stays, and the type of a response whose
+    /// head has been sent cannot change any more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// async fn hello(exchange: &mut web::Exchange) -> web::Result<()> {
+    ///     let name: String = exchange.path("name")?;
+    ///     exchange.write_text(format!("Hello, {name}\n"));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn write_text(&mut self, text: impl Content) {
+        self.is_text = true;
+        self.write(text);
+    }
+
     /// Writes a value as JSON, with `Content-Type: application/json`.
     ///
     /// # Errors
@@ -195,6 +216,7 @@ impl Exchange {
         }
         self.buffer = Buffer::default();
         self.has_type = false;
+        self.is_text = false;
         self.stage = Stage::Open;
     }
 
@@ -210,9 +232,13 @@ impl Exchange {
         if body.is_empty() || self.head.is_some() || self.extras.is_some() {
             let mut response = self.take_head(!body.is_empty())?;
             response.set_body(body);
+            if self.has_validators {
+                self.apply_conditions(&mut response)?;
+            }
             return Ok(response);
         }
-        Ok(Response::html(body).with_status(self.status))
+        let response = if self.is_text { Response::text(body) } else { Response::html(body) };
+        Ok(response.with_status(self.status))
     }
 
     /// Sends what is left of a response whose head has been sent, and its end.
@@ -239,7 +265,10 @@ impl Exchange {
     }
 
     fn send_head(&mut self) -> Result<()> {
-        let head = self.take_head(true)?;
+        let mut head = self.take_head(true)?;
+        if self.has_validators {
+            self.apply_conditions(&mut head)?;
+        }
         let writer = self.request.respond(head)?;
         self.extras().writer = Some(writer);
         self.head_sent = true;
@@ -254,6 +283,8 @@ impl Exchange {
         let has_body = with_body && !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if !has_body && !self.has_type {
             head.remove_header("content-type");
+        } else if self.is_text && !self.has_type {
+            head.set_content_type("text/plain; charset=utf-8")?;
         }
         if let Some(extras) = &self.extras {
             extras.cookies.write_to(&mut head)?;
@@ -266,10 +297,14 @@ impl Exchange {
         self.head.get_or_insert_with(|| Box::new(Response::html("")))
     }
 
-    /// Keeps track of whether the handler has set a type: only the default one goes when there is no body.
+    /// Keeps track of whether the handler has set a type: only the default one goes when there is no body. And of
+    /// validators, without which the request's conditions need no look.
     fn note_type(&mut self, name: &str, present: bool) {
-        if name.eq_ignore_ascii_case("content-type") {
-            self.has_type = present;
+        match name.len() {
+            12 if name.eq_ignore_ascii_case("content-type") => self.has_type = present,
+            4 if name.eq_ignore_ascii_case("etag") => self.has_validators = true,
+            13 if name.eq_ignore_ascii_case("last-modified") => self.has_validators = true,
+            _ => {}
         }
     }
 
