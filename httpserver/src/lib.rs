@@ -31,7 +31,7 @@ pub use iostream::{
 };
 
 pub use crate::{
-    body::{Body, BodyStream, BodyWriter, Frame, Trailers},
+    body::{Body, BodyDriver, BodyStream, BodyWriter, Frame, Trailers},
     error::{Error, Result},
     extensions::Extensions,
     headers::Headers,

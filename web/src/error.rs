@@ -66,6 +66,9 @@ pub enum Error {
     InvalidRedirect(&'static str),
     /// The head of the response has been sent already; status and headers cannot change any more. 500.
     HeadSent,
+    /// The response is finished, by [`finish`](crate::Exchange::finish) or [`redirect`](crate::Exchange::redirect); status
+    /// and headers cannot change any more. 500.
+    Finished,
     /// A method of a [`RequestHandler`](crate::RequestHandler) was called that its type does not implement. 500.
     Unimplemented {
         /// The method.
@@ -125,7 +128,7 @@ impl Error {
     pub fn is_client_gone(&self) -> bool {
         match self {
             Error::ClientGone => true,
-            Error::Server(error) => is_connection_error(error),
+            Error::Server(error) => error.is_client_gone(),
             _ => false,
         }
     }
@@ -169,6 +172,7 @@ impl fmt::Display for Error {
             Error::InvalidCookie { name, reason } => write!(f, "Invalid cookie {name:?}: {reason}"),
             Error::InvalidRedirect(reason) => write!(f, "Invalid redirect: {reason}"),
             Error::HeadSent => write!(f, "The head of the response has already been sent"),
+            Error::Finished => write!(f, "The response is already finished"),
             Error::Unimplemented { method, handler } => {
                 write!(f, "{handler} does not implement {method}")
             }
@@ -301,11 +305,6 @@ pub(crate) fn reason(status: StatusCode) -> &'static str {
 /// 499, the status which servers log for a client that did not wait. It is never meant to be read by anyone.
 pub(crate) fn client_closed_request() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
-}
-
-fn is_connection_error(error: &httpserver::Error) -> bool {
-    use httpserver::Error as Server;
-    matches!(error, Server::Closed | Server::Stream(_) | Server::WriteTimeout(_))
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! The page that goes with an error.
 
-use crate::error::{Error, reason};
-use crate::escape::xhtml_escape;
-use crate::exchange::Exchange;
-
-/// What an application gave for making error pages.
-pub(crate) type ErrorPage = Box<dyn Fn(&mut Exchange, &Error)>;
+use crate::{
+    error::{Error, reason},
+    escape::xhtml_escape,
+    exchange::Exchange,
+};
 
 /// The page of an application that gives no other: title and text say the same, as in `404: Not Found`.
 pub(crate) fn write_default_page(exchange: &mut Exchange, error: &Error) {

@@ -2,10 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod answering;
 mod application;
 mod arguments;
+mod call;
 mod conditions;
 mod cookies;
+mod early;
 mod endpoint;
 mod error;
 mod error_page;
@@ -14,12 +17,14 @@ mod etag;
 mod exchange;
 mod fixed_paths;
 mod handler;
-mod locals;
 mod path_params;
 mod pattern;
 mod request_handler;
+mod route;
 mod router;
+mod scope;
 mod set_cookie;
+mod wrap;
 
 #[cfg(feature = "static")]
 mod range;
@@ -32,10 +37,11 @@ pub use error::{Error, HttpError, Result};
 pub use escape::xhtml_escape;
 pub use exchange::{Content, Exchange};
 pub use handler::Handler;
-pub use locals::Locals;
 pub use request_handler::RequestHandler;
+pub use route::Route;
 #[cfg(feature = "static")]
 pub use static_files::StaticFiles;
+pub use wrap::{Next, Wrap};
 
 pub use cookie::{self, Cookie, SameSite};
 pub use httpserver;
@@ -43,6 +49,6 @@ pub use httpserver;
 pub use httpserver::iostream::ioloop::Printable;
 #[doc(no_inline)]
 pub use httpserver::{
-    Bytes, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Request, StatusCode, interval,
-    run_in_executor, signal, sleep, sleep_until, spawn, sync, timeout, yield_now,
+    Bytes, Extensions, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Request, Response,
+    ServerHandle, StatusCode, interval, run_in_executor, signal, sleep, sleep_until, spawn, sync, timeout, yield_now,
 };

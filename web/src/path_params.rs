@@ -14,7 +14,7 @@ use crate::{
 /// the route: a match allocates nothing unless it has more than [`INLINE`] parameters.
 #[derive(Default)]
 pub(crate) struct PathParams {
-    /// Of the route; `None` for one without parameters. Thin, since every waiting request holds one.
+    /// Of the route; `None` when no route matched. Thin, since every waiting request holds one.
     pattern: Option<Rc<Pattern>>,
     places: Places,
 }
@@ -40,7 +40,7 @@ impl PathParams {
     pub(crate) fn new(pattern: &Rc<Pattern>, params: &matchit::Params<'_, '_>, path: &str) -> PathParams {
         let names = pattern.names();
         if names.is_empty() {
-            return PathParams::default();
+            return PathParams::none(pattern);
         }
         let mut found = params.iter().map(|(_, value)| Place::of(value, path));
         let places = if names.len() <= INLINE {
@@ -49,6 +49,16 @@ impl PathParams {
             Places::Many(found.collect())
         };
         PathParams { pattern: Some(Rc::clone(pattern)), places }
+    }
+
+    /// Those of a route without parameters.
+    pub(crate) fn none(pattern: &Rc<Pattern>) -> PathParams {
+        PathParams { pattern: Some(Rc::clone(pattern)), places: Places::default() }
+    }
+
+    /// The pattern of the route that matched.
+    pub(crate) fn pattern(&self) -> Option<&str> {
+        self.pattern.as_deref().map(Pattern::text)
     }
 
     /// The parameter as it stands in the path, still percent-encoded.

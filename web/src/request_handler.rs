@@ -7,18 +7,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use httpserver::Method;
+use httpserver::{Extensions, Method};
 
 use crate::{
     error::{Error, Result},
     exchange::Exchange,
-    locals::Locals,
 };
 
 /// A resource: one object that answers several methods, in the manner of Tornado's class of that name.
 ///
 /// One object serves all requests (`&self`), so it holds what they share: a room, a database handle, a counter in a
-/// `Cell`. What belongs to one request lives in its [`Exchange`] and the exchange's [`locals`](Exchange::locals).
+/// `Cell`. What belongs to one request lives in its [`Exchange`] and the exchange's [`extensions`](Exchange::extensions).
 ///
 /// For each request: [`prepare`](RequestHandler::prepare), then the method, then
 /// [`on_finish`](RequestHandler::on_finish), exactly once, whatever happened. A `prepare` that fails or finishes the
@@ -134,10 +133,10 @@ pub trait RequestHandler: Sized + 'static {
     /// Runs when the client has gone away, or has at least closed its side, while `prepare` or the method was waiting.
     ///
     /// The method goes on unless it ends itself, since the client may still be reading; here is the place to wake it up.
-    /// It holds the exchange, so what this needs comes from the exchange's `locals`. See also
+    /// It holds the exchange, so what this needs comes from the exchange's `extensions`. See also
     /// [`Exchange::while_connected`], which does the same for a single wait.
-    fn on_connection_close(&self, locals: &Locals) {
-        let _ = locals;
+    fn on_connection_close(&self, extensions: &Extensions) {
+        let _ = extensions;
     }
 
     /// Writes the page for an error. If nothing is written, the application's error page is used.

@@ -6,23 +6,25 @@ mod content;
 mod input;
 mod output;
 
-use std::fmt;
-use std::future::{Future, poll_fn};
-use std::net::IpAddr;
-use std::pin::pin;
-use std::task::Poll;
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    net::IpAddr,
+    pin::pin,
+    task::Poll,
+};
 
-use httpserver::{ClientGone, Request, Response, ResponseWriter, StatusCode};
+use httpserver::{BodyWriter, ClientGone, Extensions, Request, Response, StatusCode};
 
-use crate::error::{Error, Result};
-use crate::locals::Locals;
-use crate::path_params::PathParams;
-use crate::set_cookie::SetCookies;
-use collected::Collected;
 #[cfg(feature = "static")]
-pub(crate) use conditional::precondition_failed;
-use content::Buffer;
-pub use content::Content;
+pub(crate) use self::conditional::precondition_failed;
+pub use self::content::Content;
+use self::{collected::Collected, content::Buffer};
+use crate::{
+    error::{Error, Result},
+    path_params::PathParams,
+    set_cookie::SetCookies,
+};
 
 /// One request and the response to it while a handler makes it: what every handler is given.
 ///
@@ -65,7 +67,6 @@ pub struct Exchange {
     stage: Stage,
     /// What few handlers need.
     extras: Option<Box<Extras>>,
-    locals: Option<Locals>,
 }
 
 /// How far the response is.
@@ -81,8 +82,10 @@ enum Stage {
 
 #[derive(Default)]
 struct Extras {
-    /// The rest of a response whose head has been sent.
-    writer: Option<ResponseWriter>,
+    /// Of the body of a response whose head has been sent.
+    writer: Option<BodyWriter>,
+    /// To be run when the head of the response is complete.
+    response_hooks: Vec<Box<dyn FnOnce(&mut Response)>>,
     /// The body, once it was collected.
     body: Option<Collected>,
     cookies: SetCookies,
@@ -102,7 +105,6 @@ impl Exchange {
             has_validators: false,
             stage: Stage::Open,
             extras: None,
-            locals: None,
         }
     }
 
@@ -119,9 +121,34 @@ impl Exchange {
         self.request.peer_addr().map(|peer| peer.ip())
     }
 
-    /// Values that live as long as this request, one of each type: a place for what `prepare` found out.
-    pub fn locals(&mut self) -> &Locals {
-        self.locals.get_or_insert_default()
+    /// Values that travel with this request, one of each type: a place for what a wrap or `prepare` found out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// struct User { name: String }
+    ///
+    /// # fn handler(exchange: &mut web::Exchange) {
+    /// exchange.extensions().set(User { name: "ada".into() });
+    /// let user = exchange.extensions().get::<User>().expect("set above");
+    /// exchange.write_text(&user.name);
+    /// # }
+    /// ```
+    pub fn extensions(&self) -> &Extensions {
+        self.request.extensions()
+    }
+
+    /// The pattern of the route that answers, such as `/user/{id}`: for logs and metrics, which want to know what kind of
+    /// request it was. `None` when no route has the path.
+    pub fn pattern(&self) -> Option<&str> {
+        self.params.pattern()
+    }
+
+    /// Lets at most `max` bytes of body through.
+    pub(crate) fn limit_body(&mut self, max: u64) {
+        if !self.request.is_body_end() {
+            self.request.body_mut().limit(max);
+        }
     }
 
     /// A future that resolves when the client has gone away, or has at least closed its side of the connection.

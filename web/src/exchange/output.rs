@@ -2,12 +2,17 @@
 
 use std::borrow::Cow;
 
-use httpserver::{Response, ResponseWriter, StatusCode};
+use httpserver::{Body, Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::content::{Buffer, Content};
-use super::{Exchange, Stage};
-use crate::error::{Error, Result};
+use super::{
+    Exchange, Stage,
+    content::{Buffer, Content},
+};
+use crate::{
+    early::{self, Early},
+    error::{Error, Result},
+};
 
 /// What a `Location` may not hold as it is. `%` is left alone: most locations are encoded already. A backslash is a
 /// slash to browsers, and `/\host` therefore another host.
@@ -20,10 +25,12 @@ impl Exchange {
         self.status
     }
 
-    /// Sets the response's status. Without effect once the head has been sent.
+    /// Sets the response's status. Once the response is finished or its head has been sent, this changes nothing, and an
+    /// error is logged.
     pub fn set_status(&mut self, status: StatusCode) {
-        if self.is_open() {
-            self.status = status;
+        match self.check_open() {
+            Ok(()) => self.status = status,
+            Err(error) => log::error!(target: "web", "set_status({}): {error}", status.as_u16()),
         }
     }
 
@@ -34,7 +41,8 @@ impl Exchange {
     /// # Errors
     ///
     /// When the name is no token or the value holds CR, LF, NUL or another control character: a header cannot be used to
-    /// smuggle in another one. [`Error::HeadSent`] after the first [`flush`](Exchange::flush).
+    /// smuggle in another one. [`Error::HeadSent`] after the first [`flush`](Exchange::flush), and [`Error::Finished`]
+    /// after [`finish`](Exchange::finish) or [`redirect`](Exchange::redirect).
     pub fn set_header(&mut self, name: &str, value: impl AsRef<str>) -> Result<()> {
         self.check_open()?;
         self.head_mut().set_header(name, value.as_ref())?;
@@ -54,11 +62,15 @@ impl Exchange {
         Ok(())
     }
 
-    /// Removes all lines of that name from the response. Without effect once the head has been sent.
+    /// Removes all lines of that name from the response. Once the response is finished or its head has been sent, this
+    /// changes nothing, and an error is logged.
     pub fn clear_header(&mut self, name: &str) {
-        if self.is_open() {
-            self.head_mut().remove_header(name);
-            self.note_type(name, false);
+        match self.check_open() {
+            Ok(()) => {
+                self.head_mut().remove_header(name);
+                self.note_type(name, false);
+            }
+            Err(error) => log::error!(target: "web", "clear_header({name:?}): {error}"),
         }
     }
 
@@ -104,7 +116,7 @@ impl Exchange {
     #[cfg(feature = "json")]
     pub fn write_json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         let json = serde_json::to_vec(value)?;
-        if self.is_open() {
+        if self.stage == Stage::Open {
             self.set_header("Content-Type", "application/json")?;
         }
         self.write(json);
@@ -113,8 +125,10 @@ impl Exchange {
 
     /// Sends what was written so far and waits until the connection has taken it: how a response is streamed.
     ///
-    /// The first flush sends status and headers, which cannot change afterwards. A client of HTTP/1.1 gets a chunk per
-    /// flush, unless the handler has set `Content-Length`.
+    /// The first flush makes the head known: status and headers cannot change afterwards, and what the handler does from
+    /// then on is the response's body. A client of HTTP/1.1 gets it in chunks, unless the handler has set
+    /// `Content-Length`. When there is no body to send, for a HEAD request or a status without content, the response is
+    /// complete with its head, and the handler is dropped at this call.
     ///
     /// # Errors
     ///
@@ -141,16 +155,47 @@ impl Exchange {
     /// ```
     pub async fn flush(&mut self) -> Result<()> {
         if self.stage == Stage::Open {
-            self.send_head()?;
+            self.hand_out_head()?;
         }
         let Some(writer) = self.extras.as_mut().and_then(|extras| extras.writer.as_mut()) else {
             // Finished before anything was sent: it leaves as a whole.
             return Ok(());
         };
-        match self.buffer.take() {
-            data if data.is_empty() => Ok(writer.flush().await?),
-            data => Ok(writer.write(data).await?),
+        let data = self.buffer.take();
+        if !data.is_empty() {
+            writer.write_bytes(data).await?;
         }
+        Ok(writer.flush().await?)
+    }
+
+    /// Has `change` look at the response when its head is complete and nothing of it has been sent, streamed or whole,
+    /// and change it: add a header, put something around its body. Error pages are responses too.
+    ///
+    /// Of several, the one registered last runs first, so that what a [`Wrap`](crate::Wrap) further out registers before
+    /// it calls the rest sees what those further in have made.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Exchange, Next};
+    ///
+    /// async fn frame_options(exchange: &mut Exchange, next: Next<'_>) -> web::Result<()> {
+    ///     exchange.on_response(|response| {
+    ///         // Cannot fail: both texts are known to be valid.
+    ///         let _ = response.set_header("X-Frame-Options", "DENY");
+    ///     });
+    ///     next.run(exchange).await
+    /// }
+    /// ```
+    pub fn on_response(&mut self, change: impl FnOnce(&mut Response) + 'static) {
+        self.extras().response_hooks.push(Box::new(change));
+    }
+
+    /// Runs what [`on_response`](Exchange::on_response) was given, once.
+    pub(crate) fn run_response_hooks(&mut self, response: &mut Response) {
+        let Some(extras) = &mut self.extras else { return };
+        let hooks = std::mem::take(&mut extras.response_hooks);
+        hooks.into_iter().rev().for_each(|change| change(response));
     }
 
     /// Declares the response complete: nothing can be added to it. A `prepare` that calls this is the whole answer.
@@ -241,38 +286,37 @@ impl Exchange {
         Ok(response.with_status(self.status))
     }
 
-    /// Sends what is left of a response whose head has been sent, and its end.
-    pub(crate) async fn end_stream(&mut self) -> Result<Response> {
+    /// Gives what is left of a response whose head has been sent to its body, and ends it.
+    pub(crate) fn end_stream(&mut self) -> Result<()> {
         let rest = self.buffer.take();
         self.finish();
-        let Some(mut writer) = self.take_writer() else {
-            return Err(Error::HeadSent);
-        };
-        if !rest.is_empty() {
-            writer.write(rest).await?;
-        }
-        Ok(writer.finish().await?)
+        let writer = self.extras.as_mut().and_then(|extras| extras.writer.take()).ok_or(Error::HeadSent)?;
+        writer.finish_with(rest);
+        Ok(())
     }
 
     /// Leaves a response unfinished, so that the connection is closed and the client can tell.
     pub(crate) fn abandon_stream(&mut self) {
-        self.take_writer();
+        let writer = self.extras.as_mut().and_then(|extras| extras.writer.take());
         self.finish();
+        drop(writer);
     }
 
-    fn take_writer(&mut self) -> Option<ResponseWriter> {
-        self.extras.as_mut()?.writer.take()
-    }
-
-    fn send_head(&mut self) -> Result<()> {
-        let mut head = self.take_head(true)?;
+    /// Hands out the response, with a body that this exchange goes on to write.
+    fn hand_out_head(&mut self) -> Result<()> {
+        let mut response = self.take_head(true)?;
         if self.has_validators {
-            self.apply_conditions(&mut head)?;
+            self.apply_conditions(&mut response)?;
         }
-        let writer = self.request.respond(head)?;
+        let (writer, body) = Body::channel();
+        let driver = writer.driver();
+        response.set_body(body);
+        self.run_response_hooks(&mut response);
+        self.status = response.status();
         self.extras().writer = Some(writer);
         self.head_sent = true;
         self.stage = Stage::Streaming;
+        early::hand_out(Early { response, driver });
         Ok(())
     }
 
@@ -308,11 +352,12 @@ impl Exchange {
         }
     }
 
-    fn is_open(&self) -> bool {
-        !self.head_sent
-    }
-
+    /// Whether status and headers can still change.
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.is_open() { Ok(()) } else { Err(Error::HeadSent) }
+        match self.stage {
+            Stage::Open => Ok(()),
+            _ if self.head_sent => Err(Error::HeadSent),
+            Stage::Streaming | Stage::Finished => Err(Error::Finished),
+        }
     }
 }
