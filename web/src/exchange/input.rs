@@ -1,6 +1,6 @@
 //! The request's side: arguments, headers, body.
 
-use std::{borrow::Cow, str::FromStr};
+use std::borrow::Cow;
 
 use httpserver::{Bytes, Headers, Method, StatusCode};
 
@@ -8,6 +8,7 @@ use super::{Exchange, collected::Collected};
 use crate::{
     arguments::Arguments,
     error::{Error, Result},
+    from_text::FromText,
 };
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
@@ -39,7 +40,7 @@ impl Exchange {
     ///
     /// 400 when it is not UTF-8 or does not parse as `T`. A parameter that the route's pattern does not have is a mistake
     /// in the program: 500, and a log line that names parameter and pattern.
-    pub fn path<T: FromStr>(&self, name: &str) -> Result<T> {
+    pub fn path<T: FromText>(&self, name: &str) -> Result<T> {
         parse(name, &self.params.decoded(name, self.request.path())?)
     }
 
@@ -48,7 +49,7 @@ impl Exchange {
     /// # Errors
     ///
     /// 400 when it is missing, is not UTF-8 or does not parse as `T`, and when there are too many arguments.
-    pub fn query<T: FromStr>(&self, name: &str) -> Result<T> {
+    pub fn query<T: FromText>(&self, name: &str) -> Result<T> {
         required(name, self.query_opt(name)?)
     }
 
@@ -57,7 +58,7 @@ impl Exchange {
     /// # Errors
     ///
     /// 400 when it is there and does not parse as `T`.
-    pub fn query_opt<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
+    pub fn query_opt<T: FromText>(&self, name: &str) -> Result<Option<T>> {
         let value = self.query_arguments()?.get(name)?;
         value.map(|value| parse(name, &value)).transpose()
     }
@@ -67,7 +68,7 @@ impl Exchange {
     /// # Errors
     ///
     /// 400 when one of them does not parse as `T`.
-    pub fn queries<T: FromStr>(&self, name: &str) -> Result<Vec<T>> {
+    pub fn queries<T: FromText>(&self, name: &str) -> Result<Vec<T>> {
         parse_all(name, self.query_arguments()?.get_all(name)?)
     }
 
@@ -88,7 +89,7 @@ impl Exchange {
     /// # Errors
     ///
     /// As [`query`](Exchange::query), and whatever can go wrong with [`bytes`](Exchange::bytes).
-    pub async fn argument<T: FromStr>(&mut self, name: &str) -> Result<T> {
+    pub async fn argument<T: FromText>(&mut self, name: &str) -> Result<T> {
         required(name, self.argument_opt(name).await?)
     }
 
@@ -97,7 +98,7 @@ impl Exchange {
     /// # Errors
     ///
     /// As [`argument`](Exchange::argument), except for missing ones.
-    pub async fn argument_opt<T: FromStr>(&mut self, name: &str) -> Result<Option<T>> {
+    pub async fn argument_opt<T: FromText>(&mut self, name: &str) -> Result<Option<T>> {
         let value = self.form().await?.get(name)?;
         match value {
             Some(value) => Ok(Some(parse(name, &value)?)),
@@ -266,11 +267,11 @@ impl Exchange {
     }
 }
 
-fn parse<T: FromStr>(name: &str, value: &str) -> Result<T> {
+fn parse<T: FromText>(name: &str, value: &str) -> Result<T> {
     value.parse().map_err(|_| Error::invalid_argument(name, "it cannot be parsed"))
 }
 
-fn parse_all<T: FromStr>(name: &str, values: Vec<Cow<'_, str>>) -> Result<Vec<T>> {
+fn parse_all<T: FromText>(name: &str, values: Vec<Cow<'_, str>>) -> Result<Vec<T>> {
     values.iter().map(|value| parse(name, value)).collect()
 }
 
