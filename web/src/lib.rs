@@ -5,7 +5,6 @@ mod access_log;
 mod application;
 mod arguments;
 mod conditions;
-mod cookies;
 mod endpoint;
 mod error;
 mod error_page;
@@ -20,10 +19,13 @@ mod path_params;
 mod pattern;
 mod request_handler;
 mod router;
-mod set_cookie;
 
+#[cfg(feature = "cookies")]
+mod cookies;
 #[cfg(feature = "static")]
 mod range;
+#[cfg(feature = "cookies")]
+mod set_cookie;
 #[cfg(feature = "static")]
 mod static_files;
 
@@ -39,6 +41,7 @@ pub use request_handler::RequestHandler;
 #[cfg(feature = "static")]
 pub use static_files::StaticFiles;
 
+#[cfg(feature = "cookies")]
 pub use cookie::{self, Cookie, SameSite};
 pub use httpserver;
 #[doc(no_inline)]

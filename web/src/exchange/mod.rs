@@ -17,6 +17,7 @@ use httpserver::{ClientGone, Request, Response, ResponseWriter, StatusCode};
 use crate::error::{Error, Result};
 use crate::locals::Locals;
 use crate::path_params::PathParams;
+#[cfg(feature = "cookies")]
 use crate::set_cookie::SetCookies;
 use collected::Collected;
 #[cfg(feature = "static")]
@@ -85,6 +86,7 @@ struct Extras {
     writer: Option<ResponseWriter>,
     /// The body, once it was collected.
     body: Option<Collected>,
+    #[cfg(feature = "cookies")]
     cookies: SetCookies,
 }
 
@@ -178,6 +180,7 @@ impl Exchange {
         .await
     }
 
+    #[cfg(feature = "cookies")]
     pub(crate) fn response_cookies(&mut self) -> &mut SetCookies {
         &mut self.extras().cookies
     }

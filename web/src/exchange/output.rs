@@ -286,6 +286,7 @@ impl Exchange {
         } else if self.is_text && !self.has_type {
             head.set_content_type("text/plain; charset=utf-8")?;
         }
+        #[cfg(feature = "cookies")]
         if let Some(extras) = &self.extras {
             extras.cookies.write_to(&mut head)?;
         }
