@@ -1,8 +1,10 @@
 //! The page that goes with an error.
 
-use crate::error::{Error, reason};
-use crate::escape::xhtml_escape;
-use crate::exchange::Exchange;
+use crate::{
+    error::{Error, reason},
+    escape::xhtml_escape,
+    exchange::Exchange,
+};
 
 /// What an application gave for making error pages.
 pub(crate) type ErrorPage = Box<dyn Fn(&mut Exchange, &Error)>;

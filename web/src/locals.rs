@@ -1,9 +1,11 @@
 //! Values that live as long as one request.
 
-use std::any::{Any, TypeId};
-use std::cell::RefCell;
-use std::fmt;
-use std::rc::Rc;
+use std::{
+    any::{Any, TypeId},
+    cell::RefCell,
+    fmt,
+    rc::Rc,
+};
 
 /// What a request carries with it beside its response: at most one value of each type.
 ///
@@ -17,7 +19,7 @@ use std::rc::Rc;
 /// # fn handler(exchange: &mut web::Exchange) {
 /// exchange.locals().set(User { name: "ada".into() });
 /// let user = exchange.locals().get::<User>().expect("set above");
-/// exchange.write(&user.name);
+/// exchange.write_text(&user.name);
 /// # }
 /// ```
 #[derive(Clone, Default)]

@@ -1,14 +1,14 @@
 //! The cookies that a response sets.
 
-use std::borrow::Cow;
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
-use cookie::time::OffsetDateTime;
-use cookie::{Cookie, Expiration};
+use cookie::{Cookie, Expiration, time::OffsetDateTime};
 use httpserver::Response;
 
-use crate::error::{Error, Result};
-use crate::exchange::Exchange;
+use crate::{
+    error::{Error, Result},
+    exchange::Exchange,
+};
 
 impl Exchange {
     /// Sets a cookie: `exchange.set_cookie(("theme", "dark"))?`, or with attributes through [`Cookie::build`].

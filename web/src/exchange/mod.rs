@@ -22,8 +22,8 @@ use crate::set_cookie::SetCookies;
 use collected::Collected;
 #[cfg(feature = "static")]
 pub(crate) use conditional::precondition_failed;
-use content::Buffer;
 pub use content::Content;
+use content::Unsent;
 
 /// One request and the response to it while a handler makes it: what every handler is given.
 ///
@@ -55,7 +55,7 @@ pub struct Exchange {
     /// The headers of the response, once there are any. Boxed, because requests that wait have none yet.
     head: Option<Box<Response>>,
     /// What was written and not yet sent.
-    buffer: Buffer,
+    buffer: Unsent,
     head_sent: bool,
     /// Whether a `Content-Type` has been set.
     has_type: bool,
@@ -97,7 +97,7 @@ impl Exchange {
             params,
             status: StatusCode::OK,
             head: None,
-            buffer: Buffer::default(),
+            buffer: Unsent::default(),
             head_sent: false,
             has_type: false,
             is_text: false,

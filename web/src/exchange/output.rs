@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use httpserver::{Response, ResponseWriter, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::content::{Buffer, Content};
+use super::content::{Content, Unsent};
 use super::{Exchange, Stage};
 use crate::error::{Error, Result};
 
@@ -194,7 +194,7 @@ impl Exchange {
         let location: Cow<'_, str> = utf8_percent_encode(location, LOCATION).into();
         self.set_header("location", location)?;
         self.status = status;
-        self.buffer = Buffer::default();
+        self.buffer = Unsent::default();
         self.finish();
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Exchange {
             self.head =
                 Some(Box::new(error.headers().iter().fold(head, |head, (name, value)| head.with_header(name, value))));
         }
-        self.buffer = Buffer::default();
+        self.buffer = Unsent::default();
         self.has_type = false;
         self.is_text = false;
         self.stage = Stage::Open;
