@@ -6,10 +6,10 @@ use crate::{
     exchange::Exchange,
 };
 
-/// What an application gave for making error pages.
+/// A function of the application that writes error pages.
 pub(crate) type ErrorPage = Box<dyn Fn(&mut Exchange, &Error)>;
 
-/// The page of an application that gives no other: title and text say the same, as in `404: Not Found`.
+/// Writes the page of an application without one of its own. Title and text say the same, as in `404: Not Found`.
 pub(crate) fn write_default_page(exchange: &mut Exchange, error: &Error) {
     let status = error.status();
     let code = status.as_u16();

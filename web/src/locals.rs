@@ -7,9 +7,9 @@ use std::{
     rc::Rc,
 };
 
-/// What a request carries with it beside its response: at most one value of each type.
+/// Values that belong to one request, at most one of each type. A clone is a handle to the same values.
 ///
-/// `prepare` leaves the user it looked up, `get` takes it; `on_connection_close` finds there whatever it has to release.
+/// `prepare` stores the user it has looked up, `get` reads it, and `on_connection_close` finds there what it has to release.
 ///
 /// # Examples
 ///
@@ -32,7 +32,7 @@ pub struct Locals {
 type Value = (TypeId, Rc<dyn Any>);
 
 impl Locals {
-    /// Sets the value of type `T`, in place of the one there was.
+    /// Stores the value of type `T`, in place of an earlier one.
     pub fn set<T: Any>(&self, value: T) {
         // Its destructor may use these locals: it has to run when the borrow has ended.
         let replaced = self.remove::<T>();
@@ -40,14 +40,14 @@ impl Locals {
         drop(replaced);
     }
 
-    /// The value of type `T`.
+    /// Returns the value of type `T`, if there is one.
     pub fn get<T: Any>(&self) -> Option<Rc<T>> {
         let values = self.values.borrow();
         let (_, value) = values.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
         Rc::clone(value).downcast().ok()
     }
 
-    /// Takes the value of type `T` away.
+    /// Removes the value of type `T` and returns it.
     pub fn remove<T: Any>(&self) -> Option<Rc<T>> {
         let mut values = self.values.borrow_mut();
         let at = values.iter().position(|(id, _)| *id == TypeId::of::<T>())?;

@@ -40,9 +40,11 @@ impl PathParams {
     pub(crate) fn new(pattern: &Rc<Pattern>, params: &matchit::Params<'_, '_>, path: &str) -> PathParams {
         let names = pattern.names();
         if names.is_empty() {
+            // A pattern with literal braces alone: it is in the tree, but has nothing to keep.
             return PathParams::default();
         }
         let mut found = params.iter().map(|(_, value)| Place::of(value, path));
+        // The tree returns slices of the path; kept as such they would borrow the request that moves into the exchange.
         let places = if names.len() <= INLINE {
             Places::Few(std::array::from_fn(|_| found.next().unwrap_or_default()))
         } else {

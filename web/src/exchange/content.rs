@@ -42,8 +42,10 @@ impl Unsent {
             return;
         }
         match self {
+            // Exactly as long as the piece: most responses are written at once.
             Unsent::Empty => *self = Unsent::One(Bytes::copy_from_slice(piece)),
             Unsent::One(first) => {
+                // Without a copy if nobody else holds the bytes.
                 let mut bytes = Vec::from(std::mem::take(first));
                 bytes.extend_from_slice(piece);
                 *self = Unsent::Many(bytes);

@@ -187,6 +187,7 @@ impl StaticFiles {
         // Behind the 416, which is not the file and must not be cached like it.
         self.set_cache_control(exchange)?;
         exchange.set_header("Content-Type", content_type(path))?;
+        // The length without the bytes: reading the file for a HEAD would be in vain.
         if exchange.method() == Method::HEAD {
             return exchange.set_header("Content-Length", (end - start).to_string());
         }
@@ -290,6 +291,7 @@ async fn send_bytes(exchange: &mut Exchange, file: &File, start: u64, end: u64) 
         exchange.write(read_piece(file, start, end)?);
         return Ok(());
     }
+    // Announced, so that a client can tell when the file has shrunk.
     exchange.set_header("Content-Length", (end - start).to_string())?;
     let mut at = start;
     while at < end {
@@ -297,6 +299,7 @@ async fn send_bytes(exchange: &mut Exchange, file: &File, start: u64, end: u64) 
         exchange.write(read_piece(file, at, next)?);
         exchange.flush().await?;
         at = next;
+        // A fast client takes every piece at once: without this the others would wait for the whole file.
         yield_now().await;
     }
     Ok(())
