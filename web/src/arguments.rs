@@ -71,6 +71,7 @@ impl<'a> Arguments<'a> {
     ///
     /// [`Error::InvalidArgument`] when the value is not UTF-8.
     pub fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
+        // Decoded after the choice: of several values only one is needed.
         self.raw_values(name).last().map(|raw| text(name, raw)).transpose()
     }
 
@@ -189,6 +190,7 @@ fn text<'a>(name: &str, raw: &'a [u8]) -> Result<Cow<'a, str>> {
 }
 
 fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
+    // Most values are plain, and can be borrowed.
     if !has_escape(raw) {
         return Cow::Borrowed(raw);
     }

@@ -5,15 +5,15 @@ use std::borrow::Cow;
 use crate::exchange::Exchange;
 
 impl Exchange {
-    /// The value of the request's cookie `name`; the last one if it was sent several times.
+    /// Returns the value of the request's cookie `name`. If it was sent several times, the last one counts.
     ///
-    /// A quoted value comes back unquoted, so what [`set_cookie`](Exchange::set_cookie) was given is what is read here.
+    /// A quoted value is unquoted, so this returns what [`set_cookie`](Exchange::set_cookie) was called with.
     pub fn cookie(&self, name: &str) -> Option<Cow<'_, str>> {
         self.cookies().filter(|(known, _)| *known == name).last().map(|(_, value)| value)
     }
 
-    /// All cookies of the request as name and value, in the order in which they were sent. One that is not UTF-8 is left
-    /// out; the others of its line are not.
+    /// Returns all cookies of the request as name and value, in the order in which they were sent. A cookie that is not
+    /// UTF-8 is left out, and the others of its line are not affected.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         self.headers().get_all("cookie").flat_map(pairs)
     }

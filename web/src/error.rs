@@ -56,6 +56,7 @@ pub enum Error {
     InvalidJson(serde_json::Error),
     /// A cookie whose name, value or attributes cannot be sent. 500: the handler's mistake, or text from outside that it
     /// did not check.
+    #[cfg(feature = "cookies")]
     InvalidCookie {
         /// The cookie's name.
         name: String,
@@ -169,6 +170,7 @@ impl fmt::Display for Error {
             Error::UnsupportedMediaType { expected } => write!(f, "Expected {expected}"),
             #[cfg(feature = "json")]
             Error::InvalidJson(error) => write!(f, "Invalid JSON: {error}"),
+            #[cfg(feature = "cookies")]
             Error::InvalidCookie { name, reason } => write!(f, "Invalid cookie {name:?}: {reason}"),
             Error::InvalidRedirect(reason) => write!(f, "Invalid redirect: {reason}"),
             Error::HeadSent => write!(f, "The head of the response has already been sent"),

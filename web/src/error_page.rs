@@ -6,7 +6,7 @@ use crate::{
     exchange::Exchange,
 };
 
-/// The page of an application that gives no other: title and text say the same, as in `404: Not Found`.
+/// Writes the page of an application without one of its own. Title and text say the same, as in `404: Not Found`.
 pub(crate) fn write_default_page(exchange: &mut Exchange, error: &Error) {
     let status = error.status();
     let code = status.as_u16();

@@ -7,7 +7,6 @@ mod application;
 mod arguments;
 mod call;
 mod conditions;
-mod cookies;
 mod early;
 mod endpoint;
 mod error;
@@ -16,6 +15,7 @@ mod escape;
 mod etag;
 mod exchange;
 mod fixed_paths;
+mod from_text;
 mod handler;
 mod path_params;
 mod pattern;
@@ -23,11 +23,14 @@ mod request_handler;
 mod route;
 mod router;
 mod scope;
-mod set_cookie;
 mod wrap;
 
+#[cfg(feature = "cookies")]
+mod cookies;
 #[cfg(feature = "static")]
 mod range;
+#[cfg(feature = "cookies")]
+mod set_cookie;
 #[cfg(feature = "static")]
 mod static_files;
 
@@ -36,6 +39,7 @@ pub use arguments::{Arguments, MAX_ARGUMENTS};
 pub use error::{Error, HttpError, Result};
 pub use escape::xhtml_escape;
 pub use exchange::{Content, Exchange};
+pub use from_text::FromText;
 pub use handler::Handler;
 pub use request_handler::RequestHandler;
 pub use route::Route;
@@ -43,6 +47,7 @@ pub use route::Route;
 pub use static_files::StaticFiles;
 pub use wrap::{Next, Wrap};
 
+#[cfg(feature = "cookies")]
 pub use cookie::{self, Cookie, SameSite};
 pub use httpserver;
 #[doc(no_inline)]

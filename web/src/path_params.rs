@@ -43,6 +43,7 @@ impl PathParams {
             return PathParams::none(pattern);
         }
         let mut found = params.iter().map(|(_, value)| Place::of(value, path));
+        // The tree returns slices of the path; kept as such they would borrow the request that moves into the exchange.
         let places = if names.len() <= INLINE {
             Places::Few(std::array::from_fn(|_| found.next().unwrap_or_default()))
         } else {

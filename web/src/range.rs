@@ -12,10 +12,10 @@ pub(crate) enum Range {
 }
 
 impl Range {
-    /// What `header` means for a file of `size` bytes.
+    /// Returns what `header` asks for in a file of `size` bytes.
     ///
-    /// One range of bytes is honoured. Several of them, other units and what cannot be parsed count as no range at all,
-    /// which RFC 9110, section 14.2, allows for all of them; a client has to be prepared for the whole file.
+    /// One range of bytes is honoured. Several ranges, other units and text that cannot be parsed count as no range, which
+    /// RFC 9110, section 14.2, allows: a client has to be prepared for the whole file.
     pub(crate) fn parse(header: &[u8], size: u64) -> Range {
         let Some((first, last)) = bounds(header) else {
             return Range::Whole;

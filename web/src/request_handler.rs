@@ -19,14 +19,13 @@ use crate::{
 /// One object serves all requests (`&self`), so it holds what they share: a room, a database handle, a counter in a
 /// `Cell`. What belongs to one request lives in its [`Exchange`] and the exchange's [`extensions`](Exchange::extensions).
 ///
-/// For each request: [`prepare`](RequestHandler::prepare), then the method, then
-/// [`on_finish`](RequestHandler::on_finish), exactly once, whatever happened. A `prepare` that fails or finishes the
-/// response keeps the method from being called. HEAD is answered by `head` if `METHODS` lists it, otherwise by `get`;
-/// OPTIONS by `options` if listed, otherwise by the router. Methods that are not listed get 405 with an `Allow` header,
-/// without `prepare`.
+/// A request runs [`prepare`](RequestHandler::prepare), then the method, then
+/// [`on_finish`](RequestHandler::on_finish), which runs exactly once whatever happened. If `prepare` fails or finishes the
+/// response, the method is not called. `head` answers HEAD if `METHODS` lists it, otherwise `get` does; `options` answers
+/// OPTIONS if listed, otherwise the router does. A method that is not listed is 405 with an `Allow` header, without
+/// `prepare`.
 ///
-/// The methods are written as `async fn`. Those that the type does not write are shown below with the bodies that they have
-/// then; [`METHODS`](RequestHandler::METHODS) lists the others.
+/// Write the methods as `async fn`, and list those that you write in [`METHODS`](RequestHandler::METHODS).
 ///
 /// # Examples
 ///
@@ -63,19 +62,20 @@ use crate::{
     note = "a single `async fn` is added with `Application::get`, `post`, … or `route`"
 )]
 pub trait RequestHandler: Sized + 'static {
-    /// The methods that this type implements: routing, 405 and `Allow` go by it.
+    /// The methods that this type implements. Routing, 405 and `Allow` follow it.
     ///
-    /// It must list exactly those that are written below. [`Application::handler`](crate::Application::handler) panics when
-    /// one is listed but not written, or written but not listed, and names it. A type that wraps any other handler cannot
-    /// keep to that: what runs around handlers belongs elsewhere.
+    /// It lists exactly the methods that the `impl` contains. [`Application::handler`](crate::Application::handler) panics
+    /// and names the method when one is listed but not written, or written but not listed. A type that passes every method
+    /// on to another handler therefore has to list all seven.
     const METHODS: &'static [Method];
 
-    /// Runs before the method, for what all of them need: who the user is, which room it is about.
+    /// Runs before the method: the place for what all methods need, such as looking up the user.
+    ///
+    /// The method is not called after [`Exchange::finish`] or [`Exchange::redirect`].
     ///
     /// # Errors
     ///
-    /// An error is the answer, and the method is not called; neither is it after [`Exchange::finish`] or
-    /// [`Exchange::redirect`].
+    /// An error becomes the answer, and the method is not called.
     async fn prepare(&self, exchange: &mut Exchange) -> Result<()> {
         let _ = exchange;
         Ok(())
@@ -123,25 +123,25 @@ pub trait RequestHandler: Sized + 'static {
         Unwritten::new::<Self>(Method::OPTIONS)
     }
 
-    /// Runs when the response is complete and its last bytes have been handed down: logging, releasing. It runs exactly
-    /// once for each request that was routed here, also after errors, panics, and when the handler was dropped because
-    /// its connection broke. The response can no longer be changed.
+    /// Runs when the response is complete and its last bytes have been handed down: the place to log and to release. It
+    /// runs exactly once for each request that was routed here, also after an error, after a panic, and when the handler
+    /// was dropped because its connection broke. The response can no longer be changed.
     fn on_finish(&self, exchange: &mut Exchange) {
         let _ = exchange;
     }
 
     /// Runs when the client has gone away, or has at least closed its side, while `prepare` or the method was waiting.
     ///
-    /// The method goes on unless it ends itself, since the client may still be reading; here is the place to wake it up.
-    /// It holds the exchange, so what this needs comes from the exchange's `extensions`. See also
-    /// [`Exchange::while_connected`], which does the same for a single wait.
+    /// The method goes on, since the client may still be reading; this is the place to wake it up. The method holds the
+    /// exchange, so this function gets the exchange's `extensions` instead. For a single wait see
+    /// [`Exchange::while_connected`].
     fn on_connection_close(&self, extensions: &Extensions) {
         let _ = extensions;
     }
 
-    /// Writes the page for an error. If nothing is written, the application's error page is used.
+    /// Writes the page for an error. If it writes nothing, the application's error page is used.
     ///
-    /// Status and headers have been reset to the error's status and no headers.
+    /// The response has the error's status and headers, and nothing of what the handler had written.
     fn write_error(&self, exchange: &mut Exchange, error: &Error) {
         let _ = (exchange, error);
     }

@@ -34,11 +34,11 @@ pub(crate) struct Target {
     pub(crate) scope: Rc<Scope>,
 }
 
-/// What the router has to say about a request.
+/// What the router found for a request.
 pub(crate) enum Found<'r> {
     /// A route answers it, perhaps a GET route a HEAD.
     Target(&'r Target, PathParams),
-    /// The path is known, its routes do not have this method.
+    /// The path has routes, but none for this method.
     WrongMethod(&'r Table),
     /// An OPTIONS that no route answers itself.
     Options(&'r Table),
@@ -101,7 +101,7 @@ impl Router {
         }
     }
 
-    /// Answers whatever has no route.
+    /// Sets the endpoint for paths without a route.
     pub(crate) fn set_fallback(&mut self, endpoint: Rc<dyn Endpoint>) {
         let target = Target { endpoint, scope: Rc::default() };
         self.fallbacks.retain(|fallback| !fallback.prefix.is_empty());
@@ -113,7 +113,7 @@ impl Router {
         self.fallbacks.sort_by_key(|fallback| std::cmp::Reverse(fallback.prefix.len()));
     }
 
-    /// The endpoint for a request. The path is looked at as text only if it is not one without parameters.
+    /// Finds the endpoint for a request. A path without parameters is found by its bytes, without a look at the tree.
     pub(crate) fn find_for(&self, request: &Request) -> Found<'_> {
         // The tree would prefer them too: fixed text goes before parameters.
         match self.fixed.get(request.path_bytes()) {
@@ -128,6 +128,7 @@ impl Router {
     fn find(&self, method: &Method, path: &str) -> Found<'_> {
         match self.tree.at(path) {
             Ok(matched) => {
+                // The tree holds numbers: tables grow as methods are added, and its values cannot be changed in place.
                 let table = &self.tables[*matched.value];
                 table.find(method, || PathParams::new(&table.pattern, &matched.params, path))
             }
@@ -142,6 +143,7 @@ impl Router {
     }
 
     fn find_elsewhere(&self, method: &Method, path: &str) -> Found<'_> {
+        // Before the fallback: no route can have this target (RFC 9110, section 9.3.7).
         if path == "*" && method == Method::OPTIONS {
             return Found::ServerOptions;
         }
@@ -167,6 +169,7 @@ impl Router {
         if let Err(error) = self.tree.insert(pattern, at) {
             panic!("the route {pattern:?} cannot be added: {error}");
         }
+        // Literal braces are doubled in the pattern and not in the path, so these stay with the tree.
         if !pattern.contains(['{', '}']) {
             self.fixed.insert(pattern.as_bytes().into(), at);
         }
@@ -200,6 +203,7 @@ impl Table {
         match self.target_for(method) {
             Some(target) => Found::Target(target, params()),
             None if method == Method::OPTIONS => Found::Options(self),
+            // 405 rather than the fallback: the path is known (RFC 9110, section 15.5.6).
             None => Found::WrongMethod(self),
         }
     }

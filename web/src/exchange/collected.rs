@@ -1,4 +1,4 @@
-//! A request's body, collected once for all who ask for it.
+//! A request's body, collected once and kept.
 
 use httpserver::Bytes;
 
@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Collected {
     bytes: Bytes,
-    /// Where the arguments stand, once they were asked for: a form is taken apart once, however many are looked up.
+    /// Where the arguments stand, set by the first look-up.
     pairs: Option<Box<[Pair]>>,
 }
 

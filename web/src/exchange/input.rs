@@ -1,6 +1,6 @@
 //! The request's side: arguments, headers, body.
 
-use std::{borrow::Cow, str::FromStr};
+use std::borrow::Cow;
 
 use httpserver::{Bytes, Headers, Method, StatusCode};
 
@@ -8,6 +8,7 @@ use super::{Exchange, collected::Collected};
 use crate::{
     arguments::Arguments,
     error::{Error, Result},
+    from_text::FromText,
 };
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
@@ -15,63 +16,64 @@ const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
 impl Exchange {
-    /// The request's method. A GET route sees HEAD here when it answers one.
+    /// Returns the request's method. A GET route sees HEAD here when it answers one.
     pub fn method(&self) -> &Method {
         self.request.method()
     }
 
-    /// The request's headers.
+    /// Returns the request's headers.
     pub fn headers(&self) -> &Headers {
         self.request.headers()
     }
 
-    /// The value of the request's first header line with this name; `None` if there is none, or if it is not UTF-8.
+    /// Returns the value of the request's first header line with this name; `None` if there is none, or if it is not UTF-8.
     ///
-    /// A client may send any byte above 127 in a value. For fields where that matters see
-    /// [`Headers::get_bytes`] and [`Headers::get_all`].
+    /// Values are bytes, and a client may send any byte above 127. [`Headers::get_bytes`] and [`Headers::get_all`] return
+    /// them as they are.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.request.headers().get(name)
     }
 
-    /// The parameter `{name}` of the route's path, percent-decoded and parsed: `exchange.path::<u64>("id")?`.
+    /// Returns the parameter `{name}` of the route's path, percent-decoded and parsed: `exchange.path::<u64>("id")?`.
     ///
     /// # Errors
     ///
     /// 400 when it is not UTF-8 or does not parse as `T`. A parameter that the route's pattern does not have is a mistake
     /// in the program: 500, and a log line that names parameter and pattern.
-    pub fn path<T: FromStr>(&self, name: &str) -> Result<T> {
+    pub fn path<T: FromText>(&self, name: &str) -> Result<T> {
         parse(name, &self.params.decoded(name, self.request.path())?)
     }
 
-    /// The argument `name` of the query string: `exchange.query::<u32>("page")?`. The last one if there are several.
+    /// Returns the argument `name` of the query string, decoded and parsed: `exchange.query::<u32>("page")?`. If there are
+    /// several, the last one counts.
     ///
     /// # Errors
     ///
     /// 400 when it is missing, is not UTF-8 or does not parse as `T`, and when there are too many arguments.
-    pub fn query<T: FromStr>(&self, name: &str) -> Result<T> {
+    pub fn query<T: FromText>(&self, name: &str) -> Result<T> {
         required(name, self.query_opt(name)?)
     }
 
-    /// As [`query`](Exchange::query), but `None` when the argument is missing.
+    /// Returns the argument `name` of the query string, or `None` when it is missing.
     ///
     /// # Errors
     ///
     /// 400 when it is there and does not parse as `T`.
-    pub fn query_opt<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
+    pub fn query_opt<T: FromText>(&self, name: &str) -> Result<Option<T>> {
         let value = self.query_arguments()?.get(name)?;
         value.map(|value| parse(name, &value)).transpose()
     }
 
-    /// All values of the argument `name` of the query string, in order.
+    /// Returns all values of the argument `name` of the query string, in order.
     ///
     /// # Errors
     ///
     /// 400 when one of them does not parse as `T`.
-    pub fn queries<T: FromStr>(&self, name: &str) -> Result<Vec<T>> {
+    pub fn queries<T: FromText>(&self, name: &str) -> Result<Vec<T>> {
         parse_all(name, self.query_arguments()?.get_all(name)?)
     }
 
-    /// All arguments of the query string.
+    /// Returns all arguments of the query string.
     ///
     /// # Errors
     ///
@@ -80,24 +82,32 @@ impl Exchange {
         Arguments::parse(self.request.query().unwrap_or_default().as_bytes())
     }
 
-    /// The argument `name` of the form in the body, or of the query string when the form does not have it; the last one
-    /// if there are several.
+    /// Returns the argument `name` of the form in the body, or of the query string when the form does not have it. If
+    /// there are several, the last one counts.
     ///
-    /// Reads the body if it is an urlencoded form; other bodies are left alone.
+    /// Reads the body if it is an urlencoded form, and leaves any other body alone.
     ///
     /// # Errors
     ///
-    /// As [`query`](Exchange::query), and whatever can go wrong with [`bytes`](Exchange::bytes).
-    pub async fn argument<T: FromStr>(&mut self, name: &str) -> Result<T> {
+    /// As [`query`](Exchange::query) and [`bytes`](Exchange::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
+    pub async fn argument<T: FromText>(&mut self, name: &str) -> Result<T> {
         required(name, self.argument_opt(name).await?)
     }
 
-    /// As [`argument`](Exchange::argument), but `None` when the argument is missing.
+    /// Returns the argument `name` as [`argument`](Exchange::argument) does, or `None` when it is missing.
     ///
     /// # Errors
     ///
-    /// As [`argument`](Exchange::argument), except for missing ones.
-    pub async fn argument_opt<T: FromStr>(&mut self, name: &str) -> Result<Option<T>> {
+    /// As [`argument`](Exchange::argument), but for a missing one.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
+    pub async fn argument_opt<T: FromText>(&mut self, name: &str) -> Result<Option<T>> {
         let value = self.form().await?.get(name)?;
         match value {
             Some(value) => Ok(Some(parse(name, &value)?)),
@@ -105,10 +115,9 @@ impl Exchange {
         }
     }
 
-    /// The arguments of the urlencoded form in the body; none if the body is something else.
+    /// Returns the arguments of the urlencoded form in the body; none if the body is something else.
     ///
-    /// The form is taken apart once. Every later call, those of [`argument`](Exchange::argument) among them, looks up in what
-    /// the first has found.
+    /// The form is parsed once. Later calls, and those of [`argument`](Exchange::argument), search what was found then.
     ///
     /// # Errors
     ///
@@ -128,7 +137,7 @@ impl Exchange {
         }
     }
 
-    /// The body, parsed as JSON: `let order: Order = exchange.json().await?;`
+    /// Parses the body as JSON: `let order: Order = exchange.json().await?;`
     ///
     /// # Errors
     ///
@@ -147,7 +156,7 @@ impl Exchange {
         serde_json::from_slice(&body).map_err(Error::InvalidJson)
     }
 
-    /// The body as text, whatever its `Content-Type`.
+    /// Returns the body as text, whatever its `Content-Type`.
     ///
     /// # Errors
     ///
@@ -174,9 +183,9 @@ impl Exchange {
         }
     }
 
-    /// The whole body, collected in memory, up to the limit that the server sets for that (1 MiB by default).
+    /// Returns the whole body, collected in memory, up to the limit that the server sets for that (1 MiB by default).
     ///
-    /// The first call reads it and keeps it for as long as the exchange lives. `bytes`, [`text`](Exchange::text),
+    /// The first call reads the body and keeps it as long as the exchange lives. `bytes`, [`text`](Exchange::text),
     /// [`form`](Exchange::form), [`json`](Exchange::json) and [`argument`](Exchange::argument) all see the same body, in any
     /// order and any number of times. What [`chunk`](Exchange::chunk) has taken before is not part of it.
     ///
@@ -195,7 +204,7 @@ impl Exchange {
         Ok(self.keep(body))
     }
 
-    /// As [`bytes`](Exchange::bytes), with a limit for this call.
+    /// Returns the whole body as [`bytes`](Exchange::bytes) does, with a limit in bytes for this call.
     ///
     /// # Errors
     ///
@@ -215,8 +224,8 @@ impl Exchange {
         Ok(self.keep(body))
     }
 
-    /// The next piece of the body as it arrives, `None` at its end: for bodies that are too large to collect. The client
-    /// is not read from while the handler is busy with a piece.
+    /// Returns the next piece of the body as it arrives, and `None` at its end: for bodies that are too large to collect.
+    /// The client is not read from while the handler is busy with a piece.
     ///
     /// # Errors
     ///
@@ -242,7 +251,7 @@ impl Exchange {
         self.extras.as_mut()?.body.as_mut()
     }
 
-    /// Keeps a body for those who ask for it later. Of an empty one nothing has to be kept.
+    /// Keeps a body for later calls. An empty one needs no place: reading again returns the same.
     fn keep(&mut self, body: Bytes) -> Bytes {
         if !body.is_empty() {
             self.extras().body = Some(Collected::new(body.clone()));
@@ -266,11 +275,11 @@ impl Exchange {
     }
 }
 
-fn parse<T: FromStr>(name: &str, value: &str) -> Result<T> {
+fn parse<T: FromText>(name: &str, value: &str) -> Result<T> {
     value.parse().map_err(|_| Error::invalid_argument(name, "it cannot be parsed"))
 }
 
-fn parse_all<T: FromStr>(name: &str, values: Vec<Cow<'_, str>>) -> Result<Vec<T>> {
+fn parse_all<T: FromText>(name: &str, values: Vec<Cow<'_, str>>) -> Result<Vec<T>> {
     values.iter().map(|value| parse(name, value)).collect()
 }
 

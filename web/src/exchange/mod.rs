@@ -19,11 +19,12 @@ use httpserver::{BodyWriter, ClientGone, Extensions, Request, Response, StatusCo
 #[cfg(feature = "static")]
 pub(crate) use self::conditional::precondition_failed;
 pub use self::content::Content;
-use self::{collected::Collected, content::Buffer};
+use self::{collected::Collected, content::Unsent};
+#[cfg(feature = "cookies")]
+use crate::set_cookie::SetCookies;
 use crate::{
     error::{Error, Result},
     path_params::PathParams,
-    set_cookie::SetCookies,
 };
 
 /// One request and the response to it while a handler makes it: what every handler is given.
@@ -56,7 +57,7 @@ pub struct Exchange {
     /// The headers of the response, once there are any. Boxed, because requests that wait have none yet.
     head: Option<Box<Response>>,
     /// What was written and not yet sent.
-    buffer: Buffer,
+    buffer: Unsent,
     head_sent: bool,
     /// Whether a `Content-Type` has been set.
     has_type: bool,
@@ -88,6 +89,7 @@ struct Extras {
     response_hooks: Vec<Box<dyn FnOnce(&mut Response)>>,
     /// The body, once it was collected.
     body: Option<Collected>,
+    #[cfg(feature = "cookies")]
     cookies: SetCookies,
 }
 
@@ -98,7 +100,7 @@ impl Exchange {
             params,
             status: StatusCode::OK,
             head: None,
-            buffer: Buffer::default(),
+            buffer: Unsent::default(),
             head_sent: false,
             has_type: false,
             is_text: false,
@@ -205,6 +207,7 @@ impl Exchange {
         .await
     }
 
+    #[cfg(feature = "cookies")]
     pub(crate) fn response_cookies(&mut self) -> &mut SetCookies {
         &mut self.extras().cookies
     }

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
     Exchange, Stage,
-    content::{Buffer, Content},
+    content::{Content, Unsent},
 };
 use crate::{
     early::{self, Early},
@@ -239,7 +239,7 @@ impl Exchange {
         let location: Cow<'_, str> = utf8_percent_encode(location, LOCATION).into();
         self.set_header("location", location)?;
         self.status = status;
-        self.buffer = Buffer::default();
+        self.buffer = Unsent::default();
         self.finish();
         Ok(())
     }
@@ -259,7 +259,7 @@ impl Exchange {
             self.head =
                 Some(Box::new(error.headers().iter().fold(head, |head, (name, value)| head.with_header(name, value))));
         }
-        self.buffer = Buffer::default();
+        self.buffer = Unsent::default();
         self.has_type = false;
         self.is_text = false;
         self.stage = Stage::Open;
@@ -330,6 +330,7 @@ impl Exchange {
         } else if self.is_text && !self.has_type {
             head.set_content_type("text/plain; charset=utf-8")?;
         }
+        #[cfg(feature = "cookies")]
         if let Some(extras) = &self.extras {
             extras.cookies.write_to(&mut head)?;
         }

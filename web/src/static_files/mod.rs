@@ -1,5 +1,6 @@
 //! A directory of files.
 
+mod path;
 mod version;
 
 use std::{
@@ -72,12 +73,6 @@ pub struct StaticFiles {
 /// Most that is read from a file, and held in memory, at a time.
 const PIECE: u64 = 64 * 1024;
 
-/// The name of the route's parameter, see `Application::static_handler`.
-const PARAMETER: &str = "path";
-
-/// Where public facts about a site are found, by RFC 8615.
-const WELL_KNOWN: &str = ".well-known";
-
 impl StaticFiles {
     /// Serves the files below `directory`, without an index file. The directory stays open: it may be renamed.
     ///
@@ -138,10 +133,7 @@ impl StaticFiles {
     }
 
     async fn serve(&self, exchange: &mut Exchange) -> Result<()> {
-        let path = relative_path(exchange)?;
-        if !self.serves_dot_files && is_hidden(&path) {
-            return Err(HttpError::new(StatusCode::NOT_FOUND).log("a dot file").into());
-        }
+        let path = path::relative(exchange, self.serves_dot_files)?;
         let (file, metadata) = self.open_checked(&path)?;
         if metadata.is_dir() {
             return self.serve_index(exchange, &path).await;
@@ -154,7 +146,7 @@ impl StaticFiles {
             return Err(forbidden("a directory"));
         };
         if !exchange.request().path().ends_with('/') {
-            let location = with_slash(exchange);
+            let location = path::with_slash(exchange);
             return exchange.redirect_with(StatusCode::MOVED_PERMANENTLY, &location);
         }
         let path = format!("{directory}/{index}");
@@ -195,6 +187,7 @@ impl StaticFiles {
         // Behind the 416, which is not the file and must not be cached like it.
         self.set_cache_control(exchange)?;
         exchange.set_header("Content-Type", content_type(path))?;
+        // The length without the bytes: reading the file for a HEAD would be in vain.
         if exchange.method() == Method::HEAD {
             return exchange.set_header("Content-Length", (end - start).to_string());
         }
@@ -245,37 +238,6 @@ impl RequestHandler for StaticFiles {
 
 fn unusable(directory: &Path, error: &io::Error) -> Error {
     io::Error::new(error.kind(), format!("cannot serve files from {directory:?}: {error}")).into()
-}
-
-/// Whether a segment of the path begins with a dot. `.` itself is the directory it stands in.
-fn is_hidden(path: &str) -> bool {
-    let path = path.strip_prefix(WELL_KNOWN).filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path);
-    path.split('/').any(|segment| segment.len() > 1 && segment.starts_with('.'))
-}
-
-/// The file's path below the root, decoded. What the kernel would refuse anyway need not be tried.
-fn relative_path(exchange: &Exchange) -> Result<String> {
-    if !exchange.has_path_param(PARAMETER) {
-        return Ok(String::new());
-    }
-    let path: String = exchange.path(PARAMETER)?;
-    if path.contains('\0') {
-        return Err(HttpError::new(StatusCode::NOT_FOUND).into());
-    }
-    if path.starts_with('/') || path.split('/').any(|part| part == "..") {
-        return Err(forbidden("outside of the directory"));
-    }
-    Ok(path)
-}
-
-/// The request's target, with a slash at the end of its path. More than one slash at the beginning would lead to another
-/// host.
-fn with_slash(exchange: &Exchange) -> String {
-    let path = exchange.request().path().trim_start_matches(['/', '\\']);
-    match exchange.request().query() {
-        Some(query) => format!("/{path}/?{query}"),
-        None => format!("/{path}/"),
-    }
 }
 
 fn open_error(error: Errno) -> Error {
@@ -329,6 +291,7 @@ async fn send_bytes(exchange: &mut Exchange, file: &File, start: u64, end: u64) 
         exchange.write(read_piece(file, start, end)?);
         return Ok(());
     }
+    // Announced, so that a client can tell when the file has shrunk.
     exchange.set_header("Content-Length", (end - start).to_string())?;
     let mut at = start;
     while at < end {
@@ -336,6 +299,7 @@ async fn send_bytes(exchange: &mut Exchange, file: &File, start: u64, end: u64) 
         exchange.write(read_piece(file, at, next)?);
         exchange.flush().await?;
         at = next;
+        // A fast client takes every piece at once: without this the others would wait for the whole file.
         yield_now().await;
     }
     Ok(())
@@ -365,17 +329,5 @@ mod tests {
         assert_eq!(content_type("a.png"), "image/png");
         assert_eq!(content_type("a.json"), "application/json");
         assert_eq!(content_type("noext"), "application/octet-stream");
-    }
-
-    #[test]
-    fn dot_files_are_hidden_at_every_depth() {
-        for hidden in
-            [".env", "a/.git/config", ".git", "a/.b/", "..a", ".well-known/.x", "a/.well-known/x", ".well-knownx"]
-        {
-            assert!(is_hidden(hidden), "{hidden}");
-        }
-        for shown in ["", "a.b", "a/b.", "./a", "a/./b", ".well-known", ".well-known/security.txt"] {
-            assert!(!is_hidden(shown), "{shown}");
-        }
     }
 }
