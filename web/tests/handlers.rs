@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use util::serve;
-use web::{Application, Error, Exchange, Locals, Method, RequestHandler, StatusCode};
+use web::{Application, Error, Exchange, Extensions, Method, RequestHandler, StatusCode};
 
 /// Reports what is called, in order.
 struct Reporter {
@@ -51,7 +51,7 @@ impl RequestHandler for Reporter {
 
     async fn post(&self, x: &mut Exchange) -> web::Result<()> {
         self.say("post");
-        x.locals().set(String::from("left by post"));
+        x.extensions().set(String::from("left by post"));
         Ok(())
     }
 
@@ -61,13 +61,13 @@ impl RequestHandler for Reporter {
     }
 
     fn on_finish(&self, x: &mut Exchange) {
-        self.say(match x.locals().get::<String>() {
-            Some(_) => "finish with locals",
+        self.say(match x.extensions().get::<String>() {
+            Some(_) => "finish with extensions",
             None => "finish",
         });
     }
 
-    fn on_connection_close(&self, _: &Locals) {
+    fn on_connection_close(&self, _: &Extensions) {
         self.say("close");
     }
 }
@@ -102,11 +102,11 @@ fn prepare_method_finish_in_this_order() {
 }
 
 #[test]
-fn locals_last_until_the_end_of_the_request() {
+fn extensions_last_until_the_end_of_the_request() {
     let (server, reports) = reporting();
     assert_eq!(server.send("POST", "/", "", "").status, 200);
     server.get("/");
-    assert_eq!(all(server, &reports), ["prepare", "post", "finish with locals", "prepare", "get", "finish"]);
+    assert_eq!(all(server, &reports), ["prepare", "post", "finish with extensions", "prepare", "get", "finish"]);
 }
 
 #[test]
