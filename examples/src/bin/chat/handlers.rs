@@ -37,13 +37,13 @@ impl RoomList {
 impl RequestHandler for RoomList {
     const METHODS: &'static [Method] = &[Method::GET];
 
-    async fn get(&self, x: &mut Exchange) -> web::Result<()> {
+    async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
         #[derive(Serialize)]
         struct List {
             rooms: Vec<Entry>,
         }
-        x.set_header("Cache-Control", "no-store")?;
-        x.write_json(&List { rooms: self.rooms.list() })
+        exchange.set_header("Cache-Control", "no-store")?;
+        exchange.write_json(&List { rooms: self.rooms.list() })
     }
 }
 
@@ -57,8 +57,8 @@ impl Messages {
         Messages { rooms }
     }
 
-    fn room(&self, x: &Exchange) -> web::Result<Rc<Room>> {
-        let name: String = x.path("room")?;
+    fn room(&self, exchange: &Exchange) -> web::Result<Rc<Room>> {
+        let name: String = exchange.path("room")?;
         if !is_room_name(&name) {
             return Err(refused("A room's name has 1 to 32 letters, digits, - or _"));
         }
@@ -73,35 +73,35 @@ impl RequestHandler for Messages {
     /// The long poll. Arguments: `after`, the cursor of the answer before; `people`, the head count
     /// that the page shows; `client`, the page's name for itself, without which nobody is counted;
     /// `wait`, how many seconds to wait at most.
-    async fn get(&self, x: &mut Exchange) -> web::Result<()> {
-        let room = self.room(x)?;
-        let (after, people) = (x.query_opt("after")?, x.query_opt("people")?);
-        let wait = x.query_opt("wait")?.map_or(LONGEST_POLL, Duration::from_secs).min(LONGEST_POLL);
-        let visit = match x.query_opt::<String>("client")? {
+    async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
+        let room = self.room(exchange)?;
+        let (after, people) = (exchange.query_opt("after")?, exchange.query_opt("people")?);
+        let wait = exchange.query_opt("wait")?.map_or(LONGEST_POLL, Duration::from_secs).min(LONGEST_POLL);
+        let visit = match exchange.query_opt::<String>("client")? {
             Some(page) if page.len() > LONGEST_KEY => return Err(refused("The client's name is too long")),
             page => page.map(|page| Visit::begin(room.clone(), page)),
         };
 
         // When the client goes away this returns early, and everything above is freed.
-        let news = x.while_connected(timeout(wait, room.news(after, people))).await?;
-        if let Some(visit) = visit.filter(|_| !x.is_client_gone()) {
+        let news = exchange.while_connected(timeout(wait, room.news(after, people))).await?;
+        if let Some(visit) = visit.filter(|_| !exchange.is_client_gone()) {
             visit.answered();
         }
-        x.set_header("Cache-Control", "no-store")?;
-        x.write_json(&news.unwrap_or_else(|_nothing_new| room.look(after)))
+        exchange.set_header("Cache-Control", "no-store")?;
+        exchange.write_json(&news.unwrap_or_else(|_nothing_new| room.look(after)))
     }
 
-    async fn post(&self, x: &mut Exchange) -> web::Result<()> {
-        let room = self.room(x)?;
-        let draft = checked(x.json().await?)?;
+    async fn post(&self, exchange: &mut Exchange) -> web::Result<()> {
+        let room = self.room(exchange)?;
+        let draft = checked(exchange.json().await?)?;
         let seq = room.post(draft, Instant::now());
-        x.set_status(StatusCode::CREATED);
-        x.write_json(&serde_json::json!({ "seq": seq }))
+        exchange.set_status(StatusCode::CREATED);
+        exchange.write_json(&serde_json::json!({ "seq": seq }))
     }
 
-    fn write_error(&self, x: &mut Exchange, error: &web::Error) {
+    fn write_error(&self, exchange: &mut Exchange, error: &web::Error) {
         // A text always becomes JSON; if it did not, the plain error page would be the answer.
-        let _ = x.write_json(&serde_json::json!({ "error": error.message() }));
+        let _ = exchange.write_json(&serde_json::json!({ "error": error.message() }));
     }
 }
 

@@ -31,13 +31,13 @@ const ASSETS: [Asset; 4] = [
 /// Adds a route for each part of the page.
 pub fn add_to(application: Application) -> Application {
     ASSETS.iter().fold(application, |application, asset| {
-        application.get(asset.path, async move |x: &mut Exchange| {
-            x.set_header("Content-Type", asset.content_type)?;
-            x.set_header("Content-Security-Policy", POLICY)?;
-            x.set_header("X-Content-Type-Options", "nosniff")?;
+        application.get(asset.path, async move |exchange: &mut Exchange| {
+            exchange.set_header("Content-Type", asset.content_type)?;
+            exchange.set_header("Content-Security-Policy", POLICY)?;
+            exchange.set_header("X-Content-Type-Options", "nosniff")?;
             // A new build has to be seen at once; the page is small.
-            x.set_header("Cache-Control", "no-cache")?;
-            x.write(asset.content);
+            exchange.set_header("Cache-Control", "no-cache")?;
+            exchange.write(asset.content);
             Ok(())
         })
     })
