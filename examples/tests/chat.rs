@@ -133,6 +133,7 @@ fn the_page_and_its_parts_are_served() {
         ("/", "text/html; charset=utf-8", "<title>Chat</title>"),
         ("/style.css", "text/css; charset=utf-8", "prefers-color-scheme"),
         ("/chat.js", "text/javascript; charset=utf-8", "fetch("),
+        ("/links.js", "text/javascript; charset=utf-8", "export function"),
         ("/icon.svg", "image/svg+xml", "<svg"),
     ] {
         let answer = browser.get(path);

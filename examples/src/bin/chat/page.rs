@@ -13,7 +13,7 @@ struct Asset {
     content: &'static str,
 }
 
-const ASSETS: [Asset; 4] = [
+const ASSETS: [Asset; 5] = [
     Asset { path: "/", content_type: "text/html; charset=utf-8", content: include_str!("../../../chat/index.html") },
     Asset {
         path: "/style.css",
@@ -24,6 +24,11 @@ const ASSETS: [Asset; 4] = [
         path: "/chat.js",
         content_type: "text/javascript; charset=utf-8",
         content: include_str!("../../../chat/chat.js"),
+    },
+    Asset {
+        path: "/links.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../../../chat/links.js"),
     },
     Asset { path: "/icon.svg", content_type: "image/svg+xml", content: include_str!("../../../chat/icon.svg") },
 ];

@@ -74,8 +74,10 @@ pub struct News {
     /// To be given with the next request.
     #[serde(serialize_with = "as_text")]
     pub cursor: Cursor,
-    /// Messages between the cursor and these have been lost: the history no longer reaches that far back.
+    /// Messages between the cursor and these are lost: the history no longer reaches that far back.
     pub missed: bool,
+    /// The cursor is of another epoch: the room has begun anew, and the server knows nothing of what was said before.
+    pub restarted: bool,
     pub people: usize,
 }
 
@@ -136,7 +138,8 @@ impl Room {
         loop {
             let next_ring = self.bell.wait();
             let news = self.look(after);
-            if after.is_none() || news.missed || !news.messages.is_empty() || people != Some(news.people) {
+            let has_caught_up = news.messages.is_empty() && !news.missed && !news.restarted;
+            if after.is_none() || !has_caught_up || people != Some(news.people) {
                 return news;
             }
             next_ring.await;
@@ -155,7 +158,8 @@ impl Room {
         News {
             messages: history.iter().skip(skip).cloned().collect(),
             cursor: Cursor { epoch: self.epoch, seq: last },
-            missed: after.is_some() && (same_epoch.is_none() || read < gone),
+            missed: after.is_some() && read < gone,
+            restarted: after.is_some() && same_epoch.is_none(),
             people: self.announced.get(),
         }
     }
