@@ -1,8 +1,11 @@
-//! What all examples share: their options and their log.
+//! What all examples share: their options, their log, and how they end.
 
-use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
-use std::process::exit;
+use std::{
+    error::Error,
+    ffi::OsString,
+    net::{IpAddr, SocketAddr},
+    process::{ExitCode, exit},
+};
 
 /// Where a server example listens unless told otherwise.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8888);
@@ -22,7 +25,7 @@ pub fn listen_address(about: &str) -> SocketAddr {
             exit(0);
         }
         Err(error) => {
-            eprintln!("{error}; try --help");
+            eprintln!("error: {error}; try --help");
             exit(2);
         }
     }
@@ -33,6 +36,19 @@ pub fn listen_address(about: &str) -> SocketAddr {
 /// The environment variable `RUST_LOG` overrides the level.
 pub fn start_log() {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+}
+
+/// The exit code of a program, whose error is printed as one line on standard error.
+///
+/// A `main` that returns the error itself prints its `Debug` form, which is made for programmers.
+pub fn exit_code(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The address asked for, or `None` when help was.

@@ -8,8 +8,10 @@ mod support;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use support::http::{Answer, Client};
-use support::{Program, eventually};
+use support::{
+    Program, eventually,
+    http::{Answer, Client},
+};
 
 const LOBBY: &str = "/rooms/lobby/messages";
 

@@ -6,8 +6,7 @@
 mod support;
 
 use serde_json::json;
-use support::Program;
-use support::http::Client;
+use support::{Program, http::Client};
 
 fn hello() -> (Program, Client) {
     let (program, address) = Program::serve(env!("CARGO_BIN_EXE_hello"));

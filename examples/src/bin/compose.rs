@@ -10,20 +10,24 @@
 //! printf 'SET grass green\nGET sky\nKEYS\n' | nc -N 127.0.0.1 8889
 //! ```
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{
+    cell::RefCell, collections::BTreeMap, error::Error, net::SocketAddr, process::ExitCode, rc::Rc, time::Duration,
+};
 
-use httpserver::iostream::{self, IOStream, TcpServer};
-use httpserver::{HttpServer, IOLoop, Method, Request, Response, StatusCode};
+use httpserver::{
+    HttpServer, IOLoop, Method, Request, Response, StatusCode,
+    iostream::{self, IOStream, TcpServer},
+};
 
 /// What both protocols work on.
 type Store = Rc<RefCell<BTreeMap<String, String>>>;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let address = examples::cli::listen_address("A key-value store over HTTP and over a line protocol.");
+    examples::cli::exit_code(serve(address))
+}
+
+fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let store = Store::default();
 
     let http = HttpServer::new({

@@ -18,8 +18,7 @@
 //! curl -i http://127.0.0.1:8888/nowhere
 //! ```
 
-use std::cell::RefCell;
-use std::time::Duration;
+use std::{cell::RefCell, error::Error, net::SocketAddr, process::ExitCode, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use web::{Application, Cookie, Exchange, IOLoop, Method, RequestHandler, StatusCode, sleep};
@@ -27,8 +26,12 @@ use web::{Application, Cookie, Exchange, IOLoop, Method, RequestHandler, StatusC
 /// Beside the sources, so that it is found from any working directory.
 const STATIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/static");
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let address = examples::cli::listen_address("One route of each kind.");
+    examples::cli::exit_code(serve(address))
+}
+
+fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let server = Application::new()
         .get("/", index)
         .get("/hello/{name}", hello)

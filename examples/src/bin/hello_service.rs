@@ -12,13 +12,16 @@
 //! curl --data-binary @Cargo.lock http://127.0.0.1:8888/size
 //! ```
 
-use std::fmt::Write;
-use std::time::Duration;
+use std::{error::Error, fmt::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
 use httpserver::{HttpServer, IOLoop, Limits, Method, Request, Response, StatusCode, sleep};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let address = examples::cli::listen_address("HTTP without a framework.");
+    examples::cli::exit_code(listen(address))
+}
+
+fn listen(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let server = HttpServer::with_limits(serve, limits());
     println!("listening on http://{}", server.listen(address)?);
     server.drain_on_signal(Duration::from_secs(10))?;

@@ -8,10 +8,14 @@
 //! curl telnet://127.0.0.1:8888
 //! ```
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::rc::Rc;
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    error::Error,
+    net::SocketAddr,
+    process::ExitCode,
+    rc::Rc,
+};
 
 use iostream::{IOLoop, IOStream, TcpServer, signal};
 
@@ -21,8 +25,12 @@ const LONGEST_LINE: usize = 1024;
 /// Who does not read loses the connection once this much waits for it.
 const MOST_UNREAD: usize = 64 * 1024;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let address = examples::cli::listen_address("A chat by lines over plain TCP.");
+    examples::cli::exit_code(serve(address))
+}
+
+fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let lobby = Rc::new(Lobby::default());
     let server = TcpServer::new({
         let lobby = lobby.clone();

@@ -10,27 +10,26 @@
 //! systemd-socket-activate -l 8888 target/release/prefork
 //! ```
 
-use std::error::Error;
-use std::io::{self, ErrorKind, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::process::{self, ExitCode};
-use std::rc::Rc;
+use std::{
+    error::Error,
+    io::{self, ErrorKind, Write},
+    net::{SocketAddr, TcpListener},
+    process::{self, ExitCode},
+    rc::Rc,
+};
 
-use ioloop::process::{cpu_count, fork_processes, inherited_fds};
-use ioloop::{IOLoop, Interest, signal};
+use ioloop::{
+    IOLoop, Interest,
+    process::{cpu_count, fork_processes, inherited_fds},
+    signal,
+};
 
 /// Workers that fail this often in all are not started again: the fault is then in the program.
 const MAX_RESTARTS: usize = 100;
 
 fn main() -> ExitCode {
     let address = examples::cli::listen_address("Greets by lines, from several processes.");
-    match serve(address) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    examples::cli::exit_code(serve(address))
 }
 
 fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
@@ -58,7 +57,7 @@ fn listener(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
     if let Some(inherited) = inherited_fds()?.into_iter().next() {
         return Ok(TcpListener::from(inherited.fd));
     }
-    let listener = TcpListener::bind(address)?;
+    let listener = TcpListener::bind(address).map_err(|error| format!("listening on {address}: {error}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

@@ -9,13 +9,15 @@
 //! (echo one; sleep 2; echo two) | cargo run --release --bin ticker
 //! ```
 
-use std::cell::Cell;
-use std::error::Error;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{
+    cell::Cell,
+    error::Error,
+    fs::File,
+    io::{self, Read},
+    os::fd::AsFd,
+    rc::Rc,
+    time::Duration,
+};
 
 use ioloop::{IOLoop, Interest, PeriodicCallback, signal, sleep};
 

@@ -7,18 +7,15 @@
 //! cargo run --release --bin watch_dir -- /tmp
 //! ```
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::env;
-use std::error::Error;
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{
+    cell::RefCell, collections::BTreeMap, env, error::Error, path::PathBuf, process::ExitCode, rc::Rc, time::Duration,
+};
 
 use ioloop::{IOLoop, Interest, TimeoutHandle, signal};
-use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
+use nix::{
+    errno::Errno,
+    sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent},
+};
 
 /// How long it has to be quiet before the changes are told.
 const QUIET: Duration = Duration::from_millis(100);
@@ -26,13 +23,7 @@ const QUIET: Duration = Duration::from_millis(100);
 fn main() -> ExitCode {
     examples::cli::start_log();
     let directory = env::args_os().nth(1).map_or_else(|| PathBuf::from("."), PathBuf::from);
-    match watch(directory) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    examples::cli::exit_code(watch(directory))
 }
 
 fn watch(directory: PathBuf) -> Result<(), Box<dyn Error>> {
@@ -42,7 +33,9 @@ fn watch(directory: PathBuf) -> Result<(), Box<dyn Error>> {
         | AddWatchFlags::IN_DELETE
         | AddWatchFlags::IN_MOVE
         | AddWatchFlags::IN_DELETE_SELF;
-    inotify.add_watch(&directory, interesting | AddWatchFlags::IN_ONLYDIR)?;
+    inotify
+        .add_watch(&directory, interesting | AddWatchFlags::IN_ONLYDIR)
+        .map_err(|errno| format!("watching {}: {}", directory.display(), errno.desc()))?;
 
     let ioloop = IOLoop::current();
     let changes = Rc::new(Changes::default());

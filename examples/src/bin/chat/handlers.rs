@@ -2,14 +2,18 @@
 //!
 //! What the page asks for: the rooms, news of one room, and to say something in it.
 
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use web::{Exchange, Method, RequestHandler, StatusCode, timeout};
 
-use crate::room::{Draft, Room};
-use crate::rooms::{Entry, Rooms, is_room_name};
+use crate::{
+    room::{Draft, Room},
+    rooms::{Entry, Rooms, is_room_name},
+};
 
 /// A poll is answered after this long, with or without news: proxies cut what is silent for a minute.
 const LONGEST_POLL: Duration = Duration::from_secs(25);

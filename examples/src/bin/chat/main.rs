@@ -23,13 +23,20 @@ mod people;
 mod room;
 mod rooms;
 
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::{
+    error::Error,
+    net::SocketAddr,
+    process::ExitCode,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use web::{Application, IOLoop, PeriodicCallback};
 
-use crate::handlers::{Messages, RoomList};
-use crate::rooms::Rooms;
+use crate::{
+    handlers::{Messages, RoomList},
+    rooms::Rooms,
+};
 
 /// How often rooms look for people who did not come back and announce the head count.
 const TICK: Duration = Duration::from_millis(500);
@@ -37,8 +44,12 @@ const TICK: Duration = Duration::from_millis(500);
 /// How long polls may go on after SIGTERM. Pages come back by themselves, so there is no point in more.
 const DRAIN: Duration = Duration::from_secs(2);
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let address = examples::cli::listen_address("A chat room by long polling.");
+    examples::cli::exit_code(serve(address))
+}
+
+fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let rooms = Rc::new(Rooms::default());
 
     let application = page::add_to(Application::new())

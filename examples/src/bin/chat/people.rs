@@ -2,9 +2,11 @@
 //!
 //! Who is in a room: everybody whose poll is open, or was answered a moment ago.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 /// How long somebody stays without an open poll: the next one is on its way.
 const BETWEEN_POLLS: Duration = Duration::from_secs(10);

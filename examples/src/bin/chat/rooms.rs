@@ -2,10 +2,12 @@
 //!
 //! All rooms by their name. A room exists once somebody has been there.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 
