@@ -7,14 +7,14 @@ use std::{
     process::{ExitCode, exit},
 };
 
-/// Where a server example listens unless told otherwise.
+/// Where a server example listens by default.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8888);
 
 /// Reads `--address` and `--port` from the command line and starts the log.
 ///
 /// `--address` takes an IP address with or without a port; `--port` overrides its port, and 0
-/// lets the kernel pick one. Prints the usage and ends the process when asked to with `--help`,
-/// or when an option makes no sense.
+/// lets the kernel pick one. Prints the usage and ends the process at `--help` and at an invalid
+/// option.
 pub fn listen_address(about: &str) -> SocketAddr {
     start_log();
     match parse(std::env::args_os().skip(1)) {
@@ -51,7 +51,7 @@ pub fn exit_code(result: Result<(), Box<dyn Error>>) -> ExitCode {
     }
 }
 
-/// The address asked for, or `None` when help was.
+/// The address to listen on, or `None` for `--help`.
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<SocketAddr>, lexopt::Error> {
     use lexopt::prelude::*;
 

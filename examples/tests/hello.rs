@@ -1,6 +1,6 @@
 //! The routes of the example `hello`, over the wire.
 
-// `support` is shared by several programs, each of which has no outside.
+// `support` is shared by several test programs, none of which exports anything.
 #![allow(unreachable_pub)]
 
 mod support;

@@ -1,6 +1,6 @@
 //! The examples below the framework, over the wire.
 
-// `support` is shared by several programs, each of which has no outside.
+// `support` is shared by several test programs, none of which exports anything.
 #![allow(unreachable_pub)]
 
 mod support;
@@ -55,7 +55,7 @@ fn line_server_says_good_bye() {
     assert!(program.end().success());
 }
 
-/// Connects and gives a name; returns once the others know.
+/// Connects and sends a name; returns once the others have been told.
 fn enter(address: std::net::SocketAddr, name: &str) -> Lines {
     let mut guest = Lines::connect(address);
     assert_eq!(guest.line().as_deref(), Some("Your name, please:"));

@@ -23,7 +23,7 @@ use std::{cell::RefCell, error::Error, net::SocketAddr, process::ExitCode, time:
 use serde::{Deserialize, Serialize};
 use web::{Application, Cookie, Exchange, IOLoop, Method, RequestHandler, StatusCode, sleep};
 
-/// Beside the sources, so that it is found from any working directory.
+/// Beside the sources, so that the example finds it from any working directory.
 const STATIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/static");
 
 fn main() -> ExitCode {
@@ -64,7 +64,7 @@ async fn hello(exchange: &mut Exchange) -> web::Result<()> {
     text(exchange, format!("Hello, {}\n", exchange.path::<String>("name")?))
 }
 
-/// An argument that is missing or no number is a 400 by itself.
+/// The error of an argument that is missing or not a number is a 400.
 async fn add(exchange: &mut Exchange) -> web::Result<()> {
     let (a, b): (i64, i64) = (exchange.query("a")?, exchange.query("b")?);
     text(exchange, format!("{}\n", a.saturating_add(b)))
@@ -91,7 +91,7 @@ async fn review(exchange: &mut Exchange) -> web::Result<()> {
     exchange.write_json(&review)
 }
 
-/// Each flush sends what was written; it fails when the client has gone.
+/// Each flush sends what was written, and fails when the client has gone.
 async fn count(exchange: &mut Exchange) -> web::Result<()> {
     exchange.set_header("Content-Type", "text/plain; charset=utf-8")?;
     for number in 1..=5 {
@@ -108,7 +108,7 @@ async fn visits(exchange: &mut Exchange) -> web::Result<()> {
     text(exchange, format!("visit number {visits}\n"))
 }
 
-/// Takes an upload of any size; only one piece of it is in memory.
+/// Reads an upload of any size, holding one piece at a time.
 async fn upload(exchange: &mut Exchange) -> web::Result<()> {
     let mut size = 0;
     while let Some(piece) = exchange.chunk().await? {
@@ -117,7 +117,7 @@ async fn upload(exchange: &mut Exchange) -> web::Result<()> {
     text(exchange, format!("{size} bytes\n"))
 }
 
-/// Who keeps what clients send keeps count of it.
+/// What clients can store needs a bound.
 const MOST_NOTES: usize = 100;
 
 /// A resource with several methods, and with state of its own.

@@ -1,6 +1,6 @@
 //! Layer: httpserver.
 //!
-//! HTTP without a framework: a service that looks at the path itself, collects a body, streams an
+//! HTTP without a framework: a service that matches the path itself, collects a body, streams an
 //! answer, and notices a client that goes away.
 //!
 //! ```sh
@@ -45,7 +45,7 @@ async fn serve(request: Request) -> httpserver::Result<Response> {
     }
 }
 
-/// The header lines as they came.
+/// The header lines as they were received.
 fn headers(request: &Request) -> Response {
     let mut text = String::new();
     for (name, value) in request.headers().iter() {
@@ -55,13 +55,13 @@ fn headers(request: &Request) -> Response {
     Response::text(text)
 }
 
-/// Collects the body under the limit: too large a one is answered with 413 by the error.
+/// Collects the body, up to the limit: the error of a larger one is answered with 413.
 async fn shout(mut request: Request) -> httpserver::Result<Response> {
     let body = request.bytes().await?;
     Ok(Response::text(String::from_utf8_lossy(&body).to_uppercase()))
 }
 
-/// Takes a body of any size and holds one piece of it at a time.
+/// Reads a body of any size, holding one chunk at a time.
 async fn size(mut request: Request) -> httpserver::Result<Response> {
     let mut size = 0;
     while let Some(chunk) = request.body_mut().chunk().await? {

@@ -24,7 +24,7 @@ use ioloop::{
     signal,
 };
 
-/// Workers that fail this often in all are not started again: the fault is then in the program.
+/// After this many failures in all, workers are not started again: the fault is then in the program.
 const MAX_RESTARTS: usize = 100;
 
 fn main() -> ExitCode {
@@ -36,7 +36,7 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let listener = listener(address)?;
     println!("listening on {}", listener.local_addr()?);
 
-    // The first process stays in here, and leaves it only for good.
+    // The first process stays in this call until everything ends; only workers return from it.
     let worker = fork_processes(cpu_count().max(2), MAX_RESTARTS)?;
 
     let ioloop = IOLoop::current();
@@ -51,8 +51,8 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The listener handed over by a service manager, or one of our own. Non-blocking: a connection wakes all workers, and
-/// those that come late must not wait for the next.
+/// The listener passed on by a service manager, or one of our own. Non-blocking: a connection wakes all workers, and
+/// those that are too late must not block in `accept`.
 fn listener(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
     if let Some(inherited) = inherited_fds()?.into_iter().next() {
         return Ok(TcpListener::from(inherited.fd));

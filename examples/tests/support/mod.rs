@@ -124,11 +124,11 @@ impl Lines {
     }
 }
 
-/// Looks again and again until there is what is looked for.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Calls `check` until it returns something.
+pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             return found;
         }
         assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");

@@ -1,6 +1,6 @@
 //! Layer: web.
 //!
-//! What the page asks for: the rooms, news of one room, and to say something in it.
+//! The requests of the page: the list of rooms, news of one room, and posting in it.
 
 use std::{
     rc::Rc,
@@ -15,7 +15,7 @@ use crate::{
     rooms::{Entry, Rooms, is_room_name},
 };
 
-/// A poll is answered after this long, with or without news: proxies cut what is silent for a minute.
+/// A poll is answered after this long, with or without news: proxies cut connections that are silent for a minute.
 const LONGEST_POLL: Duration = Duration::from_secs(25);
 
 /// The longest message, in characters.
@@ -51,7 +51,7 @@ impl RequestHandler for RoomList {
     }
 }
 
-/// `GET /rooms/{room}/messages`: waits for news; `POST`: says something.
+/// `GET /rooms/{room}/messages` waits for news, `POST` posts a message.
 pub struct Messages {
     rooms: Rc<Rooms>,
 }
@@ -74,9 +74,9 @@ impl Messages {
 impl RequestHandler for Messages {
     const METHODS: &'static [Method] = &[Method::GET, Method::POST];
 
-    /// The long poll. Arguments: `after`, the cursor of the answer before; `people`, the head count
-    /// that the page shows; `client`, the page's name for itself, without which nobody is counted;
-    /// `wait`, how many seconds to wait at most.
+    /// The long poll. Arguments: `after`, the cursor of the previous answer; `people`, the head
+    /// count that the page shows; `client`, the page's name for itself, without which it is not
+    /// counted; `wait`, the longest time to wait in seconds.
     async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
         let room = self.room(exchange)?;
         let (after, people) = (exchange.query_opt("after")?, exchange.query_opt("people")?);
@@ -86,7 +86,7 @@ impl RequestHandler for Messages {
             page => page.map(|page| Visit::begin(room.clone(), page)),
         };
 
-        // When the client goes away this returns early, and everything above is freed.
+        // Returns early when the client goes away, and frees everything above.
         let news = exchange.while_connected(timeout(wait, room.news(after, people))).await?;
         if let Some(visit) = visit.filter(|_| !exchange.is_client_gone()) {
             visit.answered();
@@ -104,13 +104,13 @@ impl RequestHandler for Messages {
     }
 
     fn write_error(&self, exchange: &mut Exchange, error: &web::Error) {
-        // A text always becomes JSON; if it did not, the plain error page would be the answer.
+        // A text always becomes JSON; if it did not, the answer would be the plain error page.
         let _ = exchange.write_json(&serde_json::json!({ "error": error.message() }));
     }
 }
 
-/// Somebody's presence in a room for the time of one poll. Dropped before the answer, it means that
-/// the page has gone.
+/// The presence of a page in a room during one poll. Dropped before the answer, it means that the
+/// page has gone.
 struct Visit {
     room: Rc<Room>,
     page: String,
@@ -135,8 +135,8 @@ impl Drop for Visit {
         if self.answered {
             self.room.people().answered(&self.page, Instant::now());
         } else {
-            // Not announced here: when many leave at once, the news of the first departure would
-            // be an answer for the others, whose own has not been noticed yet. The next tick does it.
+            // The next tick announces it: when many leave at once, the news of the first departure
+            // would answer the polls of others whose departure has not been noticed yet.
             self.room.people().leave(&self.page);
         }
     }

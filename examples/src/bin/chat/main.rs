@@ -11,10 +11,10 @@
 //! curl 'http://127.0.0.1:8888/rooms/lobby/messages?after=CURSOR&people=0'    # waits for news
 //! ```
 //!
-//! `page.rs` serves the page, `handlers.rs` the requests it makes; behind them stand `rooms.rs`,
-//! `room.rs` and `people.rs`, which know nothing of HTTP.
+//! `page.rs` serves the page and `handlers.rs` its requests. `rooms.rs`, `room.rs` and `people.rs`
+//! hold the state and know nothing of HTTP.
 
-// A program has no outside: `pub` means to the other modules.
+// A program exports nothing: `pub` is for its other modules.
 #![allow(unreachable_pub)]
 
 mod handlers;
@@ -38,10 +38,10 @@ use crate::{
     rooms::Rooms,
 };
 
-/// How often rooms look for people who did not come back and announce the head count.
+/// How often rooms remove people who did not come back, and announce the head count.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How long polls may go on after SIGTERM. Pages come back by themselves, so there is no point in more.
+/// How long polls may go on after SIGTERM. Pages reconnect by themselves, so a short time is enough.
 const DRAIN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {

@@ -4,7 +4,7 @@
 
 use web::{Application, Exchange};
 
-/// The page loads nothing from elsewhere and runs no script but its own.
+/// The page loads nothing from elsewhere and runs only its own scripts.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 struct Asset {
