@@ -14,6 +14,7 @@ mod mailbox;
 mod panic;
 mod periodic;
 mod poller;
+mod printable;
 pub mod process;
 mod registry;
 mod remote;
@@ -31,8 +32,10 @@ pub use crate::{
     executor::{ExecutorOptions, Job, run_in_executor},
     interval::{Interval, interval},
     ioloop::{Builder, IOLoop, Metrics, PollerFactory, SlowCallback},
+    panic::panic_message,
     periodic::PeriodicCallback,
     poller::{Epoll, Event, Interest, Poller, PosixPoll, Ready, Token, Trigger},
+    printable::Printable,
     remote::LoopHandle,
     source::Source,
     task::{JoinError, JoinHandle, YieldNow, spawn, yield_now},

@@ -15,7 +15,10 @@ use super::{
     Scoped, detached, enter,
     node::{Entry, Node, current},
 };
-use crate::{CallbackException, IOLoop, WorkKind, panic};
+use crate::{
+    CallbackException, IOLoop, WorkKind,
+    panic::{self, Offered},
+};
 
 /// Is told of what goes wrong in everything started within its [`scope`](ErrorBoundary::scope): panics, and the errors
 /// given to [`report`]. A handle; clones are the same boundary.
@@ -232,7 +235,11 @@ impl Boundary {
             return payload;
         }
         let exception = CallbackException::panic(WorkKind::Scope, location, &*payload);
-        if self.offer(current(), &exception) { Box::new(Offered::new(exception, true)) } else { payload }
+        if self.offer(current(), &exception) {
+            Box::new(Offered { message: exception.message, settled: true })
+        } else {
+            payload
+        }
     }
 
     fn offer(&self, around: Option<Rc<Node>>, exception: &CallbackException) -> bool {
@@ -242,7 +249,7 @@ impl Boundary {
         let _entered = enter(around);
         // The handler is dropped within, for the case that it has deactivated itself: its destructor may panic as well.
         panic::catch(move || handler(exception)).unwrap_or_else(|payload| {
-            log::error!("{exception}; then its error boundary panicked: {}", payload.message());
+            panic::contain(|| log::error!("{exception}; then its error boundary panicked: {}", payload.printable()));
             false
         })
     }
@@ -262,18 +269,6 @@ fn offer(context: Option<&Rc<Node>>, exception: &CallbackException) -> bool {
     false
 }
 
-/// The payload of a panic that has gone past all boundaries it belongs to. On its way up the stack no other one is asked.
-pub(crate) struct Offered {
-    pub(crate) message: String,
-    settled: bool,
-}
-
-impl Offered {
-    fn new(exception: CallbackException, settled: bool) -> Offered {
-        Offered { message: exception.message, settled }
-    }
-}
-
 /// Tells the boundaries of `context` of a panic in work that was registered in it. Gives the payload to go on with.
 #[cold]
 pub(super) fn offer_panic(
@@ -287,10 +282,5 @@ pub(super) fn offer_panic(
     }
     let exception = CallbackException::panic(kind, location, &*payload);
     let settled = offer(context, &exception);
-    Box::new(Offered::new(exception, settled))
-}
-
-/// Whether a boundary has settled the panic, so that the loop has nothing to report.
-pub(crate) fn was_settled(payload: &(dyn Any + Send)) -> bool {
-    payload.downcast_ref::<Offered>().is_some_and(|offered| offered.settled)
+    Box::new(Offered { message: exception.message, settled })
 }

@@ -64,7 +64,7 @@ impl IOLoop {
         let promise = Promise(Arc::clone(&job.slot));
         let submitted = pool.submit(Box::new(move || {
             let result = panic::catch(work);
-            promise.fulfil(result.map_err(|payload| JoinError::Panicked { message: payload.message() }));
+            promise.fulfil(result.map_err(|payload| JoinError::Panicked { message: payload.message().to_owned() }));
         }));
         if let Err(error) = submitted {
             job.slot().state = State::Done(Err(JoinError::NoThread { message: error.to_string() }));

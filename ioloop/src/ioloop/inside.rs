@@ -305,7 +305,7 @@ impl IOLoop {
 
     #[cold]
     pub(super) fn report_panic(&self, kind: WorkKind, location: &'static Location<'static>, payload: &Payload) {
-        if !context::was_settled(payload.as_any()) {
+        if !panic::was_settled(payload.as_any()) {
             panic::contain(|| self.report(&CallbackException::panic(kind, location, payload.as_any())));
         }
     }
@@ -313,7 +313,7 @@ impl IOLoop {
     /// Calls user code that has no registration to blame: wakers, which are our own but for exotic cases, and destructors.
     pub(super) fn guard_foreign(&self, work: impl FnOnce()) {
         if let Err(payload) = panic::catch(work) {
-            panic::contain(|| log::error!("panic in a waker or a destructor: {}", payload.message()));
+            panic::contain(|| log::error!("panic in a waker or a destructor: {}", payload.printable()));
         }
     }
 
@@ -325,7 +325,7 @@ impl IOLoop {
             // dropped within, for the case that it has replaced itself.
             Some(hook) => {
                 if let Err(payload) = panic::catch(move || hook(exception)) {
-                    panic::contain(|| log::error!("{exception}; then its hook panicked: {}", payload.message()));
+                    panic::contain(|| log::error!("{exception}; then its hook panicked: {}", payload.printable()));
                 }
             }
             None => panic::contain(|| log::error!("{exception}")),

@@ -23,8 +23,8 @@ use std::{
 };
 
 use crate::{
-    CallbackException, Clock, Error, Event, Interest, JoinHandle, LoopHandle, Poller, Result, TimeoutHandle, Token,
-    Trigger,
+    CallbackException, Clock, Error, Event, Interest, JoinHandle, LoopHandle, Poller, Printable, Result, TimeoutHandle,
+    Token, Trigger,
     clock::{LoopClock, nanos},
     context,
     executor::Pool,
@@ -435,7 +435,7 @@ impl IOLoop {
         // An error means that the descriptor was closed behind the loop's back: the kernel has forgotten it then, unless a
         // duplicate is open, whose reports will reach nobody.
         if let Err(error) = self.inner.poller.borrow_mut().remove(fd.as_fd(), token) {
-            log::debug!("a handler's descriptor was closed before its removal: {error}");
+            log::debug!("a handler's descriptor was closed before its removal: {}", Printable::display(&error));
         }
         let removed = self.inner.registry.borrow_mut().remove(token.key());
         context::detached(|| drop(removed));

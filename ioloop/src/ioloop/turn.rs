@@ -233,7 +233,7 @@ impl IOLoop {
     fn fail_task(&self, work: &mut BoxedWork, payload: &Payload) {
         let location = work.location();
         self.report_panic(WorkKind::Task, location, payload);
-        let error = JoinError::Panicked { message: payload.message() };
+        let error = JoinError::Panicked { message: payload.message().to_owned() };
         self.guard(WorkKind::Task, location, || work.as_mut().fail(error));
     }
 

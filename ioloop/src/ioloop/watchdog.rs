@@ -103,7 +103,7 @@ impl IOLoop {
             let told = &slow;
             // The hook is dropped within, for the case that it has replaced itself.
             if let Err(payload) = panic::catch(move || hook(told)) {
-                panic::contain(|| log::error!("{slow}; then its hook panicked: {}", payload.message()));
+                panic::contain(|| log::error!("{slow}; then its hook panicked: {}", payload.printable()));
             }
         }
         value

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Join, scheduler::take_result};
-use crate::{IOLoop, arena::Key};
+use crate::{IOLoop, Printable, arena::Key};
 
 /// Waits for a spawned task and gives its result, or the [reason](JoinError) why there is none. Dropping it detaches the
 /// task: it runs on.
@@ -74,13 +74,13 @@ pub enum JoinError {
     #[error("the task was cancelled")]
     Cancelled,
     /// It panicked. A task's panic has been reported by the loop already; a [`Job`](crate::Job)'s is told here alone.
-    #[error("the task panicked: {message}")]
+    #[error("the task panicked: {}", Printable::text(message))]
     Panicked {
-        /// The panic's message.
+        /// The panic's message as it was. `Display` shows it as [`Printable`].
         message: String,
     },
     /// A [`Job`](crate::Job) could not begin: the system refuses to start a thread, and the pool has none.
-    #[error("no thread could be started: {message}")]
+    #[error("no thread could be started: {}", Printable::text(message))]
     NoThread {
         /// The system's error.
         message: String,
