@@ -217,7 +217,6 @@ impl Registry {
     }
 
     /// Keeps `waker` until one of `wanted` comes.
-    #[inline]
     pub(crate) fn wait(&mut self, key: Key, wanted: Ready, waker: Waker, turn: u32) -> Kept {
         let Some(waiters) = self.waiters_mut(key).filter(|waiters| !waiters.ready.intersects(wanted | ENDS)) else {
             return Kept::No(waker);

@@ -74,25 +74,31 @@ impl IOLoop {
 
     #[inline]
     pub(crate) fn source_ready_or_wait(&self, token: Token, wanted: Ready, waker: &Waker) -> Option<Ready> {
-        loop {
-            let wait = self.inner.registry.borrow_mut().ready_or_wait(token.key(), wanted, waker);
-            match wait {
-                Wait::Ready(ready) => return Some(ready),
-                Wait::Pending => return None,
-                Wait::MustWait => {}
+        let wait = self.inner.registry.borrow_mut().ready_or_wait(token.key(), wanted, waker);
+        match wait {
+            Wait::Ready(ready) => Some(ready),
+            Wait::Pending => None,
+            Wait::MustWait => self.wait_with_clone(token, wanted, waker),
+        }
+    }
+
+    /// For a waker that is not the loop's own, and for a second one.
+    #[cold]
+    fn wait_with_clone(&self, token: Token, wanted: Ready, waker: &Waker) -> Option<Ready> {
+        // Between two borrows, because it may be anybody's code and come back to the loop.
+        let clone = waker.clone();
+        // The low half of the count is enough to tell neighbouring turns apart.
+        let turn = self.inner.counters.turns.get() as u32;
+        let kept = self.inner.registry.borrow_mut().wait(token.key(), wanted, clone, turn);
+        match kept {
+            Kept::Yes => None,
+            Kept::Swept(swept) => {
+                self.wake_all(swept);
+                None
             }
-            // Between the borrows, because it may be anybody's code and come back to the loop.
-            let waker = waker.clone();
-            // The low half of the count is enough to tell neighbouring turns apart.
-            let turn = self.inner.counters.turns.get() as u32;
-            let kept = self.inner.registry.borrow_mut().wait(token.key(), wanted, waker, turn);
-            match kept {
-                Kept::Yes => return None,
-                Kept::Swept(swept) => {
-                    self.wake_all(swept);
-                    return None;
-                }
-                Kept::No(waker) => drop(waker),
+            Kept::No(clone) => {
+                drop(clone);
+                self.source_ready_or_wait(token, wanted, waker)
             }
         }
     }
