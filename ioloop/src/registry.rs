@@ -1,4 +1,11 @@
-use std::{os::fd::AsFd, panic::Location, rc::Rc, task::Waker};
+use std::{
+    mem,
+    os::fd::AsFd,
+    panic::Location,
+    ptr,
+    rc::Rc,
+    task::{RawWakerVTable, Waker},
+};
 
 use crate::{
     arena::{Arena, Key},
@@ -9,6 +16,9 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Registry {
     slots: Arena<Slot>,
+    /// That of the wakers of this loop's tasks. To clone one of these is to count up and runs nobody's code, so it need not
+    /// be done between two borrows, which would take twenty instructions more for each wait.
+    own_wakers: Option<&'static RawWakerVTable>,
 }
 
 /// One registered descriptor. Kept small: it exists once per connection.
@@ -65,15 +75,31 @@ pub(crate) enum Notify {
 /// What came of [`Registry::ready_or_wait`].
 pub(crate) enum Wait {
     Ready(Ready),
+    /// The waker is kept.
     Pending,
-    /// Pending as well, and these have waited so long that they are to be woken.
+    /// A clone of the waker is to be given to [`Registry::wait`].
+    MustWait,
+}
+
+/// What came of [`Registry::wait`].
+#[must_use]
+pub(crate) enum Kept {
+    Yes,
+    /// Yes, and these have waited so long that they are to be woken.
     Swept(Vec<Waker>),
+    /// Cloning the waker was foreign code, which has changed what there is to wait for. Here it is, to be dropped.
+    No(Waker),
 }
 
 /// Reading also ends with an error or a hang-up, so whoever waits for data wants to know.
 const ENDS: Ready = Ready::HANGUP.union(Ready::ERROR);
 
 impl Registry {
+    /// A registry for a loop whose tasks have wakers like `own`.
+    pub(crate) fn new(own: &Waker) -> Registry {
+        Registry { slots: Arena::new(), own_wakers: Some(own.vtable()) }
+    }
+
     pub(crate) fn insert_source(&mut self) -> Key {
         // A fresh socket has room to write. Whatever else is true of it, epoll reports as a first edge.
         let waiters = Waiters { ready: Ready::WRITABLE, wanted: Ready::empty(), first: None, others: None };
@@ -165,15 +191,41 @@ impl Registry {
         }
     }
 
-    /// The cached bits when one of `wanted` is among them; otherwise `waker` is kept until one comes.
+    /// The cached bits when one of `wanted` is among them; otherwise `waker` is to be kept until one comes. One that is not
+    /// the loop's own is not cloned here: the registry is borrowed, and the clone is foreign code.
     #[inline]
-    pub(crate) fn ready_or_wait(&mut self, key: Key, wanted: Ready, waker: &Waker, turn: u32) -> Wait {
+    pub(crate) fn ready_or_wait(&mut self, key: Key, wanted: Ready, waker: &Waker) -> Wait {
         // A source whose loop has been closed is reported as broken instead of waiting for ever.
+        let own_wakers = self.own_wakers;
         let Some(waiters) = self.waiters_mut(key) else { return Wait::Ready(Ready::all()) };
         if waiters.ready.intersects(wanted | ENDS) {
             return Wait::Ready(waiters.ready);
         }
-        waiters.wait(wanted, waker, turn)
+        // The waker was taken when it was last woken, so as good as always the place is empty.
+        match &waiters.first {
+            None if own_wakers.is_some_and(|own| ptr::eq(own, waker.vtable())) => {
+                waiters.wait_first(wanted, waker.clone());
+                Wait::Pending
+            }
+            None => Wait::MustWait,
+            Some(first) if first.will_wake(waker) => {
+                waiters.wanted |= wanted;
+                Wait::Pending
+            }
+            Some(_) => waiters.wait_beside_again(wanted, waker),
+        }
+    }
+
+    /// Keeps `waker` until one of `wanted` comes.
+    pub(crate) fn wait(&mut self, key: Key, wanted: Ready, waker: Waker, turn: u32) -> Kept {
+        let Some(waiters) = self.waiters_mut(key).filter(|waiters| !waiters.ready.intersects(wanted | ENDS)) else {
+            return Kept::No(waker);
+        };
+        if waiters.first.is_some() {
+            return waiters.wait_beside(wanted, waker, turn);
+        }
+        waiters.wait_first(wanted, waker);
+        Kept::Yes
     }
 
     fn waiters(&self, key: Key) -> Option<&Waiters> {
@@ -206,29 +258,29 @@ impl Waiters {
         if ready.intersects(self.wanted | ENDS) { self.first.take() } else { None }
     }
 
+    /// For an empty place.
     #[inline]
-    fn wait(&mut self, wanted: Ready, waker: &Waker, turn: u32) -> Wait {
-        match &self.first {
-            None => {
-                self.wanted = wanted;
-                self.first = Some(waker.clone());
-            }
-            Some(first) if first.will_wake(waker) => self.wanted |= wanted,
-            Some(_) => return self.wait_beside(wanted, waker, turn),
-        }
+    fn wait_first(&mut self, wanted: Ready, waker: Waker) {
+        self.wanted = wanted;
+        // Saying that it is empty saves what an assignment does to drop what was there.
+        mem::forget(self.first.replace(waker));
+    }
+
+    #[cold]
+    fn wait_beside_again(&mut self, wanted: Ready, waker: &Waker) -> Wait {
+        let others =
+            self.others.as_mut().and_then(|others| others.list.iter_mut().find(|(_, known)| known.will_wake(waker)));
+        let Some((known_wanted, _)) = others else { return Wait::MustWait };
+        *known_wanted |= wanted;
         Wait::Pending
     }
 
     #[cold]
-    fn wait_beside(&mut self, wanted: Ready, waker: &Waker, turn: u32) -> Wait {
+    fn wait_beside(&mut self, wanted: Ready, waker: Waker, turn: u32) -> Kept {
         let others = self.others.get_or_insert_with(|| Box::new(Others::new(turn)));
-        if let Some((known_wanted, _)) = others.list.iter_mut().find(|(_, known)| known.will_wake(waker)) {
-            *known_wanted |= wanted;
-            return Wait::Pending;
-        }
         let swept = others.make_room(turn);
-        others.list.push((wanted, waker.clone()));
-        if swept.is_empty() { Wait::Pending } else { Wait::Swept(swept) }
+        others.list.push((wanted, waker));
+        if swept.is_empty() { Kept::Yes } else { Kept::Swept(swept) }
     }
 }
 

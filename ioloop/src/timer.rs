@@ -101,12 +101,16 @@ impl Timers {
         self.slots.get(key).map_or(NEVER, Slot::due)
     }
 
-    /// Keeps `waker` for a timer that wakes.
-    pub(crate) fn set_waker(&mut self, key: Key, waker: &Waker) -> Option<Waker> {
-        match self.slots.get_mut(key)? {
-            Slot::Wake { waker: Some(known), .. } if known.will_wake(waker) => None,
-            Slot::Wake { waker: place, .. } => place.replace(waker.clone()),
-            Slot::Call { .. } => None,
+    /// Whether a timer that wakes has `waker`, or one as good, already.
+    pub(crate) fn knows(&self, key: Key, waker: &Waker) -> bool {
+        matches!(self.slots.get(key), Some(Slot::Wake { waker: Some(known), .. }) if known.will_wake(waker))
+    }
+
+    /// Keeps `waker` for a timer that wakes. Returns the one that is not needed, to be dropped outside of the borrow.
+    pub(crate) fn set_waker(&mut self, key: Key, waker: Waker) -> Option<Waker> {
+        match self.slots.get_mut(key) {
+            Some(Slot::Wake { waker: place, .. }) => place.replace(waker),
+            Some(Slot::Call { .. }) | None => Some(waker),
         }
     }
 

@@ -6,13 +6,19 @@ use std::{
     os::fd::AsFd,
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
+    task::Waker,
     time::Instant,
 };
 
 use super::{Counters, IOLoop, Inner, Pace, Root, SCRATCH, Watchdog, pace};
 use crate::{
-    Clock, Epoll, Error, Interest, Poller, Result, Trigger, VirtualClock, clock::LoopClock, process::Counted,
-    remote::Remote, task::Scheduler, timer::Timers,
+    Clock, Epoll, Error, Interest, Poller, Result, Trigger, VirtualClock,
+    clock::LoopClock,
+    process::Counted,
+    registry::Registry,
+    remote::Remote,
+    task::{ROOT, Scheduler, TaskWaker},
+    timer::Timers,
 };
 
 /// Makes the poller of a new loop: what [`IOLoop::configure`] takes.
@@ -174,14 +180,17 @@ impl fmt::Debug for Builder {
 }
 
 fn inner(poller: Box<dyn Poller>, clock: LoopClock, event_interval: u32) -> Result<Inner> {
+    let remote = Arc::new(Remote::new()?);
+    // As good as any other waker of the loop's tasks.
+    let waker = Waker::from(TaskWaker::new(&remote, ROOT));
     Ok(Inner {
         needs_rearming: poller.needs_rearming(),
         poller: RefCell::new(poller),
         poller_fd: OnceCell::new(),
-        registry: RefCell::default(),
+        registry: RefCell::new(Registry::new(&waker)),
         timers: RefCell::new(Timers::new()),
         scheduler: RefCell::new(Scheduler::with_capacity(SCRATCH)),
-        remote: Arc::new(Remote::new()?),
+        remote,
         wakeup: Cell::new(None),
         epoch: Instant::now(),
         origin: clock.nanos(),

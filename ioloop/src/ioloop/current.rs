@@ -12,7 +12,9 @@ pub(super) fn current() -> IOLoop {
             return ioloop.clone();
         }
         let ioloop = IOLoop::new().expect("an epoll instance and an eventfd for this thread's loop");
-        current.ioloop.borrow_mut().insert(ioloop).clone()
+        // What the poller's factory has made current meanwhile is dropped after the borrow.
+        drop(current.ioloop.replace(Some(ioloop.clone())));
+        ioloop
     })
 }
 

@@ -16,7 +16,7 @@ use crate::{
     context,
     executor::Pool,
     panic::{self, Payload},
-    registry::Wait,
+    registry::{Kept, Wait},
     task::{self, BoxedWork, Callback, Join, ROOT, Remains, Woken},
     timer::Action,
 };
@@ -74,15 +74,31 @@ impl IOLoop {
 
     #[inline]
     pub(crate) fn source_ready_or_wait(&self, token: Token, wanted: Ready, waker: &Waker) -> Option<Ready> {
-        // The low half of the count is enough to tell neighbouring turns apart.
-        let turn = self.inner.counters.turns.get() as u32;
-        let wait = self.inner.registry.borrow_mut().ready_or_wait(token.key(), wanted, waker, turn);
+        let wait = self.inner.registry.borrow_mut().ready_or_wait(token.key(), wanted, waker);
         match wait {
             Wait::Ready(ready) => Some(ready),
             Wait::Pending => None,
-            Wait::Swept(swept) => {
+            Wait::MustWait => self.wait_with_clone(token, wanted, waker),
+        }
+    }
+
+    /// For a waker that is not the loop's own, and for a second one.
+    #[cold]
+    fn wait_with_clone(&self, token: Token, wanted: Ready, waker: &Waker) -> Option<Ready> {
+        // Between two borrows, because it may be anybody's code and come back to the loop.
+        let clone = waker.clone();
+        // The low half of the count is enough to tell neighbouring turns apart.
+        let turn = self.inner.counters.turns.get() as u32;
+        let kept = self.inner.registry.borrow_mut().wait(token.key(), wanted, clone, turn);
+        match kept {
+            Kept::Yes => None,
+            Kept::Swept(swept) => {
                 self.wake_all(swept);
                 None
+            }
+            Kept::No(clone) => {
+                drop(clone);
+                self.source_ready_or_wait(token, wanted, waker)
             }
         }
     }
@@ -118,14 +134,24 @@ impl IOLoop {
         let due = due.max(self.inner.turn_time.get());
         let mut timers = self.inner.timers.borrow_mut();
         timers.set_due(timer, due);
-        let previous = timers.set_waker(timer, waker);
+        let is_known = timers.knows(timer, waker);
         drop(timers);
-        drop(previous);
+        if !is_known {
+            self.replace_timer_waker(timer, waker);
+        }
     }
 
     pub(crate) fn set_timer_waker(&self, timer: Key, waker: &Waker) {
-        let previous = self.inner.timers.borrow_mut().set_waker(timer, waker);
-        drop(previous);
+        if !self.inner.timers.borrow().knows(timer, waker) {
+            self.replace_timer_waker(timer, waker);
+        }
+    }
+
+    fn replace_timer_waker(&self, timer: Key, waker: &Waker) {
+        // Cloned and dropped outside of the borrow: a waker may be anybody's code, and come back to the loop.
+        let waker = waker.clone();
+        let unused = self.inner.timers.borrow_mut().set_waker(timer, waker);
+        drop(unused);
     }
 
     pub(crate) fn turn_nanos(&self) -> u64 {
@@ -272,13 +298,19 @@ impl IOLoop {
             self.guard(WorkKind::Callback, location, || drop(callback));
         }
         for action in timers {
-            if let Action::Call(callback, location) = action {
-                self.guard(WorkKind::Timer, location, || drop(callback));
+            match action {
+                Action::Call(callback, location) => {
+                    self.guard(WorkKind::Timer, location, || drop(callback));
+                }
+                Action::Wake(waker) => self.guard_foreign(|| drop(waker)),
             }
         }
         for (token, handler) in handlers {
-            // A shared descriptor stays open, and would go on being reported.
-            let _ = inner.poller.borrow_mut().remove(handler.fd.as_fd(), token);
+            self.guard_foreign(|| {
+                let fd = handler.fd.as_fd();
+                // A shared descriptor stays open, and would go on being reported.
+                let _ = inner.poller.borrow_mut().remove(fd, token);
+            });
             self.guard(WorkKind::Handler, handler.location, || drop(handler));
         }
         for waker in wakers {

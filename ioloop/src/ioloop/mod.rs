@@ -422,8 +422,10 @@ impl IOLoop {
     /// [`Error::NotRegistered`] when the handler has been removed; otherwise what epoll_ctl(2) says.
     pub fn update_handler(&self, token: Token, interest: Interest) -> Result<()> {
         let fd = self.inner.registry.borrow().handler_fd(token.key()).ok_or(Error::NotRegistered)?;
-        let mut poller = self.inner.poller.borrow_mut();
-        poller.modify(fd.as_fd(), token, interest, Trigger::Level).map_err(Error::io("changing a watched descriptor"))
+        // `as_fd` is the user's, so it comes before the borrow.
+        let descriptor = fd.as_fd();
+        let modified = self.inner.poller.borrow_mut().modify(descriptor, token, interest, Trigger::Level);
+        modified.map_err(Error::io("changing a watched descriptor"))
     }
 
     /// Stops watching and drops the descriptor and the handler. An event for it that is under way reaches nobody. May be
@@ -434,11 +436,13 @@ impl IOLoop {
         };
         // An error means that the descriptor was closed behind the loop's back: the kernel has forgotten it then, unless a
         // duplicate is open, whose reports will reach nobody.
-        if let Err(error) = self.inner.poller.borrow_mut().remove(fd.as_fd(), token) {
+        let descriptor = fd.as_fd();
+        let unwatched = self.inner.poller.borrow_mut().remove(descriptor, token);
+        if let Err(error) = unwatched {
             log::debug!("a handler's descriptor was closed before its removal: {}", Printable::display(&error));
         }
         let removed = self.inner.registry.borrow_mut().remove(token.key());
-        context::detached(|| drop(removed));
+        context::detached(|| drop((removed, fd)));
         true
     }
 

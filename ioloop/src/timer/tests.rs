@@ -132,7 +132,7 @@ proptest! {
                     let id = which.index(keys.len());
                     let due = due.saturating_add(now);
                     timers.borrow_mut().set_due(keys[id], due);
-                    timers.borrow_mut().set_waker(keys[id], &log.waker(id));
+                    timers.borrow_mut().set_waker(keys[id], log.waker(id));
                     if let Some(known) = model.get_mut(&id).filter(|known| known.wakes) {
                         *known = Known { due, wakes: true, moved: true };
                     }
@@ -272,7 +272,7 @@ mod while_firing {
         let (inner, waker) = (Rc::clone(&timers), log.waker(2));
         let set_again = log.call_and(3, move || {
             inner.borrow_mut().set_due(deadline, 10);
-            inner.borrow_mut().set_waker(deadline, &waker);
+            inner.borrow_mut().set_waker(deadline, waker);
         });
         timers.borrow_mut().insert(6, set_again);
         timers.borrow_mut().insert(10, log.call(4));
