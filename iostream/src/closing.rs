@@ -3,18 +3,14 @@ use std::{
     future::{Future, poll_fn},
     mem,
     pin::Pin,
-    rc::Weak,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
 use ioloop::{IOLoop, context};
 use slab::Slab;
 
-use crate::{
-    IOStream,
-    iostream::Inner,
-    transport::{BROKEN, PEER_CLOSED},
-};
+use crate::{IOStream, iostream::Inner};
 
 impl IOStream {
     /// Waits until the stream is closed, for whatever reason.
@@ -87,7 +83,7 @@ impl IOStream {
         if self.inner.is_closed() || self.inner.eof.get() {
             return Poll::Ready(());
         }
-        self.inner.transport.borrow().poll_ready(cx, PEER_CLOSED).map(drop)
+        self.inner.transport.borrow().poll_peer_closed(cx)
     }
 }
 
@@ -166,27 +162,24 @@ async fn watch(stream: Weak<Inner>) {
 
 impl Inner {
     /// Registers for the close, and looks after the peer.
-    fn poll_closed(&self, cx: &mut Context<'_>, place: &mut Option<usize>) -> Poll<()> {
+    fn poll_closed(self: &Rc<Self>, cx: &mut Context<'_>, place: &mut Option<usize>) -> Poll<()> {
         self.look_for_end(cx);
+        if !self.is_closed() && !self.is_waiter(*place, cx.waker()) {
+            // Cloning and dropping wakers is foreign code, and may close the stream: outside of the borrow.
+            let waker = cx.waker().clone();
+            drop(self.add_waiter(place, waker));
+        }
         if self.is_closed() {
             *place = None;
             return Poll::Ready(());
-        }
-        let mut waiters = self.waiters.borrow_mut();
-        let wakers = &mut waiters.get_or_insert_default().wakers;
-        match *place {
-            Some(key) => wakers[key].clone_from(cx.waker()),
-            None => *place = Some(wakers.insert(cx.waker().clone())),
         }
         Poll::Pending
     }
 
     /// Waits for the event that will end this stream, and when it has come reads up to the end, which closes the stream.
     /// A full buffer is left to the reader, who will meet the end in time.
-    fn look_for_end(&self, cx: &mut Context<'_>) {
-        // A half-open stream goes on after FIN.
-        let ending = if self.is_half_open() { BROKEN } else { PEER_CLOSED };
-        if self.is_closed() || self.transport.borrow().poll_ready(cx, ending).is_pending() {
+    fn look_for_end(self: &Rc<Self>, cx: &mut Context<'_>) {
+        if self.is_closed() || self.poll_end(cx).is_pending() {
             return;
         }
         if self.eof.get() {
@@ -196,12 +189,39 @@ impl Inner {
         }
     }
 
-    fn forget_waiter(&self, place: Option<usize>) {
-        let mut waiters = self.waiters.borrow_mut();
-        if let (Some(key), Some(waiters)) = (place, waiters.as_mut()) {
-            // When the stream has closed meanwhile, the list is gone; no new one is made, so keys stay valid.
-            waiters.wakers.try_remove(key);
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let transport = self.transport.borrow();
+        // A half-open stream goes on after FIN.
+        if self.is_half_open() { transport.poll_broken(cx) } else { transport.poll_peer_closed(cx) }
+    }
+
+    fn is_waiter(&self, place: Option<usize>, waker: &Waker) -> bool {
+        let waiters = self.waiters.borrow();
+        let known = waiters.as_ref().zip(place).and_then(|(waiters, key)| waiters.wakers.get(key));
+        known.is_some_and(|known| known.will_wake(waker))
+    }
+
+    /// Puts `waker` in its place; returns the one it replaces, or itself when the stream is closed by now.
+    fn add_waiter(&self, place: &mut Option<usize>, waker: Waker) -> Option<Waker> {
+        if self.is_closed() {
+            return Some(waker);
         }
+        let mut waiters = self.waiters.borrow_mut();
+        let wakers = &mut waiters.get_or_insert_default().wakers;
+        match place.and_then(|key| wakers.get_mut(key)) {
+            Some(known) => Some(mem::replace(known, waker)),
+            None => {
+                *place = Some(wakers.insert(waker));
+                None
+            }
+        }
+    }
+
+    fn forget_waiter(&self, place: Option<usize>) {
+        let Some(key) = place else { return };
+        // When the stream has closed meanwhile, the list is gone; no new one is made, so keys stay valid.
+        let forgotten = self.waiters.borrow_mut().as_mut().and_then(|waiters| waiters.wakers.try_remove(key));
+        drop(forgotten);
     }
 }
 

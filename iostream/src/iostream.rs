@@ -2,18 +2,19 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     fmt, io,
     net::{SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
     rc::{Rc, Weak},
     sync::Arc,
 };
 
-use ioloop::{IOLoop, Ready, Source};
+use ioloop::{IOLoop, Source};
 
 use crate::{
     Error, Result,
     buffer::ReadBuffer,
     closing::Waiters,
     error::is_disconnect,
-    transport::{BROKEN, PEER_CLOSED, Transport},
+    transport::{Tcp, Transport, Unix},
     write::WriteQueue,
 };
 
@@ -109,7 +110,7 @@ impl IOStream {
     /// [`Error::Loop`] when the loop cannot watch the socket, which means that the system is out of epoll watches.
     pub fn from_tcp(stream: TcpStream) -> Result<IOStream> {
         stream.set_nonblocking(true)?;
-        Ok(IOStream::from_transport(Transport::Tcp(Source::new(stream)?), false))
+        Ok(IOStream::from_transport(Transport::Tcp(Tcp::new(Source::new(stream)?)), false))
     }
 
     /// As [`from_tcp`](IOStream::from_tcp), for a socket that has just been accepted: it has no duplicate (no
@@ -121,7 +122,33 @@ impl IOStream {
     /// As [`from_tcp`](IOStream::from_tcp).
     pub fn from_accepted(stream: TcpStream) -> Result<IOStream> {
         stream.set_nonblocking(true)?;
-        Ok(IOStream::from_transport(Transport::Tcp(Source::new(stream)?), true))
+        Ok(IOStream::from_transport(Transport::Tcp(Tcp::new(Source::new(stream)?)), true))
+    }
+
+    /// A stream over a connected Unix stream socket, on the current loop. Makes the socket non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_tcp`](IOStream::from_tcp).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use iostream::{IOLoop, IOStream};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (ours, theirs) = UnixStream::pair()?;
+    /// let (ours, theirs) = (IOStream::from_unix(ours)?, IOStream::from_unix(theirs)?);
+    /// let line = IOLoop::current().run_sync(async {
+    ///     ours.write("across\n").await?;
+    ///     theirs.read_until(b"\n").await
+    /// })?;
+    /// assert_eq!(line, "across\n");
+    /// # Ok::<_, iostream::Error>(())
+    /// ```
+    pub fn from_unix(stream: UnixStream) -> Result<IOStream> {
+        stream.set_nonblocking(true)?;
+        Ok(IOStream::from_transport(Transport::Unix(Unix::new(Source::new(stream)?)), false))
     }
 
     /// `sole`: see [`Transport::close`].
@@ -179,31 +206,36 @@ impl IOStream {
     }
 
     /// Turns Nagle's algorithm off (`true`) or on (`false`, the system's default). Off, small messages leave at once;
-    /// on, they may wait for the acknowledgement of earlier ones, 40 ms and more.
+    /// on, they may wait for the acknowledgement of earlier ones, 40 ms and more. Does nothing to a stream that is not TCP,
+    /// because only TCP holds small messages back.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`] when the stream is closed.
     pub fn set_nodelay(&self, nodelay: bool) -> Result<()> {
-        self.inner.with_tcp(|socket| socket.set_nodelay(nodelay))
+        match self.inner.with_tcp(|socket| socket.set_nodelay(nodelay)) {
+            None => Ok(()),
+            Some(result) => result,
+        }
     }
 
     /// The address of this end.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the stream is closed.
+    /// [`Error::Closed`] when the stream is closed, [`Error::Io`] (`Unsupported`) when it is not TCP.
     pub fn local_addr(&self) -> Result<SocketAddr> {
-        self.inner.with_tcp(TcpStream::local_addr)
+        self.inner.ip_addr(TcpStream::local_addr)
     }
 
     /// The address of the peer. A system call; servers are given it with the connection.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the stream is closed, [`Error::Io`] (`ENOTCONN`) when the peer has reset the connection.
+    /// [`Error::Closed`] when the stream is closed, [`Error::Io`] when the peer has reset the connection
+    /// (`ENOTCONN`) or the stream is not TCP (`Unsupported`).
     pub fn peer_addr(&self) -> Result<SocketAddr> {
-        self.inner.with_tcp(TcpStream::peer_addr)
+        self.inner.ip_addr(TcpStream::peer_addr)
     }
 
     /// Closes the stream now. Does nothing when it is closed already.
@@ -223,20 +255,20 @@ impl IOStream {
     /// Whether there is known to be something in the kernel that has not been received: bytes, or the end of input. Free:
     /// the loop keeps this in mind.
     pub fn is_readable(&self) -> bool {
-        !self.inner.eof.get() && self.inner.ready().contains(Ready::READABLE)
+        !self.inner.eof.get() && self.inner.transport.borrow().is_readable()
     }
 
     /// Whether the peer is known to have ended its input or to be gone (FIN, RST or HUP), read or not, or the stream is
     /// closed. Free: the loop keeps this in mind.
     pub fn is_peer_closed(&self) -> bool {
         let inner = &self.inner;
-        inner.is_closed() || inner.eof.get() || inner.ready().intersects(PEER_CLOSED)
+        inner.is_closed() || inner.eof.get() || inner.transport.borrow().is_peer_closed()
     }
 
     /// Whether the connection is known to be dead in both directions: reset, timed out, or FIN in both. Nothing can be
     /// sent any more.
     pub fn is_reset(&self) -> bool {
-        self.inner.cause.get().is_some() || self.inner.ready().intersects(BROKEN)
+        self.inner.cause.get().is_some() || self.inner.transport.borrow().is_broken()
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Inner> {
@@ -269,10 +301,6 @@ impl Inner {
         self.half_open.get()
     }
 
-    pub(crate) fn ready(&self) -> Ready {
-        self.transport.borrow().ready()
-    }
-
     pub(crate) fn ioloop(&self) -> Option<IOLoop> {
         self.transport.borrow().ioloop().cloned()
     }
@@ -282,15 +310,22 @@ impl Inner {
         Error::Closed { source: self.cause.get().cloned() }
     }
 
-    fn with_tcp<T>(&self, ask: impl FnOnce(&TcpStream) -> io::Result<T>) -> Result<T> {
+    /// Asks the TCP socket; `None` when the stream is of another kind.
+    fn with_tcp<T>(&self, ask: impl FnOnce(&TcpStream) -> io::Result<T>) -> Option<Result<T>> {
         if self.is_closed() {
-            return Err(self.closed_error());
+            return Some(Err(self.closed_error()));
         }
-        Ok(ask(self.transport.borrow().tcp()?)?)
+        self.transport.borrow().tcp().map(|socket| Ok(ask(socket)?))
+    }
+
+    fn ip_addr(&self, ask: fn(&TcpStream) -> io::Result<SocketAddr>) -> Result<SocketAddr> {
+        self.with_tcp(ask).unwrap_or_else(|| {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "only a TCP stream has an IP address").into())
+        })
     }
 
     /// Closes the stream because a system call failed, and says so in the form that the operation reports.
-    pub(crate) fn fail(&self, error: io::Error) -> Error {
+    pub(crate) fn fail(self: &Rc<Self>, error: io::Error) -> Error {
         if !is_disconnect(&error) {
             log::warn!("closing a stream after an unexpected error: {error}");
         }
@@ -299,41 +334,58 @@ impl Inner {
     }
 
     /// The peer's FIN has been read.
-    pub(crate) fn end_of_input(&self) {
+    pub(crate) fn end_of_input(self: &Rc<Self>) {
         self.eof.set(true);
         self.close_after_eof();
     }
 
     /// Closes a stream whose input is at its end, unless it still has something to send or to say.
-    pub(crate) fn close_after_eof(&self) {
+    pub(crate) fn close_after_eof(self: &Rc<Self>) {
         if !self.eof.get() || self.queue.borrow().is_some() {
             return;
         }
         // A half-open stream that is dead in the other direction too has no future either.
-        if !self.is_half_open() || self.ready().intersects(BROKEN) {
+        if !self.is_half_open() || self.transport.borrow().is_broken() {
             self.close(None);
         }
     }
 
-    /// The one way in which a stream closes. Everybody is told at the end, when no borrow is left: wakers and the
-    /// callback are user code.
-    pub(crate) fn close(&self, cause: Option<Arc<io::Error>>) {
+    /// The one way in which a stream closes while it has handles.
+    pub(crate) fn close(self: &Rc<Self>, cause: Option<Arc<io::Error>>) {
         if self.closed.replace(true) {
             return;
         }
         if let Some(cause) = cause {
             let _ = self.cause.set(cause);
         }
-        let queue = self.queue.take();
-        self.unsent.set(queue.as_ref().is_some_and(|queue| !queue.is_empty()));
-        let waiters = self.waiters.take();
         let ioloop = self.ioloop();
-        // Deregisters and closes the descriptor; wakes those who wait for its readiness.
+        // The transport is in use when the close comes from within it: from a waker that it clones or wakes, which is
+        // foreign code. It is given back as soon as that is over.
+        if self.transport.try_borrow_mut().is_err()
+            && let Some(ioloop) = &ioloop
+        {
+            let inner = Rc::clone(self);
+            ioloop.add_callback(move || inner.release());
+        } else {
+            self.release();
+        }
+        self.announce_close(ioloop);
+    }
+
+    /// Gives the transport back, which wakes those who wait in it.
+    fn release(&self) {
         let transport = self.transport.replace(Transport::Closed);
         transport.close(self.sole);
+    }
+
+    /// Tells everybody. No borrow is left here: wakers and the callback are user code.
+    fn announce_close(&self, ioloop: Option<IOLoop>) {
+        let queue = self.queue.take();
+        self.unsent.set(queue.as_ref().is_some_and(|queue| !queue.is_empty()));
         if let Some(queue) = queue {
             queue.wake_all();
         }
+        let waiters = self.waiters.take();
         if let (Some(waiters), Some(ioloop)) = (waiters, ioloop) {
             waiters.announce_close(&ioloop);
         }
@@ -342,7 +394,11 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.close(None);
+        if !self.closed.replace(true) {
+            let ioloop = self.ioloop();
+            self.release();
+            self.announce_close(ioloop);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod closing;
 mod connect;
 mod error;
 mod iostream;
+pub mod memory;
 pub mod netutil;
 mod read;
 mod tcpserver;

@@ -6,6 +6,8 @@ mod closing;
 mod common;
 #[path = "limits.rs"]
 mod limits;
+#[path = "memory.rs"]
+mod memory;
 #[path = "model.rs"]
 mod model;
 #[path = "netutil.rs"]
@@ -16,6 +18,8 @@ mod reads;
 mod short_read_rule;
 #[path = "tcp_server.rs"]
 mod tcp_server;
+#[path = "unix.rs"]
+mod unix;
 #[path = "writes.rs"]
 mod writes;
 

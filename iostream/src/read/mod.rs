@@ -3,11 +3,9 @@
 mod futures;
 
 use std::{
-    io,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
-
-use ioloop::Ready;
 
 use crate::{
     Error, IOStream, Result,
@@ -61,12 +59,10 @@ impl IOStream {
         // over `dyn` and a window, and costs a third more.
         if inner.held.borrow().is_empty() && !inner.parsing.get() {
             let (chunk, count) = ready!(inner.poll_chunk(cx))?;
-            if count > 0 {
-                if let Some(value) = inner.show_fresh(&chunk[..count], &mut parse) {
-                    return Poll::Ready(Ok(value));
-                }
-                shown = count;
+            if let Some(value) = inner.show_fresh(&chunk[..count], &mut parse) {
+                return Poll::Ready(Ok(value));
             }
+            shown = count;
         }
         let mut value = None;
         ready!(inner.poll_read(cx, &mut shown, &mut |window| run_parser(&mut parse, window, &mut value)))?;
@@ -134,7 +130,7 @@ impl Inner {
     /// `shown` is how much `parse` has seen already; a future that remembers it is not shown the same bytes twice.
     ///
     /// `dyn`, so that there is one copy of this; the call costs less than the cache misses of several.
-    fn poll_read(&self, cx: &mut Context<'_>, shown: &mut usize, parse: &mut Parse<'_>) -> Poll<Result<()>> {
+    fn poll_read(self: &Rc<Self>, cx: &mut Context<'_>, shown: &mut usize, parse: &mut Parse<'_>) -> Poll<Result<()>> {
         if self.parsing.get() {
             return Poll::Ready(Err(Error::AlreadyReading));
         }
@@ -144,16 +140,15 @@ impl Inner {
         }
         loop {
             let (chunk, count) = ready!(self.poll_chunk(cx))?;
-            if count > 0 && self.show(&chunk[..count], shown, parse) {
+            if self.show(&chunk[..count], shown, parse) {
                 return Poll::Ready(Ok(()));
             }
         }
     }
 
-    /// One `recv` into the thread's chunk, when it is our turn: the chunk, and how much of it was filled, which may be
-    /// nothing.
+    /// One `recv` into the thread's chunk, when it is our turn: the chunk, and how much of it was filled.
     #[inline]
-    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
+    fn poll_chunk(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
         if self.is_closed() || self.eof.get() {
             return Poll::Ready(Err(self.closed_error()));
         }
@@ -163,12 +158,12 @@ impl Inner {
         }
         ready!(self.poll_turn(cx));
         let mut chunk = Chunk::take();
-        let count = self.receive(&mut chunk[..room.min(CHUNK_SIZE)])?;
-        Poll::Ready(Ok((chunk, count.unwrap_or(0))))
+        let count = ready!(self.poll_receive(cx, &mut chunk[..room.min(CHUNK_SIZE)]))?;
+        Poll::Ready(Ok((chunk, count)))
     }
 
     /// Receives without a reader, into the buffer, until the input ends or the buffer is full.
-    pub(crate) fn receive_rest(&self, cx: &mut Context<'_>) {
+    pub(crate) fn receive_rest(self: &Rc<Self>, cx: &mut Context<'_>) {
         loop {
             let room = self.max_buffer_size().saturating_sub(self.held.borrow().len());
             if room == 0 || self.parsing.get() || self.is_closed() || self.eof.get() {
@@ -178,10 +173,10 @@ impl Inner {
                 return;
             }
             let mut chunk = Chunk::take();
-            match self.receive(&mut chunk[..room.min(CHUNK_SIZE)]) {
-                Ok(count) => self.held.borrow_mut().append(&chunk[..count.unwrap_or(0)]),
-                // The stream is closed now, and whoever reads is told why.
-                Err(_) => return,
+            match self.poll_receive(cx, &mut chunk[..room.min(CHUNK_SIZE)]) {
+                Poll::Ready(Ok(count)) => self.held.borrow_mut().append(&chunk[..count]),
+                // At an error the stream is closed now, and the next read is told why.
+                Poll::Ready(Err(_)) | Poll::Pending => return,
             }
         }
     }
@@ -189,7 +184,7 @@ impl Inner {
     /// Ready when there is something to receive and it is our turn: a peer that sends as fast as it is read must not
     /// starve the others.
     fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.transport.borrow().poll_ready(cx, Ready::READABLE).is_pending() {
+        if self.transport.borrow().poll_recv_ready(cx).is_pending() {
             self.recvs.set(0);
             return Poll::Pending;
         }
@@ -208,33 +203,26 @@ impl Inner {
         self.max_buffer_size().saturating_add(1).saturating_sub(self.held.borrow().len())
     }
 
-    pub(crate) fn buffer_full(&self) -> Error {
+    pub(crate) fn buffer_full(self: &Rc<Self>) -> Error {
         self.close(None);
         Error::BufferFull { limit: self.max_buffer_size() }
     }
 
-    /// One `recv`. `None` when nothing came of it: no data yet, or the end of input, which is noted.
-    fn receive(&self, buf: &mut [u8]) -> Result<Option<usize>> {
-        let transport = self.transport.borrow();
-        let result = transport.recv(buf);
-        match &result {
-            Ok(count) if *count < buf.len() => transport.note_short_read(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // An error that `recv` does not report has been reported elsewhere. It must not make us try again and
-                // again.
-                transport.clear(Ready::READABLE | Ready::PRIORITY | Ready::ERROR);
-            }
-            _ => {}
-        }
-        drop(transport);
-        match result {
-            Ok(0) => {
+    /// One `recv`, of one byte or more. The end of input is noted, and is an error to the operation that meets it.
+    #[inline]
+    fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
+        let received = self.transport.borrow().poll_recv(cx, buf);
+        match received {
+            Poll::Ready(Ok(0)) => {
                 self.end_of_input();
-                Ok(None)
+                Poll::Ready(Err(self.closed_error()))
             }
-            Ok(count) => Ok(Some(count)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
-            Err(error) => Err(self.fail(error)),
+            Poll::Ready(Ok(count)) => Poll::Ready(Ok(count)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(error))),
+            Poll::Pending => {
+                self.recvs.set(0);
+                Poll::Pending
+            }
         }
     }
 
@@ -338,7 +326,7 @@ mod tests {
         peer.write_all(b"request").unwrap();
         IOLoop::current().run_sync(stream.read_bytes(7)).unwrap();
         assert_eq!(stream.inner.recvs.get(), 1);
-        assert!(!stream.inner.ready().contains(Ready::READABLE));
+        assert!(!stream.is_readable());
     }
 
     #[test]

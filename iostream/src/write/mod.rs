@@ -8,11 +8,12 @@ use std::{
     future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
 };
 
 use bytes::{Buf, Bytes};
-use ioloop::{Ready, yield_now};
+use ioloop::yield_now;
 
 use crate::{Error, IOStream, Result, iostream::Inner};
 
@@ -92,12 +93,10 @@ impl IOStream {
         if inner.unsent.get() {
             return Poll::Ready(Err(inner.closed_error()));
         }
-        match inner.queue.borrow_mut().as_mut() {
+        let queued = inner.queue.borrow().as_ref().map(|queue| queue.len);
+        match queued {
             None => Poll::Ready(Ok(())),
-            Some(queue) => {
-                queue.wake_at(inner.sent.get() + queue.len as u64, cx.waker());
-                Poll::Pending
-            }
+            Some(len) => inner.poll_sent(cx, inner.sent.get() + len as u64),
         }
     }
 
@@ -118,7 +117,7 @@ impl IOStream {
             return Err(inner.closed_error());
         }
         if !inner.write_ended.replace(true) {
-            let result = inner.transport.borrow().shutdown_write();
+            let result = inner.transport.borrow().shutdown();
             result.map_err(|error| inner.fail(error))?;
         }
         Ok(())
@@ -202,7 +201,7 @@ impl fmt::Debug for Write {
 
 impl Inner {
     /// Tries to send without queueing, when nothing is queued before. Gives the number of bytes sent.
-    fn try_send(&self, head: &[u8], body: &[u8]) -> Result<usize> {
+    fn try_send(self: &Rc<Self>, head: &[u8], body: &[u8]) -> Result<usize> {
         if self.is_closed() || self.write_ended.get() {
             return Err(self.closed_error());
         }
@@ -218,40 +217,37 @@ impl Inner {
         }
         let transport = self.transport.borrow();
         let result = match body {
-            [] => transport.send(head),
-            _ => transport.send_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
+            [] => transport.try_send(head),
+            _ => transport.try_send_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
         };
         drop(transport);
-        self.account(total, result)
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => self.account(result),
+        }
     }
 
-    /// Notes what became of asking the system to take `total` bytes. A short write means that the kernel's buffer is
-    /// full.
-    pub(super) fn account(&self, total: usize, result: io::Result<usize>) -> Result<usize> {
-        let sent = match result {
-            Ok(sent) => sent,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            // The queue's task tries again.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
-            Err(error) => return Err(self.fail(error)),
-        };
-        if sent < total {
-            self.transport.borrow().clear(Ready::WRITABLE);
-        }
+    /// Notes what became of an attempt to send.
+    fn account(self: &Rc<Self>, result: io::Result<usize>) -> Result<usize> {
+        let sent = result.map_err(|error| self.fail(error))?;
         self.sent.set(self.sent.get() + sent as u64);
         Ok(sent)
     }
 
+    /// Ready when `end` bytes have been sent in all, or never will be.
     fn poll_sent(&self, cx: &mut Context<'_>, end: u64) -> Poll<Result<()>> {
-        if self.sent.get() >= end {
-            return Poll::Ready(Ok(()));
+        let waits = |queue: &mut WriteQueue| queue.move_waiter(end, cx.waker());
+        if self.sent.get() < end && self.queue.borrow_mut().as_deref_mut().is_some_and(waits) {
+            return Poll::Pending;
         }
-        match self.queue.borrow_mut().as_mut() {
-            None => Poll::Ready(Err(self.closed_error())),
-            Some(queue) => {
-                queue.wake_at(end, cx.waker());
-                Poll::Pending
+        if self.sent.get() < end && self.queue.borrow().is_some() {
+            // Cloning a waker is foreign code: outside of the borrow. It may end the queue.
+            let waker = cx.waker().clone();
+            if let Some(queue) = self.queue.borrow_mut().as_mut() {
+                queue.add_waiter(end, waker);
+                return Poll::Pending;
             }
         }
+        Poll::Ready(if self.sent.get() >= end { Ok(()) } else { Err(self.closed_error()) })
     }
 }
