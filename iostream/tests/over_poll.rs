@@ -12,6 +12,8 @@ mod memory;
 mod model;
 #[path = "netutil.rs"]
 mod netutil;
+#[path = "parser_panics.rs"]
+mod parser_panics;
 #[path = "reads.rs"]
 mod reads;
 #[path = "short_read_rule.rs"]

@@ -108,7 +108,8 @@ impl IOStream {
     ///
     /// # Panics
     ///
-    /// When the parser claims to have consumed more than it was shown.
+    /// When the parser claims to have consumed more than it was shown. Then, and when it panics itself, nothing is
+    /// consumed.
     ///
     /// # Cancel safety
     ///

@@ -44,7 +44,8 @@ impl IOStream {
     ///
     /// # Panics
     ///
-    /// When the parser claims to have consumed more than it was shown.
+    /// When the parser claims to have consumed more than it was shown. Then, and when it panics itself, nothing is
+    /// consumed.
     pub fn poll_read_with<T>(
         &self,
         cx: &mut Context<'_>,
@@ -74,7 +75,8 @@ impl IOStream {
     ///
     /// # Panics
     ///
-    /// When the parser claims to have consumed more than it was shown.
+    /// When the parser claims to have consumed more than it was shown. Then, and when it panics itself, nothing is
+    /// consumed.
     ///
     /// # Examples
     ///
@@ -109,12 +111,10 @@ fn run_parser<T>(
     window: &mut Window<'_, '_>,
     value: &mut Option<T>,
 ) -> bool {
-    let shown = window.bytes();
-    match parse(shown) {
+    match parse(window.bytes()) {
         Parsed::Incomplete => false,
         Parsed::Done { consumed, value: parsed } => {
-            assert!(consumed <= shown.len(), "the parser consumed {consumed} of {} bytes", shown.len());
-            window.consume(consumed);
+            window.claim(consumed);
             *value = Some(parsed);
             true
         }
@@ -232,31 +232,21 @@ impl Inner {
         if !self.held.borrow().is_empty() {
             return self.show_held(received, shown, parse);
         }
-        let parsing = Parsing::enter(self);
-        let mut window = Window::Chunk(received);
-        let done = parse(&mut window);
-        let rest = window.bytes().len();
-        if rest > 0 {
-            self.held.borrow_mut().append(&received[received.len() - rest..]);
-        }
-        *shown = rest;
-        drop(parsing);
+        let mut fresh = Fresh::enter(self, received);
+        let done = parse(&mut fresh.window);
+        *shown = fresh.window.bytes().len();
         done
     }
 
     /// [`show`](Inner::show) for a stream that holds nothing and a user's parser.
     #[inline]
     fn show_fresh<T>(&self, received: &[u8], parse: &mut impl FnMut(&[u8]) -> Parsed<T>) -> Option<T> {
-        let parsing = Parsing::enter(self);
+        let mut fresh = Fresh::enter(self, received);
         let (consumed, value) = match parse(received) {
             Parsed::Incomplete => (0, None),
             Parsed::Done { consumed, value } => (consumed, Some(value)),
         };
-        assert!(consumed <= received.len(), "the parser consumed {consumed} of {} bytes", received.len());
-        if consumed < received.len() {
-            self.held.borrow_mut().append(&received[consumed..]);
-        }
-        drop(parsing);
+        fresh.window.claim(consumed);
         value
     }
 
@@ -301,6 +291,30 @@ impl<'a> Borrowed<'a> {
 impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
         self.parsing.0.held.replace(std::mem::take(&mut self.buffer));
+    }
+}
+
+/// Bytes in the thread's chunk that a parser is being shown. What it leaves is kept when this is dropped: all of it when
+/// the parser panics, because the next `recv` brings what is behind.
+struct Fresh<'a> {
+    window: Window<'a, 'a>,
+    parsing: Parsing<'a>,
+}
+
+impl<'a> Fresh<'a> {
+    #[inline]
+    fn enter(inner: &'a Inner, received: &'a [u8]) -> Self {
+        Fresh { window: Window::Chunk(received), parsing: Parsing::enter(inner) }
+    }
+}
+
+impl Drop for Fresh<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let rest = self.window.bytes();
+        if !rest.is_empty() {
+            self.parsing.0.held.borrow_mut().append(rest);
+        }
     }
 }
 
