@@ -1,4 +1,5 @@
 use std::{
+    any::Any,
     fmt,
     future::{Future, poll_fn},
     mem,
@@ -53,14 +54,41 @@ impl IOStream {
         // It belongs to whoever sets it, not to who closes the stream or happens to be served by it then.
         let callback = Box::new(context::wrap(callback));
         let (previous, watched) = {
-            let mut waiters = self.inner.waiters.borrow_mut();
-            let waiters = waiters.get_or_insert_default();
-            (waiters.callback.replace(callback), mem::replace(&mut waiters.watched, true))
+            let mut at_close = self.inner.at_close.borrow_mut();
+            let at_close = at_close.get_or_insert_default();
+            (at_close.callback.replace(callback), mem::replace(&mut at_close.watched, true))
         };
         if !watched {
             ioloop.spawn_independent(watch(self.downgrade()));
         }
         drop(previous);
+    }
+
+    /// Keeps `guard` until the stream is closed, and drops it then; at once when it is closed already.
+    ///
+    /// A stream outlives its last handle while bytes are queued, for as long as
+    /// [`set_write_timeout`](IOStream::set_write_timeout) says. What has to last as long as the descriptor, such as a place
+    /// in a count of connections, is attached. Costs an allocation; a stream to which nothing is attached pays nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use iostream::memory;
+    /// use std::rc::Rc;
+    ///
+    /// let (stream, _peer) = memory::pair(10);
+    /// let place = Rc::new(());
+    /// stream.attach(Rc::clone(&place));
+    /// assert_eq!(Rc::strong_count(&place), 2);
+    /// stream.close();
+    /// assert_eq!(Rc::strong_count(&place), 1);
+    /// ```
+    pub fn attach(&self, guard: impl Any) {
+        // Dropped outside of the borrow, because that is user code.
+        if !self.is_closed() {
+            let guard = Box::new(guard);
+            self.inner.at_close.borrow_mut().get_or_insert_default().guards.push(guard);
+        }
     }
 
     /// Waits until the peer has ended its input or is gone: FIN, RST or HUP. Resolves also while received bytes are
@@ -91,7 +119,7 @@ impl IOStream {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Closed {
     stream: IOStream,
-    /// Where our waker stands in [`Waiters`].
+    /// Where our waker stands in [`AtClose`].
     place: Option<usize>,
 }
 
@@ -131,22 +159,25 @@ impl Future for PeerClosed {
     }
 }
 
-/// Those who want to know of a stream's close.
+/// What happens when a stream closes.
 #[derive(Default)]
-pub(crate) struct Waiters {
+pub(crate) struct AtClose {
     wakers: Slab<Waker>,
     callback: Option<Box<dyn FnOnce()>>,
     /// A task looks out on behalf of the callback.
     watched: bool,
+    /// Values to be dropped then.
+    guards: Vec<Box<dyn Any>>,
 }
 
-impl Waiters {
-    pub(crate) fn announce_close(self, ioloop: &IOLoop) {
+impl AtClose {
+    pub(crate) fn announce(self, ioloop: &IOLoop) {
         // Tornado's order: first those who wait, then the callback.
         self.wakers.into_iter().for_each(|(_, waker)| waker.wake());
         if let Some(callback) = self.callback {
             ioloop.add_callback(callback);
         }
+        drop(self.guards);
     }
 }
 
@@ -196,8 +227,8 @@ impl Inner {
     }
 
     fn is_waiter(&self, place: Option<usize>, waker: &Waker) -> bool {
-        let waiters = self.waiters.borrow();
-        let known = waiters.as_ref().zip(place).and_then(|(waiters, key)| waiters.wakers.get(key));
+        let at_close = self.at_close.borrow();
+        let known = at_close.as_ref().zip(place).and_then(|(at_close, key)| at_close.wakers.get(key));
         known.is_some_and(|known| known.will_wake(waker))
     }
 
@@ -206,8 +237,8 @@ impl Inner {
         if self.is_closed() {
             return Some(waker);
         }
-        let mut waiters = self.waiters.borrow_mut();
-        let wakers = &mut waiters.get_or_insert_default().wakers;
+        let mut at_close = self.at_close.borrow_mut();
+        let wakers = &mut at_close.get_or_insert_default().wakers;
         match place.and_then(|key| wakers.get_mut(key)) {
             Some(known) => Some(mem::replace(known, waker)),
             None => {
@@ -220,7 +251,7 @@ impl Inner {
     fn forget_waiter(&self, place: Option<usize>) {
         let Some(key) = place else { return };
         // When the stream has closed meanwhile, the list is gone; no new one is made, so keys stay valid.
-        let forgotten = self.waiters.borrow_mut().as_mut().and_then(|waiters| waiters.wakers.try_remove(key));
+        let forgotten = self.at_close.borrow_mut().as_mut().and_then(|at_close| at_close.wakers.try_remove(key));
         drop(forgotten);
     }
 }
@@ -243,7 +274,7 @@ mod tests {
             for closed in &mut waiting {
                 assert!(Pin::new(closed).poll(&mut Context::from_waker(Waker::noop())).is_pending());
             }
-            let known = || stream.inner.waiters.borrow().as_ref().map_or(0, |waiters| waiters.wakers.len());
+            let known = || stream.inner.at_close.borrow().as_ref().map_or(0, |at_close| at_close.wakers.len());
             assert_eq!(known(), 10);
             drop(waiting);
             assert_eq!(known(), 0);

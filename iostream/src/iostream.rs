@@ -12,10 +12,10 @@ use ioloop::{IOLoop, Source};
 use crate::{
     Error, Result,
     buffer::ReadBuffer,
-    closing::Waiters,
+    closing::AtClose,
     error::is_disconnect,
     transport::{Tcp, Transport, Unix},
-    write::WriteQueue,
+    write::{WriteQueue, WriteTimeout},
 };
 
 /// A buffered, non-blocking stream on the thread's loop: bytes in, bytes out, and the news that the peer is gone.
@@ -23,7 +23,7 @@ use crate::{
 /// A handle: cloning it is cheap and all clones are the same stream, so one task can wait for the peer's leaving while
 /// another writes. The descriptor is closed by [`close`](IOStream::close), at the end of the peer's input (see
 /// [`set_half_open`](IOStream::set_half_open)), when the connection breaks, or when the last handle is dropped and what
-/// was queued has been sent.
+/// was queued has been sent or given up (see [`set_write_timeout`](IOStream::set_write_timeout)).
 ///
 /// # Reading
 ///
@@ -72,8 +72,8 @@ pub(crate) struct Inner {
     pub(crate) held: RefCell<ReadBuffer>,
     /// Accepted from the user and not yet taken by the kernel. Absent while there is nothing.
     pub(crate) queue: RefCell<Option<Box<WriteQueue>>>,
-    /// Who wants to know of the close. Absent until somebody does.
-    pub(crate) waiters: RefCell<Option<Box<Waiters>>>,
+    /// What happens at the close. Absent until something is to.
+    pub(crate) at_close: RefCell<Option<Box<AtClose>>>,
     /// Why the stream was closed, when the connection broke.
     cause: OnceCell<Arc<io::Error>>,
     /// How many bytes the kernel has taken in all: a write is done when this reaches its end.
@@ -81,6 +81,7 @@ pub(crate) struct Inner {
     /// In 32 bits, because every idle stream has them: 4 GiB is the most, and for writing no limit.
     max_buffer_size: Cell<u32>,
     max_write_buffer_size: Cell<u32>,
+    pub(crate) write_timeout: Cell<WriteTimeout>,
     closed: Cell<bool>,
     /// The peer's FIN has been read: there is no more input.
     pub(crate) eof: Cell<bool>,
@@ -158,11 +159,12 @@ impl IOStream {
             sole,
             held: RefCell::default(),
             queue: RefCell::new(None),
-            waiters: RefCell::new(None),
+            at_close: RefCell::new(None),
             cause: OnceCell::new(),
             sent: Cell::new(0),
             max_buffer_size: Cell::new(Self::DEFAULT_MAX_BUFFER_SIZE as u32),
             max_write_buffer_size: Cell::new(u32::MAX),
+            write_timeout: Cell::new(WriteTimeout::UNSET),
             closed: Cell::new(false),
             eof: Cell::new(false),
             write_ended: Cell::new(false),
@@ -358,36 +360,32 @@ impl Inner {
         if let Some(cause) = cause {
             let _ = self.cause.set(cause);
         }
-        let ioloop = self.ioloop();
         // The transport is in use when the close comes from within it: from a waker that it clones or wakes, which is
-        // foreign code. It is given back as soon as that is over.
+        // foreign code. The rest follows as soon as that is over.
         if self.transport.try_borrow_mut().is_err()
-            && let Some(ioloop) = &ioloop
+            && let Some(ioloop) = self.ioloop()
         {
             let inner = Rc::clone(self);
-            ioloop.add_callback(move || inner.release());
-        } else {
-            self.release();
+            return ioloop.add_callback(move || inner.finish_close());
         }
-        self.announce_close(ioloop);
+        self.finish_close();
     }
 
-    /// Gives the transport back, which wakes those who wait in it.
-    fn release(&self) {
-        let transport = self.transport.replace(Transport::Closed);
-        transport.close(self.sole);
-    }
-
-    /// Tells everybody. No borrow is left here: wakers and the callback are user code.
-    fn announce_close(&self, ioloop: Option<IOLoop>) {
+    /// Gives the transport back, then tells everybody. No borrow is left by then: wakers, guards and the callback are user
+    /// code.
+    fn finish_close(&self) {
+        let ioloop = self.ioloop();
         let queue = self.queue.take();
         self.unsent.set(queue.as_ref().is_some_and(|queue| !queue.is_empty()));
+        // Closes the descriptor and wakes the tasks that wait in the transport.
+        let transport = self.transport.replace(Transport::Closed);
+        transport.close(self.sole);
         if let Some(queue) = queue {
             queue.wake_all();
         }
-        let waiters = self.waiters.take();
-        if let (Some(waiters), Some(ioloop)) = (waiters, ioloop) {
-            waiters.announce_close(&ioloop);
+        let at_close = self.at_close.take();
+        if let (Some(at_close), Some(ioloop)) = (at_close, ioloop) {
+            at_close.announce(&ioloop);
         }
     }
 }
@@ -395,9 +393,16 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         if !self.closed.replace(true) {
-            let ioloop = self.ioloop();
-            self.release();
-            self.announce_close(ioloop);
+            self.finish_close();
+        }
+    }
+}
+
+impl Drop for IOStream {
+    fn drop(&mut self) {
+        // The other handle may be the queue's task's: then the stream has none now, and a limit for flushing.
+        if Rc::strong_count(&self.inner) == 2 {
+            self.inner.wake_flush();
         }
     }
 }

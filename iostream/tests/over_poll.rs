@@ -4,6 +4,8 @@
 #[path = "closing.rs"]
 mod closing;
 mod common;
+#[path = "flush.rs"]
+mod flush;
 #[path = "limits.rs"]
 mod limits;
 #[path = "memory.rs"]

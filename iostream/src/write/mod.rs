@@ -1,6 +1,7 @@
 //! Writing: at once what the kernel takes, and a queue for the rest.
 
 mod data;
+mod flush;
 mod queue;
 
 use std::{
@@ -10,14 +11,14 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use bytes::{Buf, Bytes};
-use ioloop::yield_now;
-
 use crate::{Error, IOStream, Result, iostream::Inner};
+use bytes::{Buf, Bytes};
 
 pub use data::WriteData;
+pub(crate) use flush::WriteTimeout;
 pub(crate) use queue::WriteQueue;
 
 /// After how many bytes that the kernel took without hesitation a writer has to let the others have their turn: 1 MiB.
@@ -30,7 +31,8 @@ impl IOStream {
     /// everything before it has been taken. Awaiting it is the back-pressure: a slow peer slows its writer down. Nothing
     /// is copied when the kernel takes all; of what is left, a slice is copied and an owned buffer kept.
     ///
-    /// Writing goes on by itself: neither awaiting the future nor keeping a handle is needed.
+    /// Writing goes on by itself: neither awaiting the future nor keeping a handle is needed. A peer that takes nothing is
+    /// given up as [`set_write_timeout`](IOStream::set_write_timeout) says.
     ///
     /// # Errors
     ///
@@ -75,6 +77,26 @@ impl IOStream {
             Err(error) => return Write(State::Done(Err(error))),
         }
         self.when_sent(total)
+    }
+
+    /// How many bytes the kernel has taken in all. Grows as the peer reads: no growth while bytes are
+    /// [queued](IOStream::pending_write) is a peer that has stopped reading.
+    pub fn bytes_sent(&self) -> u64 {
+        self.inner.sent.get()
+    }
+
+    /// How long queued bytes may wait without the kernel taking any of them. When `limit` is over, the stream is closed
+    /// with a cause for which [`Error::is_timed_out`] holds; pending writes and flushes fail with it.
+    ///
+    /// The time starts when the stream has to wait for its peer, and afresh with every byte that leaves, so a slow peer is
+    /// not cut. `Duration::MAX` is no limit. Resolution is a millisecond.
+    ///
+    /// By default there is no limit while the stream has a handle, whose holder can see to it, and
+    /// [`DEFAULT_FLUSH_TIMEOUT`](IOStream::DEFAULT_FLUSH_TIMEOUT) once the last handle has been dropped. A limit set here
+    /// holds for both.
+    pub fn set_write_timeout(&self, limit: Duration) {
+        self.inner.write_timeout.set(WriteTimeout::new(limit));
+        self.inner.wake_flush();
     }
 
     /// How many bytes are queued: written, and not yet taken by the kernel.
@@ -144,14 +166,7 @@ impl IOStream {
         self.inner.queue.borrow_mut().get_or_insert_default().push(rest);
         if starts && let Some(ioloop) = self.inner.ioloop() {
             // Holds the stream until its last byte has left. Absent while nothing is queued.
-            let stream = self.clone();
-            ioloop.spawn_independent(async move {
-                // Tasks that wake each other do not make the loop look at the descriptors; one that gives way does.
-                if holds_up {
-                    yield_now().await;
-                }
-                poll_fn(|cx| stream.inner.poll_drain(cx)).await;
-            });
+            ioloop.spawn_independent(flush::send_queue(self.clone(), holds_up));
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct WriteQueue {
     pub(super) len: usize,
     /// Wakers, each with the count of sent bytes at which to wake. One entry per task.
     waiters: Vec<(u64, Waker)>,
+    /// The task that sends them, while it waits.
+    pub(super) task: Option<Waker>,
 }
 
 impl WriteQueue {
