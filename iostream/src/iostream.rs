@@ -12,6 +12,7 @@ use ioloop::{IOLoop, Source};
 use crate::{
     Error, Result,
     buffer::ReadBuffer,
+    check,
     closing::AtClose,
     error::is_disconnect,
     transport::{Tcp, Transport, Unix},
@@ -108,19 +109,23 @@ impl IOStream {
     ///
     /// # Errors
     ///
-    /// [`Error::Loop`] when the loop cannot watch the socket, which means that the system is out of epoll watches.
+    /// [`Error::NotAStream`] when it is none: a pipe, a Unix or datagram socket, a socket that listens or is not connected
+    /// (a connection attempt that is under way is not; see [`connect`](IOStream::connect)). [`Error::Io`] when the
+    /// connection has broken before. [`Error::Loop`] when the loop cannot watch the socket, which means that the system is
+    /// out of epoll watches.
     pub fn from_tcp(stream: TcpStream) -> Result<IOStream> {
+        check::tcp(&stream)?;
         stream.set_nonblocking(true)?;
         Ok(IOStream::from_transport(Transport::Tcp(Tcp::new(Source::new(stream)?)), false))
     }
 
     /// As [`from_tcp`](IOStream::from_tcp), for a socket that has just been accepted: it has no duplicate (no
     /// `try_clone`, no `dup`, no copy in a forked child), so that closing it needs no word to epoll, which saves a
-    /// system call.
+    /// system call. Nor is it asked what it is.
     ///
     /// # Errors
     ///
-    /// As [`from_tcp`](IOStream::from_tcp).
+    /// [`Error::Loop`] as in [`from_tcp`](IOStream::from_tcp).
     pub fn from_accepted(stream: TcpStream) -> Result<IOStream> {
         stream.set_nonblocking(true)?;
         Ok(IOStream::from_transport(Transport::Tcp(Tcp::new(Source::new(stream)?)), true))
@@ -130,7 +135,7 @@ impl IOStream {
     ///
     /// # Errors
     ///
-    /// As [`from_tcp`](IOStream::from_tcp).
+    /// As [`from_tcp`](IOStream::from_tcp), for what is not a connected Unix stream socket.
     ///
     /// # Examples
     ///
@@ -148,6 +153,7 @@ impl IOStream {
     /// # Ok::<_, iostream::Error>(())
     /// ```
     pub fn from_unix(stream: UnixStream) -> Result<IOStream> {
+        check::unix(&stream)?;
         stream.set_nonblocking(true)?;
         Ok(IOStream::from_transport(Transport::Unix(Unix::new(Source::new(stream)?)), false))
     }
@@ -309,7 +315,7 @@ impl Inner {
 
     /// The error of an operation on a closed stream.
     pub(crate) fn closed_error(&self) -> Error {
-        Error::Closed { source: self.cause.get().cloned() }
+        Error::Closed { cause: self.cause.get().cloned() }
     }
 
     /// Asks the TCP socket; `None` when the stream is of another kind.

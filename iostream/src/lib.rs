@@ -3,6 +3,7 @@
 
 mod accept;
 mod buffer;
+mod check;
 mod closing;
 mod connect;
 mod error;

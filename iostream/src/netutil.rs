@@ -86,8 +86,8 @@ pub fn bind_sockets(addr: impl ToSocketAddrs, options: &BindOptions) -> Result<V
     let mut attempt = 1;
     loop {
         match bind_all(&addrs, options) {
-            Err(Error::Bind { addr, source })
-                if source.kind() == io::ErrorKind::AddrInUse
+            Err(Error::Bind { addr, cause })
+                if cause.kind() == io::ErrorKind::AddrInUse
                     && attempt < PORT_ATTEMPTS
                     && addrs.contains(&SocketAddr::new(addr.ip(), 0)) =>
             {

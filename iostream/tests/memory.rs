@@ -16,7 +16,7 @@ use common::{pattern, run, try_for_some_turns, turns};
 use iostream::{Error, IOLoop, IOStream, ioloop::VirtualClock, memory, sleep, spawn, timeout};
 
 fn cause(error: Error) -> ErrorKind {
-    let Error::Closed { source: Some(cause) } = error else { panic!("{error:?}") };
+    let Error::Closed { cause: Some(cause) } = error else { panic!("{error:?}") };
     cause.kind()
 }
 

@@ -14,6 +14,8 @@ mod memory;
 mod model;
 #[path = "netutil.rs"]
 mod netutil;
+#[path = "not_a_stream.rs"]
+mod not_a_stream;
 #[path = "parser_panics.rs"]
 mod parser_panics;
 #[path = "reads.rs"]
