@@ -94,6 +94,14 @@ fn sockets_may_share_a_port_when_told_to() {
 }
 
 #[test]
+fn the_system_caps_the_backlog() {
+    for backlog in [0, 4096, 4097, 65_535, u32::MAX] {
+        let sockets = bind_sockets("127.0.0.1:0", &BindOptions::new().backlog(backlog)).unwrap();
+        TcpStream::connect(sockets[0].local_addr().unwrap()).unwrap();
+    }
+}
+
+#[test]
 fn every_connection_is_handed_over() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
