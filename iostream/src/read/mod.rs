@@ -3,6 +3,7 @@
 mod futures;
 
 use std::{
+    mem,
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -232,21 +233,31 @@ impl Inner {
         if !self.held.borrow().is_empty() {
             return self.show_held(received, shown, parse);
         }
-        let mut fresh = Fresh::enter(self, received);
-        let done = parse(&mut fresh.window);
-        *shown = fresh.window.bytes().len();
+        let fresh = Fresh::enter(self, received);
+        let mut window = Window::Chunk(received);
+        let done = parse(&mut window);
+        fresh.over();
+        let rest = window.bytes();
+        if !rest.is_empty() {
+            self.held.borrow_mut().append(rest);
+        }
+        *shown = rest.len();
         done
     }
 
     /// [`show`](Inner::show) for a stream that holds nothing and a user's parser.
     #[inline]
     fn show_fresh<T>(&self, received: &[u8], parse: &mut impl FnMut(&[u8]) -> Parsed<T>) -> Option<T> {
-        let mut fresh = Fresh::enter(self, received);
+        let fresh = Fresh::enter(self, received);
         let (consumed, value) = match parse(received) {
             Parsed::Incomplete => (0, None),
             Parsed::Done { consumed, value } => (consumed, Some(value)),
         };
-        fresh.window.claim(consumed);
+        assert!(consumed <= received.len(), "the parser consumed {consumed} of {} bytes", received.len());
+        fresh.over();
+        if consumed < received.len() {
+            self.held.borrow_mut().append(&received[consumed..]);
+        }
         value
     }
 
@@ -290,31 +301,37 @@ impl<'a> Borrowed<'a> {
 
 impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
-        self.parsing.0.held.replace(std::mem::take(&mut self.buffer));
+        self.parsing.0.held.replace(mem::take(&mut self.buffer));
     }
 }
 
-/// Bytes in the thread's chunk that a parser is being shown. What it leaves is kept when this is dropped: all of it when
-/// the parser panics, because the next `recv` brings what is behind.
+/// Bytes in the thread's chunk that a parser is being shown. Dropped by a panic, it keeps all of them, because the next
+/// `recv` brings what is behind. It has no work in the other case, which is every request's.
 struct Fresh<'a> {
-    window: Window<'a, 'a>,
-    parsing: Parsing<'a>,
+    received: &'a [u8],
+    inner: &'a Inner,
 }
 
 impl<'a> Fresh<'a> {
     #[inline]
     fn enter(inner: &'a Inner, received: &'a [u8]) -> Self {
-        Fresh { window: Window::Chunk(received), parsing: Parsing::enter(inner) }
+        inner.parsing.set(true);
+        Fresh { received, inner }
+    }
+
+    /// The parser has returned, with a claim that can be true.
+    #[inline]
+    fn over(self) {
+        self.inner.parsing.set(false);
+        mem::forget(self);
     }
 }
 
 impl Drop for Fresh<'_> {
-    #[inline]
+    #[cold]
     fn drop(&mut self) {
-        let rest = self.window.bytes();
-        if !rest.is_empty() {
-            self.parsing.0.held.borrow_mut().append(rest);
-        }
+        self.inner.parsing.set(false);
+        self.inner.held.borrow_mut().append(self.received);
     }
 }
 
