@@ -38,7 +38,7 @@ impl IOStream {
     ///
     /// ```
     /// # use iostream::{IOLoop, IOStream, TcpServer};
-    /// let addr = TcpServer::new(async |_stream, _peer| Ok(())).listen(("127.0.0.1", 0))?;
+    /// let addr = TcpServer::new(async |_stream, _peer| Ok(())).listen(("127.0.0.1", 0))?.local_addr();
     /// let ioloop = IOLoop::current();
     /// let stream = ioloop.run_sync(IOStream::connect(addr))?;
     /// stream.set_close_callback(|| IOLoop::current().stop());

@@ -15,6 +15,7 @@ use crate::{
     check,
     closing::AtClose,
     error::is_disconnect,
+    one_line::OneLine,
     transport::{Tcp, Transport, Unix},
     write::{WriteQueue, WriteTimeout},
 };
@@ -49,7 +50,7 @@ use crate::{
 ///     let name = stream.read_until(b"\n").max_bytes(100).await?;
 ///     stream.write([b"Hello, ", &name[..]].concat()).await
 /// });
-/// let addr = server.listen(("127.0.0.1", 0))?;
+/// let addr = server.listen(("127.0.0.1", 0))?.local_addr();
 /// let answer = IOLoop::current().run_sync(async {
 ///     let stream = IOStream::connect(addr).await?;
 ///     stream.write("world\n").await?;
@@ -335,7 +336,7 @@ impl Inner {
     /// Closes the stream because a system call failed, and says so in the form that the operation reports.
     pub(crate) fn fail(self: &Rc<Self>, error: io::Error) -> Error {
         if !is_disconnect(&error) {
-            log::warn!("closing a stream after an unexpected error: {error}");
+            log::warn!("closing a stream after an unexpected error: {}", OneLine(&error));
         }
         self.close(Some(Arc::new(error)));
         self.closed_error()

@@ -115,7 +115,8 @@ where
     }
 
     /// One attempt to send `total` bytes.
-    #[inline]
+    // Every answer passes here, and a call of its own costs as much as the rest of it.
+    #[inline(always)]
     fn attempt(&self, total: usize, send: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         let result = uninterrupted(send);
         match &result {
@@ -128,6 +129,7 @@ where
         result
     }
 
+    #[inline(never)]
     fn poll_attempt(
         &self,
         cx: &mut Context<'_>,
@@ -145,6 +147,7 @@ where
     }
 
     /// Pending, to be polled again when one of `wanted` comes.
+    #[cold]
     fn wait(&self, cx: &mut Context<'_>, wanted: Ready) -> Poll<io::Result<usize>> {
         // A source whose loop has been closed is ready for ever and blocks all the same: no loop in here.
         if self.0.poll_ready(cx, wanted).is_ready() {

@@ -237,16 +237,21 @@ impl Inner {
         };
         drop(transport);
         match result {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            result => self.account(result),
+            Ok(sent) => Ok(self.count_sent(sent)),
+            Err(error) => self.not_sent(error),
         }
     }
 
-    /// Notes what became of an attempt to send.
-    fn account(self: &Rc<Self>, result: io::Result<usize>) -> Result<usize> {
-        let sent = result.map_err(|error| self.fail(error))?;
+    /// Notes that bytes have left.
+    #[inline]
+    fn count_sent(&self, sent: usize) -> usize {
         self.sent.set(self.sent.get() + sent as u64);
-        Ok(sent)
+        sent
+    }
+
+    #[cold]
+    fn not_sent(self: &Rc<Self>, error: io::Error) -> Result<usize> {
+        if error.kind() == io::ErrorKind::WouldBlock { Ok(0) } else { Err(self.fail(error)) }
     }
 
     /// Ready when `end` bytes have been sent in all, or never will be.

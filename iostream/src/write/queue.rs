@@ -8,7 +8,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 
-use crate::{Result, iostream::Inner};
+use crate::{Result, iostream::Inner, one_line::OneLine};
 
 /// How often one turn of the loop may send for one stream before the others get theirs.
 const SENDS_PER_POLL: usize = 16;
@@ -84,7 +84,7 @@ impl Inner {
                 Ok(sent) => self.remove_sent(sent),
                 // The stream is closed now, and the writers are told why.
                 Err(error) => {
-                    log::debug!("sending what was queued: {error}");
+                    log::debug!("sending what was queued: {}", OneLine(error));
                     return Poll::Ready(());
                 }
             }
@@ -104,7 +104,10 @@ impl Inner {
             let written = mem::replace(&mut queue.pieces, pieces);
             queue.pieces.extend(written);
         }
-        result.map(|result| self.account(result))
+        result.map(|result| match result {
+            Ok(sent) => Ok(self.count_sent(sent)),
+            Err(error) => Err(self.fail(error)),
+        })
     }
 
     fn poll_send_pieces(&self, cx: &mut Context<'_>, pieces: &VecDeque<Bytes>) -> Poll<io::Result<usize>> {
