@@ -225,7 +225,7 @@ fn connection(stream: IOStream, peer: Option<SocketAddr>, state: &Rc<ServerState
 ///     serve_stream(stream, Some(peer), Rc::clone(&service)).await;
 ///     Ok(())
 /// });
-/// let addr = server.listen(("127.0.0.1", 0))?;
+/// let addr = server.listen(("127.0.0.1", 0))?.local_addr();
 /// let answer = IOLoop::current().run_sync(async {
 ///     let client = IOStream::connect(addr).await?;
 ///     client.write("open sesame\nGET /cave HTTP/1.0\r\n\r\n").await?;

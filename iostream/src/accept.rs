@@ -9,7 +9,7 @@ use std::{
 use ioloop::{IOLoop, Interest, Token};
 use nix::errno::Errno;
 
-use crate::Result;
+use crate::{Result, burst::Burst};
 
 /// How long accepting pauses when the process or the system is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -28,7 +28,8 @@ const WHOLE_BACKLOG: u32 = 65_536;
 ///
 /// One connection is accepted per wake-up, and more only as long as there were more each time: asking a queue that is
 /// already empty costs the kernel as much as a connection. When descriptors or memory run out, accepting pauses for
-/// 100 ms at a time, is logged once, and goes on with the connections that have waited.
+/// 100 ms at a time and goes on with the connections that have waited. That is logged as an error when it begins, and once
+/// a minute while it lasts.
 ///
 /// # Errors
 ///
@@ -62,7 +63,8 @@ pub fn add_accept_handler(
         ioloop: ioloop.clone(),
         token: Cell::new(None),
         batch: Cell::new(1),
-        exhausted: Cell::new(false),
+        shortages: Burst::default(),
+        losses: Burst::default(),
     });
     let token = ioloop.add_handler(listener.clone(), Interest::READABLE, {
         let acceptor = acceptor.clone();
@@ -104,18 +106,17 @@ struct Acceptor {
     token: Cell<Option<Token>>,
     /// How many connections the next wake-up may bring. Grows while every one of them was there.
     batch: Cell<u32>,
-    /// Descriptors have run out, and nothing has been accepted since.
-    exhausted: Cell<bool>,
+    /// Times at which descriptors had run out.
+    shortages: Burst,
+    /// Connections that were gone before they could be accepted.
+    losses: Burst,
 }
 
 impl Acceptor {
     fn accept_batch(self: &Rc<Self>, listener: &TcpListener, on_accept: &mut dyn FnMut(TcpStream, SocketAddr)) {
         for _ in 0..self.batch.get() {
             match listener.accept() {
-                Ok((stream, peer)) => {
-                    self.exhausted.set(false);
-                    on_accept(stream, peer);
-                }
+                Ok((stream, peer)) => on_accept(stream, peer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.batch.set(1);
                     return;
@@ -124,7 +125,11 @@ impl Acceptor {
                 // Somebody with a duplicate of the socket has shut it down. It would report a hang-up for ever.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return self.give_up(&error),
                 // Errors of the one connection, which has gone again before it was accepted (see accept(2)).
-                Err(error) => log::debug!("accepting a connection: {error}"),
+                Err(error) => {
+                    if let Some(silent) = self.losses.note(self.ioloop.turn_time()) {
+                        log::debug!("accepting a connection, after {silent} more failures: {error}");
+                    }
+                }
             }
             if self.token.get().is_none() {
                 return;
@@ -136,9 +141,12 @@ impl Acceptor {
     /// Stops listening to the socket for a while. It stays ready, so that the loop would spin.
     fn pause(self: &Rc<Self>, error: &io::Error) {
         self.batch.set(1);
-        // Said once; the attempts that follow are of interest only to those who look for them.
-        let level = if self.exhausted.replace(true) { log::Level::Debug } else { log::Level::Error };
-        log::log!(level, "accepting connections pauses: {error}");
+        // Once per burst: at the limit every connection that ends lets one in, and the next attempt fails again.
+        if let Some(silent) = self.shortages.note(self.ioloop.turn_time()) {
+            log::error!("accepting connections pauses, after {silent} more times: {error}");
+        } else {
+            log::debug!("accepting connections pauses: {error}");
+        }
         self.listen_for(Interest::empty());
         let acceptor = self.clone();
         self.ioloop.call_later(PAUSE, move || acceptor.listen_for(Interest::READABLE));

@@ -1,20 +1,17 @@
 use std::{
+    any::Any,
     fmt,
     future::{Future, poll_fn},
     mem,
     pin::Pin,
-    rc::Weak,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
 use ioloop::{IOLoop, context};
 use slab::Slab;
 
-use crate::{
-    IOStream,
-    iostream::Inner,
-    transport::{BROKEN, PEER_CLOSED},
-};
+use crate::{IOStream, iostream::Inner};
 
 impl IOStream {
     /// Waits until the stream is closed, for whatever reason.
@@ -41,7 +38,7 @@ impl IOStream {
     ///
     /// ```
     /// # use iostream::{IOLoop, IOStream, TcpServer};
-    /// let addr = TcpServer::new(async |_stream, _peer| Ok(())).listen(("127.0.0.1", 0))?;
+    /// let addr = TcpServer::new(async |_stream, _peer| Ok(())).listen(("127.0.0.1", 0))?.local_addr();
     /// let ioloop = IOLoop::current();
     /// let stream = ioloop.run_sync(IOStream::connect(addr))?;
     /// stream.set_close_callback(|| IOLoop::current().stop());
@@ -57,14 +54,41 @@ impl IOStream {
         // It belongs to whoever sets it, not to who closes the stream or happens to be served by it then.
         let callback = Box::new(context::wrap(callback));
         let (previous, watched) = {
-            let mut waiters = self.inner.waiters.borrow_mut();
-            let waiters = waiters.get_or_insert_default();
-            (waiters.callback.replace(callback), mem::replace(&mut waiters.watched, true))
+            let mut at_close = self.inner.at_close.borrow_mut();
+            let at_close = at_close.get_or_insert_default();
+            (at_close.callback.replace(callback), mem::replace(&mut at_close.watched, true))
         };
         if !watched {
             ioloop.spawn_independent(watch(self.downgrade()));
         }
         drop(previous);
+    }
+
+    /// Keeps `guard` until the stream is closed, and drops it then; at once when it is closed already.
+    ///
+    /// A stream outlives its last handle while bytes are queued, for as long as
+    /// [`set_write_timeout`](IOStream::set_write_timeout) says. What has to last as long as the descriptor, such as a place
+    /// in a count of connections, is attached. Costs an allocation; a stream to which nothing is attached pays nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use iostream::memory;
+    /// use std::rc::Rc;
+    ///
+    /// let (stream, _peer) = memory::pair(10);
+    /// let place = Rc::new(());
+    /// stream.attach(Rc::clone(&place));
+    /// assert_eq!(Rc::strong_count(&place), 2);
+    /// stream.close();
+    /// assert_eq!(Rc::strong_count(&place), 1);
+    /// ```
+    pub fn attach(&self, guard: impl Any) {
+        // Dropped outside of the borrow, because that is user code.
+        if !self.is_closed() {
+            let guard = Box::new(guard);
+            self.inner.at_close.borrow_mut().get_or_insert_default().guards.push(guard);
+        }
     }
 
     /// Waits until the peer has ended its input or is gone: FIN, RST or HUP. Resolves also while received bytes are
@@ -87,7 +111,7 @@ impl IOStream {
         if self.inner.is_closed() || self.inner.eof.get() {
             return Poll::Ready(());
         }
-        self.inner.transport.borrow().poll_ready(cx, PEER_CLOSED).map(drop)
+        self.inner.transport.borrow().poll_peer_closed(cx)
     }
 }
 
@@ -95,7 +119,7 @@ impl IOStream {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Closed {
     stream: IOStream,
-    /// Where our waker stands in [`Waiters`].
+    /// Where our waker stands in [`AtClose`].
     place: Option<usize>,
 }
 
@@ -135,22 +159,25 @@ impl Future for PeerClosed {
     }
 }
 
-/// Those who want to know of a stream's close.
+/// What happens when a stream closes.
 #[derive(Default)]
-pub(crate) struct Waiters {
+pub(crate) struct AtClose {
     wakers: Slab<Waker>,
     callback: Option<Box<dyn FnOnce()>>,
     /// A task looks out on behalf of the callback.
     watched: bool,
+    /// Values to be dropped then.
+    guards: Vec<Box<dyn Any>>,
 }
 
-impl Waiters {
-    pub(crate) fn announce_close(self, ioloop: &IOLoop) {
+impl AtClose {
+    pub(crate) fn announce(self, ioloop: &IOLoop) {
         // Tornado's order: first those who wait, then the callback.
         self.wakers.into_iter().for_each(|(_, waker)| waker.wake());
         if let Some(callback) = self.callback {
             ioloop.add_callback(callback);
         }
+        drop(self.guards);
     }
 }
 
@@ -166,27 +193,24 @@ async fn watch(stream: Weak<Inner>) {
 
 impl Inner {
     /// Registers for the close, and looks after the peer.
-    fn poll_closed(&self, cx: &mut Context<'_>, place: &mut Option<usize>) -> Poll<()> {
+    fn poll_closed(self: &Rc<Self>, cx: &mut Context<'_>, place: &mut Option<usize>) -> Poll<()> {
         self.look_for_end(cx);
+        if !self.is_closed() && !self.is_waiter(*place, cx.waker()) {
+            // Cloning and dropping wakers is foreign code, and may close the stream: outside of the borrow.
+            let waker = cx.waker().clone();
+            drop(self.add_waiter(place, waker));
+        }
         if self.is_closed() {
             *place = None;
             return Poll::Ready(());
-        }
-        let mut waiters = self.waiters.borrow_mut();
-        let wakers = &mut waiters.get_or_insert_default().wakers;
-        match *place {
-            Some(key) => wakers[key].clone_from(cx.waker()),
-            None => *place = Some(wakers.insert(cx.waker().clone())),
         }
         Poll::Pending
     }
 
     /// Waits for the event that will end this stream, and when it has come reads up to the end, which closes the stream.
     /// A full buffer is left to the reader, who will meet the end in time.
-    fn look_for_end(&self, cx: &mut Context<'_>) {
-        // A half-open stream goes on after FIN.
-        let ending = if self.is_half_open() { BROKEN } else { PEER_CLOSED };
-        if self.is_closed() || self.transport.borrow().poll_ready(cx, ending).is_pending() {
+    fn look_for_end(self: &Rc<Self>, cx: &mut Context<'_>) {
+        if self.is_closed() || self.poll_end(cx).is_pending() {
             return;
         }
         if self.eof.get() {
@@ -196,12 +220,39 @@ impl Inner {
         }
     }
 
-    fn forget_waiter(&self, place: Option<usize>) {
-        let mut waiters = self.waiters.borrow_mut();
-        if let (Some(key), Some(waiters)) = (place, waiters.as_mut()) {
-            // When the stream has closed meanwhile, the list is gone; no new one is made, so keys stay valid.
-            waiters.wakers.try_remove(key);
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let transport = self.transport.borrow();
+        // A half-open stream goes on after FIN.
+        if self.is_half_open() { transport.poll_broken(cx) } else { transport.poll_peer_closed(cx) }
+    }
+
+    fn is_waiter(&self, place: Option<usize>, waker: &Waker) -> bool {
+        let at_close = self.at_close.borrow();
+        let known = at_close.as_ref().zip(place).and_then(|(at_close, key)| at_close.wakers.get(key));
+        known.is_some_and(|known| known.will_wake(waker))
+    }
+
+    /// Puts `waker` in its place; returns the one it replaces, or itself when the stream is closed by now.
+    fn add_waiter(&self, place: &mut Option<usize>, waker: Waker) -> Option<Waker> {
+        if self.is_closed() {
+            return Some(waker);
         }
+        let mut at_close = self.at_close.borrow_mut();
+        let wakers = &mut at_close.get_or_insert_default().wakers;
+        match place.and_then(|key| wakers.get_mut(key)) {
+            Some(known) => Some(mem::replace(known, waker)),
+            None => {
+                *place = Some(wakers.insert(waker));
+                None
+            }
+        }
+    }
+
+    fn forget_waiter(&self, place: Option<usize>) {
+        let Some(key) = place else { return };
+        // When the stream has closed meanwhile, the list is gone; no new one is made, so keys stay valid.
+        let forgotten = self.at_close.borrow_mut().as_mut().and_then(|at_close| at_close.wakers.try_remove(key));
+        drop(forgotten);
     }
 }
 
@@ -223,7 +274,7 @@ mod tests {
             for closed in &mut waiting {
                 assert!(Pin::new(closed).poll(&mut Context::from_waker(Waker::noop())).is_pending());
             }
-            let known = || stream.inner.waiters.borrow().as_ref().map_or(0, |waiters| waiters.wakers.len());
+            let known = || stream.inner.at_close.borrow().as_ref().map_or(0, |at_close| at_close.wakers.len());
             assert_eq!(known(), 10);
             drop(waiting);
             assert_eq!(known(), 0);

@@ -2,12 +2,17 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod admission;
 mod buffer;
+mod burst;
+mod check;
 mod closing;
 mod connect;
 mod error;
 mod iostream;
+pub mod memory;
 pub mod netutil;
+mod one_line;
 mod read;
 mod tcpserver;
 mod transport;
@@ -21,10 +26,11 @@ pub use ioloop::{
 };
 
 pub use crate::{
+    admission::{Admission, Admitted, ConnectionLimits, Refusal},
     closing::{Closed, PeerClosed},
     error::{Error, Result},
     iostream::IOStream,
     read::{Parsed, ReadBytes, ReadInto, ReadSome, ReadUntil, ReadUntilClose, ReadWith},
-    tcpserver::TcpServer,
+    tcpserver::{DrainReport, ServerHandle, TcpServer},
     write::{Write, WriteData},
 };

@@ -101,7 +101,7 @@ fn the_close_callback_fires_although_a_read_is_pending() {
         peer.write_all(b"x").unwrap();
         some_turns().await;
         drop(peer);
-        assert!(matches!(reader.await.unwrap(), Err(Error::Closed { source: None })));
+        assert!(matches!(reader.await.unwrap(), Err(Error::Closed { cause: None })));
         some_turns().await;
         assert_eq!(count.get(), 1);
     });
@@ -257,7 +257,7 @@ fn closing_ends_what_other_tasks_wait_for() {
         let closed = iostream::spawn(stream.closed());
         some_turns().await;
         stream.close();
-        assert!(matches!(reader.await.unwrap(), Err(Error::Closed { source: None })));
+        assert!(matches!(reader.await.unwrap(), Err(Error::Closed { cause: None })));
         gone.await.unwrap();
         closed.await.unwrap();
         assert!(stream.set_nodelay(true).unwrap_err().is_closed());
@@ -356,8 +356,9 @@ fn a_reset_closes_a_half_open_stream_with_its_cause() {
         stream.peer_closed().await;
         stream.closed().await;
         let error = stream.read_some(1).await.unwrap_err();
-        let Error::Closed { source: Some(source) } = error else { panic!("{error:?}") };
+        let Error::Closed { cause: Some(source) } = &error else { panic!("{error:?}") };
         assert_eq!(source.kind(), ErrorKind::ConnectionReset);
+        assert!(error.to_string().ends_with(": connection reset by peer"), "{error}");
         assert!(stream.is_reset());
         assert!(stream.read_until_close().await.unwrap_err().is_closed());
     });
@@ -368,7 +369,7 @@ fn a_pending_read_is_told_of_the_reset() {
     let (stream, peer) = pair();
     reset(peer, &stream);
     let error = run(stream.read_until(b"\n")).unwrap_err();
-    assert!(matches!(error, Error::Closed { source: Some(_) }), "{error:?}");
+    assert!(matches!(error, Error::Closed { cause: Some(_) }), "{error:?}");
 }
 
 #[test]
@@ -425,7 +426,7 @@ fn a_full_buffer_leaves_the_end_to_the_reader() {
 fn connecting_to_nobody_names_the_address() {
     let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = run(IOStream::connect(addr)).unwrap_err();
-    assert!(matches!(&error, Error::Connect { source, .. } if source.kind() == ErrorKind::ConnectionRefused));
+    assert!(matches!(&error, Error::Connect { cause, .. } if cause.kind() == ErrorKind::ConnectionRefused));
     assert!(error.to_string().contains(&addr.to_string()));
 }
 

@@ -72,7 +72,7 @@ fn an_address_of_another_machine_is_skipped() {
 #[test]
 fn only_addresses_of_other_machines_are_an_error() {
     let error = bind(&[addr("203.0.113.1:1234")]).unwrap_err();
-    assert!(matches!(&error, Error::Bind { source, .. } if source.kind() == ErrorKind::AddrNotAvailable));
+    assert!(matches!(&error, Error::Bind { cause, .. } if cause.kind() == ErrorKind::AddrNotAvailable));
     assert!(error.to_string().contains("203.0.113.1:1234"), "{error}");
     assert!(bind(&[]).is_err());
 }
@@ -82,7 +82,7 @@ fn a_port_in_use_is_an_error_that_names_it() {
     let first = bind(&[addr("127.0.0.1:0")]).unwrap();
     let taken = first[0].local_addr().unwrap();
     let error = bind(&[taken]).unwrap_err();
-    assert!(matches!(&error, Error::Bind { source, .. } if source.kind() == ErrorKind::AddrInUse));
+    assert!(matches!(&error, Error::Bind { cause, .. } if cause.kind() == ErrorKind::AddrInUse));
     assert!(error.to_string().contains(&taken.to_string()), "{error}");
 }
 
@@ -91,6 +91,14 @@ fn sockets_may_share_a_port_when_told_to() {
     let options = BindOptions::new().reuse_port(true).backlog(16);
     let first = bind_sockets("127.0.0.1:0", &options).unwrap();
     bind_sockets(first[0].local_addr().unwrap(), &options).unwrap();
+}
+
+#[test]
+fn the_system_caps_the_backlog() {
+    for backlog in [0, 4096, 4097, 65_535, u32::MAX] {
+        let sockets = bind_sockets("127.0.0.1:0", &BindOptions::new().backlog(backlog)).unwrap();
+        TcpStream::connect(sockets[0].local_addr().unwrap()).unwrap();
+    }
 }
 
 #[test]

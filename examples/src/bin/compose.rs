@@ -37,7 +37,8 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     println!("listening on http://{}", http.listen(address)?);
 
     let lines = TcpServer::new(async move |stream: IOStream, _peer: SocketAddr| serve_lines(&store, stream).await);
-    println!("listening on {}", lines.listen(next_port(address))?);
+    let lines = lines.listen(next_port(address))?;
+    println!("listening on {}", lines.local_addr());
 
     // The line protocol stops with the loop; HTTP first finishes the requests in progress.
     http.drain_on_signal(Duration::from_secs(5))?;

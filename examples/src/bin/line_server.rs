@@ -36,7 +36,8 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         let lobby = lobby.clone();
         async move |stream: IOStream, peer: SocketAddr| lobby.welcome(stream, peer).await
     });
-    println!("listening on {}", server.listen(address)?);
+    let server = server.listen(address)?;
+    println!("listening on {}", server.local_addr());
 
     IOLoop::current().spawn_detached(async move {
         if let Err(error) = signal::shutdown().await {

@@ -108,7 +108,8 @@ impl IOStream {
     ///
     /// # Panics
     ///
-    /// When the parser claims to have consumed more than it was shown.
+    /// When the parser claims to have consumed more than it was shown. Then, and when it panics itself, nothing is
+    /// consumed.
     ///
     /// # Cancel safety
     ///
@@ -353,7 +354,7 @@ impl Future for ReadUntilClose<'_> {
         match ready!(reading.poll(cx, &mut |window| window.bytes().len() > *max_bytes)) {
             Ok(()) => Poll::Ready(Err(reading.unsatisfiable(*max_bytes))),
             // The end this read has waited for.
-            Err(Error::Closed { source: None }) => {
+            Err(Error::Closed { cause: None }) => {
                 let mut held = reading.stream.inner.held.borrow_mut();
                 let all = held.len();
                 Poll::Ready(Ok(held.take(all)))

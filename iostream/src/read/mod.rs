@@ -3,11 +3,10 @@
 mod futures;
 
 use std::{
-    io,
+    mem,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
-
-use ioloop::Ready;
 
 use crate::{
     Error, IOStream, Result,
@@ -46,7 +45,8 @@ impl IOStream {
     ///
     /// # Panics
     ///
-    /// When the parser claims to have consumed more than it was shown.
+    /// When the parser claims to have consumed more than it was shown. Then, and when it panics itself, nothing is
+    /// consumed.
     pub fn poll_read_with<T>(
         &self,
         cx: &mut Context<'_>,
@@ -61,12 +61,10 @@ impl IOStream {
         // over `dyn` and a window, and costs a third more.
         if inner.held.borrow().is_empty() && !inner.parsing.get() {
             let (chunk, count) = ready!(inner.poll_chunk(cx))?;
-            if count > 0 {
-                if let Some(value) = inner.show_fresh(&chunk[..count], &mut parse) {
-                    return Poll::Ready(Ok(value));
-                }
-                shown = count;
+            if let Some(value) = inner.show_fresh(&chunk[..count], &mut parse) {
+                return Poll::Ready(Ok(value));
             }
+            shown = count;
         }
         let mut value = None;
         ready!(inner.poll_read(cx, &mut shown, &mut |window| run_parser(&mut parse, window, &mut value)))?;
@@ -78,7 +76,8 @@ impl IOStream {
     ///
     /// # Panics
     ///
-    /// When the parser claims to have consumed more than it was shown.
+    /// When the parser claims to have consumed more than it was shown. Then, and when it panics itself, nothing is
+    /// consumed.
     ///
     /// # Examples
     ///
@@ -113,12 +112,10 @@ fn run_parser<T>(
     window: &mut Window<'_, '_>,
     value: &mut Option<T>,
 ) -> bool {
-    let shown = window.bytes();
-    match parse(shown) {
+    match parse(window.bytes()) {
         Parsed::Incomplete => false,
         Parsed::Done { consumed, value: parsed } => {
-            assert!(consumed <= shown.len(), "the parser consumed {consumed} of {} bytes", shown.len());
-            window.consume(consumed);
+            window.claim(consumed);
             *value = Some(parsed);
             true
         }
@@ -134,7 +131,7 @@ impl Inner {
     /// `shown` is how much `parse` has seen already; a future that remembers it is not shown the same bytes twice.
     ///
     /// `dyn`, so that there is one copy of this; the call costs less than the cache misses of several.
-    fn poll_read(&self, cx: &mut Context<'_>, shown: &mut usize, parse: &mut Parse<'_>) -> Poll<Result<()>> {
+    fn poll_read(self: &Rc<Self>, cx: &mut Context<'_>, shown: &mut usize, parse: &mut Parse<'_>) -> Poll<Result<()>> {
         if self.parsing.get() {
             return Poll::Ready(Err(Error::AlreadyReading));
         }
@@ -144,16 +141,15 @@ impl Inner {
         }
         loop {
             let (chunk, count) = ready!(self.poll_chunk(cx))?;
-            if count > 0 && self.show(&chunk[..count], shown, parse) {
+            if self.show(&chunk[..count], shown, parse) {
                 return Poll::Ready(Ok(()));
             }
         }
     }
 
-    /// One `recv` into the thread's chunk, when it is our turn: the chunk, and how much of it was filled, which may be
-    /// nothing.
+    /// One `recv` into the thread's chunk, when it is our turn: the chunk, and how much of it was filled.
     #[inline]
-    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
+    fn poll_chunk(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
         if self.is_closed() || self.eof.get() {
             return Poll::Ready(Err(self.closed_error()));
         }
@@ -163,12 +159,12 @@ impl Inner {
         }
         ready!(self.poll_turn(cx));
         let mut chunk = Chunk::take();
-        let count = self.receive(&mut chunk[..room.min(CHUNK_SIZE)])?;
-        Poll::Ready(Ok((chunk, count.unwrap_or(0))))
+        let count = ready!(self.poll_receive(cx, &mut chunk[..room.min(CHUNK_SIZE)]))?;
+        Poll::Ready(Ok((chunk, count)))
     }
 
     /// Receives without a reader, into the buffer, until the input ends or the buffer is full.
-    pub(crate) fn receive_rest(&self, cx: &mut Context<'_>) {
+    pub(crate) fn receive_rest(self: &Rc<Self>, cx: &mut Context<'_>) {
         loop {
             let room = self.max_buffer_size().saturating_sub(self.held.borrow().len());
             if room == 0 || self.parsing.get() || self.is_closed() || self.eof.get() {
@@ -178,10 +174,10 @@ impl Inner {
                 return;
             }
             let mut chunk = Chunk::take();
-            match self.receive(&mut chunk[..room.min(CHUNK_SIZE)]) {
-                Ok(count) => self.held.borrow_mut().append(&chunk[..count.unwrap_or(0)]),
-                // The stream is closed now, and whoever reads is told why.
-                Err(_) => return,
+            match self.poll_receive(cx, &mut chunk[..room.min(CHUNK_SIZE)]) {
+                Poll::Ready(Ok(count)) => self.held.borrow_mut().append(&chunk[..count]),
+                // At an error the stream is closed now, and the next read is told why.
+                Poll::Ready(Err(_)) | Poll::Pending => return,
             }
         }
     }
@@ -189,7 +185,7 @@ impl Inner {
     /// Ready when there is something to receive and it is our turn: a peer that sends as fast as it is read must not
     /// starve the others.
     fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.transport.borrow().poll_ready(cx, Ready::READABLE).is_pending() {
+        if self.transport.borrow().poll_recv_ready(cx).is_pending() {
             self.recvs.set(0);
             return Poll::Pending;
         }
@@ -208,33 +204,26 @@ impl Inner {
         self.max_buffer_size().saturating_add(1).saturating_sub(self.held.borrow().len())
     }
 
-    pub(crate) fn buffer_full(&self) -> Error {
+    pub(crate) fn buffer_full(self: &Rc<Self>) -> Error {
         self.close(None);
         Error::BufferFull { limit: self.max_buffer_size() }
     }
 
-    /// One `recv`. `None` when nothing came of it: no data yet, or the end of input, which is noted.
-    fn receive(&self, buf: &mut [u8]) -> Result<Option<usize>> {
-        let transport = self.transport.borrow();
-        let result = transport.recv(buf);
-        match &result {
-            Ok(count) if *count < buf.len() => transport.note_short_read(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // An error that `recv` does not report has been reported elsewhere. It must not make us try again and
-                // again.
-                transport.clear(Ready::READABLE | Ready::PRIORITY | Ready::ERROR);
-            }
-            _ => {}
-        }
-        drop(transport);
-        match result {
-            Ok(0) => {
+    /// One `recv`, of one byte or more. The end of input is noted, and is an error to the operation that meets it.
+    #[inline]
+    fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
+        let received = self.transport.borrow().poll_recv(cx, buf);
+        match received {
+            Poll::Ready(Ok(0)) => {
                 self.end_of_input();
-                Ok(None)
+                Poll::Ready(Err(self.closed_error()))
             }
-            Ok(count) => Ok(Some(count)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
-            Err(error) => Err(self.fail(error)),
+            Poll::Ready(Ok(count)) => Poll::Ready(Ok(count)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(error))),
+            Poll::Pending => {
+                self.recvs.set(0);
+                Poll::Pending
+            }
         }
     }
 
@@ -244,31 +233,31 @@ impl Inner {
         if !self.held.borrow().is_empty() {
             return self.show_held(received, shown, parse);
         }
-        let parsing = Parsing::enter(self);
+        let fresh = Fresh::enter(self, received);
         let mut window = Window::Chunk(received);
         let done = parse(&mut window);
-        let rest = window.bytes().len();
-        if rest > 0 {
-            self.held.borrow_mut().append(&received[received.len() - rest..]);
+        fresh.over();
+        let rest = window.bytes();
+        if !rest.is_empty() {
+            self.held.borrow_mut().append(rest);
         }
-        *shown = rest;
-        drop(parsing);
+        *shown = rest.len();
         done
     }
 
     /// [`show`](Inner::show) for a stream that holds nothing and a user's parser.
     #[inline]
     fn show_fresh<T>(&self, received: &[u8], parse: &mut impl FnMut(&[u8]) -> Parsed<T>) -> Option<T> {
-        let parsing = Parsing::enter(self);
+        let fresh = Fresh::enter(self, received);
         let (consumed, value) = match parse(received) {
             Parsed::Incomplete => (0, None),
             Parsed::Done { consumed, value } => (consumed, Some(value)),
         };
         assert!(consumed <= received.len(), "the parser consumed {consumed} of {} bytes", received.len());
+        fresh.over();
         if consumed < received.len() {
             self.held.borrow_mut().append(&received[consumed..]);
         }
-        drop(parsing);
         value
     }
 
@@ -312,7 +301,37 @@ impl<'a> Borrowed<'a> {
 
 impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
-        self.parsing.0.held.replace(std::mem::take(&mut self.buffer));
+        self.parsing.0.held.replace(mem::take(&mut self.buffer));
+    }
+}
+
+/// Bytes in the thread's chunk that a parser is being shown. Dropped by a panic, it keeps all of them, because the next
+/// `recv` brings what is behind. It has no work in the other case, which is every request's.
+struct Fresh<'a> {
+    received: &'a [u8],
+    inner: &'a Inner,
+}
+
+impl<'a> Fresh<'a> {
+    #[inline]
+    fn enter(inner: &'a Inner, received: &'a [u8]) -> Self {
+        inner.parsing.set(true);
+        Fresh { received, inner }
+    }
+
+    /// The parser has returned, with a claim that can be true.
+    #[inline]
+    fn over(self) {
+        self.inner.parsing.set(false);
+        mem::forget(self);
+    }
+}
+
+impl Drop for Fresh<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.inner.parsing.set(false);
+        self.inner.held.borrow_mut().append(self.received);
     }
 }
 
@@ -338,7 +357,7 @@ mod tests {
         peer.write_all(b"request").unwrap();
         IOLoop::current().run_sync(stream.read_bytes(7)).unwrap();
         assert_eq!(stream.inner.recvs.get(), 1);
-        assert!(!stream.inner.ready().contains(Ready::READABLE));
+        assert!(!stream.is_readable());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Writing: at once what the kernel takes, and a queue for the rest.
 
 mod data;
+mod flush;
 mod queue;
 
 use std::{
@@ -8,15 +9,16 @@ use std::{
     future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use bytes::{Buf, Bytes};
-use ioloop::{Ready, yield_now};
-
 use crate::{Error, IOStream, Result, iostream::Inner};
+use bytes::{Buf, Bytes};
 
 pub use data::WriteData;
+pub(crate) use flush::WriteTimeout;
 pub(crate) use queue::WriteQueue;
 
 /// After how many bytes that the kernel took without hesitation a writer has to let the others have their turn: 1 MiB.
@@ -29,7 +31,8 @@ impl IOStream {
     /// everything before it has been taken. Awaiting it is the back-pressure: a slow peer slows its writer down. Nothing
     /// is copied when the kernel takes all; of what is left, a slice is copied and an owned buffer kept.
     ///
-    /// Writing goes on by itself: neither awaiting the future nor keeping a handle is needed.
+    /// Writing goes on by itself: neither awaiting the future nor keeping a handle is needed. A peer that takes nothing is
+    /// given up as [`set_write_timeout`](IOStream::set_write_timeout) says.
     ///
     /// # Errors
     ///
@@ -76,6 +79,26 @@ impl IOStream {
         self.when_sent(total)
     }
 
+    /// How many bytes the kernel has taken in all. Grows as the peer reads: no growth while bytes are
+    /// [queued](IOStream::pending_write) is a peer that has stopped reading.
+    pub fn bytes_sent(&self) -> u64 {
+        self.inner.sent.get()
+    }
+
+    /// How long queued bytes may wait without the kernel taking any of them. When `limit` is over, the stream is closed
+    /// with a cause for which [`Error::is_timed_out`] holds; pending writes and flushes fail with it.
+    ///
+    /// The time starts when the stream has to wait for its peer, and afresh with every byte that leaves, so a slow peer is
+    /// not cut. `Duration::MAX` is no limit. Resolution is a millisecond.
+    ///
+    /// By default there is no limit while the stream has a handle, whose holder can see to it, and
+    /// [`DEFAULT_FLUSH_TIMEOUT`](IOStream::DEFAULT_FLUSH_TIMEOUT) once the last handle has been dropped. A limit set here
+    /// holds for both.
+    pub fn set_write_timeout(&self, limit: Duration) {
+        self.inner.write_timeout.set(WriteTimeout::new(limit));
+        self.inner.wake_flush();
+    }
+
     /// How many bytes are queued: written, and not yet taken by the kernel.
     pub fn pending_write(&self) -> usize {
         self.inner.queue.borrow().as_ref().map_or(0, |queue| queue.len)
@@ -92,12 +115,10 @@ impl IOStream {
         if inner.unsent.get() {
             return Poll::Ready(Err(inner.closed_error()));
         }
-        match inner.queue.borrow_mut().as_mut() {
+        let queued = inner.queue.borrow().as_ref().map(|queue| queue.len);
+        match queued {
             None => Poll::Ready(Ok(())),
-            Some(queue) => {
-                queue.wake_at(inner.sent.get() + queue.len as u64, cx.waker());
-                Poll::Pending
-            }
+            Some(len) => inner.poll_sent(cx, inner.sent.get() + len as u64),
         }
     }
 
@@ -118,7 +139,7 @@ impl IOStream {
             return Err(inner.closed_error());
         }
         if !inner.write_ended.replace(true) {
-            let result = inner.transport.borrow().shutdown_write();
+            let result = inner.transport.borrow().shutdown();
             result.map_err(|error| inner.fail(error))?;
         }
         Ok(())
@@ -145,14 +166,7 @@ impl IOStream {
         self.inner.queue.borrow_mut().get_or_insert_default().push(rest);
         if starts && let Some(ioloop) = self.inner.ioloop() {
             // Holds the stream until its last byte has left. Absent while nothing is queued.
-            let stream = self.clone();
-            ioloop.spawn_independent(async move {
-                // Tasks that wake each other do not make the loop look at the descriptors; one that gives way does.
-                if holds_up {
-                    yield_now().await;
-                }
-                poll_fn(|cx| stream.inner.poll_drain(cx)).await;
-            });
+            ioloop.spawn_independent(flush::send_queue(self.clone(), holds_up));
         }
     }
 }
@@ -202,7 +216,7 @@ impl fmt::Debug for Write {
 
 impl Inner {
     /// Tries to send without queueing, when nothing is queued before. Gives the number of bytes sent.
-    fn try_send(&self, head: &[u8], body: &[u8]) -> Result<usize> {
+    fn try_send(self: &Rc<Self>, head: &[u8], body: &[u8]) -> Result<usize> {
         if self.is_closed() || self.write_ended.get() {
             return Err(self.closed_error());
         }
@@ -218,40 +232,42 @@ impl Inner {
         }
         let transport = self.transport.borrow();
         let result = match body {
-            [] => transport.send(head),
-            _ => transport.send_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
+            [] => transport.try_send(head),
+            _ => transport.try_send_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
         };
         drop(transport);
-        self.account(total, result)
+        match result {
+            Ok(sent) => Ok(self.count_sent(sent)),
+            Err(error) => self.not_sent(error),
+        }
     }
 
-    /// Notes what became of asking the system to take `total` bytes. A short write means that the kernel's buffer is
-    /// full.
-    pub(super) fn account(&self, total: usize, result: io::Result<usize>) -> Result<usize> {
-        let sent = match result {
-            Ok(sent) => sent,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            // The queue's task tries again.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
-            Err(error) => return Err(self.fail(error)),
-        };
-        if sent < total {
-            self.transport.borrow().clear(Ready::WRITABLE);
-        }
+    /// Notes that bytes have left.
+    #[inline]
+    fn count_sent(&self, sent: usize) -> usize {
         self.sent.set(self.sent.get() + sent as u64);
-        Ok(sent)
+        sent
     }
 
+    #[cold]
+    fn not_sent(self: &Rc<Self>, error: io::Error) -> Result<usize> {
+        if error.kind() == io::ErrorKind::WouldBlock { Ok(0) } else { Err(self.fail(error)) }
+    }
+
+    /// Ready when `end` bytes have been sent in all, or never will be.
     fn poll_sent(&self, cx: &mut Context<'_>, end: u64) -> Poll<Result<()>> {
-        if self.sent.get() >= end {
-            return Poll::Ready(Ok(()));
+        let waits = |queue: &mut WriteQueue| queue.move_waiter(end, cx.waker());
+        if self.sent.get() < end && self.queue.borrow_mut().as_deref_mut().is_some_and(waits) {
+            return Poll::Pending;
         }
-        match self.queue.borrow_mut().as_mut() {
-            None => Poll::Ready(Err(self.closed_error())),
-            Some(queue) => {
-                queue.wake_at(end, cx.waker());
-                Poll::Pending
+        if self.sent.get() < end && self.queue.borrow().is_some() {
+            // Cloning a waker is foreign code: outside of the borrow. It may end the queue.
+            let waker = cx.waker().clone();
+            if let Some(queue) = self.queue.borrow_mut().as_mut() {
+                queue.add_waiter(end, waker);
+                return Poll::Pending;
             }
         }
+        Poll::Ready(if self.sent.get() >= end { Ok(()) } else { Err(self.closed_error()) })
     }
 }

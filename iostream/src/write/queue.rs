@@ -1,13 +1,14 @@
 use std::{
     collections::VecDeque,
-    io::IoSlice,
+    io::{self, IoSlice},
+    mem,
+    rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, Bytes};
-use ioloop::Ready;
 
-use crate::{Result, iostream::Inner};
+use crate::{Result, iostream::Inner, one_line::OneLine};
 
 /// How often one turn of the loop may send for one stream before the others get theirs.
 const SENDS_PER_POLL: usize = 16;
@@ -23,6 +24,8 @@ pub(crate) struct WriteQueue {
     pub(super) len: usize,
     /// Wakers, each with the count of sent bytes at which to wake. One entry per task.
     waiters: Vec<(u64, Waker)>,
+    /// The task that sends them, while it waits.
+    pub(super) task: Option<Waker>,
 }
 
 impl WriteQueue {
@@ -33,11 +36,14 @@ impl WriteQueue {
         }
     }
 
-    pub(super) fn wake_at(&mut self, end: u64, waker: &Waker) {
-        match self.waiters.iter_mut().find(|(_, known)| known.will_wake(waker)) {
-            Some((earliest, _)) => *earliest = end.min(*earliest),
-            None => self.waiters.push((end, waker.clone())),
-        }
+    /// Makes a task that waits already be woken at `end` too. False when it does not wait yet.
+    pub(super) fn move_waiter(&mut self, end: u64, waker: &Waker) -> bool {
+        let known = self.waiters.iter_mut().find(|(_, known)| known.will_wake(waker));
+        known.map(|(earliest, _)| *earliest = end.min(*earliest)).is_some()
+    }
+
+    pub(super) fn add_waiter(&mut self, end: u64, waker: Waker) {
+        self.waiters.push((end, waker));
     }
 
     pub(crate) fn wake_all(self) {
@@ -65,7 +71,7 @@ impl WriteQueue {
 
 impl Inner {
     /// Sends the queue. Ready when it is empty or the stream is closed.
-    pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_drain(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..SENDS_PER_POLL {
             if self.queue.borrow().as_ref().is_none_or(|queue| queue.is_empty()) {
                 if let Some(queue) = self.queue.take() {
@@ -74,12 +80,11 @@ impl Inner {
                 self.close_after_eof();
                 return Poll::Ready(());
             }
-            ready!(self.transport.borrow().poll_ready(cx, Ready::WRITABLE));
-            match self.send_queued() {
+            match ready!(self.poll_send_queued(cx)) {
                 Ok(sent) => self.remove_sent(sent),
                 // The stream is closed now, and the writers are told why.
                 Err(error) => {
-                    log::debug!("sending what was queued: {error}");
+                    log::debug!("sending what was queued: {}", OneLine(error));
                     return Poll::Ready(());
                 }
             }
@@ -88,19 +93,33 @@ impl Inner {
         Poll::Pending
     }
 
-    fn send_queued(&self) -> Result<usize> {
-        let queue = self.queue.borrow();
-        let Some(pieces) = queue.as_ref().map(|queue| &queue.pieces) else {
-            return Ok(0);
+    fn poll_send_queued(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<usize>> {
+        // Taken out, because the transport keeps the task's waker, and cloning that is foreign code.
+        let Some(pieces) = self.queue.borrow_mut().as_mut().map(|queue| mem::take(&mut queue.pieces)) else {
+            return Poll::Ready(Ok(0));
         };
+        let result = self.poll_send_pieces(cx, &pieces);
+        if let Some(queue) = self.queue.borrow_mut().as_mut() {
+            // What was written meanwhile comes behind.
+            let written = mem::replace(&mut queue.pieces, pieces);
+            queue.pieces.extend(written);
+        }
+        result.map(|result| match result {
+            Ok(sent) => Ok(self.count_sent(sent)),
+            Err(error) => Err(self.fail(error)),
+        })
+    }
+
+    fn poll_send_pieces(&self, cx: &mut Context<'_>, pieces: &VecDeque<Bytes>) -> Poll<io::Result<usize>> {
+        let transport = self.transport.borrow();
+        // One piece is the common case, and send(2) is cheaper for it.
+        if let (Some(piece), 1) = (pieces.front(), pieces.len()) {
+            return transport.poll_send(cx, piece);
+        }
         let mut slices = [IoSlice::new(&[]); PIECES_PER_SEND];
         let count = pieces.len().min(slices.len());
         slices.iter_mut().zip(pieces).for_each(|(slice, piece)| *slice = IoSlice::new(piece));
-        let slices = &slices[..count];
-        let total = slices.iter().map(|slice| slice.len()).sum();
-        let result = self.transport.borrow().send_vectored(slices);
-        drop(queue);
-        self.account(total, result)
+        transport.poll_send_vectored(cx, &slices[..count])
     }
 
     /// Takes what was sent off the queue and wakes the writers who waited for it.
