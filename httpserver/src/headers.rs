@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::span::Span;
+
 /// The header lines of a request: in wire order, names compared without regard to case.
 ///
 /// Nothing is hashed and no line is copied by itself. The lines stay where they are in the one copy of the request
@@ -35,7 +37,7 @@ impl Headers {
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.entries()
             .filter(move |entry| {
-                entry.name_len as usize == name.len() && self.name(entry).eq_ignore_ascii_case(name.as_bytes())
+                entry.name.len as usize == name.len() && self.name(entry).eq_ignore_ascii_case(name.as_bytes())
             })
             .map(|entry| self.value(&entry))
     }
@@ -101,13 +103,11 @@ impl Headers {
     }
 
     fn name(&self, entry: &Entry) -> &[u8] {
-        let start = entry.name_start as usize;
-        &self.block[start..start + entry.name_len as usize]
+        &self.block[entry.name.range()]
     }
 
     fn value(&self, entry: &Entry) -> &[u8] {
-        let start = entry.value_start as usize;
-        &self.block[start..start + entry.value_len as usize]
+        &self.block[entry.value.range()]
     }
 }
 
@@ -123,34 +123,37 @@ impl From<&Headers> for http::HeaderMap {
     }
 }
 
-/// Where one line lies in the text. 16 bits are enough: a head has at most 64 KiB.
+/// Where the name and the value of one line lie in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) name_start: u16,
-    pub(crate) name_len: u16,
-    pub(crate) value_start: u16,
-    pub(crate) value_len: u16,
+    pub(crate) name: Span,
+    pub(crate) value: Span,
 }
 
 impl Entry {
     pub(crate) const SIZE: usize = 8;
 
+    /// `name` and `value` are slices of `head`.
+    #[inline]
+    pub(crate) fn within(head: &[u8], name: &[u8], value: &[u8]) -> Self {
+        Entry { name: Span::within(head, name), value: Span::within(head, value) }
+    }
+
     #[inline]
     pub(crate) fn encode(self) -> [u8; Self::SIZE] {
-        let [a, b] = self.name_start.to_le_bytes();
-        let [c, d] = self.name_len.to_le_bytes();
-        let [e, f] = self.value_start.to_le_bytes();
-        let [g, h] = self.value_len.to_le_bytes();
+        let [a, b] = self.name.start.to_le_bytes();
+        let [c, d] = self.name.len.to_le_bytes();
+        let [e, f] = self.value.start.to_le_bytes();
+        let [g, h] = self.value.len.to_le_bytes();
         [a, b, c, d, e, f, g, h]
     }
 
+    #[inline]
     fn decode(bytes: &[u8; Self::SIZE]) -> Self {
         let [a, b, c, d, e, f, g, h] = *bytes;
         Entry {
-            name_start: u16::from_le_bytes([a, b]),
-            name_len: u16::from_le_bytes([c, d]),
-            value_start: u16::from_le_bytes([e, f]),
-            value_len: u16::from_le_bytes([g, h]),
+            name: Span { start: u16::from_le_bytes([a, b]), len: u16::from_le_bytes([c, d]) },
+            value: Span { start: u16::from_le_bytes([e, f]), len: u16::from_le_bytes([g, h]) },
         }
     }
 }
@@ -197,13 +200,11 @@ mod tests {
         let mut block = Vec::new();
         let mut table = Vec::new();
         for (name, value) in lines {
-            let name_start = block.len() as u16;
+            let (name_span, value_span) =
+                (Span::new(block.len(), name.len()), Span::new(block.len() + name.len(), value.len()));
             block.extend_from_slice(name.as_bytes());
-            let value_start = block.len() as u16;
             block.extend_from_slice(value);
-            table.extend_from_slice(
-                &Entry { name_start, name_len: name.len() as u16, value_start, value_len: value.len() as u16 }.encode(),
-            );
+            table.extend_from_slice(&Entry { name: name_span, value: value_span }.encode());
         }
         let start = block.len();
         block.extend_from_slice(&table);

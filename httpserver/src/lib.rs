@@ -14,6 +14,7 @@ mod response;
 mod response_writer;
 mod server;
 mod service;
+mod span;
 
 pub use bytes::Bytes;
 pub use http::{Method, StatusCode, Version};
@@ -40,5 +41,8 @@ pub use crate::{
 /// The codec by itself, for benchmarks, fuzzing and tests. Not part of the stable interface.
 #[doc(hidden)]
 pub mod codec {
-    pub use crate::http1::{chunked::*, encode::*, head::*, target::TargetForm};
+    pub use crate::http1::{
+        chunked::*, encode::*, framing::BodyFraming, head_parser::*, request_head::*, request_parser::*,
+        response_head::*, response_parser::*, target::TargetForm,
+    };
 }

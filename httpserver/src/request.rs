@@ -14,7 +14,7 @@ use iostream::PeerClosed;
 
 use crate::{
     Body, Headers, Response, ResponseWriter, Result,
-    http1::{channel::Channel, head::RequestHead},
+    http1::{channel::Channel, request_head::RequestHead},
 };
 
 /// One request: its head, and the way to its body and its client.

@@ -4,11 +4,14 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use crate::error::Error;
-use crate::headers::is_token_byte;
+use super::refusal::{BARE_LINE_END, bad};
+use crate::{Error, headers::is_token_byte};
 
 /// Longest line with a chunk's size and extensions, with its CR.
 const MAX_SIZE_LINE: u16 = 256;
+/// Most digits of a size, as many as 64 bits have. The grammar allows any number of zeros in front; no sender has a use
+/// for them, and programs differ in what they make of a size that overflows their integer.
+const MAX_SIZE_DIGITS: u16 = 16;
 /// Bytes of framing beyond what is usual for the data sent with it. Extensions could otherwise be used to keep the
 /// server busy without any body: the body limit does not count them.
 const MAX_EXCESS: u32 = 16 * 1024;
@@ -39,15 +42,64 @@ enum State {
     #[default]
     SizeStart,
     Size,
-    /// White space behind the size: an extension has to follow.
-    SizeSpace,
-    Extension,
+    /// Behind the size or inside an extension.
+    Extension(Extension),
     SizeLf,
     Data,
     DataCr,
     DataLf,
     Trailer,
     End,
+}
+
+/// Where in `BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ]` (RFC 9112 7.1.1) the last byte was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    /// White space behind the size or a value: a semicolon has to follow.
+    Space,
+    /// Behind the semicolon, the name has not begun.
+    Semicolon,
+    Name,
+    /// White space behind the name: an equals sign or a semicolon has to follow.
+    NameSpace,
+    /// Behind the equals sign, the value has not begun.
+    Equals,
+    Token,
+    Quoted,
+    /// Behind a backslash in a quoted string.
+    Escape,
+    /// Behind the closing quote.
+    Unquoted,
+}
+
+impl Extension {
+    /// Where the next byte leads to; `None` if it may not stand there.
+    fn next(self, b: u8) -> Option<Extension> {
+        let is_text = b == b'\t' || (b >= b' ' && b != 0x7f);
+        Some(match (self, b) {
+            (Extension::Quoted, b'"') => Extension::Unquoted,
+            (Extension::Quoted, b'\\') => Extension::Escape,
+            (Extension::Quoted | Extension::Escape, _) if is_text => Extension::Quoted,
+            (Extension::Semicolon, b' ' | b'\t') => Extension::Semicolon,
+            (Extension::Semicolon | Extension::Name, _) if is_token_byte(b) => Extension::Name,
+            (Extension::Name | Extension::NameSpace, b' ' | b'\t') => Extension::NameSpace,
+            (Extension::Name | Extension::NameSpace, b'=') => Extension::Equals,
+            (Extension::Equals, b' ' | b'\t') => Extension::Equals,
+            (Extension::Equals, b'"') => Extension::Quoted,
+            (Extension::Equals | Extension::Token, _) if is_token_byte(b) => Extension::Token,
+            (Extension::Token | Extension::Unquoted | Extension::Space, b' ' | b'\t') => Extension::Space,
+            (
+                Extension::Name | Extension::NameSpace | Extension::Token | Extension::Unquoted | Extension::Space,
+                b';',
+            ) => Extension::Semicolon,
+            _ => return None,
+        })
+    }
+
+    /// Whether the line may end here. White space belongs in front of a semicolon or an equals sign alone.
+    fn is_complete(self) -> bool {
+        matches!(self, Extension::Name | Extension::Token | Extension::Unquoted)
+    }
 }
 
 /// What a call found at the beginning of the buffer.
@@ -88,15 +140,19 @@ impl ChunkedDecoder {
         let mut at = 0;
         while at < buf.len() {
             match self.state {
+                // Data is not looked at: as much as there is of the chunk is one run, and the caller takes it from where
+                // it lies.
                 State::Data => {
                     let data = at..at + self.take_data(buf.len() - at);
                     return Ok(ChunkStep::Data { consumed: data.end, data });
                 }
+                // Whole lines, because a name can only be judged with its colon.
                 State::Trailer => match self.take_trailer(&buf[at..])? {
                     Some(len) => at += len,
                     None => break,
                 },
                 State::End => break,
+                // A size line has a handful of bytes; a search for its end would cost more than it saves.
                 _ => {
                     self.take_framing(buf[at], max_body)?;
                     at += 1;
@@ -142,29 +198,33 @@ impl ChunkedDecoder {
         if self.line > MAX_SIZE_LINE {
             return Err(bad("chunk size line too long"));
         }
+        // What is left are the bytes of a size line in front of its LF.
         self.state = match (self.state, b) {
             (State::SizeStart | State::Size, _) if b.is_ascii_hexdigit() => {
                 self.add_digit(b)?;
                 State::Size
             }
-            (State::Size | State::Extension, b'\r') => State::SizeLf,
-            (State::Size | State::SizeSpace, b';') => State::Extension,
-            (State::Size | State::SizeSpace, b' ' | b'\t') => State::SizeSpace,
-            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => State::Extension,
-            (State::Extension, _) => return Err(bad("control character in a chunk extension")),
+            (State::Size, b'\r') => State::SizeLf,
+            (State::Size, b';') => State::Extension(Extension::Semicolon),
+            (State::Size, b' ' | b'\t') => State::Extension(Extension::Space),
+            (State::Extension(extension), b'\r') if extension.is_complete() => State::SizeLf,
+            (State::Extension(extension), _) => {
+                State::Extension(extension.next(b).ok_or(bad("malformed chunk extension"))?)
+            }
             _ => return Err(bad("malformed chunk size")),
         };
         Ok(())
     }
 
     fn add_digit(&mut self, b: u8) -> Result<(), Error> {
+        // Digits come first, so the length of the line is their number.
+        if self.line > MAX_SIZE_DIGITS {
+            return Err(bad("chunk size with too many digits"));
+        }
         let digit = match b {
             b'0'..=b'9' => b - b'0',
             _ => (b | 0x20) - b'a' + 10,
         };
-        if self.remaining >> 60 != 0 {
-            return Err(bad("chunk size overflows"));
-        }
         self.remaining = self.remaining << 4 | u64::from(digit);
         Ok(())
     }
@@ -207,7 +267,7 @@ impl ChunkedDecoder {
         };
         self.scanned = 0;
         let Some(line) = window[..end].strip_suffix(b"\r") else {
-            return Err(bad("line end is not CR LF"));
+            return Err(BARE_LINE_END);
         };
         if line.is_empty() {
             self.state = State::End;
@@ -260,7 +320,3 @@ const FORBIDDEN_TRAILERS: [&str; 24] = [
     "transfer-encoding",
     "upgrade",
 ];
-
-const fn bad(reason: &'static str) -> Error {
-    Error::BadRequest(reason)
-}

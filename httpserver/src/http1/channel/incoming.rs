@@ -14,7 +14,9 @@ use crate::{
     http1::{
         chunked::{ChunkStep, ChunkedDecoder},
         encode::CONTINUE,
-        head::{BodyFraming, Expect, HeadParser, RequestHead},
+        framing::BodyFraming,
+        head_parser::HeadParser,
+        request_head::{Expect, RequestHead},
     },
 };
 
