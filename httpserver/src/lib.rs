@@ -41,6 +41,7 @@ pub use crate::{
 /// The codec by itself, for benchmarks, fuzzing and tests. Not part of the stable interface.
 #[doc(hidden)]
 pub mod codec {
+    pub use crate::date::DateCache;
     pub use crate::http1::{
         chunked::*, encode::*, framing::BodyFraming, head_parser::*, request_head::*, request_parser::*,
         response_head::*, response_parser::*, target::TargetForm,

@@ -17,6 +17,7 @@ use slab::Slab;
 
 use crate::{
     Limits, Result, Service,
+    date::DateCache,
     http1::{channel::Channel, connection},
 };
 
@@ -63,6 +64,8 @@ struct Listening {
 /// What a server's connections share, whatever the service.
 pub(crate) struct ServerState {
     pub(crate) limits: Limits,
+    /// Of the loop that the server runs on.
+    pub(crate) date: DateCache,
     draining: Cell<bool>,
     connections: RefCell<Slab<Weak<Channel>>>,
     /// Who waits for the last connection's end.
@@ -276,7 +279,13 @@ pub async fn serve_stream<S: Service>(stream: IOStream, peer: Option<SocketAddr>
 
 impl ServerState {
     fn new(limits: Limits) -> ServerState {
-        ServerState { limits, draining: Cell::new(false), connections: RefCell::default(), drained: RefCell::default() }
+        ServerState {
+            limits,
+            date: DateCache::new(),
+            draining: Cell::new(false),
+            connections: RefCell::default(),
+            drained: RefCell::default(),
+        }
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -5,8 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{StatusCode, Version};
 
-use crate::date::{append_date_line, append_ok_and_date_line};
-use crate::response::{ContentType, Response};
+use crate::{Response, date::DateCache, response::ContentType};
 
 /// The interim answer to `Expect: 100-continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -20,7 +19,7 @@ pub const MAX_COPIED_BODY: usize = 16 * 1024;
 
 /// What the encoder has to know about the request it answers.
 #[derive(Clone, Copy, Debug)]
-pub struct EncodeContext {
+pub struct EncodeContext<'d> {
     /// Of the request.
     pub version: Version,
     /// The request is a HEAD: the same head, no body.
@@ -29,6 +28,8 @@ pub struct EncodeContext {
     pub keep_alive: bool,
     /// The loop's turn time.
     pub now: Instant,
+    /// The text of `Date`, of a server on that loop.
+    pub date: &'d DateCache,
 }
 
 /// What is left to do after [`encode_response`].
@@ -66,7 +67,7 @@ pub struct EncodedStream {
 
 /// Appends a whole response to `out`, except for a body of more than [`MAX_COPIED_BODY`] bytes.
 #[inline]
-pub fn encode_response(out: &mut Vec<u8>, response: Response, context: &EncodeContext) -> Encoded {
+pub fn encode_response(out: &mut Vec<u8>, response: Response, context: &EncodeContext<'_>) -> Encoded {
     let is_usual = response.status() == StatusCode::OK
         && (context.keep_alive && context.version == Version::HTTP_11 && !context.is_head)
         && (!response.closes() && !response.has_date() && response.body().len() <= MAX_COPIED_BODY);
@@ -75,7 +76,7 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response, context: &EncodeCo
     }
     let body = response.body();
     out.reserve(MOST_OWN_LINES + response.lines().len() + body.len());
-    append_ok_and_date_line(out, context.now);
+    context.date.append_ok_and_line(out, context.now);
     append_own_lines(out, &response);
     append_content_length_and_end(out, body.len());
     out.extend_from_slice(body);
@@ -84,7 +85,7 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response, context: &EncodeCo
 
 /// [`encode_response`] with nothing known about the response.
 #[inline(never)]
-fn encode_any(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext) -> Encoded {
+fn encode_any(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext<'_>) -> Encoded {
     let status = final_status(&response);
     let keep_alive = context.keep_alive && !response.closes();
     let body = response.body();
@@ -98,7 +99,7 @@ fn encode_any(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext
     let sends_body = content == Content::Allowed && !context.is_head;
     let copied = if sends_body && body.len() <= MAX_COPIED_BODY { body.len() } else { 0 };
     out.reserve(MOST_OWN_LINES + response.lines().len() + copied);
-    append_lines(out, &response, status, context.now);
+    append_lines(out, &response, status, context);
     if let Some(length) = length {
         append_content_length(out, length);
     }
@@ -111,7 +112,7 @@ fn encode_any(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext
 }
 
 /// Appends the head of a response whose body will be streamed. A body given with `response` is ignored.
-pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &EncodeContext) -> EncodedStream {
+pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &EncodeContext<'_>) -> EncodedStream {
     let status = final_status(response);
     let length = response.content_length();
     let content = Content::of(status);
@@ -129,7 +130,7 @@ pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &Enco
     };
     let keep_alive = context.keep_alive && !response.closes() && framing != StreamFraming::UntilClose;
     out.reserve(MOST_OWN_LINES + response.lines().len());
-    append_lines(out, response, status, context.now);
+    append_lines(out, response, status, context);
     if framing == StreamFraming::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     } else if let Some(length) = length {
@@ -195,13 +196,13 @@ fn final_status(response: &Response) -> StatusCode {
 }
 
 #[inline]
-fn append_lines(out: &mut Vec<u8>, response: &Response, status: StatusCode, now: Instant) {
+fn append_lines(out: &mut Vec<u8>, response: &Response, status: StatusCode, context: &EncodeContext<'_>) {
     if status == StatusCode::OK && !response.has_date() {
-        append_ok_and_date_line(out, now);
+        context.date.append_ok_and_line(out, context.now);
     } else {
         append_status_line(out, status);
         if !response.has_date() {
-            append_date_line(out, now);
+            context.date.append_line(out, context.now);
         }
     }
     append_own_lines(out, response);
