@@ -43,7 +43,7 @@ pub use crate::{
 pub mod codec {
     pub use crate::date::DateCache;
     pub use crate::http1::{
-        chunked::*, encode::*, framing::BodyFraming, head_parser::*, request_head::*, request_parser::*,
-        response_head::*, response_parser::*, target::TargetForm,
+        chunked::*, encode::*, encode_request::*, framing::BodyFraming, head_parser::*, refusal::fault_of_server,
+        request_head::*, request_parser::*, response_head::*, response_parser::*, target::TargetForm,
     };
 }

@@ -230,7 +230,7 @@ fn append_own_lines(out: &mut Vec<u8>, response: &Response) {
 }
 
 #[inline]
-fn append_content_length(out: &mut Vec<u8>, length: u64) {
+pub(super) fn append_content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"Content-Length: ");
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     out.extend_from_slice(b"\r\n");

@@ -7,13 +7,14 @@ pub(crate) mod channel;
 pub(crate) mod chunked;
 pub(crate) mod connection;
 pub(crate) mod encode;
+pub(crate) mod encode_request;
 
 mod authority;
 mod fast_path;
 pub(crate) mod framing;
 pub(crate) mod head_parser;
 mod header_lines;
-mod refusal;
+pub(crate) mod refusal;
 pub(crate) mod request_head;
 mod request_headers;
 pub(crate) mod request_parser;

@@ -17,3 +17,17 @@ pub(super) const fn bad(reason: &'static str) -> Error {
 pub(super) fn has_bare_line_end(text: &[u8]) -> bool {
     memchr_iter(b'\n', text).any(|at| !text[..at].ends_with(b"\r"))
 }
+
+/// The same fault in a message that came from a server. The statuses of [`Error::status`] are for a client that sent
+/// something wrong; one that is answered by way of another server has sent nothing wrong.
+pub fn fault_of_server(error: Error) -> Error {
+    match error {
+        Error::BadRequest(reason) => Error::BadResponse(reason),
+        Error::HeadTooLarge { .. } => Error::BadResponse("head or trailers too large"),
+        Error::TooManyHeaders { .. } => Error::BadResponse("too many header lines"),
+        Error::BodyTooLarge { .. } => Error::BadResponse("body too large"),
+        Error::NotImplemented(what) => Error::BadResponse(what),
+        Error::VersionNotSupported => Error::BadResponse("HTTP version not supported"),
+        other => other,
+    }
+}

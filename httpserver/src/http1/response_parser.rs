@@ -5,7 +5,7 @@ use http::{Method, StatusCode, Version};
 use super::{
     framing::FramingHeaders,
     header_lines::{self, Slot, head_too_large, max_head, with_slots},
-    refusal::{BARE_LINE_END, bad, has_bare_line_end},
+    refusal::{BARE_LINE_END, bad, fault_of_server, has_bare_line_end},
     response_head::{ResponseFraming, ResponseHead},
 };
 use crate::{Error, Limits, span::Span};
@@ -19,14 +19,18 @@ type Parse = Result<Option<(usize, ResponseHead)>, Error>;
 ///
 /// # Errors
 ///
-/// What is refused in a request is refused here: lines that do not end in CR LF, folded lines, control characters, and a
-/// length that two programs could read differently. The errors are those of a request; their
-/// [`status`](Error::status) is what a gateway's own refusal would be told apart by, not one to send on.
+/// [`Error::BadResponse`] for what is refused in a request too: lines that do not end in CR LF, folded lines, control
+/// characters, a length that two programs could read differently, a head or a body that is too long; reported before the
+/// head is complete where nothing that follows could change it.
 pub fn parse_response_head(
     buf: &[u8],
     limits: &Limits,
     method: &Method,
 ) -> Result<Option<(usize, ResponseHead)>, Error> {
+    parse(buf, limits, method).map_err(fault_of_server)
+}
+
+fn parse(buf: &[u8], limits: &Limits, method: &Method) -> Parse {
     // httparse would skip them. An empty line belongs to no response, so framing before it has gone wrong.
     if let Some(b'\r' | b'\n') = buf.first() {
         return Err(MALFORMED);
