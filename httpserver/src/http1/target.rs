@@ -50,31 +50,32 @@ pub(super) fn parse_origin(head: &[u8], start: usize) -> Option<Target> {
     if text.first() != Some(&b'/') {
         return None;
     }
-    let mut path_len = class_len(text, Class::PATH);
-    // A plain path, which most are, ends at the space; it is asked for first. Only what comes to a percent sign pays for
-    // looking at escapes.
-    if *text.get(path_len)? == b'%' {
-        path_len = escaped_path_len(text, path_len)?;
-    }
-    let mut len = path_len;
-    if *text.get(len)? == b'?' {
-        len += 1 + class_len(&text[len + 1..], Class::QUERY);
-        if text.get(len) != Some(&b' ') {
-            return None;
-        }
-    } else if text[len] != b' ' {
-        return None;
-    }
+    // A path alone, as most targets are, ends at the space; only what does not is looked at for more.
+    let path_len = class_len(text, Class::PATH);
+    let (path_len, len) = match text.get(path_len) {
+        Some(b' ') => (path_len, path_len),
+        _ => longer_target(text, path_len)?,
+    };
     let query = (len != path_len).then(|| Span::new(start + path_len + 1, len - path_len - 1));
     let (whole, path) = (Span::new(start, len), Span::new(start, path_len));
     Some(Target { form: TargetForm::Origin, whole, path, query, authority: None })
+}
+
+/// The lengths of the path and of the whole target, up to a space, of one that has a percent sign in the path or a query.
+#[inline(never)]
+fn longer_target(text: &[u8], path_len: usize) -> Option<(usize, usize)> {
+    let path_len = escaped_path_len(text, path_len)?;
+    let mut len = path_len;
+    if text.get(len) == Some(&b'?') {
+        len += 1 + class_len(&text[len + 1..], Class::QUERY);
+    }
+    (text.get(len) == Some(&b' ')).then_some((path_len, len))
 }
 
 /// Length of the path that `text` begins with and whose first percent sign is at `len`; `None` if it has a `%00`.
 ///
 /// NUL ends a string in C. A path decoded by one program and passed on to another would name a different file there, and
 /// no honest client sends one. An escape that is not whole is left to the service: browsers send `/100%` as it was typed.
-#[inline(never)]
 fn escaped_path_len(text: &[u8], mut len: usize) -> Option<usize> {
     while text.get(len) == Some(&b'%') {
         let behind = &text[len + 1..];
