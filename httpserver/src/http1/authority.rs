@@ -42,6 +42,9 @@ fn split_port(text: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// A reg-name or IPv4 address, or an IPv6 address in brackets.
+///
+/// Addresses with a zone (RFC 6874) and of future versions of IP are not taken: the first have a meaning on the client's
+/// machine alone, the second none.
 fn is_host(host: &[u8]) -> bool {
     match host {
         [b'[', address @ .., b']'] => {
@@ -60,7 +63,7 @@ fn has_sound_escapes(host: &[u8]) -> bool {
     })
 }
 
-/// Digits up to 65535; none at all are allowed by the grammar.
+/// Digits up to 65535; none at all are allowed by the grammar, and so are zeros in front (RFC 3986 3.2.3).
 #[inline]
 fn is_port(port: &[u8]) -> bool {
     if !port.iter().all(u8::is_ascii_digit) {

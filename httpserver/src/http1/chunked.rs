@@ -1,4 +1,10 @@
 //! Decodes chunked bodies (RFC 9112 7.1), byte by byte where it is framing and in runs where it is data.
+//!
+//! The decoder is a state machine that keeps no bytes: whatever it has consumed may leave the buffer, and it goes on with
+//! the next byte in any later call. Only a trailer line has to be in the buffer as a whole.
+//!
+//! Bodies of requests and of responses have the same grammar and the same limits. A client turns the errors into those of
+//! a server by [`fault_of_server`](super::refusal::fault_of_server).
 
 use std::ops::Range;
 
@@ -19,6 +25,21 @@ const MAX_EXCESS: u32 = 16 * 1024;
 const MAX_TRAILERS: u16 = 8 * 1024;
 
 /// The state of one chunked body. It allocates nothing and keeps no data.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::codec::{ChunkStep, ChunkedDecoder};
+///
+/// let (mut decoder, mut at, mut body) = (ChunkedDecoder::new(), 0, Vec::new());
+/// let wire = b"6\r\nHello,\r\n7\r\n World!\r\n0\r\n\r\n";
+/// while let ChunkStep::Data { consumed, data } = decoder.decode(&wire[at..], 1_000)? {
+///     body.extend_from_slice(&wire[at..][data]);
+///     at += consumed;
+/// }
+/// assert_eq!(body, b"Hello, World!");
+/// # Ok::<_, httpserver::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ChunkedDecoder {
     state: State,
@@ -41,14 +62,21 @@ enum State {
     /// At the first digit of a size.
     #[default]
     SizeStart,
+    /// Behind a digit of a size.
     Size,
     /// Behind the size or inside an extension.
     Extension(Extension),
+    /// Behind the CR of a size line.
     SizeLf,
+    /// In the data of a chunk, `remaining` bytes before its end.
     Data,
+    /// Behind the data.
     DataCr,
+    /// Behind the CR that follows the data.
     DataLf,
+    /// At the start of a trailer line, or of the empty line that ends the body.
     Trailer,
+    /// Behind that.
     End,
 }
 
@@ -59,12 +87,15 @@ enum Extension {
     Space,
     /// Behind the semicolon, the name has not begun.
     Semicolon,
+    /// In the name.
     Name,
     /// White space behind the name: an equals sign or a semicolon has to follow.
     NameSpace,
     /// Behind the equals sign, the value has not begun.
     Equals,
+    /// In a value that is a token.
     Token,
+    /// In a quoted string.
     Quoted,
     /// Behind a backslash in a quoted string.
     Escape,
@@ -76,6 +107,8 @@ impl Extension {
     /// Where the next byte leads to; `None` if it may not stand there.
     fn next(self, b: u8) -> Option<Extension> {
         let is_text = b == b'\t' || (b >= b' ' && b != 0x7f);
+        // In a quoted string a semicolon, a backslash or a quote mean what no other program may read differently, or one
+        // chunk would be two to it. So the grammar is followed to the letter, although extensions are ignored.
         Some(match (self, b) {
             (Extension::Quoted, b'"') => Extension::Unquoted,
             (Extension::Quoted, b'\\') => Extension::Escape,
@@ -177,6 +210,8 @@ impl ChunkedDecoder {
     }
 
     /// Takes one byte that is neither data nor part of a trailer.
+    ///
+    /// A line end is CR LF and nothing else: a bare LF that ends a size line here and not elsewhere would smuggle requests.
     #[inline]
     fn take_framing(&mut self, b: u8, max_body: u64) -> Result<(), Error> {
         match self.state {
@@ -216,6 +251,7 @@ impl ChunkedDecoder {
         Ok(())
     }
 
+    /// Takes one digit of a size, which is hexadecimal in either case.
     fn add_digit(&mut self, b: u8) -> Result<(), Error> {
         // Digits come first, so the length of the line is their number.
         if self.line > MAX_SIZE_DIGITS {
@@ -229,7 +265,7 @@ impl ChunkedDecoder {
         Ok(())
     }
 
-    /// At the end of a size line.
+    /// Takes the LF that ends a size line. The chunk of size 0 is the last one, and the trailers follow.
     fn begin_chunk(&mut self, max_body: u64) -> Result<(), Error> {
         if self.remaining == 0 {
             self.state = State::Trailer;
@@ -240,6 +276,8 @@ impl ChunkedDecoder {
             .checked_add(self.remaining)
             .filter(|&total| total <= max_body)
             .ok_or(Error::BodyTooLarge { limit: max_body })?;
+        // Bytes of framing that come with this much data in good faith are forgiven, and the rest is added up. So a body
+        // of tiny chunks without extensions may be endless, and one of long extensions may not.
         let usual = u32::try_from(self.remaining.saturating_mul(2).saturating_add(16)).unwrap_or(u32::MAX);
         self.excess = (self.excess + u32::from(self.line)).saturating_sub(usual);
         if self.excess > MAX_EXCESS {

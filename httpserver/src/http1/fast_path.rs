@@ -1,7 +1,10 @@
 //! The fast path for the heads that nearly all clients send.
 //!
 //! It only ever accepts: a head with a fault, or with anything odd about it, is left to httparse, so that there is one
-//! place that decides what is refused and why.
+//! place that decides what is refused and why. A property test holds that what it accepts httparse's way accepts alike.
+//!
+//! What it spares is the second walk over the lines, from httparse's table into that of [`Headers`], and the cost of being
+//! general. Incomplete heads go the long way too; they are rare, because clients send a head in one piece.
 
 use http::{Method, Version};
 
@@ -76,6 +79,8 @@ pub(super) fn parse_fast(window: &[u8], limits: &Limits) -> Option<(usize, Reque
 }
 
 /// The method that `window` begins with, if it is one of those nearly all requests have, and where the target begins.
+///
+/// CONNECT and OPTIONS are not among them, because their targets have other forms.
 #[inline]
 fn usual_method(window: &[u8]) -> Option<(Method, usize)> {
     Some(match window {
@@ -118,7 +123,7 @@ fn split_line<'b>(rest: &mut &'b [u8]) -> Option<Line<'b>> {
     Some(Line { name, value })
 }
 
-/// A header line; the value without the white space around it.
+/// A header line; the value without the white space around it. Both are slices of the head.
 struct Line<'b> {
     name: &'b [u8],
     value: &'b [u8],

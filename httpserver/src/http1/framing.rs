@@ -1,6 +1,12 @@
 //! The header lines that say where a message ends and what becomes of the connection, in requests and responses alike.
 //!
 //! Whatever another program could read differently is refused here, so that no message can be smuggled past one of them.
+//!
+//! A message goes through in two steps. [`FramingHeaders::note`] takes in each line while the parser walks over the head,
+//! and refuses what is wrong in itself or by repetition. When the last line has been seen, the other methods say what the
+//! lines come to together, which depends on the version and, in [`body`](FramingHeaders::body), on the limit. The
+//! collectors of the two roles are built on this: [`RequestHeaders`](super::request_headers) adds Host and Expect, and
+//! responses need nothing else.
 
 use super::refusal::bad;
 use crate::{
@@ -24,22 +30,31 @@ pub enum BodyFraming {
 pub(super) struct FramingHeaders {
     content_length: Option<u64>,
     transfer_encoding: Option<TransferEncoding>,
+    /// Connection has `close` among its options.
     asks_close: bool,
+    /// Connection has `keep-alive`.
     asks_keep_alive: bool,
+    /// Connection has `upgrade`.
     asks_upgrade: bool,
+    /// There is an Upgrade line, whatever it names.
     has_upgrade: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TransferEncoding {
+    /// The one value `chunked`.
     Chunked,
     /// Codings we do not have, with a final chunked: understood, but not implemented.
     Unknown,
 }
 
 impl FramingHeaders {
-    /// Takes in one line.
-    // Inlined into the collectors of either role, so that each has one switch over the lengths of names.
+    /// Takes in one line, whose value has no white space around it.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a line that is malformed or may not be repeated.
+    // The length tells the names apart, so that at most one comparison follows. Inlined into the collectors of either role, so that each has one switch over the lengths of names.
     #[inline(always)]
     pub(super) fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
         match name.len() {
@@ -57,6 +72,7 @@ impl FramingHeaders {
         }
     }
 
+    /// Connection is a list over all its lines; a `close` anywhere wins (RFC 9112 9.3).
     #[inline]
     fn note_connection(&mut self, value: &[u8]) {
         // What browsers and load generators send, compared as a whole; anything else is walked as a list.
@@ -83,6 +99,8 @@ impl FramingHeaders {
         Ok(())
     }
 
+    /// Takes in a Transfer-Encoding. The only coding there is here is `chunked`; others are told from nonsense, because a
+    /// client can do something about a 501.
     fn note_transfer_encoding(&mut self, value: &[u8]) -> Result<(), Error> {
         // RFC 9112 6.1 lets codings be spread over lines. Then the order of the lines decides what the framing is, which
         // some gateways change.

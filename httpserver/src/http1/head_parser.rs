@@ -1,4 +1,8 @@
 //! Parses heads out of a buffer that grows, at a cost linear in their length.
+//!
+//! A client that sends one byte at a time must not have its head parsed once for each. So a parse that came to no end is
+//! repeated only where the result can be another: when the empty line that ends a head has come, a bare LF, a limit has
+//! been reached, or twice the bytes are there.
 
 use http::Method;
 use memchr::memchr_iter;
@@ -69,6 +73,7 @@ impl HeadParser {
         parsed
     }
 
+    /// Whether another parse could come to something.
     fn is_worth_parsing(&self, buf: &[u8], limits: &Limits) -> bool {
         let passes = |limit: usize| self.parsed < limit && buf.len() >= limit;
         // The room for the method and an empty line in front is a guess: parsing once more or less does no harm.

@@ -1,4 +1,7 @@
 //! The walk over the header lines that httparse found, and its refusals; the same for requests and responses.
+//!
+//! The lines end up in one block: the text of the head as it came, and behind it a table of 8 bytes per line. So a head is
+//! one allocation whatever the number of lines, and its parts are positions, which move with it.
 
 use std::mem::MaybeUninit;
 
@@ -38,12 +41,17 @@ fn with_many_slots<'b, T>(limits: &Limits, parse: impl FnOnce(&mut [Slot<'b>]) -
     parse(&mut [const { MaybeUninit::uninit() }; MOST_HEADERS][..max_headers(limits)])
 }
 
+/// Most header lines.
 fn max_headers(limits: &Limits) -> usize {
     limits.max_headers.min(MOST_HEADERS)
 }
 
 /// Walks over the `lines` of `head`, which is complete, and copies both into one block. Each line goes to `note` too,
 /// with the span of its value.
+///
+/// # Errors
+///
+/// 400 for a line that ends in LF alone, and what `note` returns.
 pub(super) fn collect(
     head: &[u8],
     lines: &[httparse::Header<'_>],
@@ -80,6 +88,7 @@ pub(super) fn explain(error: httparse::Error, limits: &Limits, fallback: Error) 
     }
 }
 
+/// 431 for a head that fills its limit without an end.
 #[cold]
 pub(super) fn head_too_large(limits: &Limits) -> Error {
     Error::HeadTooLarge { limit: max_head(limits) }

@@ -13,13 +13,19 @@ use crate::{Error, span::Span};
 /// What the header lines say about a request, gathered line by line.
 #[derive(Default)]
 pub(super) struct RequestHeaders {
+    /// Where the value of Host lies, once it has been checked.
     host: Option<Span>,
+    /// The first Expect, or `Other` if any of them is.
     expect: Option<Expect>,
     framing: FramingHeaders,
 }
 
 impl RequestHeaders {
     /// Takes in one line; `span` is where its value lies.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a line that is malformed or may not be repeated.
     #[inline(always)]
     pub(super) fn note(&mut self, name: &[u8], value: &[u8], span: Span) -> Result<(), Error> {
         // Most lines say nothing about the message. They are told by two bytes, without a call.
@@ -33,6 +39,7 @@ impl RequestHeaders {
         }
     }
 
+    /// [`note`](Self::note) for a name that may be one of those that count, or just begin alike.
     fn note_known(&mut self, name: &[u8], value: &[u8], span: Span) -> Result<(), Error> {
         match name.len() {
             4 if is_name(name, b"host") => self.note_host(value, span),
@@ -44,6 +51,8 @@ impl RequestHeaders {
         }
     }
 
+    /// A request has one host (RFC 9112 3.2). Two lines, or one that is no host, would be routed by one server and refused
+    /// or routed elsewhere by the next.
     #[inline]
     fn note_host(&mut self, value: &[u8], span: Span) -> Result<(), Error> {
         if self.host.replace(span).is_some() {
@@ -59,6 +68,7 @@ impl RequestHeaders {
         Ok(())
     }
 
+    /// An expectation that is not known has to be refused, whatever stands beside it (RFC 9110 10.1.1).
     fn note_expect(&mut self, value: &[u8]) {
         let expect = if value.eq_ignore_ascii_case(b"100-continue") { Expect::Continue } else { Expect::Other };
         if self.expect != Some(Expect::Other) {
@@ -67,12 +77,20 @@ impl RequestHeaders {
     }
 
     /// How the body is framed. Without a word about it there is none (RFC 9112 6.3, 7).
+    ///
+    /// # Errors
+    ///
+    /// As [`FramingHeaders::body`].
     #[inline]
     pub(super) fn body(&self, is_http11: bool, max_body: u64) -> Result<BodyFraming, Error> {
         self.framing.body(is_http11, max_body).map(|body| body.unwrap_or(BodyFraming::None))
     }
 
     /// The host asked for: that of the target, if it names one (RFC 9112 3.2.2). The Host line has to be there even then.
+    ///
+    /// # Errors
+    ///
+    /// 400 without a Host line in HTTP/1.1.
     #[inline]
     pub(super) fn host(&self, is_http11: bool, authority: Option<Span>) -> Result<Option<Span>, Error> {
         if self.host.is_none() && is_http11 {
@@ -81,11 +99,13 @@ impl RequestHeaders {
         Ok(authority.or(self.host))
     }
 
+    /// As [`FramingHeaders::keep_alive`].
     #[inline]
     pub(super) fn keep_alive(&self, is_http11: bool) -> bool {
         self.framing.keep_alive(is_http11)
     }
 
+    /// As [`FramingHeaders::upgrade`].
     #[inline]
     pub(super) fn upgrade(&self, is_http11: bool) -> bool {
         self.framing.upgrade(is_http11)
@@ -118,6 +138,7 @@ fn is_host(value: &[u8]) -> bool {
     is_host.unwrap_or_else(|_| is_authority(value))
 }
 
+/// Checks a Host by its grammar, and keeps it in `last` if it passes.
 fn check_host(value: &[u8], last: &RefCell<Vec<u8>>) -> bool {
     let is_host = is_authority(value);
     if is_host && value.len() <= LONGEST_KEPT_HOST {

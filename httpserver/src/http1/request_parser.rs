@@ -3,6 +3,10 @@
 //! The [fast path](super::fast_path) takes nearly every head that clients send, and refuses none: what it does not know
 //! goes to httparse, whose result is then judged by the same rules. Either way the lines are walked once: their positions
 //! go into the table of [`Headers`](crate::Headers), and what decides about the message into [`RequestHeaders`].
+//!
+//! httparse is lenient in places where RFC 9112 lets a recipient be: a bare LF ends a line, any token is a method, any
+//! printable text a target. What it lets pass is looked at again here, in `build` where a head is complete and in
+//! `check_partial` where it is not, so that a fault is reported as soon as it is certain.
 
 use http::{Method, Version};
 
@@ -34,6 +38,18 @@ type Parse = Result<Option<(usize, RequestHead)>, Error>;
 ///
 /// 400, 413, 414, 431, 501 or 505 by [`Error::status`]; reported before the head is complete where nothing that
 /// follows could change it.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::{Limits, codec::parse_request_head};
+///
+/// let buf = b"GET /rooms?page=2 HTTP/1.1\r\nHost: example.com\r\n\r\nGET /next";
+/// let (consumed, head) = parse_request_head(buf, &Limits::default())?.expect("a whole head");
+/// assert_eq!((head.path(), head.query(), head.host()), ("/rooms", Some("page=2"), Some("example.com")));
+/// assert_eq!(&buf[consumed..], b"GET /next");
+/// # Ok::<_, httpserver::Error>(())
+/// ```
 #[inline]
 pub fn parse_request_head(buf: &[u8], limits: &Limits) -> Result<Option<(usize, RequestHead)>, Error> {
     let skipped = match buf.first() {
@@ -44,6 +60,7 @@ pub fn parse_request_head(buf: &[u8], limits: &Limits) -> Result<Option<(usize, 
         },
         Some(_) => 0,
     };
+    // A head has to end within the limit, so nothing behind it is looked at.
     let window = &buf[skipped..];
     let window = &window[..window.len().min(max_head(limits))];
     match parse_fast(window, limits) {
@@ -69,6 +86,7 @@ fn leading_empty_line(buf: &[u8]) -> Result<Option<usize>, Error> {
     }
 }
 
+/// Parses what of the buffer may be a head.
 fn parse_window<'b>(window: &'b [u8], skipped: usize, limits: &Limits, slots: &mut [Slot<'b>]) -> Parse {
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(window, slots) {
@@ -107,6 +125,7 @@ fn build(head: &[u8], skipped: usize, request: &httparse::Request<'_, '_>, limit
     Ok(Some((skipped + head.len(), request)))
 }
 
+/// The limits of the request line. The method comes first: one that is too long is not the fault of the target behind it.
 fn check_lengths(method: &[u8], target: &[u8], limits: &Limits) -> Result<(), Error> {
     if method.len() > MAX_METHOD {
         return Err(Error::NotImplemented("a method this long"));
@@ -161,6 +180,7 @@ fn other_version(window: &[u8], skipped: usize, limits: &Limits) -> Parse {
     match text {
         _ if !fits => Err(MALFORMED_VERSION),
         [_, _, _, _, _, b'1', _, _, _, _, ..] => {
+            // A copy of the head, because httparse knows no such version. No client is known that sends one.
             let mut served = window.to_vec();
             served[start + b"HTTP/1.".len()] = b'1';
             with_slots(limits, |slots| parse_window(&served, skipped, limits, slots))
@@ -170,6 +190,7 @@ fn other_version(window: &[u8], skipped: usize, limits: &Limits) -> Parse {
     }
 }
 
+/// Where the version begins, behind a method, a target and single spaces.
 fn version_start(window: &[u8]) -> Option<usize> {
     let target = method_and_target(window).1?;
     let end = offset(window, target) + target.len();

@@ -1,4 +1,6 @@
 //! Parses response heads, by way of httparse and the rules that requests are held to.
+//!
+//! There is no fast path: a client spends its time waiting, and reads one head per request that it has made.
 
 use http::{Method, StatusCode, Version};
 
@@ -22,6 +24,22 @@ type Parse = Result<Option<(usize, ResponseHead)>, Error>;
 /// [`Error::BadResponse`] for what is refused in a request too: lines that do not end in CR LF, folded lines, control
 /// characters, a length that two programs could read differently, a head or a body that is too long; reported before the
 /// head is complete where nothing that follows could change it.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::{Limits, Method, codec::{BodyFraming, ResponseFraming, parse_response_head}};
+///
+/// let buf = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+/// let (consumed, head) = parse_response_head(buf, &Limits::default(), &Method::GET)?.expect("a whole head");
+/// assert_eq!((head.status.as_u16(), head.body), (200, ResponseFraming::Body(BodyFraming::Length(5))));
+/// assert_eq!(&buf[consumed..], b"hello");
+///
+/// // The same head in answer to HEAD ends the response.
+/// let (_, head) = parse_response_head(buf, &Limits::default(), &Method::HEAD)?.expect("a whole head");
+/// assert_eq!(head.body, ResponseFraming::Body(BodyFraming::None));
+/// # Ok::<_, httpserver::Error>(())
+/// ```
 pub fn parse_response_head(
     buf: &[u8],
     limits: &Limits,
@@ -39,6 +57,7 @@ fn parse(buf: &[u8], limits: &Limits, method: &Method) -> Parse {
     with_slots(limits, |slots| parse_window(window, limits, method, slots))
 }
 
+/// Parses what of the buffer may be a head.
 fn parse_window<'b>(window: &'b [u8], limits: &Limits, method: &Method, slots: &mut [Slot<'b>]) -> Parse {
     let mut response = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();

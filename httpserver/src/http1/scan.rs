@@ -1,4 +1,7 @@
 //! Finds the ends of names, values and pieces of a target, many bytes at a time.
+//!
+//! A third of the instructions of parsing a head are spent here. Nothing needs more of the processor than what the target has
+//! by default: the loops over fixed blocks compile to its vector instructions, the words of 8 bytes to integer ones.
 
 use crate::headers::is_token_byte;
 

@@ -1,4 +1,8 @@
 //! The request target and its four forms (RFC 9112 3.2).
+//!
+//! A target is taken apart once, into positions; nothing is decoded or normalised, because only the service knows what a
+//! path means. Characters that no client sends unencoded are refused: a control character, a space or a fragment in a
+//! target is a fault of framing or an attack.
 
 use http::Method;
 
@@ -27,12 +31,19 @@ pub enum TargetForm {
 pub(crate) struct Target {
     pub(crate) form: TargetForm,
     pub(crate) whole: Span,
+    /// Empty in absolute form without a path and in authority form.
     pub(crate) path: Span,
+    /// Behind the `?`, which may be the last character.
     pub(crate) query: Option<Span>,
+    /// In absolute and authority form.
     pub(crate) authority: Option<Span>,
 }
 
 /// Takes apart the target at `whole` of `head`.
+///
+/// # Errors
+///
+/// 400 for one that has none of the forms that go with `method`.
 #[inline]
 pub(super) fn parse(head: &[u8], whole: Span, method: &Method) -> Result<Target, Error> {
     let target = &head[whole.range()];
@@ -88,6 +99,8 @@ fn escaped_path_len(text: &[u8], mut len: usize) -> Option<usize> {
 }
 
 /// A target that is not in origin form.
+///
+/// The scheme is `http` or `https`, in any case. Both are taken from clients of a gateway in front, which ends TLS.
 #[cold]
 fn parse_other_form(target: &[u8], whole: Span, method: &Method) -> Result<Target, Error> {
     let start = whole.start as usize;
