@@ -126,6 +126,11 @@ pub enum Error {
     /// The body, or the response, was already taken by an earlier call.
     #[error("{0} already taken")]
     AlreadyTaken(&'static str),
+
+    /// Another server sent a response that cannot be understood, or that is longer than allowed. Not the client's fault:
+    /// it has no status of its own, and answers 500 where nothing better is made of it.
+    #[error("bad response: {0}")]
+    BadResponse(&'static str),
 }
 
 /// `Result` with this crate's [`Error`].
@@ -158,7 +163,8 @@ impl Error {
             | Error::BodyBroken
             | Error::InvalidHeader(_)
             | Error::ContentLengthMismatch { .. }
-            | Error::AlreadyTaken(_) => return None,
+            | Error::AlreadyTaken(_)
+            | Error::BadResponse(_) => return None,
         })
     }
 

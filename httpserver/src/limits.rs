@@ -2,6 +2,9 @@ use std::time::Duration;
 
 /// What one client may use of the server. Everything is on by default.
 ///
+/// A few bounds are fixed, because no client has a use for more: a method has at most 64 bytes (else 501), the line in
+/// front of a chunk 256, the size in it 16 digits (else 400), and the trailers of a body 8 KiB (else 431).
+///
 /// | field | default | answer when exceeded |
 /// |---|---|---|
 /// | `max_head` | 64 KiB | 431 |

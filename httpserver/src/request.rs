@@ -16,7 +16,7 @@ use iostream::{IOLoop, IOStream, PeerClosed};
 use crate::{
     Body, Error, Extensions, Headers, Limits, RequestBuilder, Response, Result,
     body::Incoming,
-    http1::{head::RequestHead, server::ServerConn},
+    http1::{request_head::RequestHead, server::ServerConn},
     upgrade,
 };
 

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use crate::{
     Body, Error, Result,
-    header_lines::{HeaderLines, check_header},
+    field_lines::{FieldLines, check_header},
     upgrade::UpgradeHandler,
 };
 
@@ -45,7 +45,7 @@ pub struct Response {
     content_type: ContentType,
     /// [`UNSET`] or the length given.
     content_length: u64,
-    lines: HeaderLines,
+    lines: FieldLines,
     ending: Ending,
     body: Body,
 }
@@ -280,7 +280,7 @@ impl Response {
             refused: false,
             content_type,
             content_length: UNSET,
-            lines: HeaderLines::new(),
+            lines: FieldLines::new(),
             ending: Ending::Body,
             body,
         }

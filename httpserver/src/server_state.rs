@@ -7,11 +7,13 @@ use std::{
 
 use slab::Slab;
 
-use crate::Limits;
+use crate::{Limits, date::DateCache};
 
 /// What a server's connections share, whatever the service.
 pub(crate) struct ServerState {
     pub(crate) limits: Limits,
+    /// Of the loop that the server runs on.
+    pub(crate) date: DateCache,
     draining: Cell<bool>,
     connections: RefCell<Slab<Weak<dyn Registered>>>,
     /// Who waits for the last connection's end.
@@ -28,7 +30,13 @@ pub(crate) trait Registered {
 
 impl ServerState {
     pub(crate) fn new(limits: Limits) -> ServerState {
-        ServerState { limits, draining: Cell::new(false), connections: RefCell::default(), drained: RefCell::default() }
+        ServerState {
+            limits,
+            date: DateCache::new(),
+            draining: Cell::new(false),
+            connections: RefCell::default(),
+            drained: RefCell::default(),
+        }
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -81,6 +81,11 @@ impl PathParams {
         let Some(raw) = self.raw(name, path) else {
             return Err(self.unknown(name, path));
         };
+        // The decoder leaves such escapes as they are; then `%zz` and `%25zz` would name the same thing.
+        let is_whole = |behind: &str| behind.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+        if !raw.split('%').skip(1).all(is_whole) {
+            return Err(Error::invalid_argument(name, "a percent sign without two digits behind it"));
+        }
         percent_decode_str(raw).decode_utf8().map_err(|_| Error::invalid_argument(name, "it is not UTF-8"))
     }
 

@@ -126,13 +126,14 @@ impl ServerConn {
         }
     }
 
-    fn encode_context(&self, can_pass_body: bool) -> EncodeContext {
+    fn encode_context(&self, can_pass_body: bool) -> EncodeContext<'_> {
         let facts = self.request.get();
         EncodeContext {
             version: if facts.is_http11 { Version::HTTP_11 } else { Version::HTTP_10 },
             is_head: facts.is_head,
             keep_alive: facts.keep_alive && can_pass_body && !self.server.is_draining(),
             now: self.now(),
+            date: &self.server.date,
         }
     }
 }

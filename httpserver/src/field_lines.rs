@@ -1,6 +1,7 @@
 use crate::{
     Error, Result,
     headers::{is_token_byte, trim_ows},
+    http1::chunked::is_forbidden_trailer,
     pool::{self, Buffer},
 };
 
@@ -8,12 +9,12 @@ use crate::{
 ///
 /// The buffer comes from a pool of the thread with the first line and returns there on drop.
 #[derive(Default)]
-pub(crate) struct HeaderLines(Option<Buffer>);
+pub(crate) struct FieldLines(Option<Buffer>);
 
-impl HeaderLines {
+impl FieldLines {
     /// No lines, and no buffer.
-    pub(crate) const fn new() -> HeaderLines {
-        HeaderLines(None)
+    pub(crate) const fn new() -> FieldLines {
+        FieldLines(None)
     }
 
     #[cfg(test)]
@@ -38,7 +39,7 @@ impl HeaderLines {
     /// Checks a trailer line and adds it.
     pub(crate) fn append_trailer(&mut self, name: &str, value: &[u8]) -> Result<()> {
         check_header(name.as_bytes(), value)?;
-        if FORBIDDEN_TRAILERS.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name)) {
+        if is_forbidden_trailer(name.as_bytes()) {
             return Err(Error::InvalidHeader("a field that may not be a trailer"));
         }
         self.push(name.as_bytes(), value);
@@ -70,7 +71,7 @@ impl HeaderLines {
     }
 }
 
-impl Drop for HeaderLines {
+impl Drop for FieldLines {
     fn drop(&mut self) {
         // Without lines there was never a buffer, and no pool is touched.
         if let Some(lines) = self.0.take() {
@@ -89,26 +90,3 @@ pub(crate) fn check_header(name: &[u8], value: &[u8]) -> Result<()> {
     }
     Ok(())
 }
-
-/// Fields that decide about framing, routing, authentication or how the content is read: RFC 9110 6.5.1.
-const FORBIDDEN_TRAILERS: [&str; 19] = [
-    "authorization",
-    "cache-control",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-range",
-    "content-type",
-    "date",
-    "expect",
-    "host",
-    "keep-alive",
-    "location",
-    "proxy-authorization",
-    "set-cookie",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "vary",
-];

@@ -1,16 +1,20 @@
-//! The header lines that decide about the message: framing, connection, host and expectation.
+//! The header lines that say where a message ends and what becomes of the connection, in requests and responses alike.
 //!
-//! Whatever another server could read differently is refused here, so that no request can be smuggled past one of them.
+//! Whatever another program could read differently is refused here, so that no message can be smuggled past one of them.
+//!
+//! A message goes through in two steps. [`FramingHeaders::note`] takes in each line while the parser walks over the head,
+//! and refuses what is wrong in itself or by repetition. When the last line has been seen, the other methods say what the
+//! lines come to together, which depends on the version and, in [`body`](FramingHeaders::body), on the limit. The
+//! collectors of the two roles are built on this: [`RequestHeaders`](super::request_headers) adds Host and Expect, and
+//! responses need nothing else.
 
-use std::cell::RefCell;
+use super::refusal::bad;
+use crate::{
+    Error,
+    headers::{is_token_byte, list_items, trim_ows},
+};
 
-use super::head::bad;
-use super::target::{self, Span};
-use crate::error::Error;
-use crate::headers::{is_token_byte, list_items, trim_ows};
-use crate::limits::Limits;
-
-/// How the end of the body is found.
+/// How the end of a body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFraming {
     /// There is no body.
@@ -21,59 +25,39 @@ pub enum BodyFraming {
     Chunked,
 }
 
-/// The Expect header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// Absent, or `100-continue` in HTTP/1.0, where it has to be ignored (RFC 9110 10.1.1).
-    None,
-    /// `100-continue`.
-    Continue,
-    /// Anything else: to be answered 417.
-    Other,
-}
-
-/// What the header lines say about the message, gathered line by line.
+/// What Content-Length, Transfer-Encoding, Connection and Upgrade say, gathered line by line.
 #[derive(Default)]
-pub(super) struct Facts {
-    host: Option<Span>,
+pub(super) struct FramingHeaders {
     content_length: Option<u64>,
     transfer_encoding: Option<TransferEncoding>,
-    expect: Option<Expect>,
+    /// Connection has `close` among its options.
     asks_close: bool,
+    /// Connection has `keep-alive`.
     asks_keep_alive: bool,
+    /// Connection has `upgrade`.
     asks_upgrade: bool,
+    /// There is an Upgrade line, whatever it names.
     has_upgrade: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TransferEncoding {
+    /// The one value `chunked`.
     Chunked,
     /// Codings we do not have, with a final chunked: understood, but not implemented.
     Unknown,
 }
 
-impl Facts {
-    /// Takes in one line; `span` is where its value lies.
+impl FramingHeaders {
+    /// Takes in one line, whose value has no white space around it.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a line that is malformed or may not be repeated.
+    // The length tells the names apart, so that at most one comparison follows. Inlined into the collectors of either role, so that each has one switch over the lengths of names.
     #[inline(always)]
-    pub(super) fn note(&mut self, name: &[u8], value: &[u8], span: Span) -> Result<(), Error> {
-        // Most lines say nothing about the message. They are told by two bytes, without a call.
-        match (name.len(), name.first()) {
-            (4, Some(b'h' | b'H'))
-            | (6, Some(b'e' | b'E'))
-            | (7, Some(b'u' | b'U'))
-            | (10 | 14, Some(b'c' | b'C'))
-            | (17, Some(b't' | b'T')) => self.note_known(name, value, span),
-            _ => Ok(()),
-        }
-    }
-
-    fn note_known(&mut self, name: &[u8], value: &[u8], span: Span) -> Result<(), Error> {
+    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
         match name.len() {
-            4 if is_name(name, b"host") => self.note_host(value, span),
-            6 if is_name(name, b"expect") => {
-                self.note_expect(value);
-                Ok(())
-            }
             7 if is_name(name, b"upgrade") => {
                 self.has_upgrade = true;
                 Ok(())
@@ -88,26 +72,10 @@ impl Facts {
         }
     }
 
-    #[inline]
-    fn note_host(&mut self, value: &[u8], span: Span) -> Result<(), Error> {
-        if self.host.replace(span).is_some() {
-            return Err(bad("more than one Host"));
-        }
-        if !value.is_empty() && !is_host(value) {
-            return Err(bad("malformed Host"));
-        }
-        Ok(())
-    }
-
-    fn note_expect(&mut self, value: &[u8]) {
-        let expect = if value.eq_ignore_ascii_case(b"100-continue") { Expect::Continue } else { Expect::Other };
-        if self.expect != Some(Expect::Other) {
-            self.expect = Some(expect);
-        }
-    }
-
+    /// Connection is a list over all its lines; a `close` anywhere wins (RFC 9112 9.3).
     #[inline]
     fn note_connection(&mut self, value: &[u8]) {
+        // What browsers and load generators send, compared as a whole; anything else is walked as a list.
         if is_name(value, b"keep-alive") {
             self.asks_keep_alive = true;
             return;
@@ -119,10 +87,10 @@ impl Facts {
         }
     }
 
-    /// Stricter than RFC 9110 8.6, which lets equal values be repeated: whoever sends them is broken or tries to be
-    /// read differently by two servers.
+    /// Stricter than RFC 9110 8.6, which lets equal values be repeated: a sender that does so is broken, or tries to be
+    /// read differently by two programs.
     fn note_content_length(&mut self, value: &[u8]) -> Result<(), Error> {
-        let Some(length) = parse_digits(value) else {
+        let Some(length) = parse_length(value) else {
             return Err(bad("malformed Content-Length"));
         };
         if self.content_length.replace(length).is_some() {
@@ -131,7 +99,11 @@ impl Facts {
         Ok(())
     }
 
+    /// Takes in a Transfer-Encoding. The only coding there is here is `chunked`; others are told from nonsense, because a
+    /// client can do something about a 501.
     fn note_transfer_encoding(&mut self, value: &[u8]) -> Result<(), Error> {
+        // RFC 9112 6.1 lets codings be spread over lines. Then the order of the lines decides what the framing is, which
+        // some gateways change.
         if self.transfer_encoding.is_some() {
             return Err(bad("more than one Transfer-Encoding"));
         }
@@ -144,52 +116,46 @@ impl Facts {
         Ok(())
     }
 
+    /// The framing that the lines ask for; `None` if they say nothing. What that means depends on the role: a request
+    /// has no body then, a response one that ends with the connection.
+    ///
+    /// # Errors
+    ///
+    /// 400 for what could be read in two ways, 413 for a length above `max_body`, 501 for a coding that is not there.
     #[inline]
-    pub(super) fn body(&self, is_http11: bool, limits: &Limits) -> Result<BodyFraming, Error> {
+    pub(super) fn body(&self, is_http11: bool, max_body: u64) -> Result<Option<BodyFraming>, Error> {
         let Some(coding) = self.transfer_encoding else {
             return match self.content_length {
-                None => Ok(BodyFraming::None),
-                Some(length) if length <= limits.max_body => Ok(BodyFraming::Length(length)),
-                Some(_) => Err(Error::BodyTooLarge { limit: limits.max_body }),
+                None => Ok(None),
+                Some(length) if length <= max_body => Ok(Some(BodyFraming::Length(length))),
+                Some(_) => Err(Error::BodyTooLarge { limit: max_body }),
             };
         };
+        // RFC 9112 6.3 lets Transfer-Encoding win. The classic of request smuggling: the other program takes the length.
         if self.content_length.is_some() {
             return Err(bad("both Content-Length and Transfer-Encoding"));
         }
+        // RFC 9112 6.1: treated as faulty framing. An intermediary of HTTP/1.0 may have passed it on without knowing it.
         if !is_http11 {
             return Err(bad("Transfer-Encoding in HTTP/1.0"));
         }
         match coding {
-            TransferEncoding::Chunked => Ok(BodyFraming::Chunked),
+            TransferEncoding::Chunked => Ok(Some(BodyFraming::Chunked)),
             TransferEncoding::Unknown => Err(Error::NotImplemented("transfer coding")),
         }
     }
 
-    #[inline]
-    pub(super) fn host(&self, is_http11: bool, authority: Option<Span>) -> Result<Option<Span>, Error> {
-        if self.host.is_none() && is_http11 {
-            return Err(bad("Host missing"));
-        }
-        Ok(authority.or(self.host))
-    }
-
+    /// Whether the sender lets the connection be kept (RFC 9112 9.3).
     #[inline]
     pub(super) fn keep_alive(&self, is_http11: bool) -> bool {
         !self.asks_close && (is_http11 || self.asks_keep_alive)
     }
 
+    /// Whether the sender names another protocol and says so in Connection, without which an Upgrade line is nothing
+    /// (RFC 9110 7.8). HTTP/1.0 has no upgrades.
     #[inline]
     pub(super) fn upgrade(&self, is_http11: bool) -> bool {
         is_http11 && self.has_upgrade && self.asks_upgrade
-    }
-
-    #[inline]
-    pub(super) fn expect(&self, is_http11: bool) -> Expect {
-        match self.expect {
-            Some(Expect::Continue) if !is_http11 => Expect::None,
-            Some(expect) => expect,
-            None => Expect::None,
-        }
     }
 }
 
@@ -211,10 +177,13 @@ fn check_unknown_codings(value: &[u8]) -> Result<(), Error> {
     if is_chunked { Ok(()) } else { Err(bad("Transfer-Encoding without chunked")) }
 }
 
-/// Digits only; `None` also on overflow.
-fn parse_digits(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
+/// A length in decimal digits without leading zeros; `None` also on overflow.
+///
+/// RFC 9110 8.6 would allow zeros in front. No client sends them, and some parsers read `010` as 8.
+fn parse_length(value: &[u8]) -> Option<u64> {
+    match value {
+        [] | [b'0', _, ..] => return None,
+        _ => {}
     }
     value.iter().try_fold(0u64, |number, &b| {
         let digit = b.wrapping_sub(b'0');
@@ -228,7 +197,7 @@ fn parse_digits(value: &[u8]) -> Option<u64> {
 /// Whether `name`, a token, is `lower` in any case. Setting bit 5 maps no other token character onto one of `lower`,
 /// and comparing a fixed length without branches compiles to a few vector instructions.
 #[inline]
-fn is_name<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+pub(super) fn is_name<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
     let Some(name) = name.first_chunk::<N>().filter(|_| name.len() == N) else {
         return false;
     };
@@ -237,29 +206,4 @@ fn is_name<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
         difference |= (name[i] | 0x20) ^ lower[i];
     }
     difference == 0
-}
-
-thread_local! {
-    /// The last Host that passed. A server is mostly asked for under one name, and comparing costs a fifth of checking.
-    static LAST_HOST: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A longer name is checked every time, so that nobody can make the thread keep much.
-const LONGEST_KEPT_HOST: usize = 64;
-
-#[inline]
-fn is_host(value: &[u8]) -> bool {
-    // While the thread ends there may be nothing to compare with any more.
-    let is_host = LAST_HOST.try_with(|last| *last.borrow() == value || check_host(value, last));
-    is_host.unwrap_or_else(|_| target::is_authority(value))
-}
-
-fn check_host(value: &[u8], last: &RefCell<Vec<u8>>) -> bool {
-    let is_host = target::is_authority(value);
-    if is_host && value.len() <= LONGEST_KEPT_HOST {
-        let mut last = last.borrow_mut();
-        last.clear();
-        last.extend_from_slice(value);
-    }
-    is_host
 }
