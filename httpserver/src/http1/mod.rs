@@ -1,7 +1,14 @@
 //! HTTP/1.1 on the wire.
 //!
-//! Each file uses those above it in this order, and none below: characters, the grammar of targets and framing, what a
-//! head comes to, the parsers, the encoders, and the server's connection.
+//! The files lie in layers, and each uses those in front of its own alone:
+//!
+//! 1. characters and reasons: `scan`, `refusal`
+//! 2. grammar: `authority`, `target`, `framing`, `chunked`
+//! 3. what a head comes to: `request_head`, `response_head`
+//! 4. collectors that the parsers fill: `request_headers`, `header_lines`
+//! 5. parsers: `fast_path`, `request_parser`, `response_parser`, and `head_parser`, which repeats them
+//! 6. encoders: `encode`, `encode_request`
+//! 7. the server's side of a connection: `channel`, `connection`
 
 pub(crate) mod channel;
 pub(crate) mod chunked;
