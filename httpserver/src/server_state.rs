@@ -5,6 +5,7 @@ use std::{
     task::{Poll, Waker},
 };
 
+use iostream::Admitted;
 use slab::Slab;
 
 use crate::{Limits, date::DateCache};
@@ -48,9 +49,14 @@ impl ServerState {
         self.connections.borrow().len()
     }
 
-    pub(crate) fn register(self: &Rc<Self>, connection: Weak<dyn Registered>) -> Registration {
+    /// `admitted`: the connection's place within the limits, if it has one.
+    pub(crate) fn register(
+        self: &Rc<Self>,
+        connection: Weak<impl Registered + 'static>,
+        admitted: Option<Admitted>,
+    ) -> Registration {
         let key = self.connections.borrow_mut().insert(connection);
-        Registration { state: Rc::clone(self), key }
+        Registration { state: Rc::clone(self), key, _admitted: admitted }
     }
 
     /// From now on connections end with the request in hand.
@@ -93,6 +99,7 @@ impl ServerState {
 pub(crate) struct Registration {
     state: Rc<ServerState>,
     key: usize,
+    _admitted: Option<Admitted>,
 }
 
 impl Drop for Registration {

@@ -1,7 +1,9 @@
 //! Chunked bodies: what is accepted, what is refused, and that neither depends on how the bytes arrive.
 
-use httpserver::Error;
-use httpserver::codec::{ChunkStep, ChunkedDecoder, LAST_CHUNK, append_chunk};
+use httpserver::{
+    Error,
+    codec::{ChunkStep, ChunkedDecoder, LAST_CHUNK, append_chunk},
+};
 use proptest::prelude::*;
 
 const MAX_BODY: u64 = 1 << 20;

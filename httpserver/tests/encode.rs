@@ -5,11 +5,14 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use httpserver::codec::{
-    DateCache, EncodeContext, Encoded, MAX_COPIED_BODY, StreamFraming, append_chunk, encode_response,
-    encode_stream_head,
+use httpserver::{
+    IOLoop, Response, StatusCode, Version,
+    codec::{
+        DateCache, EncodeContext, Encoded, MAX_COPIED_BODY, StreamFraming, append_chunk, encode_response,
+        encode_stream_head,
+    },
+    iostream::ioloop::VirtualClock,
 };
-use httpserver::{IOLoop, Response, StatusCode, Version, iostream::ioloop::VirtualClock};
 
 const HTTP_11: EncodeKind = EncodeKind { version: Version::HTTP_11, is_head: false, keep_alive: true };
 const HTTP_10: EncodeKind = EncodeKind { version: Version::HTTP_10, ..HTTP_11 };

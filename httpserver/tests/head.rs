@@ -3,8 +3,10 @@
 
 mod reference;
 
-use httpserver::codec::{BodyFraming, Expect, HeadParser, MAX_METHOD, RequestHead, TargetForm};
-use httpserver::{Limits, Method, Version};
+use httpserver::{
+    Limits, Method, Version,
+    codec::{BodyFraming, Expect, HeadParser, MAX_METHOD, RequestHead, TargetForm},
+};
 use proptest::prelude::*;
 
 /// What `bytes` come to: a head and what it took, or a status. The same byte by byte, except that the fault of a head

@@ -34,7 +34,8 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         let store = store.clone();
         async move |request: Request| serve_http(&store, request).await
     });
-    println!("listening on http://{}", http.listen(address)?);
+    let http = http.listen(address)?;
+    println!("listening on http://{}", http.local_addr());
 
     let lines = TcpServer::new(async move |stream: IOStream, _peer: SocketAddr| serve_lines(&store, stream).await);
     let lines = lines.listen(next_port(address))?;

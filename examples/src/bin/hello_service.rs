@@ -14,7 +14,7 @@
 
 use std::{error::Error, fmt::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
-use httpserver::{HttpServer, IOLoop, Limits, Method, Request, Response, StatusCode, sleep};
+use httpserver::{Body, BodyWriter, HttpServer, IOLoop, Limits, Method, Request, Response, StatusCode, sleep};
 
 fn main() -> ExitCode {
     let address = examples::cli::listen_address("HTTP without a framework.");
@@ -23,7 +23,8 @@ fn main() -> ExitCode {
 
 fn listen(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let server = HttpServer::with_limits(serve, limits());
-    println!("listening on http://{}", server.listen(address)?);
+    let server = server.listen(address)?;
+    println!("listening on http://{}", server.local_addr());
     server.drain_on_signal(Duration::from_secs(10))?;
     IOLoop::current().start();
     Ok(())
@@ -38,7 +39,7 @@ async fn serve(request: Request) -> httpserver::Result<Response> {
     match (request.method(), request.path()) {
         (&Method::GET, "/") => Ok(Response::text("Hello\n")),
         (&Method::GET, "/headers") => Ok(headers(&request)),
-        (&Method::GET, "/count") => count(request).await,
+        (&Method::GET, "/count") => Ok(Response::text(Body::writer(count))),
         (&Method::POST, "/shout") => shout(request).await,
         (&Method::POST, "/size") => size(request).await,
         _ => Ok(Response::text("There is nothing here\n").with_status(StatusCode::NOT_FOUND)),
@@ -71,11 +72,10 @@ async fn size(mut request: Request) -> httpserver::Result<Response> {
 }
 
 /// An answer that takes a while. A write fails once the client has gone, which ends the count.
-async fn count(mut request: Request) -> httpserver::Result<Response> {
-    let mut answer = request.respond(Response::text(""))?;
+async fn count(mut out: BodyWriter) -> httpserver::Result<()> {
     for number in 1..=5 {
-        answer.write(format!("{number}\n")).await?;
+        out.write(format!("{number}\n")).await?;
         sleep(Duration::from_millis(300)).await;
     }
-    answer.finish().await
+    Ok(())
 }

@@ -107,8 +107,8 @@ impl Extension {
     /// Where the next byte leads to; `None` if it may not stand there.
     fn next(self, b: u8) -> Option<Extension> {
         let is_text = b == b'\t' || (b >= b' ' && b != 0x7f);
-        // In a quoted string a semicolon, a backslash or a quote mean what no other program may read differently, or one
-        // chunk would be two to it. So the grammar is followed to the letter, although extensions are ignored.
+        // Extensions are ignored, and their grammar is followed to the letter all the same: a program that takes another
+        // byte for the end of the line would read other chunks.
         Some(match (self, b) {
             (Extension::Quoted, b'"') => Extension::Unquoted,
             (Extension::Quoted, b'\\') => Extension::Escape,

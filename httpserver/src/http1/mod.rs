@@ -1,7 +1,15 @@
 //! HTTP/1.1 on the wire: the codec, what both ends of a connection share, and the server's end.
 //!
-//! Each uses those before it in this order, and none behind: characters, the grammar of targets and framing, what a head
-//! comes to, the parsers, the encoders, the connection, and the server's end of it.
+//! The files lie in layers, and each uses those in front of its own alone:
+//!
+//! 1. characters and reasons: `scan`, `refusal`
+//! 2. grammar: `authority`, `target`, `framing`, `chunked`
+//! 3. what a head comes to: `request_head`, `response_head`
+//! 4. collectors that the parsers fill: `request_headers`, `header_lines`
+//! 5. parsers: `fast_path`, `request_parser`, `response_parser`, and `head_parser`, which repeats them
+//! 6. encoders: `encode`, `encode_request`
+//! 7. `conn`: what both ends of a connection share
+//! 8. `server`: the server's end
 
 pub(crate) mod chunked;
 pub(crate) mod conn;

@@ -11,14 +11,14 @@ use iostream::{Write, ioloop::Deadline};
 use super::Conn;
 use crate::{Error, Limits, Result, pool};
 
-/// A wait for a peer to take what is queued, from when it began to wait until the queue is empty.
+/// A wait for a peer to take what is queued, from when it began until the queue is empty. The stream watches over its
+/// own silence ([`IOStream::set_write_timeout`](iostream::IOStream::set_write_timeout)); this is about a peer that takes
+/// something, and too little.
 pub(super) struct Stall {
     deadline: Deadline,
     began: Instant,
-    /// Bytes in the queue when it began.
-    queued: usize,
-    /// Bytes in the queue when the deadline was last set: fewer means progress.
-    seen: usize,
+    /// Bytes that the kernel had taken when it began.
+    sent_before: u64,
 }
 
 impl Conn {
@@ -63,8 +63,8 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// [`Error::WriteTimeout`] when the peer takes nothing for too long, or too little; the stream is closed then.
-    /// [`Error::Closed`] when the connection has ended.
+    /// [`Error::WriteTimeout`] when the peer takes nothing for too long, [`Error::WriteTooSlow`] when it takes too little; the
+    /// stream is closed then. [`Error::Closed`] when the connection has ended.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<()>> {
         self.start_flush();
         if self.queued.get() {
@@ -75,32 +75,41 @@ impl Conn {
     }
 
     fn poll_queue(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<()>> {
-        let flushed = self.stream.poll_flush(cx).map_err(|error| match error.is_closed() {
-            true => Error::Closed,
+        let flushed = self.stream.poll_flush(cx).map_err(|error| match error.is_timed_out() {
+            true => Error::WriteTimeout(limits.write_timeout),
+            false if error.is_closed() => Error::Closed,
             false => Error::Connection(error),
         });
-        if flushed?.is_ready() {
-            self.queued.set(false);
-            self.stall.take();
-            return Poll::Ready(Ok(()));
+        if flushed?.is_pending() {
+            return self.poll_stall(cx, limits);
         }
-        let pending = self.stream.pending_write();
-        let mut stall = self.stall.take().unwrap_or_else(|| self.begin_stall(pending));
-        if pending != stall.seen {
-            stall.seen = pending;
-            // What the peer has taken buys it time; more than was queued at first may have been queued since.
-            let taken = stall.queued.saturating_sub(pending) as u64;
-            let by_rate = limits.time_for(taken, limits.min_write_rate).saturating_sub(self.now() - stall.began);
-            stall.deadline.set_after(limits.write_timeout.min(by_rate));
-        }
-        let expired = stall.deadline.poll_expired(cx);
-        self.stall.set(Some(stall));
-        ready!(expired);
-        self.stream.close();
-        Poll::Ready(Err(Error::WriteTimeout(limits.write_timeout)))
+        self.queued.set(false);
+        self.stall.take();
+        Poll::Ready(Ok(()))
     }
 
-    fn begin_stall(&self, pending: usize) -> Box<Stall> {
-        Box::new(Stall { deadline: Deadline::new(), began: self.now(), queued: pending, seen: usize::MAX })
+    /// Ready with an error when the peer has taken too little for the time that it was waited for.
+    fn poll_stall(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<()>> {
+        if limits.min_write_rate == 0 {
+            return Poll::Pending;
+        }
+        let stall = self.stall.take().unwrap_or_else(|| {
+            let stall = Stall { deadline: Deadline::new(), began: self.now(), sent_before: self.stream.bytes_sent() };
+            stall.deadline.set_after(limits.rate_grace);
+            Box::new(stall)
+        });
+        // What the peer has taken meanwhile has bought it time, which is worked out when the time before is over.
+        while stall.deadline.poll_expired(cx).is_ready() {
+            let taken = self.stream.bytes_sent() - stall.sent_before;
+            let allowed = limits.time_for(taken, limits.min_write_rate);
+            let left = allowed.saturating_sub(self.now() - stall.began);
+            if left.is_zero() {
+                self.stream.close();
+                return Poll::Ready(Err(Error::WriteTooSlow));
+            }
+            stall.deadline.set_after(left);
+        }
+        self.stall.set(Some(stall));
+        Poll::Pending
     }
 }
