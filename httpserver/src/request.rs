@@ -72,6 +72,7 @@ impl Request {
         let body = if conn.is_body_done() {
             Body::empty()
         } else {
+            conn.hold_body();
             Body::incoming(Incoming::new(Rc::<ServerConn>::clone(&conn), serial))
         };
         Request { head, received_at, body, origin: Origin::Connection { conn, serial }, extensions: OnceCell::new() }

@@ -2,7 +2,7 @@
 
 use httpserver::{
     Error,
-    codec::{ChunkStep, ChunkedDecoder, LAST_CHUNK, append_chunk},
+    codec::{ChunkStep, ChunkedDecoder, append_chunk, append_last_chunk},
 };
 use proptest::prelude::*;
 
@@ -261,7 +261,7 @@ proptest! {
         for chunk in &chunks {
             append_chunk(&mut wire, chunk);
         }
-        wire.extend_from_slice(LAST_CHUNK);
+        append_last_chunk(&mut wire, None);
         wire.extend_from_slice(b"next");
         let expected = Some((chunks.concat(), 4));
         prop_assert_eq!(decode_in(&wire, step).unwrap(), expected);

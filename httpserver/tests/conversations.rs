@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Client, run, serve, turns};
-use httpserver::{Request, Response, Result, yield_now};
+use httpserver::{Body, BodyWriter, Request, Response, Result, yield_now};
 use proptest::prelude::*;
 
 /// One request, and all that its answer depends on.
@@ -29,6 +29,7 @@ enum Framing {
 enum Does {
     Collect,
     Stream,
+    Pass,
     Wait,
     Ignore,
 }
@@ -69,16 +70,17 @@ async fn service(mut request: Request) -> Result<Response> {
     match request.path() {
         "/Collect" => Ok(Response::bytes(request.bytes().await?)),
         "/Stream" => {
-            let mut head = Response::text("");
-            // Otherwise an HTTP/1.0 answer would end with the connection.
-            if let Some(length) = request.body_mut().content_length() {
-                head.set_content_length(length);
-            }
-            let mut answer = request.respond(head)?;
-            while let Some(piece) = request.body_mut().chunk().await? {
-                answer.write(piece).await?;
-            }
-            answer.finish().await
+            let length = request.body_mut().content_length();
+            Ok(streamed(length, async move |mut out| {
+                while let Some(piece) = request.body_mut().chunk().await? {
+                    out.write(piece).await?;
+                }
+                Ok(())
+            }))
+        }
+        "/Pass" => {
+            let (length, body) = (request.body_mut().content_length(), request.take_body());
+            Ok(with_length(Response::text(body), length))
         }
         "/Wait" => {
             yield_now().await;
@@ -96,11 +98,24 @@ async fn service(mut request: Request) -> Result<Response> {
     }
 }
 
+fn streamed(length: Option<u64>, write: impl AsyncFnOnce(BodyWriter) -> Result<()> + 'static) -> Response {
+    with_length(Response::text(Body::writer(write)), length)
+}
+
+/// Otherwise an HTTP/1.0 answer would end with the connection.
+fn with_length(mut answer: Response, length: Option<u64>) -> Response {
+    if let Some(length) = length {
+        answer.set_content_length(length);
+    }
+    answer
+}
+
 fn exchange() -> impl Strategy<Value = Exchange> {
     let framing = prop_oneof![Just(Framing::Absent), Just(Framing::Length), Just(Framing::Chunks)];
     let long = (100..2_000usize).prop_map(|times| "0123456789abcde".repeat(times));
     let body = prop_oneof![4 => "[a-z\r\n ]{0,40}", 1 => long];
-    let does = prop_oneof![Just(Does::Collect), Just(Does::Stream), Just(Does::Wait), Just(Does::Ignore)];
+    let does =
+        prop_oneof![Just(Does::Collect), Just(Does::Stream), Just(Does::Pass), Just(Does::Wait), Just(Does::Ignore)];
     (framing, body, 1..2_000usize, any::<bool>(), does).prop_map(|(framing, body, chunk, http11, service)| Exchange {
         framing,
         body,

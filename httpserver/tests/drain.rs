@@ -5,7 +5,7 @@ mod common;
 use std::{net::TcpStream, time::Duration};
 
 use common::{Client, Event, SetOnDrop, header, run, turns, until};
-use httpserver::{HttpServer, JoinHandle, Request, Response, Result, spawn, yield_now};
+use httpserver::{Body, HttpServer, JoinHandle, Request, Response, Result, ServerHandle, spawn};
 
 const LONG: Duration = Duration::from_secs(3600);
 const HELLO: &str = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -23,15 +23,14 @@ fn gated(gate: &Event, called: &Event) -> impl httpserver::Service + use<> {
     }
 }
 
-fn drain<S: httpserver::Service>(server: &HttpServer<S>, limit: Duration) -> JoinHandle<httpserver::DrainReport> {
+fn drain(server: &ServerHandle, limit: Duration) -> JoinHandle<httpserver::DrainReport> {
     let server = server.clone();
     spawn(async move { server.drain(limit).await })
 }
 
 #[test]
 fn a_server_without_connections_is_drained_at_once() {
-    let server = HttpServer::new(async |_: Request| "");
-    server.listen(("127.0.0.1", 0)).unwrap();
+    let server = HttpServer::new(async |_: Request| "").listen(("127.0.0.1", 0)).unwrap();
     let report = run(server.drain(LONG));
     assert_eq!((report.idle, report.finished, report.cut), (0, 0, 0));
     assert!(server.local_addrs().is_empty());
@@ -82,7 +81,7 @@ fn a_request_half_received_is_still_served() {
         until(|| server.connections() == 2).await;
         turns(2).await;
         let draining = drain(&server, LONG);
-        yield_now().await;
+        until(|| server.is_draining()).await;
         head.send("TP/1.1\r\nHost: a\r\n\r\n").await;
         body.send("llo").await;
         for (client, text) in [(head, ""), (body, "hello")] {
@@ -104,7 +103,7 @@ fn an_answer_that_is_still_being_sent_is_sent_whole() {
         client.send(HELLO).await;
         client.head().await;
         let draining = drain(&server, LONG);
-        yield_now().await;
+        until(|| server.is_draining()).await;
         assert_eq!(client.stream.read_bytes(LENGTH).await.unwrap().len(), LENGTH);
         client.expect_closed().await;
         let report = draining.await.unwrap();
@@ -118,12 +117,13 @@ fn a_streamed_answer_begun_before_is_finished() {
         let gate = Event::new();
         let server = HttpServer::new({
             let gate = gate.clone();
-            async move |mut request: Request| -> Result<Response> {
-                let mut answer = request.respond(Response::text(""))?;
-                answer.write("one ").await?;
-                gate.wait().await;
-                answer.write("two").await?;
-                answer.finish().await
+            async move |_: Request| {
+                let gate = gate.clone();
+                Response::text(Body::writer(async move |mut out| {
+                    out.write("one ").await?;
+                    gate.wait().await;
+                    out.write("two").await
+                }))
             }
         });
         let server = server.listen(("127.0.0.1", 0)).unwrap();
@@ -131,7 +131,7 @@ fn a_streamed_answer_begun_before_is_finished() {
         client.send(HELLO).await;
         client.head().await;
         let draining = drain(&server, LONG);
-        yield_now().await;
+        until(|| server.is_draining()).await;
         gate.set();
         assert_eq!(client.rest().await, "4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n");
         assert_eq!(draining.await.unwrap().finished, 1);
@@ -186,7 +186,7 @@ fn the_last_request_of_a_pipeline_may_be_the_one_that_drains() {
         client.send([WAIT, HELLO].concat()).await;
         called.wait().await;
         let draining = drain(&server, LONG);
-        yield_now().await;
+        until(|| server.is_draining()).await;
         gate.set();
         let answer = client.answer().await;
         assert_eq!((answer.text(), answer.header("connection")), ("/wait", Some("close")));

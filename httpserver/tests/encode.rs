@@ -9,7 +9,7 @@ use httpserver::{
     IOLoop, Response, StatusCode, Version,
     codec::{
         DateCache, EncodeContext, Encoded, MAX_COPIED_BODY, StreamFraming, append_chunk, encode_response,
-        encode_stream_head,
+        encode_stream_head, encode_switch,
     },
     iostream::ioloop::VirtualClock,
 };
@@ -150,8 +150,9 @@ fn the_connection_line_says_what_the_version_does_not() {
     assert_eq!(connection(HTTP_11, true), (Some("close".into()), false));
     assert_eq!(connection(HTTP_10, true), (Some("close".into()), false));
     let switching = Response::new(StatusCode::SWITCHING_PROTOCOLS).with_header("Upgrade", "x");
-    let (text, _) = encode(switching, HTTP_11);
-    assert_eq!(text, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n");
+    let mut out = Vec::new();
+    encode_switch(&mut out, &switching, &HTTP_11.context(&DateCache::new()));
+    assert_eq!(without_date(out), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n");
 }
 
 #[test]
@@ -193,9 +194,23 @@ fn the_length_of_a_given_body_cannot_be_contradicted() {
 }
 
 #[test]
-fn an_interim_status_is_no_answer() {
-    let (text, _) = encode(Response::new(StatusCode::CONTINUE), HTTP_11);
-    assert!(text.starts_with("HTTP/1.1 500 "), "{text}");
+fn a_success_that_opens_a_tunnel_has_neither_length_nor_coding() {
+    let mut out = Vec::new();
+    encode_switch(&mut out, &Response::text("dropped").with_header("Via", "1.1 a"), &HTTP_11.context(&DateCache::new()));
+    assert_eq!(without_date(out), "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nVia: 1.1 a\r\n\r\n");
+}
+
+#[test]
+fn a_length_without_a_body_is_a_mistake_where_a_body_belongs() {
+    let announcing = |status| {
+        let mut response = Response::new(status);
+        response.set_content_length(5);
+        response
+    };
+    let (text, _) = encode(announcing(StatusCode::OK), HTTP_11);
+    assert!(text.starts_with("HTTP/1.1 500 ") && text.ends_with("Content-Length: 0\r\n\r\n"), "{text}");
+    assert!(encode(announcing(StatusCode::OK), HEAD).0.starts_with("HTTP/1.1 200 "));
+    assert!(encode(announcing(StatusCode::NOT_MODIFIED), HTTP_11).0.starts_with("HTTP/1.1 304 "));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Client, Event, exchange, header, run, serve, serve_with, status, turns};
-use httpserver::{Limits, Request, Response};
+use httpserver::{Body, Limits, Request, Response};
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -141,12 +141,12 @@ fn a_final_answer_that_goes_first_ends_the_connection() {
 #[test]
 fn nobody_is_told_to_continue_behind_the_beginning_of_the_answer() {
     run(async {
-        let addr = serve(async |mut request: Request| -> httpserver::Result<Response> {
-            let mut answer = request.respond(Response::text(""))?;
-            answer.write("early ").await?;
-            let body = request.bytes().await?;
-            answer.write(&body).await?;
-            answer.finish().await
+        let addr = serve(async |mut request: Request| {
+            Response::text(Body::writer(async move |mut out| {
+                out.write("early ").await?;
+                let body = request.bytes().await?;
+                out.write(&body).await
+            }))
         });
         let client = Client::connect(addr).await;
         client.send(post("Content-Length: 5")).await;

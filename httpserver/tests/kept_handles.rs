@@ -4,8 +4,8 @@ mod common;
 
 use std::{cell::RefCell, rc::Rc};
 
-use common::{Client, Event, SetOnDrop, exchange, run, serve, until};
-use httpserver::{Error, Request, Response, ResponseWriter, Result, spawn};
+use common::{Client, Event, SetOnDrop, run, serve, until};
+use httpserver::{Body, BodyWriter, Error, Request, Response, Result, spawn};
 
 fn post(path: &str, body: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len())
@@ -24,7 +24,6 @@ fn a_kept_request_reads_nothing_of_the_next_body() {
                 };
                 assert!(matches!(earlier.bytes().await, Err(Error::AlreadyTaken(_))));
                 assert!(matches!(earlier.body_mut().chunk().await, Err(Error::AlreadyTaken(_))));
-                assert!(matches!(earlier.respond(Response::text("")), Err(Error::AlreadyTaken(_))));
                 assert!(earlier.is_body_end());
                 assert_eq!(earlier.body_mut().content_length(), None);
                 Ok(Response::bytes(request.bytes().await?))
@@ -68,48 +67,56 @@ fn a_kept_request_cannot_have_the_next_one_dropped() {
 }
 
 #[test]
-fn a_writer_kept_beyond_the_return_writes_nothing() {
+fn a_writer_kept_beyond_the_end_of_its_body_writes_nothing() {
     run(async {
-        let refused = Event::new();
-        let kept: Rc<RefCell<Option<ResponseWriter>>> = Rc::default();
+        let kept: Rc<RefCell<Option<BodyWriter>>> = Rc::default();
         let addr = serve({
             let kept = kept.clone();
-            async move |mut request: Request| -> Result<Response> {
-                let mut writer = request.respond(Response::text(""))?;
-                writer.write("half").await?;
-                kept.replace(Some(writer));
-                Ok(Response::text("returned"))
+            async move |_: Request| {
+                let kept = kept.clone();
+                Response::text(Body::writer(async move |mut out| {
+                    out.write("whole").await?;
+                    kept.replace(Some(out));
+                    Ok(())
+                }))
             }
         });
-        // Nobody knows whether more would come: the connection ends.
-        let answer = exchange(addr, post("/", "")).await;
-        assert!(answer.ends_with("\r\n\r\n4\r\nhalf\r\n"), "{answer}");
+        let client = Client::connect(addr).await;
+        client.send(post("/", "")).await;
+        assert_eq!(client.answer().await.text(), "whole");
         let mut writer = kept.take().unwrap();
         assert!(matches!(writer.write("more").await, Err(Error::AlreadyTaken(_))));
         assert!(matches!(writer.flush().await, Err(Error::AlreadyTaken(_))));
-        assert!(matches!(writer.finish().await, Err(Error::AlreadyTaken(_))));
-        refused.set();
+        writer.finish();
+        client.send(post("/", "")).await;
+        assert_eq!(client.answer().await.text(), "whole");
     });
 }
 
 #[test]
-fn a_finished_answer_is_none_for_another_request() {
+fn a_writer_kept_beyond_its_connection_is_told() {
     run(async {
-        let kept: Rc<RefCell<Option<Response>>> = Rc::default();
-        let addr = serve(async move |mut request: Request| -> Result<Response> {
-            if let Some(earlier) = kept.take() {
-                return Ok(earlier);
+        let kept: Rc<RefCell<Option<BodyWriter>>> = Rc::default();
+        let addr = serve({
+            let kept = kept.clone();
+            async move |_: Request| {
+                let (writer, body) = Body::channel();
+                kept.replace(Some(writer));
+                Response::text(body)
             }
-            let mut writer = request.respond(Response::text(""))?;
-            writer.write("streamed").await?;
-            kept.replace(Some(writer.finish().await?));
-            Ok(Response::text("whatever"))
         });
         let client = Client::connect(addr).await;
         client.send(post("/", "")).await;
-        assert_eq!(client.answer().await.text(), "streamed");
-        client.send(post("/", "")).await;
-        client.expect_closed().await;
+        client.head().await;
+        client.stream.close();
+        let mut writer = kept.take().unwrap();
+        let error = loop {
+            match writer.write("is anybody there?").await {
+                Ok(()) => httpserver::yield_now().await,
+                Err(error) => break error,
+            }
+        };
+        assert!(error.is_client_gone(), "{error}");
     });
 }
 
@@ -145,15 +152,16 @@ fn a_body_read_elsewhere_ends_with_the_answer() {
 #[test]
 fn a_body_may_be_read_and_an_answer_written_by_other_tasks() {
     run(async {
-        let addr = serve(async |mut request: Request| -> Result<Response> {
-            let mut writer = request.respond(Response::text(""))?;
-            let task = spawn(async move {
+        let addr = serve(async |mut request: Request| {
+            let (mut writer, body) = Body::channel();
+            let _detached = spawn(async move {
                 while let Some(piece) = request.body_mut().chunk().await? {
                     writer.write(piece).await?;
                 }
-                writer.finish().await
+                writer.finish();
+                Ok::<_, Error>(())
             });
-            task.await.expect("no panic")
+            Response::text(body)
         });
         let client = Client::connect(addr).await;
         for _ in 0..2 {

@@ -2,8 +2,13 @@
 
 mod common;
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use common::{Client, Event, SetOnDrop, exchange, header, run, serve, status};
-use httpserver::{Bytes, Request, Response, Result, yield_now};
+use httpserver::{Body, BodyStream, Bytes, Frame, Request, Response, Result, yield_now};
 
 async fn service(mut request: Request) -> Result<Response> {
     match request.path() {
@@ -14,15 +19,14 @@ async fn service(mut request: Request) -> Result<Response> {
         }
         "/with-a-value" => std::panic::panic_any(7),
         "/begun" => {
-            let mut answer = request.respond(Response::text(""))?;
-            answer.write("half").await?;
-            panic!("with half an answer out");
+            return Ok(Response::text(Body::writer(async |mut out| {
+                out.write("half").await?;
+                out.flush().await?;
+                panic!("with half an answer out");
+            })));
         }
         "/finished" => {
-            let mut answer = request.respond(Response::text(""))?;
-            answer.write("whole").await?;
-            answer.finish().await?;
-            panic!("behind the answer");
+            return Ok(Response::text(Body::stream(Whole(Some("whole")))));
         }
         "/body" => {
             request.body_mut().chunk().await?;
@@ -30,6 +34,21 @@ async fn service(mut request: Request) -> Result<Response> {
         }
         "/bomb" => Ok(Response::bytes(Bytes::from_owner(Bomb))),
         path => Ok(Response::text(path.to_owned())),
+    }
+}
+
+/// A streamed body whose destructor panics, which happens when its last chunk has been encoded.
+struct Whole(Option<&'static str>);
+
+impl BodyStream for Whole {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
+        Poll::Ready(self.0.take().map(|piece| Ok(Frame::from(piece))))
+    }
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        panic!("behind the answer");
     }
 }
 

@@ -29,8 +29,8 @@ fn clients_of_a_bound_server_wait_until_it_starts() {
         let client = Client::connect(addr).await;
         client.send(LAST).await;
         assert!(httpserver::timeout(Duration::from_millis(20), client.stream.read_some(1)).await.is_err());
-        assert!(server.local_addrs().is_empty());
-        server.start().unwrap();
+        assert!(server.handle().local_addrs().is_empty());
+        let server = server.start().unwrap();
         assert_eq!(server.local_addrs(), [addr]);
         assert!(client.rest().await.ends_with("/x"));
     });
@@ -41,8 +41,7 @@ fn sockets_from_elsewhere_are_served() {
     run(async {
         let sockets: Vec<_> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addrs: Vec<_> = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
-        let server = HttpServer::new(path);
-        server.add_sockets(sockets).unwrap();
+        let server = HttpServer::new(path).add_sockets(sockets).unwrap();
         assert_eq!(server.local_addrs(), addrs);
         for addr in addrs {
             let client = Client::connect(addr).await;
@@ -59,7 +58,7 @@ fn one_server_listens_at_several_places() {
         for _ in 0..3 {
             server.listen(("127.0.0.1", 0)).unwrap();
         }
-        for addr in server.local_addrs() {
+        for addr in server.handle().local_addrs() {
             let client = Client::connect(addr).await;
             client.send(LAST).await;
             assert!(client.rest().await.ends_with("/x"));
@@ -75,7 +74,7 @@ fn an_address_in_use_is_an_error() {
 
 #[test]
 fn a_server_lives_on_without_its_handle() {
-    let addr = HttpServer::new(path).listen(("127.0.0.1", 0)).unwrap();
+    let addr = HttpServer::new(path).listen(("127.0.0.1", 0)).unwrap().local_addr();
     run(async {
         let client = Client::connect(addr).await;
         client.send(LAST).await;
@@ -114,8 +113,7 @@ fn any_stream_can_be_served() {
                 Ok(())
             }
         });
-        let server = front.listen(("127.0.0.1", 0)).unwrap();
-        let client = Client::connect(server.local_addr()).await;
+        let client = Client::connect(front.listen(("127.0.0.1", 0)).unwrap()).await;
         // The first request comes along with the line in front of it.
         client.send(format!("open sesame\n{GET}{GET}")).await;
         for _ in 0..2 {
@@ -134,21 +132,19 @@ fn a_server_serves_a_stream_with_its_own_limits() {
             async |request: Request| format!("{:?}", request.peer_addr()),
             Limits::default().with_max_target(10),
         );
+        let handle = server.handle();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = Client::connect(listener.local_addr().unwrap()).await;
         let stream = IOStream::from_accepted(listener.accept().unwrap().0).unwrap();
-        let serving = spawn({
-            let server = server.clone();
-            async move { server.serve_stream(stream, None).await }
-        });
+        let serving = spawn(async move { server.serve_stream(stream, None).await });
         client.send(GET).await;
         assert_eq!(client.answer().await.text(), "None");
-        assert_eq!(server.connections(), 1);
+        assert_eq!(handle.connections(), 1);
         client.send("GET /longer-than-ten HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert_eq!(client.answer().await.status(), 414);
         client.end().await;
         serving.await.unwrap();
-        assert_eq!(server.connections(), 0);
+        assert_eq!(handle.connections(), 0);
     });
 }
 

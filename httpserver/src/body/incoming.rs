@@ -24,6 +24,8 @@ pub(crate) trait IncomingSource {
     fn poll_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>>;
     /// Nobody will read the rest: the connection ends with the message. Later reads repeat `error`.
     fn give_up_body(&self, error: Error);
+    /// The body of the message with this number has been dropped: nothing of it can be read any more.
+    fn release_body(&self, serial: u32);
 }
 
 /// The body of a message that comes over a connection.
@@ -104,5 +106,11 @@ impl Incoming {
             return Ok(());
         }
         Err(Error::AlreadyTaken("the body of an answered request"))
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.source.release_body(self.serial);
     }
 }

@@ -273,8 +273,13 @@ impl Body {
         }
     }
 
+    /// Whether it is a body that comes over a connection, with nothing but limits around it.
     pub(crate) fn is_incoming(&self) -> bool {
-        matches!(self.kind, Kind::Incoming(_))
+        match &self.kind {
+            Kind::Incoming(_) => true,
+            Kind::Limited(limited) => limited.body.is_incoming(),
+            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) => false,
+        }
     }
 
     pub(crate) fn is_streamed(&self) -> bool {

@@ -60,7 +60,7 @@ impl Body {
     ///     let _producer = spawn(async move {
     ///         writer.write("from another task").await?;
     ///         writer.finish();
-    ///         httpserver::Result::Ok(())
+    ///         Ok::<_, httpserver::Error>(())
     ///     });
     ///     body.bytes(100).await
     /// })?;

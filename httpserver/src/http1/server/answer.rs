@@ -54,8 +54,11 @@ impl ServerConn {
 
     /// Encodes the head of an answer whose body is pulled.
     fn answer_stream(&self, mut response: Response) -> Next {
-        // A body that is the request's own is at its end when that is; any other may leave some of it unread.
-        let can_pass_body = response.body().is_incoming() || self.can_pass_body();
+        if response.body().is_incoming() {
+            // It will be read for certain, and behind the head it is too late.
+            self.send_continue();
+        }
+        let can_pass_body = self.can_pass_body_behind_stream();
         let context = self.encode_context(can_pass_body);
         self.answered.set(true);
         let encoded = self.conn.with_output(|out| encode::encode_stream_head(out, &response, &context));
@@ -124,6 +127,17 @@ impl ServerConn {
             // no telling what will come behind the answer.
             None => self.conn.drop_received(self.limits().max_body) <= most && self.is_body_done(),
         }
+    }
+
+    /// [`can_pass_body`](ServerConn::can_pass_body) for an answer whose body is still to be made, perhaps from that of the
+    /// request: nothing that it may read is dropped here. What it leaves unread is read and dropped behind the answer,
+    /// however much it is, because keep-alive was promised.
+    fn can_pass_body_behind_stream(&self) -> bool {
+        if self.is_body_done() || !self.body_held.get() {
+            return self.can_pass_body();
+        }
+        // Not read yet, and no 100 follows the head of an answer: whether the body comes is up to the client.
+        !self.expects_continue.get()
     }
 
     fn encode_context(&self, can_pass_body: bool) -> EncodeContext<'_> {

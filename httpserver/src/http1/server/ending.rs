@@ -5,7 +5,11 @@ use std::task::{Context, Poll, ready};
 use iostream::Parsed;
 
 use super::ServerConn;
-use crate::{Error, Result, body::IncomingSource, server_state::Registered};
+use crate::{Result, body::IncomingSource, server_state::Registered};
+
+/// How often a connection reads what it drops before the rest of the loop has its turn: a client that sends faster than
+/// that must not starve the others, nor outlast its deadline.
+const READS_IN_A_ROW: usize = 16;
 
 impl ServerConn {
     pub(crate) fn cancel_on_disconnect(&self, serial: u32) {
@@ -29,21 +33,21 @@ impl ServerConn {
         if self.cancels.get() { self.stream().poll_peer_closed(cx) } else { Poll::Pending }
     }
 
-    /// Drops what is left of the body, counting it in `dropped`. The answer is sent meanwhile.
+    /// Drops what is left of the body, however much it is: the answer has announced that the connection goes on. The
+    /// answer is sent meanwhile.
     ///
     /// # Errors
     ///
-    /// Besides those of the body: [`Error::BodyTooLarge`] when more than
-    /// [`Limits::max_unread_body`](crate::Limits::max_unread_body) comes after the answer.
-    pub(super) fn poll_drop_body(&self, cx: &mut Context<'_>, dropped: &mut usize) -> Poll<Result<()>> {
-        let limit = self.limits().max_unread_body;
+    /// Those of the body.
+    pub(super) fn poll_drop_body(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.expects_continue.set(false);
-        while ready!(self.poll_body(cx, &mut |data| *dropped += data.len()))? {
-            if *dropped > limit {
-                return Poll::Ready(Err(Error::BodyTooLarge { limit: limit as u64 }));
+        for _ in 0..READS_IN_A_ROW {
+            if !ready!(self.poll_body(cx, &mut |_| {}))? {
+                return Poll::Ready(Ok(()));
             }
         }
-        Poll::Ready(Ok(()))
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Whether the client may still be sending something that nobody will read: then a close would reset the connection
@@ -57,7 +61,13 @@ impl ServerConn {
     /// Bounded by time rather than by bytes: a proxy goes on sending its request until it has sent all of it, and sees a
     /// reset instead of the answer when nobody reads. What is read is dropped at once, so it costs no memory.
     pub(super) fn poll_linger(&self, cx: &mut Context<'_>, linger: &mut Linger) -> Poll<()> {
+        let mut reads = 0;
         loop {
+            if reads == READS_IN_A_ROW {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            reads += 1;
             let polled = self.stream().poll_read_with(cx, |buf| match buf.len() {
                 0 => Parsed::Incomplete,
                 count => Parsed::Done { consumed: count, value: () },

@@ -42,6 +42,8 @@ pub(crate) struct ServerConn {
     cut: Cell<bool>,
     /// A request is being answered.
     busy: Cell<bool>,
+    /// The request's body has not been dropped: the body of the answer may read it.
+    body_held: Cell<bool>,
     /// The connection's task, to be woken for `cut`: set only while a service or a body is waited for.
     task: Cell<Option<Waker>>,
 }
@@ -79,6 +81,7 @@ impl ServerConn {
             cancels: Cell::new(false),
             cut: Cell::new(false),
             busy: Cell::new(false),
+            body_held: Cell::new(false),
             task: Cell::new(None),
         }
     }
@@ -105,6 +108,11 @@ impl ServerConn {
 
     pub(crate) fn is_body_done(&self) -> bool {
         self.conn.is_body_done()
+    }
+
+    /// Hands the body out.
+    pub(crate) fn hold_body(&self) {
+        self.body_held.set(true);
     }
 
     /// RFC 9110 10.1.1: no 100 when the client has begun to send anyway, or when the answer has.
@@ -156,5 +164,11 @@ impl IncomingSource for ServerConn {
 
     fn give_up_body(&self, error: Error) {
         self.conn.fail_body(error);
+    }
+
+    fn release_body(&self, serial: u32) {
+        if self.serial.get() == serial {
+            self.body_held.set(false);
+        }
     }
 }

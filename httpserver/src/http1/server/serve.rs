@@ -106,8 +106,7 @@ impl ServerConn {
 
 /// What a service left of a body has to be passed to get to the next request.
 async fn drop_body(conn: &ServerConn) -> Result<()> {
-    let mut dropped = 0;
-    poll_fn(|cx| conn.poll_drop_body(cx, &mut dropped)).await
+    poll_fn(|cx| conn.poll_drop_body(cx)).await
 }
 
 /// Answers what could not be understood, if there is anybody to answer.
