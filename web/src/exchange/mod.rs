@@ -44,7 +44,7 @@ use content::Unsent;
 ///     let dish: String = x.argument("dish").await?;
 ///     x.set_status(StatusCode::CREATED);
 ///     x.set_header("X-Kitchen", "open")?;
-///     x.write(format!("{dish} for table {table}"));
+///     x.write_text(format!("{dish} for table {table}"));
 ///     Ok(())
 /// }
 /// ```
