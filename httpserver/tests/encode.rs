@@ -196,7 +196,11 @@ fn the_length_of_a_given_body_cannot_be_contradicted() {
 #[test]
 fn a_success_that_opens_a_tunnel_has_neither_length_nor_coding() {
     let mut out = Vec::new();
-    encode_switch(&mut out, &Response::text("dropped").with_header("Via", "1.1 a"), &HTTP_11.context(&DateCache::new()));
+    encode_switch(
+        &mut out,
+        &Response::text("dropped").with_header("Via", "1.1 a"),
+        &HTTP_11.context(&DateCache::new()),
+    );
     assert_eq!(without_date(out), "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nVia: 1.1 a\r\n\r\n");
 }
 

@@ -24,7 +24,7 @@ use httpserver::{Method, StatusCode};
 ///     if text.is_empty() {
 ///         return Err(Error::http(StatusCode::NOT_FOUND, "There is no note yet"));
 ///     }
-///     x.write(text);
+///     x.write_text(text);
 ///     Ok(())
 /// }
 /// ```

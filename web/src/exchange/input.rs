@@ -130,7 +130,7 @@ impl Exchange {
         if !self.is_media_type(|media_type| media_type.eq_ignore_ascii_case(FORM)) {
             return Arguments::parse(&[]);
         }
-        self.bytes().await?;
+        self.collect().await?;
         match self.collected() {
             Some(body) => body.arguments(),
             None => Arguments::parse(&[]),
@@ -152,8 +152,8 @@ impl Exchange {
         if !self.is_media_type(is_json) {
             return Err(Error::UnsupportedMediaType { expected: JSON });
         }
-        let body = self.bytes().await?;
-        serde_json::from_slice(&body).map_err(Error::InvalidJson)
+        let body = self.collect().await?;
+        serde_json::from_slice(body).map_err(Error::InvalidJson)
     }
 
     /// Returns the body as text, whatever its `Content-Type`.
@@ -176,8 +176,8 @@ impl Exchange {
     /// }
     /// ```
     pub async fn text(&mut self) -> Result<String> {
-        let body = self.bytes().await?;
-        match std::str::from_utf8(&body) {
+        let body = self.collect().await?;
+        match std::str::from_utf8(body) {
             Ok(text) => Ok(text.to_owned()),
             Err(_) => Err(Error::http(StatusCode::BAD_REQUEST, "The body is not UTF-8")),
         }
@@ -197,11 +197,8 @@ impl Exchange {
     ///
     /// Not cancel safe: what was collected is lost with the future.
     pub async fn bytes(&mut self) -> Result<Bytes> {
-        if let Some(body) = self.collected() {
-            return Ok(body.bytes().clone());
-        }
-        let body = self.request.bytes().await?;
-        Ok(self.keep(body))
+        self.collect().await?;
+        Ok(self.collected().map(|body| body.bytes().clone()).unwrap_or_default())
     }
 
     /// Returns the whole body as [`bytes`](Exchange::bytes) does, with a limit in bytes for this call.
@@ -214,14 +211,16 @@ impl Exchange {
     ///
     /// As [`bytes`](Exchange::bytes).
     pub async fn bytes_limited(&mut self, max: usize) -> Result<Bytes> {
-        if let Some(body) = self.collected() {
-            return match body.bytes().len() {
-                length if length > max => Err(httpserver::Error::BodyTooLarge { limit: max as u64 }.into()),
-                _ => Ok(body.bytes().clone()),
-            };
+        if self.collected().is_none() {
+            let body = self.request.bytes_limited(max).await?;
+            self.keep(body);
         }
-        let body = self.request.bytes_limited(max).await?;
-        Ok(self.keep(body))
+        match self.collected() {
+            // Collected before, under another limit.
+            Some(body) if body.bytes().len() > max => Err(httpserver::Error::BodyTooLarge { limit: max as u64 }.into()),
+            Some(body) => Ok(body.bytes().clone()),
+            None => Ok(Bytes::new()),
+        }
     }
 
     /// Returns the next piece of the body as it arrives, and `None` at its end: for bodies that are too large to collect.
@@ -247,16 +246,25 @@ impl Exchange {
         Ok(self.request.body_mut().chunk().await?)
     }
 
+    /// Reads the body unless that was done before. A second handle to its bytes costs an allocation, which what parses them
+    /// at once is spared.
+    async fn collect(&mut self) -> Result<&[u8]> {
+        if self.collected().is_none() {
+            let body = self.request.bytes().await?;
+            self.keep(body);
+        }
+        Ok(self.collected().map_or(&[], |body| body.bytes()))
+    }
+
     fn collected(&mut self) -> Option<&mut Collected> {
         self.extras.as_mut()?.body.as_mut()
     }
 
     /// Keeps a body for later calls. An empty one needs no place: reading again returns the same.
-    fn keep(&mut self, body: Bytes) -> Bytes {
+    fn keep(&mut self, body: Bytes) {
         if !body.is_empty() {
-            self.extras().body = Some(Collected::new(body.clone()));
+            self.extras().body = Some(Collected::new(body));
         }
-        body
     }
 
     /// Whether the media type in `Content-Type`, without its parameters, is a certain one.

@@ -46,7 +46,7 @@ use crate::{
 ///     let dish: String = x.argument("dish").await?;
 ///     x.set_status(StatusCode::CREATED);
 ///     x.set_header("X-Kitchen", "open")?;
-///     x.write(format!("{dish} for table {table}"));
+///     x.write_text(format!("{dish} for table {table}"));
 ///     Ok(())
 /// }
 /// ```
@@ -59,15 +59,23 @@ pub struct Exchange {
     /// What was written and not yet sent.
     buffer: Unsent,
     head_sent: bool,
-    /// Whether a `Content-Type` has been set.
-    has_type: bool,
-    /// Whether what was written is plain text instead of HTML.
-    is_text: bool,
+    kind: Kind,
     /// Whether `ETag` or `Last-Modified` has been set, so that the request's conditions count.
     has_validators: bool,
     stage: Stage,
     /// What few handlers need.
     extras: Option<Box<Extras>>,
+}
+
+/// Where the `Content-Type` of the response comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Nothing was said: what is written is HTML.
+    Html,
+    /// Something was written as plain text.
+    Text,
+    /// The handler has set a `Content-Type`.
+    Own,
 }
 
 /// How far the response is.
@@ -102,8 +110,7 @@ impl Exchange {
             head: None,
             buffer: Unsent::default(),
             head_sent: false,
-            has_type: false,
-            is_text: false,
+            kind: Kind::Html,
             has_validators: false,
             stage: Stage::Open,
             extras: None,

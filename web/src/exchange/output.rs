@@ -6,7 +6,7 @@ use httpserver::{Body, Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
-    Exchange, Stage,
+    Exchange, Kind, Stage,
     content::{Content, Unsent},
 };
 use crate::{
@@ -104,7 +104,9 @@ impl Exchange {
     /// }
     /// ```
     pub fn write_text(&mut self, text: impl Content) {
-        self.is_text = true;
+        if self.kind == Kind::Html {
+            self.kind = Kind::Text;
+        }
         self.write(text);
     }
 
@@ -260,8 +262,7 @@ impl Exchange {
                 Some(Box::new(error.headers().iter().fold(head, |head, (name, value)| head.with_header(name, value))));
         }
         self.buffer = Unsent::default();
-        self.has_type = false;
-        self.is_text = false;
+        self.kind = Kind::Html;
         self.stage = Stage::Open;
     }
 
@@ -282,7 +283,7 @@ impl Exchange {
             }
             return Ok(response);
         }
-        let response = if self.is_text { Response::text(body) } else { Response::html(body) };
+        let response = if self.kind == Kind::Text { Response::text(body) } else { Response::html(body) };
         Ok(response.with_status(self.status))
     }
 
@@ -325,9 +326,9 @@ impl Exchange {
         let mut head = self.head.take().map_or_else(|| Response::html(""), |head| *head);
         head.set_status(self.status);
         let has_body = with_body && !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if !has_body && !self.has_type {
+        if !has_body && self.kind != Kind::Own {
             head.remove_header("content-type");
-        } else if self.is_text && !self.has_type {
+        } else if self.kind == Kind::Text {
             head.set_content_type("text/plain; charset=utf-8")?;
         }
         #[cfg(feature = "cookies")]
@@ -346,7 +347,7 @@ impl Exchange {
     /// validators, without which the request's conditions need no look.
     fn note_type(&mut self, name: &str, present: bool) {
         match name.len() {
-            12 if name.eq_ignore_ascii_case("content-type") => self.has_type = present,
+            12 if name.eq_ignore_ascii_case("content-type") => self.kind = if present { Kind::Own } else { Kind::Html },
             4 if name.eq_ignore_ascii_case("etag") => self.has_validators = true,
             13 if name.eq_ignore_ascii_case("last-modified") => self.has_validators = true,
             _ => {}
