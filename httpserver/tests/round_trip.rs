@@ -5,8 +5,8 @@ use std::time::Instant;
 use httpserver::{
     Error, Limits, Method, Response, StatusCode, Version,
     codec::{
-        BodyFraming, ChunkStep, ChunkedDecoder, DateCache, EncodeContext, LAST_CHUNK, RequestStart, ResponseFraming,
-        StreamFraming, append_chunk, encode_request_head, encode_response, encode_stream_head, parse_request_head,
+        BodyFraming, ChunkStep, ChunkedDecoder, DateCache, EncodeContext, RequestStart, ResponseFraming, StreamFraming,
+        append_chunk, append_last_chunk, encode_request_head, encode_response, encode_stream_head, parse_request_head,
         parse_response_head,
     },
 };
@@ -146,7 +146,7 @@ fn a_chunked_request_goes_through_whole() {
     let mut out = Vec::new();
     encode_request_head(&mut out, &start, [("TE", "trailers")]).unwrap();
     append_chunk(&mut out, b"abc");
-    out.extend_from_slice(LAST_CHUNK);
+    append_last_chunk(&mut out, None);
     let (consumed, head) = parse_request_head(&out, &Limits::default()).unwrap().unwrap();
     assert_eq!(head.headers.get("connection"), Some("close, TE"));
     let mut decoder = ChunkedDecoder::new();
