@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use httpserver::{HttpServer, IOLoop, IOStream, Limits, Service, yield_now};
+use httpserver::{HttpServer, IOLoop, IOStream, Limits, Service, iostream::ioloop::VirtualClock, yield_now};
 
 /// Far above what any test needs: a test that hangs fails.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -209,4 +209,13 @@ pub async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         yield_now().await;
     }
+}
+
+/// Runs a test on a loop whose time passes as the test says.
+pub fn run_virtual<F: Future>(test: impl FnOnce(VirtualClock) -> F) -> F::Output {
+    let clock = VirtualClock::new();
+    let ioloop = IOLoop::builder().virtual_clock(&clock).build().unwrap();
+    let output = ioloop.run_sync(test(clock));
+    ioloop.close();
+    output
 }
