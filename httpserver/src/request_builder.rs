@@ -75,8 +75,8 @@ impl RequestBuilder {
         self
     }
 
-    /// Adds a header line. Without a `Host` line `build` adds `Host: localhost`, and one that tells the length of the
-    /// body if there is a body.
+    /// Adds a header line. Without a `Host` line `build` adds one: the host of the target if it names one, `localhost`
+    /// otherwise. If there is a body, it also adds the line that tells its length.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         match check_header(name.as_bytes(), value) {
@@ -112,8 +112,9 @@ impl RequestBuilder {
         if self.target.bytes().any(|b| b <= b' ' || b == 0x7f) {
             return Err(Error::BadRequest("malformed request target"));
         }
-        if !self.has_host && !self.target.contains("://") {
-            self.push_line("Host", b"localhost");
+        if !self.has_host {
+            let host = self.host_of_target().to_owned();
+            self.push_line("Host", host.as_bytes());
         }
         if !self.has_length && !self.body.is_end() {
             match self.body.content_length() {
@@ -130,6 +131,17 @@ impl RequestBuilder {
             Some((_, head)) => Ok(Request::built(head, self.body, self.peer)),
             // It ends with an empty line, so it is complete or refused.
             None => Err(Error::BadRequest("incomplete request head")),
+        }
+    }
+
+    /// The Host that goes with the target: RFC 9112 3.2 wants one in any case, equal to that of the target if it has one.
+    fn host_of_target(&self) -> &str {
+        if self.method == Method::CONNECT {
+            return &self.target;
+        }
+        match self.target.split_once("://") {
+            Some((scheme, rest)) if !scheme.starts_with('/') => rest.split(['/', '?']).next().unwrap_or_default(),
+            _ => "localhost",
         }
     }
 

@@ -81,8 +81,10 @@ pub trait Service: 'static {
 /// ```
 #[derive(Clone)]
 pub struct BoxService {
-    call: Rc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Response>>>>,
+    call: Rc<dyn Fn(Request) -> BoxFuture>,
 }
+
+type BoxFuture = Pin<Box<dyn Future<Output = Response>>>;
 
 impl Service for BoxService {
     fn call(&self, request: Request) -> impl Future<Output = Response> {

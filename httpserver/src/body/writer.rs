@@ -5,7 +5,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -160,8 +160,10 @@ impl BodyWriter {
         let mut target = None;
         poll_fn(|cx| {
             pipe.check_receiver()?;
-            // The next return of the receiver after a wait says that it has taken what there is now.
-            let target = *target.get_or_insert(pipe.returns.get() + 1);
+            // The next return of the receiver after a wait says that it has taken what there was when the wait began.
+            // When it waits already, what is queued now is fetched by that return, and has been taken by the one after.
+            let is_behind_wait = pipe.waited.get() && !pipe.queue.borrow().is_empty();
+            let target = *target.get_or_insert(pipe.returns.get() + 1 + u64::from(is_behind_wait));
             if pipe.returns.get() >= target {
                 return Poll::Ready(Ok(()));
             }
@@ -315,6 +317,10 @@ impl Pipe {
 }
 
 impl Queue {
+    fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     fn close_gathered(&mut self) {
         if !self.gathered.is_empty() {
             self.pieces.push_back(Bytes::from(std::mem::take(&mut self.gathered)));
@@ -325,23 +331,23 @@ impl Queue {
 /// The body's end of the pipe, with the future that fills it unless another task does.
 struct Written {
     future: Option<WritingFuture>,
-    /// Why the future ended, when it did so while the receiver could take nothing.
+    /// Why the future ended. Told behind what it wrote.
     error: Option<Error>,
     pipe: Rc<Pipe>,
 }
 
 impl Written {
-    /// Lets the writing future go on. Ready when it has ended, and when there is none.
-    fn poll_future(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    /// Lets the writing future go on, if there is one.
+    fn poll_future(&mut self, cx: &mut Context<'_>) {
         if self.future.is_none() {
             self.future = self.pipe.driver.take();
         }
-        let Some(future) = &mut self.future else { return Poll::Pending };
-        let result = ready!(future.as_mut().poll(cx));
+        let Some(future) = &mut self.future else { return };
+        let Poll::Ready(result) = future.as_mut().poll(cx) else { return };
         self.future = None;
         // The writer is gone by now, or kept by another task whose pieces come too late.
         self.pipe.end.set(if result.is_ok() { End::Finished } else { End::Broken });
-        Poll::Ready(result)
+        self.error = result.err();
     }
 }
 
@@ -356,10 +362,8 @@ impl BodyStream for Written {
             }
         }
         // What is there goes first: the future would only add to it, and it may be waiting for room.
-        if pipe.queue.borrow().len <= AHEAD
-            && let Poll::Ready(Err(error)) = this.poll_future(cx)
-        {
-            return Poll::Ready(Some(Err(error)));
+        if pipe.queue.borrow().len <= AHEAD {
+            this.poll_future(cx);
         }
         if let Some(piece) = pipe.pop() {
             return Poll::Ready(Some(Ok(Frame::Data(piece))));
@@ -387,9 +391,7 @@ impl BodyStream for Written {
     }
 
     fn poll_progress(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        if let Poll::Ready(Err(error)) = self.poll_future(cx) {
-            self.error = Some(error);
-        }
+        self.poll_future(cx);
     }
 
     fn receiver_gone(mut self: Pin<&mut Self>, error: &Error) -> bool {

@@ -15,6 +15,7 @@ use std::{
 use httpserver::{
     HttpServer, IOLoop, IOStream, Limits, Method, Service,
     codec::{BodyFraming, ResponseFraming, parse_response_head},
+    iostream::ioloop::VirtualClock,
     yield_now,
 };
 
@@ -219,4 +220,13 @@ pub async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         yield_now().await;
     }
+}
+
+/// Runs a test on a loop whose time passes as the test says.
+pub fn run_virtual<F: Future>(test: impl FnOnce(VirtualClock) -> F) -> F::Output {
+    let clock = VirtualClock::new();
+    let ioloop = IOLoop::builder().virtual_clock(&clock).build().unwrap();
+    let output = ioloop.run_sync(test(clock));
+    ioloop.close();
+    output
 }
