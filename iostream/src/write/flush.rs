@@ -81,7 +81,16 @@ impl Stall {
             limit.map_or_else(|| deadline.clear(), |limit| deadline.set_after(limit));
         }
         let Some(limit) = limit else { return Poll::Pending };
-        deadline.poll_expired(cx).map(|()| inner.give_up(limit))
+        if deadline.poll_expired(cx).is_pending() {
+            return Poll::Pending;
+        }
+        // The kernel may have room that it has not told of.
+        if inner.offer_queued() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        inner.give_up(limit);
+        Poll::Ready(())
     }
 }
 

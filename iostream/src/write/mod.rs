@@ -85,6 +85,16 @@ impl IOStream {
         self.inner.sent.get()
     }
 
+    /// Offers what is queued to the kernel once more, without waiting until it tells of room. Returns whether it took
+    /// anything.
+    ///
+    /// Sending goes on by itself; this is for judging a slow peer. The kernel tells of room when a third of the socket's
+    /// buffer is free, which may be megabytes after a peer has begun to read, and
+    /// [`bytes_sent`](IOStream::bytes_sent) stands still until then.
+    pub fn offer_queued(&self) -> bool {
+        self.inner.offer_queued()
+    }
+
     /// How long queued bytes may wait without the kernel taking any of them. When `limit` is over, the stream is closed
     /// with a cause for which [`Error::is_timed_out`] holds; pending writes and flushes fail with it.
     ///

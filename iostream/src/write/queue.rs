@@ -8,7 +8,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 
-use crate::{Result, iostream::Inner, one_line::OneLine};
+use crate::{Result, iostream::Inner, one_line::OneLine, transport::Transport};
 
 /// How often one turn of the loop may send for one stream before the others get theirs.
 const SENDS_PER_POLL: usize = 16;
@@ -94,32 +94,49 @@ impl Inner {
     }
 
     fn poll_send_queued(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<usize>> {
-        // Taken out, because the transport keeps the task's waker, and cloning that is foreign code.
-        let Some(pieces) = self.queue.borrow_mut().as_mut().map(|queue| mem::take(&mut queue.pieces)) else {
-            return Poll::Ready(Ok(0));
-        };
-        let result = self.poll_send_pieces(cx, &pieces);
-        if let Some(queue) = self.queue.borrow_mut().as_mut() {
-            // What was written meanwhile comes behind.
-            let written = mem::replace(&mut queue.pieces, pieces);
-            queue.pieces.extend(written);
-        }
-        result.map(|result| match result {
+        let sent = self.with_pieces(|transport, pieces| match pieces {
+            // One piece is the common case, and send(2) is cheaper for it.
+            [piece] => transport.poll_send(cx, piece),
+            pieces => transport.poll_send_vectored(cx, pieces),
+        });
+        sent.map(|result| match result {
             Ok(sent) => Ok(self.count_sent(sent)),
             Err(error) => Err(self.fail(error)),
         })
     }
 
-    fn poll_send_pieces(&self, cx: &mut Context<'_>, pieces: &VecDeque<Bytes>) -> Poll<io::Result<usize>> {
-        let transport = self.transport.borrow();
-        // One piece is the common case, and send(2) is cheaper for it.
-        if let (Some(piece), 1) = (pieces.front(), pieces.len()) {
-            return transport.poll_send(cx, piece);
-        }
+    /// Sends what the kernel takes of the queue although it has not told of room. Returns whether that was anything.
+    ///
+    /// Linux tells of room in a TCP socket when a third of its buffer is free (`sk_stream_is_writeable`), and takes bytes
+    /// earlier. The buffer may have grown to megabytes: a client that reads steadily is a minute away from that third.
+    pub(crate) fn offer_queued(self: &Rc<Self>) -> bool {
+        let result = self.with_pieces(|transport, pieces| Poll::Ready(transport.try_send_vectored(pieces)));
+        // An error shows by itself: the queue's task meets it at its next attempt.
+        let Poll::Ready(Ok(sent)) = result else { return false };
+        let sent = self.count_sent(sent);
+        self.remove_sent(sent);
+        sent > 0
+    }
+
+    /// Shows the queued pieces, or as many of them as leave in one call, to `send`.
+    fn with_pieces(
+        &self,
+        send: impl FnOnce(&Transport, &[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        // Taken out, because the transport keeps the task's waker, and cloning that is foreign code.
+        let Some(pieces) = self.queue.borrow_mut().as_mut().map(|queue| mem::take(&mut queue.pieces)) else {
+            return Poll::Ready(Ok(0));
+        };
         let mut slices = [IoSlice::new(&[]); PIECES_PER_SEND];
         let count = pieces.len().min(slices.len());
-        slices.iter_mut().zip(pieces).for_each(|(slice, piece)| *slice = IoSlice::new(piece));
-        transport.poll_send_vectored(cx, &slices[..count])
+        slices.iter_mut().zip(&pieces).for_each(|(slice, piece)| *slice = IoSlice::new(piece));
+        let result = send(&self.transport.borrow(), &slices[..count]);
+        if let Some(queue) = self.queue.borrow_mut().as_mut() {
+            // What was written meanwhile comes behind.
+            let written = mem::replace(&mut queue.pieces, pieces);
+            queue.pieces.extend(written);
+        }
+        result
     }
 
     /// Takes what was sent off the queue and wakes the writers who waited for it.

@@ -100,6 +100,7 @@ impl Conn {
         });
         // What the peer has taken meanwhile has bought it time, which is worked out when the time before is over.
         while stall.deadline.poll_expired(cx).is_ready() {
+            self.stream.offer_queued();
             let taken = self.stream.bytes_sent() - stall.sent_before;
             let allowed = limits.time_for(taken, limits.min_write_rate);
             let left = allowed.saturating_sub(self.now() - stall.began);
