@@ -67,7 +67,13 @@ struct Stall {
     deadline: Option<Deadline>,
     /// The count of sent bytes and the limit for which the deadline was set.
     set_for: Option<(u64, Option<Duration>)>,
+    /// How many parts of the limit have passed.
+    silent: u32,
 }
+
+/// In how many parts a time-out is waited for. Behind each the kernel is offered the queue again, since it may have room
+/// that it does not tell of; so a limit is kept to within an eighth of itself.
+const PARTS: u32 = 8;
 
 impl Stall {
     /// Ready when the peer was given up.
@@ -78,14 +84,17 @@ impl Stall {
         let current = Some((inner.sent.get(), limit));
         if self.set_for != current {
             self.set_for = current;
-            limit.map_or_else(|| deadline.clear(), |limit| deadline.set_after(limit));
+            self.silent = 0;
+            limit.map_or_else(|| deadline.clear(), |limit| deadline.set_after(limit / PARTS));
         }
         let Some(limit) = limit else { return Poll::Pending };
         if deadline.poll_expired(cx).is_pending() {
             return Poll::Pending;
         }
-        // The kernel may have room that it has not told of.
-        if inner.offer_queued() {
+        self.silent += 1;
+        if inner.offer_queued() || self.silent < PARTS {
+            // The task looks at what is left, and comes here again with the next part of the limit.
+            deadline.set_after(limit / PARTS);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
