@@ -13,12 +13,11 @@ use crate::{
 };
 
 /// The loop's book of registered descriptors: who is to be told when one becomes ready, and what is already known.
-#[derive(Default)]
 pub(crate) struct Registry {
     slots: Arena<Slot>,
     /// That of the wakers of this loop's tasks. To clone one of these is to count up and runs nobody's code, so it need not
     /// be done between two borrows, which would take twenty instructions more for each wait.
-    own_wakers: Option<&'static RawWakerVTable>,
+    own_wakers: &'static RawWakerVTable,
 }
 
 /// One registered descriptor. Kept small: it exists once per connection.
@@ -97,7 +96,7 @@ const ENDS: Ready = Ready::HANGUP.union(Ready::ERROR);
 impl Registry {
     /// A registry for a loop whose tasks have wakers like `own`.
     pub(crate) fn new(own: &Waker) -> Registry {
-        Registry { slots: Arena::new(), own_wakers: Some(own.vtable()) }
+        Registry { slots: Arena::new(), own_wakers: own.vtable() }
     }
 
     pub(crate) fn insert_source(&mut self) -> Key {
@@ -203,7 +202,7 @@ impl Registry {
         }
         // The waker was taken when it was last woken, so as good as always the place is empty.
         match &waiters.first {
-            None if own_wakers.is_some_and(|own| ptr::eq(own, waker.vtable())) => {
+            None if ptr::eq(own_wakers, waker.vtable()) => {
                 waiters.wait_first(wanted, waker.clone());
                 Wait::Pending
             }
@@ -304,12 +303,6 @@ impl Others {
         self.limit = FEW;
         self.swept_in = turn;
         self.list.drain(..).map(|(_, waker)| waker).collect()
-    }
-}
-
-impl Default for Arena<Slot> {
-    fn default() -> Self {
-        Arena::new()
     }
 }
 

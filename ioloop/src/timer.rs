@@ -75,20 +75,28 @@ impl Timers {
         Some(slot.into_action())
     }
 
-    /// Moves the deadline of a timer that wakes. Later is a store; earlier than what is armed is an insertion.
-    pub(crate) fn set_due(&mut self, key: Key, new: u64) {
+    /// Moves the deadline of a timer that wakes. Later is a store. Returns whether it is earlier than what is armed: then
+    /// the timer is to be [armed](Timers::arm) anew.
+    #[inline]
+    pub(crate) fn set_due(&mut self, key: Key, new: u64) -> bool {
+        let Some(Slot::Wake { due, armed, .. }) = self.slots.get_mut(key) else {
+            return false;
+        };
+        *due = new;
+        new < *armed
+    }
+
+    /// Makes the heap entry of a timer whose deadline was moved ahead.
+    pub(crate) fn arm(&mut self, key: Key) {
         let Some(Slot::Wake { sequence, due, armed, .. }) = self.slots.get_mut(key) else {
             return;
         };
-        *due = new;
-        if new >= *armed {
-            return;
-        }
-        if mem::replace(armed, new) != NEVER {
+        let due = *due;
+        if mem::replace(armed, due) != NEVER {
             self.dead += 1;
         }
         *sequence = self.next_sequence;
-        self.push(new, key.index);
+        self.push(due, key.index);
         self.compact();
     }
 

@@ -186,7 +186,8 @@ fn inner(poller: Box<dyn Poller>, clock: LoopClock, event_interval: u32) -> Resu
     Ok(Inner {
         needs_rearming: poller.needs_rearming(),
         poller: RefCell::new(poller),
-        poller_fd: OnceCell::new(),
+        outlet: OnceCell::new(),
+        resting: Cell::new(false),
         registry: RefCell::new(Registry::new(&waker)),
         timers: RefCell::new(Timers::new()),
         scheduler: RefCell::new(Scheduler::with_capacity(SCRATCH)),

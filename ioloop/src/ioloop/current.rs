@@ -33,10 +33,10 @@ pub(super) fn replace(ioloop: Option<IOLoop>) -> Option<IOLoop> {
     })
 }
 
-/// Wakes a task of the loop when that loop is this thread's current one. False when it is not.
+/// Wakes a task of the loop that runs on this thread. False when that is another one, or none.
 #[inline]
-pub(crate) fn wake_if_current(remote: &Arc<Remote>, task: Key) -> bool {
-    let wake = |current: &Current| match &*current.ioloop.borrow() {
+pub(crate) fn wake_if_running(remote: &Arc<Remote>, task: Key) -> bool {
+    let wake = |current: &Current| match &*current.running.borrow() {
         Some(ioloop) if Arc::ptr_eq(&ioloop.inner.remote, remote) => {
             ioloop.wake_task(task);
             true
@@ -47,13 +47,28 @@ pub(crate) fn wake_if_current(remote: &Arc<Remote>, task: Key) -> bool {
     CURRENT.try_with(wake).unwrap_or(false)
 }
 
+/// Wakes a task of this thread's current loop, which does not run: the code around it has to notice.
+pub(crate) fn wake_if_current(remote: &Arc<Remote>, task: Key) -> bool {
+    let wake = |current: &Current| match &*current.ioloop.borrow() {
+        Some(ioloop) if Arc::ptr_eq(&ioloop.inner.remote, remote) => {
+            ioloop.wake_task(task);
+            ioloop.rouse();
+            true
+        }
+        _ => false,
+    };
+    CURRENT.try_with(wake).unwrap_or(false)
+}
+
 thread_local! {
-    static CURRENT: Current = const { Current { ioloop: RefCell::new(None) } };
+    static CURRENT: Current = const { Current { ioloop: RefCell::new(None), running: RefCell::new(None) } };
 }
 
 /// The thread's loop. Closing it when the thread ends breaks the circles of tasks that hold their loop.
 struct Current {
     ioloop: RefCell<Option<IOLoop>>,
+    /// The same while it runs. Apart, so that a wake-up within the loop finds out by a comparison that it makes in any case.
+    running: RefCell<Option<IOLoop>>,
 }
 
 impl Drop for Current {
@@ -67,15 +82,21 @@ impl Drop for Current {
 /// While this lives the loop is running and current; afterwards the previous loop is current again.
 pub(super) struct Running<'a> {
     ioloop: &'a IOLoop,
+    /// What was current before.
     previous: Option<IOLoop>,
+    /// What ran before, and goes on when this loop is done.
+    outer: Option<IOLoop>,
 }
 
 impl<'a> Running<'a> {
     pub(super) fn enter(ioloop: &'a IOLoop) -> Running<'a> {
         assert!(!ioloop.inner.running.replace(true), "the loop is already running");
-        let previous = CURRENT.with(|current| current.ioloop.replace(Some(ioloop.clone())));
+        let (previous, outer) = CURRENT.with(|current| {
+            (current.ioloop.replace(Some(ioloop.clone())), current.running.replace(Some(ioloop.clone())))
+        });
         // Made before the clock is asked, which may be a user's and panic.
-        let running = Running { ioloop, previous };
+        let running = Running { ioloop, previous, outer };
+        ioloop.leave_rest();
         // What was done before is no part of a turn, and time-outs set before the first wait count from here.
         ioloop.inner.turn_time.set(ioloop.clock_nanos());
         ioloop.inner.pace.end();
@@ -92,7 +113,9 @@ impl Drop for Running<'_> {
         self.ioloop.inner.running.set(false);
         self.ioloop.inner.stopping.set(self.ioloop.inner.closed.get());
         self.ioloop.inner.root.set(Root::Absent);
-        let ended = CURRENT.with(|current| current.ioloop.replace(self.previous.take()));
+        let ended = CURRENT
+            .with(|current| (current.ioloop.replace(self.previous.take()), current.running.replace(self.outer.take())));
         drop(ended);
+        self.ioloop.rest();
     }
 }

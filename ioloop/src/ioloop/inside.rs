@@ -113,7 +113,9 @@ impl IOLoop {
     /// A deadline that has passed counts as now, so that it queues up behind those that are due already.
     pub(crate) fn insert_timer(&self, due: u64, action: Action) -> Key {
         let due = due.max(self.inner.turn_time.get());
-        self.inner.timers.borrow_mut().insert(due, action)
+        let timer = self.inner.timers.borrow_mut().insert(due, action);
+        self.rouse();
+        timer
     }
 
     pub(crate) fn remove_timer(&self, timer: Key) -> Option<Action> {
@@ -122,7 +124,17 @@ impl IOLoop {
 
     pub(crate) fn set_timer_due(&self, timer: Key, due: u64) {
         let due = due.max(self.inner.turn_time.get());
-        self.inner.timers.borrow_mut().set_due(timer, due);
+        let is_earlier = self.inner.timers.borrow_mut().set_due(timer, due);
+        if is_earlier {
+            self.arm_timer(timer);
+        }
+    }
+
+    /// A call of its own: a deadline is moved later with each request, and rarely ahead.
+    #[inline(never)]
+    fn arm_timer(&self, timer: Key) {
+        self.inner.timers.borrow_mut().arm(timer);
+        self.rouse();
     }
 
     pub(crate) fn timer_due(&self, timer: Key) -> u64 {
@@ -133,9 +145,12 @@ impl IOLoop {
     pub(crate) fn set_timer(&self, timer: Key, due: u64, waker: &Waker) {
         let due = due.max(self.inner.turn_time.get());
         let mut timers = self.inner.timers.borrow_mut();
-        timers.set_due(timer, due);
+        let is_earlier = timers.set_due(timer, due);
         let is_known = timers.knows(timer, waker);
         drop(timers);
+        if is_earlier {
+            self.arm_timer(timer);
+        }
         if !is_known {
             self.replace_timer_waker(timer, waker);
         }
@@ -147,6 +162,7 @@ impl IOLoop {
         }
     }
 
+    #[inline(never)]
     fn replace_timer_waker(&self, timer: Key, waker: &Waker) {
         // Cloned and dropped outside of the borrow: a waker may be anybody's code, and come back to the loop.
         let waker = waker.clone();
@@ -185,7 +201,9 @@ impl IOLoop {
     #[inline]
     pub(super) fn insert_task(&self, work: BoxedWork, has_handle: bool) -> Key {
         let work = context::bind_task(work);
-        self.inner.scheduler.borrow_mut().insert(work, has_handle)
+        let key = self.inner.scheduler.borrow_mut().insert(work, has_handle);
+        self.rouse();
+        key
     }
 
     /// A wake-up on the loop's own thread, or one that has arrived there.
@@ -268,6 +286,7 @@ impl IOLoop {
     pub(super) fn enqueue(&self, callback: Callback) {
         self.inner.pace.give_way();
         self.inner.scheduler.borrow_mut().add_callback(callback);
+        self.rouse();
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     fmt,
     future::Future,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     panic::Location,
     rc::Rc,
     sync::Arc,
@@ -37,9 +37,10 @@ use crate::{
 
 pub use builder::{Builder, PollerFactory};
 use current::Running;
-pub(crate) use current::wake_if_current;
+pub(crate) use current::{wake_if_current, wake_if_running};
 use metrics::Counters;
 pub use metrics::Metrics;
+use nested::Outlet;
 use pace::Pace;
 pub use watchdog::SlowCallback;
 use watchdog::Watchdog;
@@ -111,8 +112,11 @@ struct Inner {
     poller: RefCell<Box<dyn Poller>>,
     /// What the poller says of itself: whether it is to be told when a cached bit is cleared.
     needs_rearming: bool,
-    /// A duplicate of the poller's own descriptor, made when somebody asks for it.
-    poller_fd: OnceCell<OwnedFd>,
+    /// What `as_fd` lends out, made when somebody asks for it.
+    outlet: OnceCell<Outlet>,
+    /// Whether work that is registered has to be announced by the outlet: the loop does not run, and nothing has been
+    /// announced since it did.
+    resting: Cell<bool>,
     registry: RefCell<Registry>,
     timers: RefCell<Timers>,
     scheduler: RefCell<Scheduler>,

@@ -34,9 +34,11 @@ impl TaskWaker {
         self.task()
     }
 
+    /// The thread's current loop can be reached without a message, also when it does not run. Anywhere else, or when another
+    /// loop is current on this thread, a wake goes the way of all cross-thread work. A closed loop has no task left to wake.
     #[cold]
-    fn send(self: &Arc<Self>) {
-        if self.flag.raise() {
+    fn wake_from_outside(self: &Arc<Self>) {
+        if !ioloop::wake_if_current(&self.remote, self.task()) && self.flag.raise() {
             let _ = self.remote.send(RemoteWork::Wake(Arc::clone(self)));
         }
     }
@@ -53,10 +55,9 @@ impl Wake for TaskWaker {
 
     #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
-        // On the loop's own thread a wake is a push, without any atomic operation. Anywhere else, or when another loop is
-        // current on this thread, it goes the way of all cross-thread work. A closed loop has no task left to wake.
-        if !ioloop::wake_if_current(&self.remote, self.task()) {
-            self.send();
+        // While the loop runs, a wake on its own thread is a push, without any atomic operation.
+        if !ioloop::wake_if_running(&self.remote, self.task()) {
+            self.wake_from_outside();
         }
     }
 }
