@@ -2,11 +2,14 @@
 
 use std::{
     future::Future,
+    io,
     os::fd::{AsFd, BorrowedFd},
     panic::Location,
     task::Waker,
     time::{Duration, Instant},
 };
+
+use nix::errno::Errno;
 
 use super::{IOLoop, Root};
 use crate::{
@@ -40,7 +43,7 @@ impl IOLoop {
         watched.map_err(|source| {
             let removed = self.inner.registry.borrow_mut().remove(token.key());
             drop(removed);
-            Error::Io { operation: "watching a descriptor", source }
+            Error::Io { operation: refusal(&source), source }
         })
     }
 
@@ -287,6 +290,17 @@ impl IOLoop {
         self.inner.pace.give_way();
         self.inner.scheduler.borrow_mut().add_callback(callback);
         self.rouse();
+    }
+}
+
+/// What the system's error means for a registration: "file exists" alone would send its reader the wrong way.
+fn refusal(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM) => "watching a descriptor of a kind that is always ready, such as a regular file",
+        Some(Errno::EEXIST) => "watching a descriptor that is registered already",
+        Some(Errno::EBADF) => "watching a descriptor that is closed",
+        Some(Errno::ENOSPC) => "watching a descriptor beyond the limit of the system (fs.epoll.max_user_watches)",
+        _ => "watching a descriptor",
     }
 }
 

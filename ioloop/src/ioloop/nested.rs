@@ -149,9 +149,9 @@ impl Outlet {
     fn new(ioloop: &IOLoop) -> Result<Outlet> {
         let duplicate = match ioloop.inner.poller.borrow().descriptor() {
             Some(fd) => fd.try_clone_to_owned(),
-            None => Err(io::Error::from(ErrorKind::Unsupported)),
+            None => Err(io::Error::new(ErrorKind::Unsupported, "the poller has none")),
         };
-        let poller = duplicate.map_err(Error::io("duplicating the poller's descriptor"))?;
+        let poller = duplicate.map_err(Error::io("making the descriptor of a loop"))?;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)
             .map_err(|errno| Error::Io { operation: "creating a timerfd", source: errno.into() })?;
         let token = ioloop.add_source(timer.as_fd(), Interest::READABLE, Trigger::Edge)?;

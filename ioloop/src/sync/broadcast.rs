@@ -319,7 +319,7 @@ pub enum RecvError {
     Lagged(u64),
 
     /// All senders are gone, and everything has been received.
-    #[error("the channel is closed")]
+    #[error("the channel is closed: all senders are gone")]
     Closed,
 }
 
