@@ -13,7 +13,7 @@ use nix::sys::{
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
 
-use super::{IOLoop, Running};
+use super::{IOLoop, RunGuard};
 use crate::{Error, Interest, Ready, Result, Token, Trigger, context};
 
 impl IOLoop {
@@ -52,7 +52,7 @@ impl IOLoop {
         if self.inner.closed.get() {
             return None;
         }
-        let running = Running::enter(self);
+        let running = RunGuard::enter(self);
         let detached = context::enter(None);
         self.turn_within(timeout);
         drop(detached);

@@ -10,7 +10,7 @@ use std::{fmt, io, os::fd::BorrowedFd, time::Duration};
 
 use nix::poll::PollTimeout;
 
-use crate::arena::Key;
+use crate::arena::ArenaKey;
 
 pub use self::{epoll::Epoll, poll::PosixPoll};
 
@@ -194,18 +194,18 @@ impl Token {
         Token(bits)
     }
 
-    pub(crate) fn from_key(key: Key) -> Token {
+    pub(crate) fn from_key(key: ArenaKey) -> Token {
         Token(key.to_u64())
     }
 
-    pub(crate) fn key(self) -> Key {
-        Key::from_u64(self.0)
+    pub(crate) fn key(self) -> ArenaKey {
+        ArenaKey::from_u64(self.0)
     }
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Key { index, generation } = self.key();
+        let ArenaKey { index, generation } = self.key();
         write!(f, "Token({index}@{generation})")
     }
 }

@@ -55,7 +55,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::waiters::{Place, WaitList};
+use super::wait_list::{Place, WaitList};
 
 /// A channel that keeps its latest `capacity` messages, and one receiver of everything sent from now on.
 ///

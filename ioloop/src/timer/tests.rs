@@ -1,5 +1,3 @@
-use super::*;
-use proptest::prelude::*;
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -8,6 +6,9 @@ use std::{
     task::Wake,
 };
 
+use proptest::prelude::*;
+
+use super::*;
 use crate::arena;
 
 /// What has fired, by the numbers given to [`call`](Log::call) and [`wake`](Log::wake).
@@ -104,7 +105,7 @@ struct Known {
 }
 
 /// Moves a deadline as the loop does.
-fn set_due(timers: &mut Timers, key: Key, due: u64) -> bool {
+fn set_due(timers: &mut Timers, key: ArenaKey, due: u64) -> bool {
     let is_earlier = timers.set_due(key, due);
     if is_earlier {
         timers.arm(key);
@@ -123,7 +124,7 @@ proptest! {
         let timers = RefCell::new(with_sequences_left(left));
         let log = Log::default();
         let mut model: BTreeMap<usize, Known> = BTreeMap::new();
-        let mut keys: Vec<Key> = Vec::new();
+        let mut keys: Vec<ArenaKey> = Vec::new();
         let mut now = 0;
         for op in ops {
             match op {
@@ -323,7 +324,7 @@ mod while_firing {
         let victim = Rc::new(RefCell::new(None));
         let removed = Rc::clone(&victim);
         let replace = log.call_and(1, move || {
-            let removed: Key = removed.take().unwrap();
+            let removed: ArenaKey = removed.take().unwrap();
             assert!(inner.borrow_mut().remove(removed).is_some());
             let successor = inner.borrow_mut().insert(10, inner_log.call(3));
             assert_eq!(successor.index, removed.index);

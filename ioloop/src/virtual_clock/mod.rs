@@ -1,3 +1,5 @@
+//! [`VirtualClock`]: what a test tells it to be. How a loop lives by it is in `governed`.
+
 mod governed;
 
 use std::{
@@ -11,8 +13,7 @@ use std::{
     time::Duration,
 };
 
-use self::governed::Governed;
-use crate::{Clock, Poller};
+pub(crate) use governed::{Dial, Governed};
 
 /// Time for tests: it passes when the test says so, and nobody waits for it.
 ///
@@ -77,13 +78,13 @@ struct State {
     auto_advancing: bool,
     /// How many loops have this clock. Without one nobody would ever complete an advance.
     loops: Cell<usize>,
-    advances: RefCell<BTreeMap<Key, Waker>>,
+    advances: RefCell<BTreeMap<Milestone, Waker>>,
     next_number: Cell<u64>,
 }
 
 /// The instant an advance leads to, and its number: the earliest is the first to be completed, and among equal ones the
 /// one that was asked for first.
-type Key = (Duration, u64);
+type Milestone = (Duration, u64);
 
 impl VirtualClock {
     /// A clock whose time stands still but for [`advance`](VirtualClock::advance) and [`skip`](VirtualClock::skip).
@@ -165,17 +166,6 @@ impl VirtualClock {
         Advance { clock: self.clone(), key: (self.elapsed().saturating_add(by), number), begun: false }
     }
 
-    /// What a loop with this clock reads. `VirtualClock` is no [`Clock`] itself: taken for one like any other, it would
-    /// leave the loop with a poller that waits in real time.
-    pub(crate) fn dial(&self) -> Box<dyn Clock> {
-        Box::new(Dial(self.clone()))
-    }
-
-    /// What a loop with this clock waits with.
-    pub(crate) fn govern(&self, poller: Box<dyn Poller>) -> Box<dyn Poller> {
-        Box::new(Governed::new(poller, self.clone()))
-    }
-
     /// What the clock does when a loop has nothing to do for `timeout`.
     fn idle(&self, timeout: Option<Duration>) -> Idle {
         let now = self.elapsed();
@@ -220,7 +210,7 @@ impl fmt::Debug for VirtualClock {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Advance {
     clock: VirtualClock,
-    key: Key,
+    key: Milestone,
     /// Whether the clock knows of it. One that has begun and that the clock does not know any more is complete.
     begun: bool,
 }
@@ -263,12 +253,4 @@ enum Idle {
     Completed(Waker),
     /// Nothing but a descriptor or another thread brings work.
     Sleep,
-}
-
-struct Dial(VirtualClock);
-
-impl Clock for Dial {
-    fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
 }
