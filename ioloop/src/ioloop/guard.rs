@@ -82,7 +82,7 @@ impl IOLoop {
     /// Calls user code that has no registration to blame: wakers, which are our own but for exotic cases, and destructors.
     pub(super) fn guard_foreign(&self, work: impl FnOnce()) {
         if let Err(payload) = panic::catch(work) {
-            panic::contain(|| log::error!("panic in a waker or a destructor: {}", payload.printable()));
+            log_foreign(&payload);
         }
     }
 
@@ -100,4 +100,9 @@ impl IOLoop {
             None => panic::contain(|| log::error!("{exception}")),
         }
     }
+}
+
+#[cold]
+fn log_foreign(payload: &Payload) {
+    panic::contain(|| log::error!("panic in a waker or a destructor: {}", payload.printable()));
 }
