@@ -23,7 +23,7 @@ pub enum Error {
     },
 
     /// The time given to [`timeout`](crate::timeout) or [`IOLoop::try_run_sync`](crate::IOLoop::try_run_sync) is over.
-    #[error("operation timed out")]
+    #[error("the operation timed out")]
     TimedOut,
 
     /// The loop was stopped before the future given to [`IOLoop::try_run_sync`](crate::IOLoop::try_run_sync) was done.
@@ -31,11 +31,11 @@ pub enum Error {
     Stopped,
 
     /// The token names a registration that has been removed.
-    #[error("no handler is registered under this token")]
+    #[error("no handler is registered under this token; it has been removed")]
     NotRegistered,
 
     /// The loop behind a [`LoopHandle`](crate::LoopHandle) has been closed or its thread has ended.
-    #[error("the loop is closed")]
+    #[error("the loop is closed, or its thread has ended")]
     Closed,
 
     /// [`fork_processes`](crate::process::fork_processes) was called where a fork would not be safe: beside a loop or
@@ -47,11 +47,11 @@ pub enum Error {
     },
 
     /// The workers of [`fork_processes`](crate::process::fork_processes) fail again and again.
-    #[error("Too many child restarts, giving up")]
+    #[error("the workers failed more often than they may be restarted")]
     TooManyRestarts,
 
     /// The descriptors given by [`inherited_fds`](crate::process::inherited_fds) have been taken before.
-    #[error("the inherited descriptors were taken before")]
+    #[error("the inherited descriptors were taken before; they are handed out once")]
     AlreadyTaken,
 
     /// What the environment says of inherited descriptors is not so: it was set for another program, or by hand.

@@ -8,8 +8,10 @@ mod clock;
 pub mod context;
 mod error;
 mod executor;
+mod handle;
 mod interval;
 mod ioloop;
+mod join;
 mod mailbox;
 mod panic;
 mod periodic;
@@ -20,6 +22,7 @@ mod registry;
 mod remote;
 pub mod signal;
 mod source;
+mod spawn;
 pub mod sync;
 mod task;
 mod time;
@@ -30,15 +33,17 @@ pub use crate::{
     clock::{Clock, MonotonicClock},
     error::{CallbackException, Error, Result, WorkKind},
     executor::{ExecutorOptions, Job, run_in_executor},
+    handle::LoopHandle,
     interval::{Interval, interval},
     ioloop::{Builder, IOLoop, Metrics, PollerFactory, SlowCallback},
+    join::JoinHandle,
     panic::panic_message,
     periodic::PeriodicCallback,
     poller::{Epoll, Event, Interest, Poller, PosixPoll, Ready, Token, Trigger},
     printable::Printable,
-    remote::LoopHandle,
     source::Source,
-    task::{JoinError, JoinHandle, YieldNow, spawn, yield_now},
+    spawn::{YieldNow, spawn, yield_now},
+    task::JoinError,
     time::{Deadline, Sleep, Timeout, sleep, sleep_until, timeout},
     timer::TimeoutHandle,
     virtual_clock::{Advance, VirtualClock},

@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    cell::RefCell,
     error::Error as StdError,
     fmt,
     future::Future,
@@ -12,8 +11,9 @@ use std::{
 };
 
 use super::{
-    Scoped, detached, enter,
-    node::{Entry, Node, current},
+    detached, enter,
+    node::{Boundary, Entry, Node, current},
+    scoped::Scoped,
 };
 use crate::{
     CallbackException, IOLoop, WorkKind,
@@ -92,7 +92,7 @@ pub fn catch<R>(handler: impl Fn(&CallbackException) -> bool + 'static, function
 impl ErrorBoundary {
     /// A boundary around nothing yet. `handler` gives true for what is settled.
     pub fn new(handler: impl Fn(&CallbackException) -> bool + 'static) -> ErrorBoundary {
-        ErrorBoundary { boundary: Rc::new(Boundary { handler: RefCell::new(Some(Rc::new(handler))) }) }
+        ErrorBoundary { boundary: Rc::new(Boundary::new(Rc::new(handler))) }
     }
 
     /// Calls `function`; whatever is registered within belongs to this boundary. May be called any number of times. Costs
@@ -123,8 +123,7 @@ impl ErrorBoundary {
     /// From now on this boundary is told of nothing, as if it had never been there: also of what was registered within
     /// before. Its handler is dropped. Other boundaries, within and around, stay as they are.
     pub fn deactivate(&self) {
-        let handler = self.boundary.handler.take();
-        drop(handler);
+        drop(self.boundary.take_handler());
     }
 
     /// Whether it has not been deactivated.
@@ -210,19 +209,7 @@ fn report_from(error: Box<dyn StdError + Send + Sync>, location: &'static Locati
     }
 }
 
-/// What the clones of an [`ErrorBoundary`] and the scopes made by it share.
-pub(super) struct Boundary {
-    /// `None` when deactivated.
-    handler: RefCell<Option<Rc<Handler>>>,
-}
-
-type Handler = dyn Fn(&CallbackException) -> bool;
-
 impl Boundary {
-    pub(super) fn is_active(&self) -> bool {
-        self.handler.borrow().is_some()
-    }
-
     /// Tells this boundary of a panic of its scope itself; the current context is the one around. Gives the payload to go
     /// on with.
     #[cold]
@@ -243,7 +230,7 @@ impl Boundary {
     }
 
     fn offer(&self, around: Option<Rc<Node>>, exception: &CallbackException) -> bool {
-        let Some(handler) = self.handler.borrow().clone() else {
+        let Some(handler) = self.handler() else {
             return false;
         };
         let _entered = enter(around);

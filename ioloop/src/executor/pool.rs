@@ -7,7 +7,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::ExecutorOptions;
+use super::options::ExecutorOptions;
 use crate::panic;
 
 pub(crate) type Work = Box<dyn FnOnce() + Send>;

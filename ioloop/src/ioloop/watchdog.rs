@@ -98,6 +98,11 @@ impl IOLoop {
     pub(super) fn timed<T>(&self, kind: WorkKind, location: &'static Location<'static>, work: impl FnOnce() -> T) -> T {
         let began = self.clock_nanos();
         let value = work();
+        self.judge(kind, location, began);
+        value
+    }
+
+    fn judge(&self, kind: WorkKind, location: &'static Location<'static>, began: u64) {
         let took = self.clock_nanos().saturating_sub(began);
         if let Some((slow, hook)) = self.inner.watchdog.judge(kind, location, took) {
             let told = &slow;
@@ -106,7 +111,6 @@ impl IOLoop {
                 panic::contain(|| log::error!("{slow}; then its hook panicked: {}", payload.printable()));
             }
         }
-        value
     }
 }
 

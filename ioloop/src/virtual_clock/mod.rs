@@ -1,8 +1,9 @@
+//! [`VirtualClock`]: what a test tells it to be. How a loop lives by it is in `governed`.
+
 mod governed;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     fmt,
     future::Future,
     pin::Pin,
@@ -11,8 +12,7 @@ use std::{
     time::Duration,
 };
 
-use self::governed::Governed;
-use crate::{Clock, Poller};
+pub(crate) use governed::{Dial, Governed};
 
 /// Time for tests: it passes when the test says so, and nobody waits for it.
 ///
@@ -77,13 +77,26 @@ struct State {
     auto_advancing: bool,
     /// How many loops have this clock. Without one nobody would ever complete an advance.
     loops: Cell<usize>,
-    advances: RefCell<BTreeMap<Key, Waker>>,
+    /// Those under way, few at any time: in no order.
+    advances: RefCell<Vec<(Milestone, Waker)>>,
     next_number: Cell<u64>,
 }
 
 /// The instant an advance leads to, and its number: the earliest is the first to be completed, and among equal ones the
 /// one that was asked for first.
-type Key = (Duration, u64);
+type Milestone = (Duration, u64);
+
+impl State {
+    fn is_under_way(&self, key: Milestone) -> bool {
+        self.advances.borrow().iter().any(|(known, _)| *known == key)
+    }
+
+    fn remove(&self, key: Milestone) -> Option<Waker> {
+        let mut advances = self.advances.borrow_mut();
+        let place = advances.iter().position(|(known, _)| *known == key)?;
+        Some(advances.swap_remove(place).1)
+    }
+}
 
 impl VirtualClock {
     /// A clock whose time stands still but for [`advance`](VirtualClock::advance) and [`skip`](VirtualClock::skip).
@@ -165,31 +178,17 @@ impl VirtualClock {
         Advance { clock: self.clone(), key: (self.elapsed().saturating_add(by), number), begun: false }
     }
 
-    /// What a loop with this clock reads. `VirtualClock` is no [`Clock`] itself: taken for one like any other, it would
-    /// leave the loop with a poller that waits in real time.
-    pub(crate) fn dial(&self) -> Box<dyn Clock> {
-        Box::new(Dial(self.clone()))
-    }
-
-    /// What a loop with this clock waits with.
-    pub(crate) fn govern(&self, poller: Box<dyn Poller>) -> Box<dyn Poller> {
-        Box::new(Governed::new(poller, self.clone()))
-    }
-
     /// What the clock does when a loop has nothing to do for `timeout`.
     fn idle(&self, timeout: Option<Duration>) -> Idle {
         let now = self.elapsed();
-        let first = self.state.advances.borrow().first_key_value().map(|(key, _)| *key);
+        let first = self.state.advances.borrow().iter().map(|(key, _)| *key).min();
         match (first, timeout) {
             (Some((end, _)), _) if end > now => {
                 let rest = end - now;
                 self.skip(timeout.map_or(rest, |timeout| timeout.min(rest)));
                 Idle::TimePassed
             }
-            (Some(key), _) => {
-                let waker = self.state.advances.borrow_mut().remove(&key);
-                Idle::Completed(waker.expect("it was the first a moment ago"))
-            }
+            (Some(key), _) => Idle::Completed(self.state.remove(key).expect("it was the first a moment ago")),
             (None, Some(timeout)) if self.state.auto_advancing => {
                 self.skip(timeout);
                 Idle::TimePassed
@@ -220,7 +219,7 @@ impl fmt::Debug for VirtualClock {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Advance {
     clock: VirtualClock,
-    key: Key,
+    key: Milestone,
     /// Whether the clock knows of it. One that has begun and that the clock does not know any more is complete.
     begun: bool,
 }
@@ -231,13 +230,14 @@ impl Future for Advance {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let state = &this.clock.state;
-        if this.begun && !state.advances.borrow().contains_key(&this.key) {
+        if this.begun && !state.is_under_way(this.key) {
             return Poll::Ready(());
         }
         assert!(state.loops.get() > 0, "no loop has this clock: see `Builder::virtual_clock`");
         this.begun = true;
         let waker = cx.waker().clone();
-        let previous = state.advances.borrow_mut().insert(this.key, waker);
+        let previous = state.remove(this.key);
+        state.advances.borrow_mut().push((this.key, waker));
         drop(previous);
         Poll::Pending
     }
@@ -245,8 +245,7 @@ impl Future for Advance {
 
 impl Drop for Advance {
     fn drop(&mut self) {
-        let waker = self.clock.state.advances.borrow_mut().remove(&self.key);
-        drop(waker);
+        drop(self.clock.state.remove(self.key));
     }
 }
 
@@ -263,12 +262,4 @@ enum Idle {
     Completed(Waker),
     /// Nothing but a descriptor or another thread brings work.
     Sleep,
-}
-
-struct Dial(VirtualClock);
-
-impl Clock for Dial {
-    fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
 }

@@ -1,27 +1,35 @@
-//! What the rest of the crate needs of a loop, and how user code is called.
+//! What the rest of the crate needs of a loop.
 
 use std::{
     future::Future,
-    os::fd::{AsFd, BorrowedFd},
+    io,
+    os::fd::BorrowedFd,
     panic::Location,
+    sync::Arc,
     task::Waker,
     time::{Duration, Instant},
 };
 
+use nix::errno::Errno;
+
 use super::{IOLoop, Root};
 use crate::{
-    CallbackException, Error, Interest, Ready, Result, Token, Trigger, WorkKind,
-    arena::Key,
+    Error, Interest, Ready, Result, Token, Trigger, WorkKind,
+    arena::ArenaKey,
     clock::nanos,
     context,
     executor::Pool,
-    panic::{self, Payload},
     registry::{Kept, Wait},
+    remote::Remote,
     task::{self, BoxedWork, Callback, Join, ROOT, Remains, Woken},
     timer::Action,
 };
 
 impl IOLoop {
+    pub(crate) fn remote(&self) -> Arc<Remote> {
+        Arc::clone(&self.inner.remote)
+    }
+
     /// The pool, made when there is none; `None` when the loop is closed.
     pub(crate) fn executor(&self) -> Option<&Pool> {
         let inner = &self.inner;
@@ -40,7 +48,7 @@ impl IOLoop {
         watched.map_err(|source| {
             let removed = self.inner.registry.borrow_mut().remove(token.key());
             drop(removed);
-            Error::Io { operation: "watching a descriptor", source }
+            Error::Io { operation: refusal(&source), source }
         })
     }
 
@@ -78,7 +86,7 @@ impl IOLoop {
         match wait {
             Wait::Ready(ready) => Some(ready),
             Wait::Pending => None,
-            Wait::MustWait => self.wait_with_clone(token, wanted, waker),
+            Wait::NeedsClone => self.wait_with_clone(token, wanted, waker),
         }
     }
 
@@ -111,43 +119,59 @@ impl IOLoop {
     }
 
     /// A deadline that has passed counts as now, so that it queues up behind those that are due already.
-    pub(crate) fn insert_timer(&self, due: u64, action: Action) -> Key {
+    pub(crate) fn insert_timer(&self, due: u64, action: Action) -> ArenaKey {
         let due = due.max(self.inner.turn_time.get());
-        self.inner.timers.borrow_mut().insert(due, action)
+        let timer = self.inner.timers.borrow_mut().insert(due, action);
+        self.rouse();
+        timer
     }
 
-    pub(crate) fn remove_timer(&self, timer: Key) -> Option<Action> {
+    pub(crate) fn remove_timer(&self, timer: ArenaKey) -> Option<Action> {
         self.inner.timers.borrow_mut().remove(timer)
     }
 
-    pub(crate) fn set_timer_due(&self, timer: Key, due: u64) {
+    pub(crate) fn set_timer_due(&self, timer: ArenaKey, due: u64) {
         let due = due.max(self.inner.turn_time.get());
-        self.inner.timers.borrow_mut().set_due(timer, due);
+        let is_earlier = self.inner.timers.borrow_mut().set_due(timer, due);
+        if is_earlier {
+            self.arm_timer(timer);
+        }
     }
 
-    pub(crate) fn timer_due(&self, timer: Key) -> u64 {
+    /// A call of its own: a deadline is moved later with each request, and rarely ahead.
+    #[inline(never)]
+    fn arm_timer(&self, timer: ArenaKey) {
+        self.inner.timers.borrow_mut().arm(timer);
+        self.rouse();
+    }
+
+    pub(crate) fn timer_due(&self, timer: ArenaKey) -> u64 {
         self.inner.timers.borrow().due(timer)
     }
 
     /// Moves a timer's deadline and keeps its waker, in one.
-    pub(crate) fn set_timer(&self, timer: Key, due: u64, waker: &Waker) {
+    pub(crate) fn set_timer(&self, timer: ArenaKey, due: u64, waker: &Waker) {
         let due = due.max(self.inner.turn_time.get());
         let mut timers = self.inner.timers.borrow_mut();
-        timers.set_due(timer, due);
+        let is_earlier = timers.set_due(timer, due);
         let is_known = timers.knows(timer, waker);
         drop(timers);
+        if is_earlier {
+            self.arm_timer(timer);
+        }
         if !is_known {
             self.replace_timer_waker(timer, waker);
         }
     }
 
-    pub(crate) fn set_timer_waker(&self, timer: Key, waker: &Waker) {
+    pub(crate) fn set_timer_waker(&self, timer: ArenaKey, waker: &Waker) {
         if !self.inner.timers.borrow().knows(timer, waker) {
             self.replace_timer_waker(timer, waker);
         }
     }
 
-    fn replace_timer_waker(&self, timer: Key, waker: &Waker) {
+    #[inline(never)]
+    fn replace_timer_waker(&self, timer: ArenaKey, waker: &Waker) {
         // Cloned and dropped outside of the borrow: a waker may be anybody's code, and come back to the loop.
         let waker = waker.clone();
         let unused = self.inner.timers.borrow_mut().set_waker(timer, waker);
@@ -183,14 +207,16 @@ impl IOLoop {
     }
 
     #[inline]
-    pub(super) fn insert_task(&self, work: BoxedWork, has_handle: bool) -> Key {
+    pub(crate) fn insert_task(&self, work: BoxedWork, has_handle: bool) -> ArenaKey {
         let work = context::bind_task(work);
-        self.inner.scheduler.borrow_mut().insert(work, has_handle)
+        let key = self.inner.scheduler.borrow_mut().insert(work, has_handle);
+        self.rouse();
+        key
     }
 
     /// A wake-up on the loop's own thread, or one that has arrived there.
     #[inline(always)]
-    pub(super) fn wake_task(&self, key: Key) {
+    pub(super) fn wake_task(&self, key: ArenaKey) {
         let woken = self.inner.scheduler.borrow_mut().wake(key);
         match woken {
             Woken::Queued => {}
@@ -200,7 +226,7 @@ impl IOLoop {
     }
 
     #[cold]
-    fn wake_root(&self, key: Key) {
+    fn wake_root(&self, key: ArenaKey) {
         if key != ROOT {
             return;
         }
@@ -214,7 +240,7 @@ impl IOLoop {
         }
     }
 
-    pub(crate) fn abort_task(&self, key: Key) {
+    pub(crate) fn abort_task(&self, key: ArenaKey) {
         let remains = self.inner.scheduler.borrow_mut().abort(key);
         if let Some(remains) = remains {
             context::detached(|| self.clear_away(remains));
@@ -237,7 +263,7 @@ impl IOLoop {
 
     /// Asks for a task's result for its handle; when there is none yet, `waker` is woken then.
     #[inline]
-    pub(crate) fn join_task(&self, key: Key, waker: &Waker) -> Join {
+    pub(crate) fn join_task(&self, key: ArenaKey, waker: &Waker) -> Join {
         loop {
             let joined = self.inner.scheduler.borrow_mut().join(key, waker);
             let Join::MustWait = joined else { return joined };
@@ -250,12 +276,12 @@ impl IOLoop {
         }
     }
 
-    pub(crate) fn detach_task(&self, key: Key) {
+    pub(crate) fn detach_task(&self, key: ArenaKey) {
         let result = self.inner.scheduler.borrow_mut().detach(key);
         drop(result);
     }
 
-    pub(crate) fn is_task_finished(&self, key: Key) -> bool {
+    pub(crate) fn is_task_finished(&self, key: ArenaKey) -> bool {
         self.inner.scheduler.borrow().is_finished(key)
     }
 
@@ -268,99 +294,17 @@ impl IOLoop {
     pub(super) fn enqueue(&self, callback: Callback) {
         self.inner.pace.give_way();
         self.inner.scheduler.borrow_mut().add_callback(callback);
+        self.rouse();
     }
 }
 
-/// Where user code is called or dropped.
-impl IOLoop {
-    /// Drops everything registered, and what is registered by that: a few rounds settle all that does not go on for ever.
-    pub(super) fn discard_everything(&self) {
-        for _ in 0..8 {
-            if self.discard_once() {
-                break;
-            }
-        }
-    }
-
-    /// True when there was nothing.
-    fn discard_once(&self) -> bool {
-        let inner = &self.inner;
-        // All borrows end before the first drop: destructors may come back to the loop.
-        let (tasks, callbacks) = inner.scheduler.borrow_mut().drain();
-        let timers = inner.timers.borrow_mut().drain();
-        let (handlers, wakers) = inner.registry.borrow_mut().drain();
-        let nothing =
-            tasks.is_empty() && callbacks.is_empty() && timers.is_empty() && handlers.is_empty() && wakers.is_empty();
-        for remains in tasks {
-            self.clear_away(remains);
-        }
-        for (callback, location) in callbacks {
-            self.guard(WorkKind::Callback, location, || drop(callback));
-        }
-        for action in timers {
-            match action {
-                Action::Call(callback, location) => {
-                    self.guard(WorkKind::Timer, location, || drop(callback));
-                }
-                Action::Wake(waker) => self.guard_foreign(|| drop(waker)),
-            }
-        }
-        for (token, handler) in handlers {
-            self.guard_foreign(|| {
-                let fd = handler.fd.as_fd();
-                // A shared descriptor stays open, and would go on being reported.
-                let _ = inner.poller.borrow_mut().remove(fd, token);
-            });
-            self.guard(WorkKind::Handler, handler.location, || drop(handler));
-        }
-        for waker in wakers {
-            self.guard_foreign(|| waker.wake());
-        }
-        nothing
-    }
-
-    /// Calls user code: a panic is reported and ends here.
-    pub(super) fn guard<T>(
-        &self,
-        kind: WorkKind,
-        location: &'static Location<'static>,
-        work: impl FnOnce() -> T,
-    ) -> Option<T> {
-        match self.watching(kind, location, || panic::catch(work)) {
-            Ok(value) => Some(value),
-            Err(payload) => {
-                self.report_panic(kind, location, &payload);
-                None
-            }
-        }
-    }
-
-    #[cold]
-    pub(super) fn report_panic(&self, kind: WorkKind, location: &'static Location<'static>, payload: &Payload) {
-        if !panic::was_settled(payload.as_any()) {
-            panic::contain(|| self.report(&CallbackException::panic(kind, location, payload.as_any())));
-        }
-    }
-
-    /// Calls user code that has no registration to blame: wakers, which are our own but for exotic cases, and destructors.
-    pub(super) fn guard_foreign(&self, work: impl FnOnce()) {
-        if let Err(payload) = panic::catch(work) {
-            panic::contain(|| log::error!("panic in a waker or a destructor: {}", payload.printable()));
-        }
-    }
-
-    #[cold]
-    pub(crate) fn report(&self, exception: &CallbackException) {
-        let hook = self.inner.exception_hook.borrow().clone();
-        match hook {
-            // Letting a panic of the hook through would tear the turn apart and lose what is left of its batch. The hook is
-            // dropped within, for the case that it has replaced itself.
-            Some(hook) => {
-                if let Err(payload) = panic::catch(move || hook(exception)) {
-                    panic::contain(|| log::error!("{exception}; then its hook panicked: {}", payload.printable()));
-                }
-            }
-            None => panic::contain(|| log::error!("{exception}")),
-        }
+/// What the system's error means for a registration: "file exists" alone would send its reader the wrong way.
+fn refusal(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM) => "watching a descriptor of a kind that is always ready, such as a regular file",
+        Some(Errno::EEXIST) => "watching a descriptor that is registered already",
+        Some(Errno::EBADF) => "watching a descriptor that is closed",
+        Some(Errno::ENOSPC) => "watching a descriptor beyond the limit of the system (fs.epoll.max_user_watches)",
+        _ => "watching a descriptor",
     }
 }

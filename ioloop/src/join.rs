@@ -6,8 +6,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Join, scheduler::take_result};
-use crate::{IOLoop, Printable, arena::Key};
+use crate::{
+    IOLoop, JoinError,
+    arena::ArenaKey,
+    task::{Join, take_result},
+};
 
 /// Waits for a spawned task and gives its result, or the [reason](JoinError) why there is none. Dropping it detaches the
 /// task: it runs on.
@@ -62,33 +65,12 @@ use crate::{IOLoop, Printable, arena::Key};
 pub struct JoinHandle<T> {
     ioloop: IOLoop,
     /// `None` once the result has been given.
-    task: Option<Key>,
+    task: Option<ArenaKey>,
     result: PhantomData<fn() -> T>,
 }
 
-/// Why a task has no result.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum JoinError {
-    /// It was aborted, or its loop was closed, or closed before a [`Job`](crate::Job) of its began.
-    #[error("the task was cancelled")]
-    Cancelled,
-    /// It panicked. A task's panic has been reported by the loop already; a [`Job`](crate::Job)'s is told here alone.
-    #[error("the task panicked: {}", Printable::text(message))]
-    Panicked {
-        /// The panic's message as it was. `Display` shows it as [`Printable`].
-        message: String,
-    },
-    /// A [`Job`](crate::Job) could not begin: the system refuses to start a thread, and the pool has none.
-    #[error("no thread could be started: {}", Printable::text(message))]
-    NoThread {
-        /// The system's error.
-        message: String,
-    },
-}
-
 impl<T> JoinHandle<T> {
-    pub(crate) fn new(ioloop: IOLoop, task: Key) -> JoinHandle<T> {
+    pub(crate) fn new(ioloop: IOLoop, task: ArenaKey) -> JoinHandle<T> {
         JoinHandle { ioloop, task: Some(task), result: PhantomData }
     }
 

@@ -6,7 +6,7 @@ mod tests;
 
 use std::{cmp::Ordering, collections::BinaryHeap, mem, panic::Location, task::Waker};
 
-use crate::arena::{Arena, Key, growth};
+use crate::arena::{Arena, ArenaKey, growth};
 
 pub(crate) use slot::Action;
 use slot::Slot;
@@ -15,7 +15,7 @@ use slot::Slot;
 /// [`remove_timeout`](crate::IOLoop::remove_timeout) of the same loop. Dropping it changes nothing. Once the callback has
 /// been called or cancelled it names nothing, and never one that was set later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TimeoutHandle(pub(crate) Key);
+pub struct TimeoutHandle(pub(crate) ArenaKey);
 
 /// All timers of a loop: a heap of deadlines with lazy cancellation, and the slots the deadlines point to.
 ///
@@ -58,7 +58,7 @@ impl Timers {
         Timers { heap: BinaryHeap::new(), slots: Arena::new(), next_sequence: 0, fire_before: 0, dead: 0 }
     }
 
-    pub(crate) fn insert(&mut self, due: u64, action: Action) -> Key {
+    pub(crate) fn insert(&mut self, due: u64, action: Action) -> ArenaKey {
         let key = self.slots.insert(Slot::new(due, self.next_sequence, action));
         if due != NEVER {
             self.push(due, key.index);
@@ -66,7 +66,7 @@ impl Timers {
         key
     }
 
-    pub(crate) fn remove(&mut self, key: Key) -> Option<Action> {
+    pub(crate) fn remove(&mut self, key: ArenaKey) -> Option<Action> {
         let slot = self.slots.remove(key)?;
         if slot.armed() != NEVER {
             self.dead += 1;
@@ -75,20 +75,28 @@ impl Timers {
         Some(slot.into_action())
     }
 
-    /// Moves the deadline of a timer that wakes. Later is a store; earlier than what is armed is an insertion.
-    pub(crate) fn set_due(&mut self, key: Key, new: u64) {
+    /// Moves the deadline of a timer that wakes. Later is a store. Returns whether it is earlier than what is armed: then
+    /// the timer is to be [armed](Timers::arm) anew.
+    #[inline]
+    pub(crate) fn set_due(&mut self, key: ArenaKey, new: u64) -> bool {
+        let Some(Slot::Wake { due, armed, .. }) = self.slots.get_mut(key) else {
+            return false;
+        };
+        *due = new;
+        new < *armed
+    }
+
+    /// Makes the heap entry of a timer whose deadline was moved ahead.
+    pub(crate) fn arm(&mut self, key: ArenaKey) {
         let Some(Slot::Wake { sequence, due, armed, .. }) = self.slots.get_mut(key) else {
             return;
         };
-        *due = new;
-        if new >= *armed {
-            return;
-        }
-        if mem::replace(armed, new) != NEVER {
+        let due = *due;
+        if mem::replace(armed, due) != NEVER {
             self.dead += 1;
         }
         *sequence = self.next_sequence;
-        self.push(new, key.index);
+        self.push(due, key.index);
         self.compact();
     }
 
@@ -97,17 +105,17 @@ impl Timers {
         self.slots.len()
     }
 
-    pub(crate) fn due(&self, key: Key) -> u64 {
+    pub(crate) fn due(&self, key: ArenaKey) -> u64 {
         self.slots.get(key).map_or(NEVER, Slot::due)
     }
 
     /// Whether a timer that wakes has `waker`, or one as good, already.
-    pub(crate) fn knows(&self, key: Key, waker: &Waker) -> bool {
+    pub(crate) fn knows(&self, key: ArenaKey, waker: &Waker) -> bool {
         matches!(self.slots.get(key), Some(Slot::Wake { waker: Some(known), .. }) if known.will_wake(waker))
     }
 
     /// Keeps `waker` for a timer that wakes. Returns the one that is not needed, to be dropped outside of the borrow.
-    pub(crate) fn set_waker(&mut self, key: Key, waker: Waker) -> Option<Waker> {
+    pub(crate) fn set_waker(&mut self, key: ArenaKey, waker: Waker) -> Option<Waker> {
         match self.slots.get_mut(key) {
             Some(Slot::Wake { waker: place, .. }) => place.replace(waker),
             Some(Slot::Call { .. }) | None => Some(waker),

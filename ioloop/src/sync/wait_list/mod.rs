@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use std::{
     cell::RefCell,
     fmt,
@@ -262,6 +265,3 @@ impl<P: Default> Line<P> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
