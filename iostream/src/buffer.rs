@@ -173,18 +173,6 @@ impl Window<'_, '_> {
         }
     }
 
-    /// Consumes what a user's parser says to have used up.
-    ///
-    /// # Panics
-    ///
-    /// When that is more than there is; nothing is consumed then.
-    #[inline]
-    pub(crate) fn claim(&mut self, consumed: usize) {
-        let shown = self.bytes().len();
-        assert!(consumed <= shown, "the parser consumed {consumed} of {shown} bytes");
-        self.consume(consumed);
-    }
-
     pub(crate) fn take(&mut self, n: usize) -> Bytes {
         match self {
             Window::Chunk(bytes) => {

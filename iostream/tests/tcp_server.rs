@@ -183,10 +183,15 @@ fn on_virtual_clock(test: impl AsyncFnOnce(VirtualClock)) {
     ioloop.run_sync(test(clock));
 }
 
+/// Fails when it takes too many turns: `run`'s own limit is of no use on a clock that stands still.
 async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        iostream::yield_now().await;
+    for _ in 0..10_000 {
+        if condition() {
+            return;
+        }
+        turns(1).await;
     }
+    panic!("what the test waits for does not happen");
 }
 
 #[test]
