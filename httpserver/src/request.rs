@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Method, Version};
-use iostream::PeerClosed;
+use iostream::PeerClosedFuture;
 
 use crate::{
     Body, Headers, Response, ResponseWriter, Result,
@@ -188,7 +188,7 @@ impl fmt::Debug for Request {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct ClientGone {
-    peer_closed: PeerClosed,
+    peer_closed: PeerClosedFuture,
 }
 
 impl Future for ClientGone {

@@ -24,8 +24,8 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub fn closed(&self) -> Closed {
-        Closed { stream: self.clone(), place: None }
+    pub fn closed(&self) -> ClosedFuture {
+        ClosedFuture { stream: self.clone(), place: None }
     }
 
     /// Calls `callback` once, in a turn of the loop after the stream has closed, for whatever reason. At once when it is
@@ -102,8 +102,8 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub fn peer_closed(&self) -> PeerClosed {
-        PeerClosed { stream: self.clone() }
+    pub fn peer_closed(&self) -> PeerClosedFuture {
+        PeerClosedFuture { stream: self.clone() }
     }
 
     /// The polling form of [`peer_closed`](IOStream::peer_closed).
@@ -117,41 +117,41 @@ impl IOStream {
 
 /// The future of [`IOStream::closed`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Closed {
+pub struct ClosedFuture {
     stream: IOStream,
     /// Where our waker stands in [`AtClose`].
     place: Option<usize>,
 }
 
-impl Future for Closed {
+impl Future for ClosedFuture {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Closed { stream, place } = &mut *self;
+        let ClosedFuture { stream, place } = &mut *self;
         stream.inner.poll_closed(cx, place)
     }
 }
 
-impl Drop for Closed {
+impl Drop for ClosedFuture {
     fn drop(&mut self) {
         self.stream.inner.forget_waiter(self.place.take());
     }
 }
 
-impl fmt::Debug for Closed {
+impl fmt::Debug for ClosedFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closed").finish_non_exhaustive()
+        f.debug_struct("ClosedFuture").finish_non_exhaustive()
     }
 }
 
 /// The future of [`IOStream::peer_closed`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct PeerClosed {
+pub struct PeerClosedFuture {
     stream: IOStream,
 }
 
-impl Future for PeerClosed {
+impl Future for PeerClosedFuture {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -270,7 +270,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = IOStream::from_tcp(TcpStream::connect(listener.local_addr().unwrap()).unwrap()).unwrap();
         for _ in 0..3 {
-            let mut waiting: Vec<Closed> = (0..10).map(|_| stream.closed()).collect();
+            let mut waiting: Vec<ClosedFuture> = (0..10).map(|_| stream.closed()).collect();
             for closed in &mut waiting {
                 assert!(Pin::new(closed).poll(&mut Context::from_waker(Waker::noop())).is_pending());
             }

@@ -27,10 +27,12 @@ pub use ioloop::{
 
 pub use crate::{
     admission::{Admission, Admitted, ConnectionLimits, Refusal},
-    closing::{Closed, PeerClosed},
+    closing::{ClosedFuture, PeerClosedFuture},
     error::{Error, Result},
     iostream::IOStream,
-    read::{Parsed, ReadBytes, ReadInto, ReadSome, ReadUntil, ReadUntilClose, ReadWith},
+    read::{
+        Parsed, ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture, ReadWithFuture,
+    },
     tcpserver::{DrainReport, ServerHandle, TcpServer},
-    write::{Write, WriteData},
+    write::{WriteData, WriteFuture},
 };

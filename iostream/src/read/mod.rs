@@ -14,7 +14,9 @@ use crate::{
     iostream::Inner,
 };
 
-pub use futures::{ReadBytes, ReadInto, ReadSome, ReadUntil, ReadUntilClose, ReadWith};
+pub use futures::{
+    ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture, ReadWithFuture,
+};
 
 /// How often a stream may call `recv` without ever having to wait, before the rest of the loop gets its turn: at 64 KiB
 /// each, 1 MiB. Counted over reads, since each of a series may be satisfied at once.

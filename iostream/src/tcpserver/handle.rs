@@ -23,7 +23,7 @@ const AFTER_CUT: Duration = Duration::from_secs(1);
 ///     assert_eq!(stream.read_until(b"\n").await?, "hello\n");
 ///     let report = handle.drain(Duration::from_secs(10)).await;
 ///     assert_eq!(report.cut, 0);
-///     iostream::Result::Ok(())
+///     Ok::<_, iostream::Error>(())
 /// })?;
 /// # Ok::<_, iostream::Error>(())
 /// ```

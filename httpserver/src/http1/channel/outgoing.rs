@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, ready};
 
 use http::Version;
-use iostream::Write;
+use iostream::WriteFuture;
 
 use super::{Channel, Incoming, RequestFacts};
 use crate::{
@@ -108,7 +108,7 @@ impl Channel {
     }
 
     /// A failure shows at the next read or flush; the bytes leave by themselves.
-    fn note_queue(&self, write: &Write) {
+    fn note_queue(&self, write: &WriteFuture) {
         if !write.is_done() {
             self.queued.set(true);
         }
