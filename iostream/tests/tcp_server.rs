@@ -275,6 +275,24 @@ fn draining_waits_for_connections_and_reports_them() {
 }
 
 #[test]
+fn a_connection_in_the_backlog_is_served_by_a_drain() {
+    let server = TcpServer::new(echo_lines).listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
+    // The loop has not run since they came.
+    let mut clients: Vec<_> = (0..10).map(|_| TcpStream::connect(addr).unwrap()).collect();
+    clients.iter_mut().for_each(|client| client.write_all(b"late\n").unwrap());
+    run(async {
+        let drain = iostream::spawn(server.drain(Duration::from_secs(10)));
+        for client in clients {
+            let client = IOStream::from_tcp(client).unwrap();
+            assert_eq!(client.read_until(b"\n").await.unwrap(), "late\n");
+        }
+        assert_eq!(drain.await.unwrap().finished, 10);
+        assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
 fn draining_cuts_what_is_left_after_its_limit() {
     on_virtual_clock(async |clock| {
         let server = TcpServer::new(echo_lines).listen(("127.0.0.1", 0)).unwrap();

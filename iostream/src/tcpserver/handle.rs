@@ -70,7 +70,8 @@ impl ServerHandle {
         self.state.stop();
     }
 
-    /// Stops listening, waits until all connections have ended, and closes those that are left after `limit`.
+    /// Accepts what waits in the backlog, stops listening, waits until all connections have ended, and closes those that
+    /// are left after `limit`.
     ///
     /// Reads and writes of a connection that is cut fail with [`Error::Closed`](crate::Error::Closed), which ends the
     /// usual handler; for that the drain waits for 1 s more at most. A handler that waits for something else is not
@@ -83,7 +84,7 @@ impl ServerHandle {
     pub fn drain(&self, limit: Duration) -> impl Future<Output = DrainReport> + use<> {
         let state = Rc::clone(&self.state);
         async move {
-            state.stop();
+            state.stop_after_backlog();
             let open = state.connections();
             let cut = match ioloop::timeout(limit, state.wait_until_drained()).await {
                 Ok(()) => 0,

@@ -80,6 +80,12 @@ impl ServerState {
         accepting.iter().for_each(|(_, handle)| handle.stop());
     }
 
+    /// Stops behind the connections that wait in the backlog.
+    pub(super) fn stop_after_backlog(&self) {
+        let accepting = self.accepting.take();
+        accepting.iter().for_each(|(_, handle)| handle.drain());
+    }
+
     pub(super) fn local_addrs(&self) -> Vec<SocketAddr> {
         self.accepting.borrow().iter().map(|(addr, _)| *addr).collect()
     }
