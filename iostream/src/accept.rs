@@ -23,8 +23,8 @@ const MAX_DRAINED: u32 = 65_536;
 /// Calls `on_accept` for every connection that `listener` gets, on the current loop, until
 /// [`AcceptHandle::stop`].
 ///
-/// The connections are handed over as the system gives them, still blocking;
-/// [`IOStream::from_accepted`](crate::IOStream::from_accepted) makes them non-blocking. `TCP_NODELAY` is not set.
+/// The callback receives each connection still blocking; [`IOStream::from_accepted`](crate::IOStream::from_accepted)
+/// makes it non-blocking. `TCP_NODELAY` is not set.
 ///
 /// One connection is accepted per wake-up, and more only as long as there were more each time: asking a queue that is
 /// already empty costs the kernel as much as a connection. When descriptors or memory run out, accepting pauses for
@@ -76,7 +76,7 @@ pub fn add_accept_handler(
     Ok(AcceptHandle(acceptor))
 }
 
-/// Ends what [`add_accept_handler`] has begun. Dropping it changes nothing: accepting goes on.
+/// Ends what [`add_accept_handler`] has begun. Dropping it does not: accepting goes on.
 #[derive(Clone)]
 pub struct AcceptHandle(Rc<Acceptor>);
 
@@ -162,7 +162,7 @@ impl Acceptor {
                     self.pause(&error);
                     return self.end_of_backlog();
                 }
-                // Somebody with a duplicate of the socket has shut it down. It would report a hang-up for ever.
+                // The holder of a duplicate of the socket has shut it down. It would report a hang-up for ever.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return self.give_up(&error),
                 // Errors of the one connection, which has gone again before it was accepted (see accept(2)).
                 Err(error) => {

@@ -135,7 +135,7 @@ impl ReadBuffer {
 }
 
 impl Drop for ReadBuffer {
-    /// Gives the memory back to the thread's pool.
+    /// Returns the memory to the thread's pool.
     fn drop(&mut self) {
         if self.data.capacity() == 0 || self.data.capacity() > POOL_BUFFER_SIZE {
             return;

@@ -16,8 +16,8 @@ use crate::{IOStream, iostream::Inner};
 impl IOStream {
     /// Waits until the stream is closed, for whatever reason.
     ///
-    /// While somebody waits, the stream looks out for the peer's leaving by itself: once the peer has ended its input,
-    /// the rest is received into the buffer (up to `max_buffer_size`, readable afterwards) to get to that end.
+    /// While a task waits, the stream watches for the peer's end by itself: once the peer has ended its input, the rest is
+    /// received into the buffer (up to `max_buffer_size`, readable afterwards) to reach that end.
     ///
     /// The future is a handle of the stream: the stream lives as long as it does.
     ///
@@ -31,8 +31,8 @@ impl IOStream {
     /// Calls `callback` once, in a turn of the loop after the stream has closed, for whatever reason. At once when it is
     /// closed already. A callback set earlier is replaced. It runs in the [`context`] of this call.
     ///
-    /// This makes the stream look out for the peer's leaving as [`closed`](IOStream::closed) does, at the price of a
-    /// task for as long as the stream is open. It does not keep the stream alive.
+    /// This makes the stream watch for the peer's end as [`closed`](IOStream::closed) does, and costs a task for as long as
+    /// the stream is open. It does not keep the stream alive.
     ///
     /// # Examples
     ///
@@ -51,7 +51,7 @@ impl IOStream {
             IOLoop::current().add_callback(callback);
             return;
         };
-        // It belongs to whoever sets it, not to who closes the stream or happens to be served by it then.
+        // It belongs to the caller, not to the task that closes the stream or happens to be served by it then.
         let callback = Box::new(context::wrap(callback));
         let (previous, watched) = {
             let mut at_close = self.inner.at_close.borrow_mut();
@@ -94,8 +94,8 @@ impl IOStream {
     /// Waits until the peer has ended its input or is gone: FIN, RST or HUP. Resolves also while received bytes are
     /// unread, here or in the kernel, and when the stream is closed. Nothing is read and nothing is closed by waiting.
     ///
-    /// A FIN may be half of a conversation (the peer waits for an answer) or its end (the peer has called `close`); only
-    /// writing shows which.
+    /// A FIN may be half of a conversation (the peer waits for an answer) or its end (the peer has called `close`). Only
+    /// writing shows which it is.
     ///
     /// The future is a handle of the stream: the stream lives as long as it does.
     ///
@@ -172,7 +172,7 @@ pub(crate) struct AtClose {
 
 impl AtClose {
     pub(crate) fn announce(self, ioloop: &IOLoop) {
-        // Tornado's order: first those who wait, then the callback.
+        // Tornado's order: first the tasks that wait, then the callback.
         self.wakers.into_iter().for_each(|(_, waker)| waker.wake());
         if let Some(callback) = self.callback {
             ioloop.add_callback(callback);
@@ -181,7 +181,7 @@ impl AtClose {
     }
 }
 
-/// Looks out for the peer's leaving until the stream is closed or its last handle is dropped.
+/// Watches for the peer's end until the stream is closed or its last handle is dropped.
 async fn watch(stream: Weak<Inner>) {
     let mut place = None;
     poll_fn(|cx| match stream.upgrade() {
@@ -208,7 +208,7 @@ impl Inner {
     }
 
     /// Waits for the event that will end this stream, and when it has come reads up to the end, which closes the stream.
-    /// A full buffer is left to the reader, who will meet the end in time.
+    /// A full buffer is left to the reader, which will meet the end in time.
     fn look_for_end(self: &Rc<Self>, cx: &mut Context<'_>) {
         if self.is_closed() || self.poll_end(cx).is_pending() {
             return;

@@ -14,8 +14,8 @@ use crate::{Error, IOStream, Result};
 impl IOStream {
     /// Reads up to and including `delimiter`.
     ///
-    /// The search goes on where it stopped when more comes, so its cost is linear in the data. An empty delimiter is
-    /// found at once. See [`ReadUntilFuture::max_bytes`] for a limit, which a server wants.
+    /// The search resumes where it stopped when more comes, so its cost is linear in the data. An empty delimiter is found
+    /// at once. A server should set a limit by [`max_bytes`](ReadUntilFuture::max_bytes).
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl IOStream {
         ReadSomeFuture { reading: Reading::new(self), max }
     }
 
-    /// Fills `buf` and gives its length. See [`ReadIntoFuture::partial`] for less. The result may be larger than
+    /// Fills `buf` and returns its length. See [`ReadIntoFuture::partial`] for less. The result may be larger than
     /// `max_buffer_size`, as it does not go through the buffer.
     ///
     /// # Errors
@@ -80,7 +80,8 @@ impl IOStream {
         ReadIntoFuture { reading: Reading::new(self), buf, filled: 0, partial: false }
     }
 
-    /// Reads everything up to the end of input. On a stream that is closed already it gives what was buffered.
+    /// Reads everything up to the end of input. On a stream that is closed already it returns what was
+    /// buffered.
     ///
     /// # Errors
     ///
@@ -96,14 +97,14 @@ impl IOStream {
 
     /// Reads whatever `parse` makes of the bytes: the primitive below all other reads.
     ///
-    /// `parse` is shown all that has come and was not consumed, straight from the thread's read chunk when the stream
-    /// held nothing back, and says what it took. It is called again, with more, as long as it answers
-    /// [`Parsed::Incomplete`]; never with nothing. It may use other streams, and write to or close this one, but not
-    /// read from it.
+    /// `parse` is shown all bytes that have come and were not consumed, straight from the thread's read chunk when the
+    /// stream held none, and returns how many it consumed. It is called again, with more, while it returns
+    /// [`Parsed::Incomplete`], and never with an empty slice. It may use other streams, and write to or close this one,
+    /// but not read from it.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the input ends before `parse` is content, [`Error::BufferFull`],
+    /// [`Error::Closed`] when the input ends before `parse` is done, [`Error::BufferFull`],
     /// [`Error::AlreadyReading`].
     ///
     /// # Panics
@@ -296,7 +297,7 @@ pub struct ReadIntoFuture<'a> {
 }
 
 impl ReadIntoFuture<'_> {
-    /// Makes the read content with one byte or more.
+    /// Makes the read complete with one byte or more.
     pub fn partial(mut self) -> Self {
         self.partial = true;
         self

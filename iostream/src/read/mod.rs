@@ -31,19 +31,19 @@ pub enum Parsed<T> {
     Done {
         /// How many of the bytes shown are used up; the rest stays in the stream.
         consumed: usize,
-        /// What the read gives.
+        /// What the read returns.
         value: T,
     },
 }
 
 impl IOStream {
-    /// The polling form of [`read_with`](IOStream::read_with), for hand-written futures. The parser may be shown bytes
-    /// that it has seen in an earlier poll, and no more.
+    /// The polling form of [`read_with`](IOStream::read_with), for hand-written futures. The parser may be shown the bytes
+    /// that it has seen in an earlier poll once more, with none behind them.
     ///
     /// # Errors
     ///
-    /// As [`read_with`](IOStream::read_with). When two tasks poll one stream by this function, nobody notices, and each
-    /// gets some of the bytes.
+    /// As [`read_with`](IOStream::read_with). Two tasks that poll one stream by this function go unnoticed, and each gets
+    /// some of the bytes.
     ///
     /// # Panics
     ///

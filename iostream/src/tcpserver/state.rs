@@ -25,7 +25,7 @@ pub(super) struct ServerState {
     admission: Admission,
     accepting: RefCell<Vec<(SocketAddr, AcceptHandle)>>,
     open: RefCell<Slab<Weak<Inner>>>,
-    /// Those who wait for the last connection's end.
+    /// The tasks that wait for the last connection's end.
     drained: RefCell<Vec<Waker>>,
     /// Connections that the loop would not watch.
     failures: Burst,
@@ -149,7 +149,7 @@ impl Drop for Place {
             let mut open = self.state.open.borrow_mut();
             open.remove(self.key);
             if open.is_empty() {
-                // Gives back what a peak of connections needed.
+                // Frees what a peak of connections needed.
                 *open = Slab::new();
             }
             open.is_empty()

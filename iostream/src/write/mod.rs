@@ -104,8 +104,7 @@ impl IOStream {
         self.inner.queue.borrow().as_ref().map_or(0, |queue| queue.len)
     }
 
-    /// Waits until the kernel has taken everything written so far, and ready with an error when some of it never will
-    /// be.
+    /// Ready when the kernel has taken everything written so far, and with an error when some of it never will be taken.
     ///
     /// # Errors
     ///
@@ -215,7 +214,7 @@ impl fmt::Debug for WriteFuture {
 }
 
 impl Inner {
-    /// Tries to send without queueing, when nothing is queued before. Gives the number of bytes sent.
+    /// Tries to send without queueing, when nothing is queued before. Returns the number of bytes sent.
     fn try_send(self: &Rc<Self>, head: &[u8], body: &[u8]) -> Result<usize> {
         if self.is_closed() || self.write_ended.get() {
             return Err(self.closed_error());

@@ -16,7 +16,7 @@ const SENDS_PER_POLL: usize = 16;
 /// How many queued pieces leave in one `writev`.
 const PIECES_PER_SEND: usize = 64;
 
-/// Bytes on their way to the kernel, and who waits for them to get there.
+/// Bytes on their way to the kernel, and the tasks that wait for them to get there.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
     pieces: VecDeque<Bytes>,
@@ -122,7 +122,7 @@ impl Inner {
         transport.poll_send_vectored(cx, &slices[..count])
     }
 
-    /// Takes what was sent off the queue and wakes the writers who waited for it.
+    /// Takes what was sent off the queue and wakes the writers that waited for it.
     fn remove_sent(&self, mut sent: usize) {
         while sent > 0 {
             let emptied = self.queue.borrow_mut().as_mut().and_then(|queue| queue.advance(&mut sent));
