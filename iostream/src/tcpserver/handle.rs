@@ -64,8 +64,9 @@ impl ServerHandle {
         self.state.connections()
     }
 
-    /// Stops listening, at once. Connections that have been accepted go on. Does nothing the second time; may be called by
-    /// the handler.
+    /// Stops listening, at once: connections in the backlog are reset, those that have been accepted go on. What was
+    /// [bound](crate::TcpServer::bind) and not started stays bound. Does nothing the second time; may be called by the
+    /// handler.
     pub fn stop(&self) {
         self.state.stop();
     }

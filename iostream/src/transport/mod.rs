@@ -70,8 +70,8 @@ macro_rules! dispatch {
     };
 }
 
-/// Every request passes `poll_recv_ready`, `poll_recv` and `try_send`. They go straight to TCP, and by another function to
-/// the rest: a jump over four kinds costs more than the question whether it is the one.
+// Every request passes `poll_recv_ready`, `poll_recv` and `try_send`. They go straight to TCP, and by another function to
+// the rest: a jump over four kinds costs more than the question whether it is the one.
 impl Transport {
     #[inline]
     pub(crate) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
