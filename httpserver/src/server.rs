@@ -175,9 +175,12 @@ impl Inner {
         self.listening.borrow().iter().map(|listening| listening.addr).collect()
     }
 
-    /// Has the next poll accept all connections that wait.
-    pub(crate) fn accept_backlog(&self) {
-        self.listening.borrow().iter().for_each(|listening| listening.handle.accept_backlog());
+    /// Serves what waits in the backlog, then stops listening.
+    pub(crate) fn drain_backlog(&self) {
+        self.bound.take();
+        for listening in self.listening.take() {
+            listening.handle.drain();
+        }
     }
 
     pub(crate) fn stop(&self) {

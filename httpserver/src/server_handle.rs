@@ -102,10 +102,10 @@ impl ServerHandle {
         let handle = self.clone();
         async move {
             let state = &handle.server.state;
-            handle.server.accept_backlog();
-            // This poll brings the connections that wait, and before a connection counts as idle, what has come for it.
+            handle.server.drain_backlog();
+            // Before a connection counts as idle the kernel is asked once what has come for it. Until then connections wait
+            // for requests as before.
             after_next_poll().await;
-            handle.stop();
             state.begin_drain();
             let idle = state.cut_idle();
             let in_flight = handle.connections().saturating_sub(idle);

@@ -1,5 +1,5 @@
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fmt, io,
     net::{SocketAddr, TcpListener, TcpStream},
     rc::Rc,
@@ -17,14 +17,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The most connections accepted in one turn of the loop.
 const MAX_BATCH: u32 = 64;
 
-/// More connections than any backlog holds (`somaxconn` is 4,096 by default), and an end to it should new ones keep coming.
-const WHOLE_BACKLOG: u32 = 65_536;
+/// The most connections that a drain accepts: more than a backlog holds, but clients may go on coming.
+const MAX_DRAINED: u32 = 65_536;
 
 /// Calls `on_accept` for every connection that `listener` gets, on the current loop, until
 /// [`AcceptHandle::stop`].
 ///
-/// The connections are handed over as the system gives them, still blocking;
-/// [`IOStream::from_accepted`](crate::IOStream::from_accepted) makes them non-blocking. `TCP_NODELAY` is not set.
+/// The callback receives each connection still blocking; [`IOStream::from_accepted`](crate::IOStream::from_accepted)
+/// makes it non-blocking. `TCP_NODELAY` is not set.
 ///
 /// One connection is accepted per wake-up, and more only as long as there were more each time: asking a queue that is
 /// already empty costs the kernel as much as a connection. When descriptors or memory run out, accepting pauses for
@@ -62,34 +62,39 @@ pub fn add_accept_handler(
     let acceptor = Rc::new(Acceptor {
         ioloop: ioloop.clone(),
         token: Cell::new(None),
+        work: RefCell::new(Some(Work { listener: listener.clone(), on_accept: Box::new(on_accept) })),
         batch: Cell::new(1),
+        draining: Cell::new(false),
         shortages: Burst::default(),
         losses: Burst::default(),
     });
-    let token = ioloop.add_handler(listener.clone(), Interest::READABLE, {
+    let token = ioloop.add_handler(listener, Interest::READABLE, {
         let acceptor = acceptor.clone();
-        let mut on_accept = on_accept;
-        move |_| acceptor.accept_batch(&listener, &mut on_accept)
+        move |_| acceptor.accept_batch()
     })?;
     acceptor.token.set(Some(token));
     Ok(AcceptHandle(acceptor))
 }
 
-/// Ends what [`add_accept_handler`] has begun. Dropping it changes nothing: accepting goes on.
+/// Ends what [`add_accept_handler`] has begun. Dropping it does not: accepting goes on.
 #[derive(Clone)]
 pub struct AcceptHandle(Rc<Acceptor>);
 
 impl AcceptHandle {
-    /// Has the next turn that polls accept all connections that wait by then, instead of a few: for a server that is about
-    /// to [`stop`](AcceptHandle::stop), since closing the socket resets what still waits.
-    pub fn accept_backlog(&self) {
-        self.0.batch.set(WHOLE_BACKLOG);
-    }
-
     /// Stops accepting and closes the listening socket. Does nothing the second time. May be called by the accept
     /// callback, which is then not called again.
     pub fn stop(&self) {
         self.0.stop();
+    }
+
+    /// Hands over the connections that wait in the backlog, then stops: their clients have been told that they are
+    /// connected, and may have sent a request. Called by the accept callback, it does so after the callback's return.
+    ///
+    /// A client whose handshake is not complete gets a reset, as it gets when the system has more than 65,536 connections
+    /// waiting or descriptors run out.
+    pub fn drain(&self) {
+        self.0.draining.set(true);
+        self.0.accept_batch();
     }
 }
 
@@ -99,30 +104,65 @@ impl fmt::Debug for AcceptHandle {
     }
 }
 
-/// One listening socket's state. The socket itself belongs to the handler, so that removing that closes it.
+/// One listening socket's state.
 struct Acceptor {
     ioloop: IOLoop,
     /// `None` once stopped.
     token: Cell<Option<Token>>,
+    /// Out of its place while the callback, which is user code, runs.
+    work: RefCell<Option<Work>>,
     /// How many connections the next wake-up may bring. Grows while every one of them was there.
     batch: Cell<u32>,
+    /// What waits in the backlog is the last to be accepted.
+    draining: Cell<bool>,
     /// Times at which descriptors had run out.
     shortages: Burst,
     /// Connections that were gone before they could be accepted.
     losses: Burst,
 }
 
+struct Work {
+    listener: Rc<TcpListener>,
+    on_accept: Box<dyn FnMut(TcpStream, SocketAddr)>,
+}
+
+/// The work while it is done. Goes back when dropped, also by a panic of the callback, unless accepting has stopped.
+struct Lent<'a> {
+    acceptor: &'a Acceptor,
+    work: Option<Work>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if self.acceptor.token.get().is_some() {
+            self.acceptor.work.replace(self.work.take());
+        }
+    }
+}
+
 impl Acceptor {
-    fn accept_batch(self: &Rc<Self>, listener: &TcpListener, on_accept: &mut dyn FnMut(TcpStream, SocketAddr)) {
-        for _ in 0..self.batch.get() {
-            match listener.accept() {
-                Ok((stream, peer)) => on_accept(stream, peer),
+    fn accept_batch(self: &Rc<Self>) {
+        let Some(work) = self.work.take() else { return };
+        let mut lent = Lent { acceptor: self, work: Some(work) };
+        if let Some(work) = &mut lent.work {
+            self.accept_all(work);
+        }
+    }
+
+    fn accept_all(self: &Rc<Self>, work: &mut Work) {
+        let mut count = 0;
+        while count < if self.draining.get() { MAX_DRAINED } else { self.batch.get() } {
+            match work.listener.accept() {
+                Ok((stream, peer)) => (work.on_accept)(stream, peer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.batch.set(1);
-                    return;
+                    return self.end_of_backlog();
                 }
-                Err(error) if is_exhaustion(&error) => return self.pause(&error),
-                // Somebody with a duplicate of the socket has shut it down. It would report a hang-up for ever.
+                Err(error) if is_exhaustion(&error) => {
+                    self.pause(&error);
+                    return self.end_of_backlog();
+                }
+                // The holder of a duplicate of the socket has shut it down. It would report a hang-up for ever.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return self.give_up(&error),
                 // Errors of the one connection, which has gone again before it was accepted (see accept(2)).
                 Err(error) => {
@@ -134,8 +174,16 @@ impl Acceptor {
             if self.token.get().is_none() {
                 return;
             }
+            count += 1;
         }
         self.batch.set((self.batch.get() * 2).min(MAX_BATCH));
+        self.end_of_backlog();
+    }
+
+    fn end_of_backlog(&self) {
+        if self.draining.get() {
+            self.stop();
+        }
     }
 
     /// Stops listening to the socket for a while. It stays ready, so that the loop would spin.
@@ -161,6 +209,8 @@ impl Acceptor {
         if let Some(token) = self.token.take() {
             self.ioloop.remove_handler(token);
         }
+        // Closes the socket, except within the callback, which has it until it returns.
+        drop(self.work.take());
     }
 
     fn listen_for(&self, interest: Interest) {

@@ -237,7 +237,7 @@ impl Addresses {
         self.entries.remove(address);
         self.counts.remove(entry as usize);
         if self.entries.is_empty() {
-            // Gives back what a peak of addresses needed.
+            // Frees what a peak of addresses needed.
             *self = Addresses::default();
         }
     }

@@ -135,7 +135,7 @@ impl ReadBuffer {
 }
 
 impl Drop for ReadBuffer {
-    /// Gives the memory back to the thread's pool.
+    /// Returns the memory to the thread's pool.
     fn drop(&mut self) {
         if self.data.capacity() == 0 || self.data.capacity() > POOL_BUFFER_SIZE {
             return;
@@ -171,18 +171,6 @@ impl Window<'_, '_> {
             Window::Chunk(bytes) => *bytes = &bytes[n..],
             Window::Held(buffer) => buffer.consume(n),
         }
-    }
-
-    /// Consumes what a user's parser says to have used up.
-    ///
-    /// # Panics
-    ///
-    /// When that is more than there is; nothing is consumed then.
-    #[inline]
-    pub(crate) fn claim(&mut self, consumed: usize) {
-        let shown = self.bytes().len();
-        assert!(consumed <= shown, "the parser consumed {consumed} of {shown} bytes");
-        self.consume(consumed);
     }
 
     pub(crate) fn take(&mut self, n: usize) -> Bytes {

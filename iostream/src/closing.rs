@@ -16,23 +16,23 @@ use crate::{IOStream, iostream::Inner};
 impl IOStream {
     /// Waits until the stream is closed, for whatever reason.
     ///
-    /// While somebody waits, the stream looks out for the peer's leaving by itself: once the peer has ended its input,
-    /// the rest is received into the buffer (up to `max_buffer_size`, readable afterwards) to get to that end.
+    /// While a task waits, the stream watches for the peer's end by itself: once the peer has ended its input, the rest is
+    /// received into the buffer (up to `max_buffer_size`, readable afterwards) to reach that end.
     ///
     /// The future is a handle of the stream: the stream lives as long as it does.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub fn closed(&self) -> Closed {
-        Closed { stream: self.clone(), place: None }
+    pub fn closed(&self) -> ClosedFuture {
+        ClosedFuture { stream: self.clone(), place: None }
     }
 
     /// Calls `callback` once, in a turn of the loop after the stream has closed, for whatever reason. At once when it is
     /// closed already. A callback set earlier is replaced. It runs in the [`context`] of this call.
     ///
-    /// This makes the stream look out for the peer's leaving as [`closed`](IOStream::closed) does, at the price of a
-    /// task for as long as the stream is open. It does not keep the stream alive.
+    /// This makes the stream watch for the peer's end as [`closed`](IOStream::closed) does, and costs a task for as long as
+    /// the stream is open. It does not keep the stream alive.
     ///
     /// # Examples
     ///
@@ -51,7 +51,7 @@ impl IOStream {
             IOLoop::current().add_callback(callback);
             return;
         };
-        // It belongs to whoever sets it, not to who closes the stream or happens to be served by it then.
+        // It belongs to the caller, not to the task that closes the stream or happens to be served by it then.
         let callback = Box::new(context::wrap(callback));
         let (previous, watched) = {
             let mut at_close = self.inner.at_close.borrow_mut();
@@ -94,16 +94,16 @@ impl IOStream {
     /// Waits until the peer has ended its input or is gone: FIN, RST or HUP. Resolves also while received bytes are
     /// unread, here or in the kernel, and when the stream is closed. Nothing is read and nothing is closed by waiting.
     ///
-    /// A FIN may be half of a conversation (the peer waits for an answer) or its end (the peer has called `close`); only
-    /// writing shows which.
+    /// A FIN may be half of a conversation (the peer waits for an answer) or its end (the peer has called `close`). Only
+    /// writing shows which it is.
     ///
     /// The future is a handle of the stream: the stream lives as long as it does.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub fn peer_closed(&self) -> PeerClosed {
-        PeerClosed { stream: self.clone() }
+    pub fn peer_closed(&self) -> PeerClosedFuture {
+        PeerClosedFuture { stream: self.clone() }
     }
 
     /// The polling form of [`peer_closed`](IOStream::peer_closed).
@@ -117,41 +117,41 @@ impl IOStream {
 
 /// The future of [`IOStream::closed`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Closed {
+pub struct ClosedFuture {
     stream: IOStream,
     /// Where our waker stands in [`AtClose`].
     place: Option<usize>,
 }
 
-impl Future for Closed {
+impl Future for ClosedFuture {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Closed { stream, place } = &mut *self;
+        let ClosedFuture { stream, place } = &mut *self;
         stream.inner.poll_closed(cx, place)
     }
 }
 
-impl Drop for Closed {
+impl Drop for ClosedFuture {
     fn drop(&mut self) {
         self.stream.inner.forget_waiter(self.place.take());
     }
 }
 
-impl fmt::Debug for Closed {
+impl fmt::Debug for ClosedFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closed").finish_non_exhaustive()
+        f.debug_struct("ClosedFuture").finish_non_exhaustive()
     }
 }
 
 /// The future of [`IOStream::peer_closed`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct PeerClosed {
+pub struct PeerClosedFuture {
     stream: IOStream,
 }
 
-impl Future for PeerClosed {
+impl Future for PeerClosedFuture {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -172,7 +172,7 @@ pub(crate) struct AtClose {
 
 impl AtClose {
     pub(crate) fn announce(self, ioloop: &IOLoop) {
-        // Tornado's order: first those who wait, then the callback.
+        // Tornado's order: first the tasks that wait, then the callback.
         self.wakers.into_iter().for_each(|(_, waker)| waker.wake());
         if let Some(callback) = self.callback {
             ioloop.add_callback(callback);
@@ -181,7 +181,7 @@ impl AtClose {
     }
 }
 
-/// Looks out for the peer's leaving until the stream is closed or its last handle is dropped.
+/// Watches for the peer's end until the stream is closed or its last handle is dropped.
 async fn watch(stream: Weak<Inner>) {
     let mut place = None;
     poll_fn(|cx| match stream.upgrade() {
@@ -208,7 +208,7 @@ impl Inner {
     }
 
     /// Waits for the event that will end this stream, and when it has come reads up to the end, which closes the stream.
-    /// A full buffer is left to the reader, who will meet the end in time.
+    /// A full buffer is left to the reader, which will meet the end in time.
     fn look_for_end(self: &Rc<Self>, cx: &mut Context<'_>) {
         if self.is_closed() || self.poll_end(cx).is_pending() {
             return;
@@ -270,7 +270,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = IOStream::from_tcp(TcpStream::connect(listener.local_addr().unwrap()).unwrap()).unwrap();
         for _ in 0..3 {
-            let mut waiting: Vec<Closed> = (0..10).map(|_| stream.closed()).collect();
+            let mut waiting: Vec<ClosedFuture> = (0..10).map(|_| stream.closed()).collect();
             for closed in &mut waiting {
                 assert!(Pin::new(closed).poll(&mut Context::from_waker(Waker::noop())).is_pending());
             }

@@ -56,7 +56,7 @@ pub enum Error {
     #[error("the stream is already being read")]
     AlreadyReading,
 
-    /// No connection to this address could be made; usually `ECONNREFUSED` (nobody listens) or `ETIMEDOUT`.
+    /// No connection to this address could be made; usually `ECONNREFUSED` (no server listens there) or `ETIMEDOUT`.
     #[error("connecting to {addr}{}", Because(Some(cause)))]
     Connect {
         /// The address that was tried.
@@ -95,7 +95,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the connection is gone, in whatever way. Servers meet this every day: peers leave.
+    /// Whether the connection is gone, in whatever way. That is an everyday event for a server: peers leave.
     pub fn is_closed(&self) -> bool {
         match self {
             Error::Closed { .. } => true,
@@ -143,7 +143,7 @@ impl fmt::Display for Because<'_> {
     }
 }
 
-/// Errors by which a peer that went away shows itself; they are no news to anybody.
+/// Errors by which a peer that went away shows itself; not worth a line in the log.
 pub(crate) fn is_disconnect(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected | TimedOut | UnexpectedEof)

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use ioloop::{IOLoop, Source};
+use ioloop::{IOLoop, Printable, Source};
 
 use crate::{
     Error, Result,
@@ -15,14 +15,13 @@ use crate::{
     check,
     closing::AtClose,
     error::is_disconnect,
-    one_line::OneLine,
     transport::{Tcp, Transport, Unix},
     write::{WriteQueue, WriteTimeout},
 };
 
 /// A buffered, non-blocking stream on the thread's loop: bytes in, bytes out, and the news that the peer is gone.
 ///
-/// A handle: cloning it is cheap and all clones are the same stream, so one task can wait for the peer's leaving while
+/// A handle: cloning it is cheap, and all clones are the same stream, so one task can wait for the peer's end while
 /// another writes. The descriptor is closed by [`close`](IOStream::close), at the end of the peer's input (see
 /// [`set_half_open`](IOStream::set_half_open)), when the connection breaks, or when the last handle is dropped and what
 /// was queued has been sent or given up (see [`set_write_timeout`](IOStream::set_write_timeout)).
@@ -31,14 +30,14 @@ use crate::{
 ///
 /// [`read_until`](IOStream::read_until), [`read_bytes`](IOStream::read_bytes), [`read_some`](IOStream::read_some),
 /// [`read_into`](IOStream::read_into) and [`read_until_close`](IOStream::read_until_close) stand on
-/// [`read_with`](IOStream::read_with), which shows a parser what has come. Nothing is read ahead while no read is
-/// pending, so a peer that sends too much is slowed down by TCP itself. One read at a time; dropping a read leaves the
-/// bytes in the stream. Bytes that were received before the stream closed can still be read afterwards.
+/// [`read_with`](IOStream::read_with), which shows a parser what has come. Nothing is received while no read is pending,
+/// so TCP itself slows down a peer that sends too much. Only one read may be pending. Dropping a read leaves its bytes in
+/// the stream. Bytes that were received before the stream closed can still be read afterwards.
 ///
 /// # Writing
 ///
-/// [`write`](IOStream::write) sends at once what the kernel takes and queues the rest. Awaiting it is the back-pressure;
-/// who does not await it should set a limit
+/// [`write`](IOStream::write) sends at once what the kernel takes and queues the rest. Awaiting it is the back-pressure.
+/// Without awaiting, set a limit
 /// ([`set_max_write_buffer_size`](IOStream::set_max_write_buffer_size)).
 ///
 /// # Examples
@@ -198,8 +197,8 @@ impl IOStream {
         self.inner.max_buffer_size.set(clamp(bytes));
     }
 
-    /// How many bytes may wait to be sent; unlimited by default, and from 4 GiB on. A write that would pass the limit fails with
-    /// [`Error::WriteBufferFull`] before any of it is sent.
+    /// How many bytes may wait to be sent; unlimited by default, and from 4 GiB on. A write that would pass the limit fails
+    /// with [`Error::WriteBufferFull`] before any of it is sent.
     pub fn set_max_write_buffer_size(&self, bytes: usize) {
         self.inner.max_write_buffer_size.set(clamp(bytes));
     }
@@ -208,7 +207,7 @@ impl IOStream {
     ///
     /// `false`, the default: reading meets the end, what is queued is still sent, then the stream closes itself.
     /// `true`: writing goes on until [`close`](IOStream::close) or until the connection breaks. For protocols where a
-    /// request ends with the client's FIN, and whenever the answer is written after the end of input was met.
+    /// request ends with the client's FIN, and whenever the answer is written after the end of input.
     pub fn set_half_open(&self, half_open: bool) {
         self.inner.half_open.set(half_open);
         self.inner.close_after_eof();
@@ -250,8 +249,8 @@ impl IOStream {
     /// Closes the stream now. Does nothing when it is closed already.
     ///
     /// Pending reads that the buffer cannot satisfy, and pending writes, fail with [`Error::Closed`]; queued bytes are
-    /// dropped (await the writes first to have them sent). Received bytes stay readable. When bytes have come that
-    /// nobody has taken from the kernel, the peer sees a reset, as always in TCP.
+    /// dropped (await the writes first to have them sent). Received bytes stay readable. When the kernel
+    /// holds bytes that were not received, the peer sees a reset, as always in TCP.
     pub fn close(&self) {
         self.inner.close(None);
     }
@@ -261,14 +260,14 @@ impl IOStream {
         self.inner.is_closed()
     }
 
-    /// Whether there is known to be something in the kernel that has not been received: bytes, or the end of input. Free:
-    /// the loop keeps this in mind.
+    /// Whether something is known to wait that has not been received: bytes, or the end of input. Costs no system call.
+    /// After a read on a Unix socket it may be true without cause, until the next read finds nothing.
     pub fn is_readable(&self) -> bool {
         !self.inner.eof.get() && self.inner.transport.borrow().is_readable()
     }
 
     /// Whether the peer is known to have ended its input or to be gone (FIN, RST or HUP), read or not, or the stream is
-    /// closed. Free: the loop keeps this in mind.
+    /// closed. Costs no system call.
     pub fn is_peer_closed(&self) -> bool {
         let inner = &self.inner;
         inner.is_closed() || inner.eof.get() || inner.transport.borrow().is_peer_closed()
@@ -336,7 +335,7 @@ impl Inner {
     /// Closes the stream because a system call failed, and says so in the form that the operation reports.
     pub(crate) fn fail(self: &Rc<Self>, error: io::Error) -> Error {
         if !is_disconnect(&error) {
-            log::warn!("closing a stream after an unexpected error: {}", OneLine(&error));
+            log::warn!("closing a stream after an unexpected error: {}", Printable::display(&error));
         }
         self.close(Some(Arc::new(error)));
         self.closed_error()
@@ -378,8 +377,8 @@ impl Inner {
         self.finish_close();
     }
 
-    /// Gives the transport back, then tells everybody. No borrow is left by then: wakers, guards and the callback are user
-    /// code.
+    /// Closes the transport, then tells every task that waits. No borrow is left by then: wakers, guards and the callback
+    /// are user code.
     fn finish_close(&self) {
         let ioloop = self.ioloop();
         let queue = self.queue.take();

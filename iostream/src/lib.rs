@@ -12,7 +12,6 @@ mod error;
 mod iostream;
 pub mod memory;
 pub mod netutil;
-mod one_line;
 mod read;
 mod tcpserver;
 mod transport;
@@ -27,10 +26,12 @@ pub use ioloop::{
 
 pub use crate::{
     admission::{Admission, Admitted, ConnectionLimits, Refusal},
-    closing::{Closed, PeerClosed},
+    closing::{ClosedFuture, PeerClosedFuture},
     error::{Error, Result},
     iostream::IOStream,
-    read::{Parsed, ReadBytes, ReadInto, ReadSome, ReadUntil, ReadUntilClose, ReadWith},
+    read::{
+        Parsed, ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture, ReadWithFuture,
+    },
     tcpserver::{DrainReport, ServerHandle, TcpServer},
-    write::{Write, WriteData},
+    write::{WriteData, WriteFuture},
 };

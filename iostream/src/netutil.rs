@@ -58,8 +58,8 @@ impl Default for BindOptions {
     }
 }
 
-/// Listening, non-blocking sockets for every address that `addr` resolves to: `"localhost:8888"` usually gives two, for
-/// IPv4 and IPv6. With port 0 the system chooses one, the same for all.
+/// Listening, non-blocking sockets for every address that `addr` resolves to: `"localhost:8888"` usually yields two,
+/// for IPv4 and IPv6. With port 0 the system chooses one, the same for all.
 ///
 /// `SO_REUSEADDR` is set, so that a restarted server gets its port back at once. IPv6 sockets take IPv6 alone
 /// (`IPV6_V6ONLY`): listen on `0.0.0.0` and on `[::]` for both. A host name is looked up by the system, which may block.

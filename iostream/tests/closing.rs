@@ -4,14 +4,18 @@ mod common;
 
 use std::{
     cell::{Cell, RefCell},
+    future::Future,
     io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
+    pin::pin,
     rc::Rc,
+    sync::Arc,
+    task::{Context, Wake, Waker},
     thread,
 };
 
 use common::{pair, pattern, run, streams, try_for_some_turns, turns};
-use iostream::{Error, IOLoop, IOStream};
+use iostream::{Error, IOLoop, IOStream, memory};
 
 /// More than a kernel takes.
 const LOTS: usize = 16 << 20;
@@ -403,6 +407,47 @@ fn a_callback_may_use_the_stream_it_is_told_of() {
         some_turns().await;
         assert!(told.get());
     });
+}
+
+thread_local! {
+    /// The stream that [`Meddling`] uses.
+    static MEDDLES_WITH: RefCell<Option<IOStream>> = const { RefCell::new(None) };
+}
+
+/// A task of foreign code, which uses a stream when its last waker is dropped.
+struct Meddling;
+
+impl Wake for Meddling {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Meddling {
+    fn drop(&mut self) {
+        let stream = MEDDLES_WITH.take().expect("dropped once");
+        stream.set_close_callback(|| {});
+        assert!(pin!(stream.closed()).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+}
+
+#[test]
+fn a_waker_may_use_the_stream_when_it_is_dropped() {
+    // By another task that takes its place, and by the future's end.
+    for replaced in [true, false] {
+        let (stream, _peer) = memory::pair(1);
+        stream.set_half_open(true);
+        MEDDLES_WITH.set(Some(stream.clone()));
+        let mut closed = Box::pin(stream.closed());
+        let waker = Waker::from(Arc::new(Meddling));
+        assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        // Ending our side wakes those who wait for both sides' end: the transport has no waker any more.
+        run(stream.shutdown_write()).unwrap();
+        drop(waker);
+        if replaced {
+            assert!(closed.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        drop(closed);
+        assert!(MEDDLES_WITH.take().is_none(), "the waker is still somewhere");
+    }
 }
 
 #[test]

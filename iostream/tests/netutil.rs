@@ -152,6 +152,41 @@ fn the_callback_may_stop_and_is_not_called_again() {
 }
 
 #[test]
+fn the_callback_may_drain_and_is_called_for_those_who_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let _clients: Vec<TcpStream> = (0..10).map(|_| TcpStream::connect(addr).unwrap()).collect();
+    let calls = Rc::new(Cell::new(0));
+    let handle: Rc<RefCell<Option<AcceptHandle>>> = Rc::default();
+    let (counted, drain) = (calls.clone(), handle.clone());
+    let accepting = add_accept_handler(listener, move |_, _| {
+        counted.set(counted.get() + 1);
+        drain.borrow().as_ref().unwrap().drain();
+    });
+    handle.replace(Some(accepting.unwrap()));
+    run(turns(3));
+    assert_eq!(calls.get(), 10);
+    assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_callback_that_panics_is_called_for_the_next_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let calls = Rc::new(Cell::new(0));
+    let counted = calls.clone();
+    let handle = add_accept_handler(listener, move |_, _| {
+        counted.set(counted.get() + 1);
+        assert!(counted.get() > 1, "a bug");
+    })
+    .unwrap();
+    let _clients = [(); 2].map(|()| TcpStream::connect(addr).unwrap());
+    run(turns(5));
+    assert_eq!(calls.get(), 2);
+    handle.stop();
+}
+
+#[test]
 fn a_socket_that_was_shut_down_elsewhere_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let duplicate = listener.try_clone().unwrap();

@@ -17,9 +17,9 @@ use proptest::prelude::*;
 /// How a parser is run.
 #[derive(Debug, Clone, Copy)]
 enum Entry {
-    ReadWith,
-    PollReadWith,
-    TryReadWith,
+    Future,
+    Poll,
+    Try,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ struct Read {
 }
 
 fn read() -> impl Strategy<Value = Read> {
-    let entry = prop_oneof![Just(Entry::ReadWith), Just(Entry::PollReadWith), Just(Entry::TryReadWith)];
+    let entry = prop_oneof![Just(Entry::Future), Just(Entry::Poll), Just(Entry::Try)];
     let bug = prop_oneof![Just(Bug::Panic), (1..9usize).prop_map(Bug::Claim), Just(Bug::PanicWithMore)];
     let sent = proptest::collection::vec(any::<u8>(), 0..20);
     (sent, entry, proptest::option::of(bug), 0..20usize).prop_map(|(sent, entry, bug, takes)| Read {
@@ -67,11 +67,9 @@ async fn perform(stream: &IOStream, read: &Read) -> Option<Vec<u8>> {
     };
     let poll = |cx: &mut Context<'_>| {
         let result = catch_unwind(AssertUnwindSafe(|| match read.entry {
-            Entry::ReadWith => pin!(stream.read_with(&mut parse)).poll(cx),
-            Entry::PollReadWith => stream.poll_read_with(cx, &mut parse),
-            Entry::TryReadWith => {
-                stream.try_read_with(&mut parse).map_or(Poll::Pending, |value| Poll::Ready(Ok(value)))
-            }
+            Entry::Future => pin!(stream.read_with(&mut parse)).poll(cx),
+            Entry::Poll => stream.poll_read_with(cx, &mut parse),
+            Entry::Try => stream.try_read_with(&mut parse).map_or(Poll::Pending, |value| Poll::Ready(Ok(value))),
         }));
         match result {
             Ok(Poll::Ready(value)) => Poll::Ready(Some(value.unwrap())),

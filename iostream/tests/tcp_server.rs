@@ -183,10 +183,15 @@ fn on_virtual_clock(test: impl AsyncFnOnce(VirtualClock)) {
     ioloop.run_sync(test(clock));
 }
 
+/// Fails when it takes too many turns: `run`'s own limit is of no use on a clock that stands still.
 async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        iostream::yield_now().await;
+    for _ in 0..10_000 {
+        if condition() {
+            return;
+        }
+        turns(1).await;
     }
+    panic!("what the test waits for does not happen");
 }
 
 #[test]
@@ -266,6 +271,24 @@ fn draining_waits_for_connections_and_reports_them() {
         assert_eq!((report.finished, report.cut), (1, 0));
         let report = server.drain(Duration::ZERO).await;
         assert_eq!((report.finished, report.cut), (0, 0));
+    });
+}
+
+#[test]
+fn a_connection_in_the_backlog_is_served_by_a_drain() {
+    let server = TcpServer::new(echo_lines).listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
+    // The loop has not run since they came.
+    let mut clients: Vec<_> = (0..10).map(|_| TcpStream::connect(addr).unwrap()).collect();
+    clients.iter_mut().for_each(|client| client.write_all(b"late\n").unwrap());
+    run(async {
+        let drain = iostream::spawn(server.drain(Duration::from_secs(10)));
+        for client in clients {
+            let client = IOStream::from_tcp(client).unwrap();
+            assert_eq!(client.read_until(b"\n").await.unwrap(), "late\n");
+        }
+        assert_eq!(drain.await.unwrap().finished, 10);
+        assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     });
 }
 

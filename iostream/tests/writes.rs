@@ -5,7 +5,7 @@ mod common;
 use std::{
     cell::RefCell,
     future::{Future, poll_fn},
-    io::{Read, Write as _},
+    io::{Read, Write},
     pin::Pin,
     rc::Rc,
     thread,
@@ -13,13 +13,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use common::{pair, pattern, run, streams, try_for_some_turns};
-use iostream::{Error, IOStream, Write};
+use iostream::{Error, IOStream, WriteFuture};
 
 /// More than the kernel's buffers of a connection take.
 const LOTS: usize = 16 << 20;
 
 /// Writes until the kernel takes no more; gives the last write, which waits, and the count of bytes written.
-async fn fill(stream: &IOStream) -> (Write, usize) {
+async fn fill(stream: &IOStream) -> (WriteFuture, usize) {
     let mut written = 0;
     loop {
         let mut write = stream.write(&[0; 100_000]);

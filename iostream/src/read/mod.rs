@@ -14,7 +14,9 @@ use crate::{
     iostream::Inner,
 };
 
-pub use futures::{ReadBytes, ReadInto, ReadSome, ReadUntil, ReadUntilClose, ReadWith};
+pub use futures::{
+    ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture, ReadWithFuture,
+};
 
 /// How often a stream may call `recv` without ever having to wait, before the rest of the loop gets its turn: at 64 KiB
 /// each, 1 MiB. Counted over reads, since each of a series may be satisfied at once.
@@ -29,19 +31,19 @@ pub enum Parsed<T> {
     Done {
         /// How many of the bytes shown are used up; the rest stays in the stream.
         consumed: usize,
-        /// What the read gives.
+        /// What the read returns.
         value: T,
     },
 }
 
 impl IOStream {
-    /// The polling form of [`read_with`](IOStream::read_with), for hand-written futures. The parser may be shown bytes
-    /// that it has seen in an earlier poll, and no more.
+    /// The polling form of [`read_with`](IOStream::read_with), for hand-written futures. The parser may be shown the bytes
+    /// that it has seen in an earlier poll once more, with none behind them.
     ///
     /// # Errors
     ///
-    /// As [`read_with`](IOStream::read_with). When two tasks poll one stream by this function, nobody notices, and each
-    /// gets some of the bytes.
+    /// As [`read_with`](IOStream::read_with). Two tasks that poll one stream by this function go unnoticed, and each gets
+    /// some of the bytes.
     ///
     /// # Panics
     ///
@@ -112,10 +114,12 @@ fn run_parser<T>(
     window: &mut Window<'_, '_>,
     value: &mut Option<T>,
 ) -> bool {
-    match parse(window.bytes()) {
+    let shown = window.bytes();
+    match parse(shown) {
         Parsed::Incomplete => false,
         Parsed::Done { consumed, value: parsed } => {
-            window.claim(consumed);
+            assert!(consumed <= shown.len(), "the parser consumed {consumed} of {} bytes", shown.len());
+            window.consume(consumed);
             *value = Some(parsed);
             true
         }
@@ -147,7 +151,7 @@ impl Inner {
         }
     }
 
-    /// One `recv` into the thread's chunk, when it is our turn: the chunk, and how much of it was filled.
+    /// One `recv` for a reader: the chunk it went to, and how much of it was filled.
     #[inline]
     fn poll_chunk(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
         if self.is_closed() || self.eof.get() {
@@ -157,10 +161,7 @@ impl Inner {
         if room == 0 {
             return Poll::Ready(Err(self.buffer_full()));
         }
-        ready!(self.poll_turn(cx));
-        let mut chunk = Chunk::take();
-        let count = ready!(self.poll_receive(cx, &mut chunk[..room.min(CHUNK_SIZE)]))?;
-        Poll::Ready(Ok((chunk, count)))
+        self.poll_receive(cx, room)
     }
 
     /// Receives without a reader, into the buffer, until the input ends or the buffer is full.
@@ -170,32 +171,46 @@ impl Inner {
             if room == 0 || self.parsing.get() || self.is_closed() || self.eof.get() {
                 return;
             }
-            if self.poll_turn(cx).is_pending() {
-                return;
-            }
-            let mut chunk = Chunk::take();
-            match self.poll_receive(cx, &mut chunk[..room.min(CHUNK_SIZE)]) {
-                Poll::Ready(Ok(count)) => self.held.borrow_mut().append(&chunk[..count]),
+            match self.poll_receive(cx, room) {
+                Poll::Ready(Ok((chunk, count))) => self.held.borrow_mut().append(&chunk[..count]),
                 // At an error the stream is closed now, and the next read is told why.
                 Poll::Ready(Err(_)) | Poll::Pending => return,
             }
         }
     }
 
-    /// Ready when there is something to receive and it is our turn: a peer that sends as fast as it is read must not
-    /// starve the others.
-    fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.transport.borrow().poll_recv_ready(cx).is_pending() {
+    /// One `recv` of one byte or more into the thread's chunk. The end of input is noted, and is an error to the operation
+    /// that meets it.
+    #[inline]
+    fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, room: usize) -> Poll<Result<(Chunk, usize)>> {
+        let transport = self.transport.borrow();
+        // Asked first, because this is how nearly every request begins: with a wait, which needs no chunk.
+        if transport.poll_recv_ready(cx).is_pending() {
             self.recvs.set(0);
             return Poll::Pending;
         }
+        // A peer that sends as fast as it is read must not starve the others.
         if self.recvs.get() == RECVS_PER_TURN {
             self.recvs.set(0);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         self.recvs.set(self.recvs.get() + 1);
-        Poll::Ready(())
+        let mut chunk = Chunk::take();
+        let received = transport.poll_recv(cx, &mut chunk[..room.min(CHUNK_SIZE)]);
+        drop(transport);
+        match received {
+            Poll::Ready(Ok(0)) => {
+                self.end_of_input();
+                Poll::Ready(Err(self.closed_error()))
+            }
+            Poll::Ready(Ok(count)) => Poll::Ready(Ok((chunk, count))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(error))),
+            Poll::Pending => {
+                self.recvs.set(0);
+                Poll::Pending
+            }
+        }
     }
 
     /// How much may be received now. One byte more than may be held: so input that fills the buffer and then ends is
@@ -207,24 +222,6 @@ impl Inner {
     pub(crate) fn buffer_full(self: &Rc<Self>) -> Error {
         self.close(None);
         Error::BufferFull { limit: self.max_buffer_size() }
-    }
-
-    /// One `recv`, of one byte or more. The end of input is noted, and is an error to the operation that meets it.
-    #[inline]
-    fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
-        let received = self.transport.borrow().poll_recv(cx, buf);
-        match received {
-            Poll::Ready(Ok(0)) => {
-                self.end_of_input();
-                Poll::Ready(Err(self.closed_error()))
-            }
-            Poll::Ready(Ok(count)) => Poll::Ready(Ok(count)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(error))),
-            Poll::Pending => {
-                self.recvs.set(0);
-                Poll::Pending
-            }
-        }
     }
 
     /// Shows `parse` what is held and, behind it, `received`; keeps what it leaves. Only bytes that are left, or that

@@ -23,7 +23,7 @@ const AFTER_CUT: Duration = Duration::from_secs(1);
 ///     assert_eq!(stream.read_until(b"\n").await?, "hello\n");
 ///     let report = handle.drain(Duration::from_secs(10)).await;
 ///     assert_eq!(report.cut, 0);
-///     iostream::Result::Ok(())
+///     Ok::<_, iostream::Error>(())
 /// })?;
 /// # Ok::<_, iostream::Error>(())
 /// ```
@@ -64,13 +64,15 @@ impl ServerHandle {
         self.state.connections()
     }
 
-    /// Stops listening, at once. Connections that have been accepted go on. Does nothing the second time; may be called by
-    /// the handler.
+    /// Stops listening, at once: connections in the backlog are reset, those that have been accepted go on. What was
+    /// [bound](crate::TcpServer::bind) and not started stays bound. Does nothing the second time; may be called by the
+    /// handler.
     pub fn stop(&self) {
         self.state.stop();
     }
 
-    /// Stops listening, waits until all connections have ended, and closes those that are left after `limit`.
+    /// Accepts what waits in the backlog, stops listening, waits until all connections have ended, and closes those that
+    /// are left after `limit`.
     ///
     /// Reads and writes of a connection that is cut fail with [`Error::Closed`](crate::Error::Closed), which ends the
     /// usual handler; for that the drain waits for 1 s more at most. A handler that waits for something else is not
@@ -83,7 +85,7 @@ impl ServerHandle {
     pub fn drain(&self, limit: Duration) -> impl Future<Output = DrainReport> + use<> {
         let state = Rc::clone(&self.state);
         async move {
-            state.stop();
+            state.stop_after_backlog();
             let open = state.connections();
             let cut = match ioloop::timeout(limit, state.wait_until_drained()).await {
                 Ok(()) => 0,

@@ -8,13 +8,12 @@ use std::{
     rc::Rc,
 };
 
-use ioloop::IOLoop;
+use ioloop::{IOLoop, Printable};
 
 use self::state::{Connection, ServerState};
 use crate::{
     ConnectionLimits, Error, IOStream, Result,
     netutil::{BindOptions, bind_sockets},
-    one_line::OneLine,
 };
 
 pub use self::handle::{DrainReport, ServerHandle};
@@ -132,7 +131,7 @@ impl TcpServer {
 fn log_error(peer: SocketAddr, error: &Error) {
     let level = if error.is_closed() || error.is_timed_out() { log::Level::Debug } else { log::Level::Warn };
     // The text may be the handler's own, made from what the peer sent.
-    log::log!(level, "connection of {peer}: {}", OneLine(error));
+    log::log!(level, "connection of {peer}: {}", Printable::display(&error));
 }
 
 impl fmt::Debug for TcpServer {

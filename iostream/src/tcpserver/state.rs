@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use ioloop::IOLoop;
+use ioloop::{IOLoop, Printable};
 use slab::Slab;
 
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
     burst::Burst,
     iostream::Inner,
     netutil::{AcceptHandle, add_accept_handler},
-    one_line::OneLine,
 };
 
 pub(super) struct ServerState {
@@ -25,7 +24,7 @@ pub(super) struct ServerState {
     admission: Admission,
     accepting: RefCell<Vec<(SocketAddr, AcceptHandle)>>,
     open: RefCell<Slab<Weak<Inner>>>,
-    /// Those who wait for the last connection's end.
+    /// The tasks that wait for the last connection's end.
     drained: RefCell<Vec<Waker>>,
     /// Connections that the loop would not watch.
     failures: Burst,
@@ -69,7 +68,10 @@ impl ServerState {
             }
             Err(error) => {
                 if let Some(silent) = self.failures.note(IOLoop::current().turn_time()) {
-                    log::error!("taking on the connection of {peer}, and {silent} before: {}", OneLine(error));
+                    log::error!(
+                        "taking on the connection of {peer}, and {silent} before: {}",
+                        Printable::display(&error)
+                    );
                 }
             }
         }
@@ -78,6 +80,12 @@ impl ServerState {
     pub(super) fn stop(&self) {
         let accepting = self.accepting.take();
         accepting.iter().for_each(|(_, handle)| handle.stop());
+    }
+
+    /// Stops behind the connections that wait in the backlog.
+    pub(super) fn stop_after_backlog(&self) {
+        let accepting = self.accepting.take();
+        accepting.iter().for_each(|(_, handle)| handle.drain());
     }
 
     pub(super) fn local_addrs(&self) -> Vec<SocketAddr> {
@@ -143,7 +151,7 @@ impl Drop for Place {
             let mut open = self.state.open.borrow_mut();
             open.remove(self.key);
             if open.is_empty() {
-                // Gives back what a peak of connections needed.
+                // Frees what a peak of connections needed.
                 *open = Slab::new();
             }
             open.is_empty()

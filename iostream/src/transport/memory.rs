@@ -175,7 +175,7 @@ impl Memory {
             return Poll::Ready(result);
         }
         self.wait(event, cx.waker());
-        // Cloning the waker was foreign code, which may have used the other end; that woke nobody yet.
+        // Cloning the waker was foreign code, which may have used the other end; that woke no task yet.
         attempt().map_or(Poll::Pending, Poll::Ready)
     }
 }

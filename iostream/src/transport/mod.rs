@@ -17,7 +17,7 @@
 //!   more. Both leave what has come where it is. `is_readable`, `is_peer_closed` and `is_broken` are what is known without
 //!   asking the system.
 //! * `shutdown` ends our side (FIN) behind everything that was sent.
-//! * `close` gives the transport back and wakes every task that waits in it.
+//! * `close` closes the transport and wakes every task that waits in it.
 //!
 //! A `poll_` function that is pending has kept the task's waker, and any number of tasks may wait at once, each for
 //! something else: one reads, one sends, one looks out for the peer's end. `Interrupted` never comes up; the call is
@@ -54,7 +54,7 @@ pub(crate) enum Transport {
     Tcp(Tcp),
     Unix(Unix),
     Memory(Memory),
-    /// What is left when the transport has been given back.
+    /// What is left when the transport has been closed.
     Closed,
 }
 
@@ -70,8 +70,8 @@ macro_rules! dispatch {
     };
 }
 
-/// Every request passes `poll_recv_ready`, `poll_recv` and `try_send`. They go straight to TCP, and by another function to
-/// the rest: a jump over four kinds costs more than the question whether it is the one.
+// Every request passes `poll_recv_ready`, `poll_recv` and `try_send`. They go straight to TCP, and by another function to
+// the rest: a jump over four kinds costs more than the question whether it is the one.
 impl Transport {
     #[inline]
     pub(crate) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -149,7 +149,7 @@ impl Transport {
         }
     }
 
-    /// Gives the transport back and wakes every task that waits in it. `sole` says that its descriptor has no duplicate:
+    /// Closes the transport and wakes every task that waits in it. `sole` says that its descriptor has no duplicate:
     /// then closing it deregisters it.
     pub(crate) fn close(self, sole: bool) {
         dispatch!(self, transport => transport.close(sole), closed => {})

@@ -42,12 +42,12 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// Dropping the future does not take the bytes back.
-    pub fn write(&self, data: impl WriteData) -> Write {
+    pub fn write(&self, data: impl WriteData) -> WriteFuture {
         let total = data.unsent().len();
         match self.inner.try_send(data.unsent(), &[]) {
             Ok(sent) if sent == total => {}
             Ok(sent) => self.enqueue(data.into_rest(sent)),
-            Err(error) => return Write(State::Done(Err(error))),
+            Err(error) => return WriteFuture(State::Done(Err(error))),
         }
         self.when_sent(total)
     }
@@ -62,7 +62,7 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// As [`write`](IOStream::write).
-    pub fn write_parts(&self, head: &[u8], mut body: Bytes) -> Write {
+    pub fn write_parts(&self, head: &[u8], mut body: Bytes) -> WriteFuture {
         let total = head.len() + body.len();
         match self.inner.try_send(head, &body) {
             Ok(sent) if sent == total => {}
@@ -74,7 +74,7 @@ impl IOStream {
                 body.advance(sent - head.len());
                 self.enqueue(body);
             }
-            Err(error) => return Write(State::Done(Err(error))),
+            Err(error) => return WriteFuture(State::Done(Err(error))),
         }
         self.when_sent(total)
     }
@@ -114,8 +114,7 @@ impl IOStream {
         self.inner.queue.borrow().as_ref().map_or(0, |queue| queue.len)
     }
 
-    /// Waits until the kernel has taken everything written so far, and ready with an error when some of it never will
-    /// be.
+    /// Ready when the kernel has taken everything written so far, and with an error when some of it never will be taken.
     ///
     /// # Errors
     ///
@@ -156,7 +155,7 @@ impl IOStream {
     }
 
     /// The future of everything written so far, of which the last write is `last` bytes.
-    fn when_sent(&self, last: usize) -> Write {
+    fn when_sent(&self, last: usize) -> WriteFuture {
         let sent = self.inner.sent.get();
         // A peer that reads as fast as this is written must not starve the others. The next write finds a queue, empty
         // as it is, and waits for the turns of the loop that it takes to find that out.
@@ -164,8 +163,8 @@ impl IOStream {
             self.enqueue(Bytes::new());
         }
         match self.inner.queue.borrow().as_ref() {
-            None => Write(State::Done(Ok(()))),
-            Some(queue) => Write(State::Waiting { end: sent + queue.len as u64, stream: self.clone() }),
+            None => WriteFuture(State::Done(Ok(()))),
+            Some(queue) => WriteFuture(State::Waiting { end: sent + queue.len as u64, stream: self.clone() }),
         }
     }
 
@@ -183,7 +182,7 @@ impl IOStream {
 
 /// The future of a write.
 #[must_use = "await it for back-pressure and errors, or drop it explicitly: the bytes are sent anyway"]
-pub struct Write(State);
+pub struct WriteFuture(State);
 
 enum State {
     Done(Result<()>),
@@ -194,7 +193,7 @@ enum State {
     },
 }
 
-impl Write {
+impl WriteFuture {
     /// Whether there is nothing to wait for: the kernel has taken all, or the write has failed.
     pub fn is_done(&self) -> bool {
         match &self.0 {
@@ -204,7 +203,7 @@ impl Write {
     }
 }
 
-impl Future for Write {
+impl Future for WriteFuture {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -215,17 +214,17 @@ impl Future for Write {
     }
 }
 
-impl fmt::Debug for Write {
+impl fmt::Debug for WriteFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            State::Done(result) => f.debug_tuple("Write").field(result).finish(),
-            State::Waiting { .. } => f.write_str("Write(waiting)"),
+            State::Done(result) => f.debug_tuple("WriteFuture").field(result).finish(),
+            State::Waiting { .. } => f.write_str("WriteFuture(waiting)"),
         }
     }
 }
 
 impl Inner {
-    /// Tries to send without queueing, when nothing is queued before. Gives the number of bytes sent.
+    /// Tries to send without queueing, when nothing is queued before. Returns the number of bytes sent.
     fn try_send(self: &Rc<Self>, head: &[u8], body: &[u8]) -> Result<usize> {
         if self.is_closed() || self.write_ended.get() {
             return Err(self.closed_error());

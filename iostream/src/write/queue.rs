@@ -7,8 +7,9 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use ioloop::Printable;
 
-use crate::{Result, iostream::Inner, one_line::OneLine, transport::Transport};
+use crate::{Result, iostream::Inner, transport::Transport};
 
 /// How often one turn of the loop may send for one stream before the others get theirs.
 const SENDS_PER_POLL: usize = 16;
@@ -16,7 +17,7 @@ const SENDS_PER_POLL: usize = 16;
 /// How many queued pieces leave in one `writev`.
 const PIECES_PER_SEND: usize = 64;
 
-/// Bytes on their way to the kernel, and who waits for them to get there.
+/// Bytes on their way to the kernel, and the tasks that wait for them to get there.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
     pieces: VecDeque<Bytes>,
@@ -84,7 +85,7 @@ impl Inner {
                 Ok(sent) => self.remove_sent(sent),
                 // The stream is closed now, and the writers are told why.
                 Err(error) => {
-                    log::debug!("sending what was queued: {}", OneLine(error));
+                    log::debug!("sending what was queued: {}", Printable::display(&error));
                     return Poll::Ready(());
                 }
             }
@@ -139,7 +140,7 @@ impl Inner {
         result
     }
 
-    /// Takes what was sent off the queue and wakes the writers who waited for it.
+    /// Takes what was sent off the queue and wakes the writers that waited for it.
     fn remove_sent(&self, mut sent: usize) {
         while sent > 0 {
             let emptied = self.queue.borrow_mut().as_mut().and_then(|queue| queue.advance(&mut sent));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use iostream::{Write, ioloop::Deadline};
+use iostream::{WriteFuture, ioloop::Deadline};
 
 use super::Conn;
 use crate::{Error, Limits, Result, pool};
@@ -43,7 +43,7 @@ impl Conn {
     }
 
     /// A failure shows at the next read or flush; the bytes leave by themselves.
-    fn note_queue(&self, write: &Write) {
+    fn note_queue(&self, write: &WriteFuture) {
         if !write.is_done() {
             self.queued.set(true);
         }
