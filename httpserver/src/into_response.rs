@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::StatusCode;
-use iostream::ioloop::Printable;
+use iostream::ioloop::{Printable, report_failure};
 
 use crate::{Body, Error, Response};
 
@@ -80,7 +80,7 @@ impl IntoResponse for Error {
                 Response::abort()
             }
             None => {
-                log::error!("service failed: {}", Printable::display(&self));
+                report_failure("httpserver", format_args!("service failed: {}", Printable::display(&self)));
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 Response::text("500 Internal Server Error\n").with_status(status)
             }

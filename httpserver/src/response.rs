@@ -2,6 +2,7 @@ use std::{fmt, mem};
 
 use bytes::Bytes;
 use http::StatusCode;
+use iostream::ioloop::report_failure;
 
 use crate::{
     Body, Error, Result,
@@ -241,7 +242,7 @@ impl Response {
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         if let Err(error) = self.set_header(name, value) {
-            log::error!("header {name:?} of a response: {error}; answering 500");
+            report_failure("httpserver", format_args!("header {name:?} of a response: {error}; answering 500"));
             self = Response::text("500 Internal Server Error\n").with_status(StatusCode::INTERNAL_SERVER_ERROR);
             self.refused = true;
         }

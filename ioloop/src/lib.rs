@@ -8,6 +8,7 @@ mod clock;
 pub mod context;
 mod error;
 mod executor;
+mod failure;
 mod handle;
 mod interval;
 mod ioloop;
@@ -33,6 +34,7 @@ pub use crate::{
     clock::{Clock, MonotonicClock},
     error::{CallbackException, Error, Result, WorkKind},
     executor::{ExecutorOptions, Job, run_in_executor},
+    failure::report_failure,
     handle::LoopHandle,
     interval::{Interval, interval},
     ioloop::{Builder, IOLoop, Metrics, PollerFactory, SlowCallback},

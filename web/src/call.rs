@@ -9,7 +9,10 @@ use std::{
     task::Poll,
 };
 
-use httpserver::{Method, Response, StatusCode, iostream::ioloop::Printable};
+use httpserver::{
+    Method, Response, StatusCode,
+    iostream::ioloop::{Printable, report_failure},
+};
 
 use crate::{
     access_log::{self, Summary},
@@ -204,7 +207,7 @@ fn log_error(error: &Error, exchange: &Exchange) {
     if error.is_client_gone() {
         log::debug!(target: "web", "{} {summary}: {}", status.as_u16(), Printable::display(error));
     } else if status.is_server_error() && error.has_detail() {
-        log::error!(target: "web", "{} {summary}: {}", status.as_u16(), Printable::display(error));
+        report_failure("web", format_args!("{} {summary}: {}", status.as_u16(), Printable::display(error)));
     } else if error.has_detail() {
         log::warn!(target: "web", "{} {summary}: {}", status.as_u16(), Printable::display(error));
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{StatusCode, Version};
+use iostream::ioloop::report_failure;
 
 use crate::{Response, Trailers, date::DateCache, response::ContentType};
 
@@ -89,7 +90,11 @@ fn encode_any(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext
     let announced = response.content_length();
     let is_missing = whole_body(&response).is_empty() && announced.is_some_and(|length| length > 0);
     if is_missing && content == Content::Allowed && !context.is_head {
-        log::error!("a Content-Length of {} announced without a body; answering 500", announced.unwrap_or_default());
+        let length = announced.unwrap_or_default();
+        report_failure(
+            "httpserver",
+            format_args!("a Content-Length of {length} announced without a body; answering 500"),
+        );
         return encode_any(out, Response::new(StatusCode::INTERNAL_SERVER_ERROR), context);
     }
     let keep_alive = context.keep_alive && !response.closes_connection();

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use httpserver::{Body, Response, StatusCode};
+use httpserver::{Body, Response, StatusCode, iostream::ioloop::report_failure};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
@@ -30,7 +30,7 @@ impl Exchange {
     pub fn set_status(&mut self, status: StatusCode) {
         match self.check_open() {
             Ok(()) => self.status = status,
-            Err(error) => log::error!(target: "web", "set_status({}): {error}", status.as_u16()),
+            Err(error) => report_failure("web", format_args!("set_status({}): {error}", status.as_u16())),
         }
     }
 
@@ -70,7 +70,7 @@ impl Exchange {
                 self.head_mut().remove_header(name);
                 self.note_type(name, false);
             }
-            Err(error) => log::error!(target: "web", "clear_header({name:?}): {error}"),
+            Err(error) => report_failure("web", format_args!("clear_header({name:?}): {error}")),
         }
     }
 
@@ -81,7 +81,7 @@ impl Exchange {
     /// text is dropped and an error logged.
     pub fn write(&mut self, content: impl Content) {
         if self.stage == Stage::Finished {
-            log::error!(target: "web", "write() after the response was finished");
+            report_failure("web", format_args!("write() after the response was finished"));
             return;
         }
         content.append_to(&mut self.buffer);

@@ -1,6 +1,7 @@
 //! Answers: what follows from them, and their encoding.
 
 use http::{StatusCode, Version};
+use iostream::ioloop::report_failure;
 
 use super::{RequestFacts, ServerConn, streamed::Streamed};
 use crate::{
@@ -91,7 +92,9 @@ impl ServerConn {
             }
             None if !status.is_informational() => Err(response),
             _ => {
-                log::error!("{status} given as an answer without an upgrade that was asked for; answering 500");
+                let message =
+                    format_args!("{status} as an answer, without an upgrade that was asked for; answering 500");
+                report_failure("httpserver", message);
                 Err(internal_error())
             }
         }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use iostream::ioloop::{Printable, panic_message, yield_now};
+use iostream::ioloop::{Printable, panic_message, report_failure, yield_now};
 
 use super::{
     HeadWait, ServerConn,
@@ -100,7 +100,8 @@ impl ServerConn {
     }
 
     pub(super) fn log_panic(&self, payload: &(dyn Any + Send), consequence: &str) {
-        log::error!("panic in a service: {}; {consequence}", Printable::text(panic_message(payload)));
+        let message = Printable::text(panic_message(payload));
+        report_failure("httpserver", format_args!("panic in a service: {message}; {consequence}"));
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use iostream::ioloop::Printable;
+use iostream::ioloop::{Printable, report_failure};
 
 use super::ServerConn;
 use crate::{
@@ -108,8 +108,11 @@ impl ServerConn {
                 Err(error) => {
                     // A client that has gone is no news, and whoever broke the body off has said why.
                     let is_known = error.is_client_gone() || matches!(error, Error::BodyBroken);
-                    let level = if is_known { log::Level::Debug } else { log::Level::Error };
-                    log::log!(level, "answer to {:?} broken off: {}", self.peer(), Printable::display(&error));
+                    let (peer, reason) = (self.peer(), Printable::display(&error));
+                    match is_known {
+                        true => log::debug!("answer to {peer:?} broken off: {reason}"),
+                        false => report_failure("httpserver", format_args!("answer to {peer:?} broken off: {reason}")),
+                    }
                     return Poll::Ready(false);
                 }
             }
