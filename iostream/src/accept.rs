@@ -171,11 +171,13 @@ impl Acceptor {
                     }
                 }
             }
+            // The callback has stopped it.
             if self.token.get().is_none() {
                 return;
             }
             count += 1;
         }
+        // All of them were there, so there may be more. The next wake-up asks for twice as many.
         self.batch.set((self.batch.get() * 2).min(MAX_BATCH));
         self.end_of_backlog();
     }
@@ -186,7 +188,7 @@ impl Acceptor {
         }
     }
 
-    /// Stops listening to the socket for a while. It stays ready, so that the loop would spin.
+    /// Stops listening to the socket for a while.
     fn pause(self: &Rc<Self>, error: &io::Error) {
         self.batch.set(1);
         // Once per burst: at the limit every connection that ends lets one in, and the next attempt fails again.
@@ -195,6 +197,7 @@ impl Acceptor {
         } else {
             log::debug!("accepting connections pauses: {error}");
         }
+        // A listening socket stays ready while connections wait: without this the loop would spin.
         self.listen_for(Interest::empty());
         let acceptor = self.clone();
         self.ioloop.call_later(PAUSE, move || acceptor.listen_for(Interest::READABLE));

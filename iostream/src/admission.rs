@@ -164,6 +164,7 @@ impl Shared {
     fn admit(&self, peer: IpAddr) -> Result<u32, Refusal> {
         let ConnectionLimits { max_connections, max_per_address } = self.limits;
         let open = self.open.get();
+        // The limit in all comes first: it is one comparison, and no address is entered for a refused connection.
         if max_connections > 0 && open >= max_connections {
             return Err(Refusal::TooMany { limit: max_connections });
         }
@@ -198,6 +199,7 @@ impl Drop for Admitted {
 /// What counts as one address.
 fn network(peer: IpAddr) -> IpAddr {
     const NETWORK: u128 = !0 << 64;
+    // A socket for both families shows an IPv4 peer as ::ffff:a.b.c.d, which all share one network.
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & NETWORK).into()),
         address => address,

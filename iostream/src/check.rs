@@ -33,6 +33,7 @@ fn is_stream(socket: &impl AsFd) -> Result<()> {
         Err(Errno::ENOTSOCK) => return Err(not_a_stream("it is no socket")),
         Err(errno) => return Err(io::Error::from(errno).into()),
     }
+    // It would be readable with every connection, and every `recv` would fail.
     match getsockopt(socket, sockopt::AcceptConn) {
         Ok(true) => Err(not_a_stream("it listens for connections")),
         _ => Ok(()),

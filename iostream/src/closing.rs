@@ -200,6 +200,7 @@ impl Inner {
             let waker = cx.waker().clone();
             drop(self.add_waiter(place, waker));
         }
+        // Looking for the end may have found it.
         if self.is_closed() {
             *place = None;
             return Poll::Ready(());

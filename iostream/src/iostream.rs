@@ -381,6 +381,7 @@ impl Inner {
     /// are user code.
     fn finish_close(&self) {
         let ioloop = self.ioloop();
+        // Remembered before it goes, so that a flush that comes later fails too.
         let queue = self.queue.take();
         self.unsent.set(queue.as_ref().is_some_and(|queue| !queue.is_empty()));
         // Closes the descriptor and wakes the tasks that wait in the transport.
@@ -398,6 +399,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        // Without handles there is no queue and no task that waits: only the transport and what is attached.
         if !self.closed.replace(true) {
             self.finish_close();
         }

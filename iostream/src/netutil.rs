@@ -154,6 +154,7 @@ fn bind_one(addr: SocketAddr, options: &BindOptions) -> nix::Result<TcpListener>
     if addr.is_ipv6() {
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }
+    // Only now: the options count for what is bound after them.
     socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(addr))?;
     socket::listen(&socket, backlog(options.backlog))?;
     Ok(TcpListener::from(socket))

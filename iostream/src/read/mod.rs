@@ -54,6 +54,7 @@ impl IOStream {
         cx: &mut Context<'_>,
         mut parse: impl FnMut(&[u8]) -> Parsed<T>,
     ) -> Poll<Result<T>> {
+        // A pending future has bytes of its own to be shown, in its own order.
         if self.inner.claimed.get() {
             return Poll::Ready(Err(Error::AlreadyReading));
         }
@@ -66,6 +67,7 @@ impl IOStream {
             if let Some(value) = inner.show_fresh(&chunk[..count], &mut parse) {
                 return Poll::Ready(Ok(value));
             }
+            // What it left is held now; it has seen all of that.
             shown = count;
         }
         let mut value = None;
@@ -140,6 +142,7 @@ impl Inner {
             return Poll::Ready(Err(Error::AlreadyReading));
         }
         let held = self.held.borrow().len();
+        // The same bytes once more would be the same answer: a parser that scans would scan them for each packet.
         if held != *shown && self.show(&[], shown, parse) {
             return Poll::Ready(Ok(()));
         }
@@ -154,6 +157,7 @@ impl Inner {
     /// One `recv` for a reader: the chunk it went to, and how much of it was filled.
     #[inline]
     fn poll_chunk(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
+        // After the FIN a `recv` would say 0 for ever. The cause tells a broken connection from an ended one.
         if self.is_closed() || self.eof.get() {
             return Poll::Ready(Err(self.closed_error()));
         }
@@ -168,6 +172,7 @@ impl Inner {
     pub(crate) fn receive_rest(self: &Rc<Self>, cx: &mut Context<'_>) {
         loop {
             let room = self.max_buffer_size().saturating_sub(self.held.borrow().len());
+            // While a parser runs, the buffer is with it; the reader goes on when it returns.
             if room == 0 || self.parsing.get() || self.is_closed() || self.eof.get() {
                 return;
             }
@@ -196,8 +201,10 @@ impl Inner {
             return Poll::Pending;
         }
         self.recvs.set(self.recvs.get() + 1);
+        // Never more than there is room for: what is not received stays in the kernel, whose window slows the peer down.
         let mut chunk = Chunk::take();
         let received = transport.poll_recv(cx, &mut chunk[..room.min(CHUNK_SIZE)]);
+        // The end or an error closes the stream, which replaces the transport.
         drop(transport);
         match received {
             Poll::Ready(Ok(0)) => {
@@ -252,6 +259,7 @@ impl Inner {
         };
         assert!(consumed <= received.len(), "the parser consumed {consumed} of {} bytes", received.len());
         fresh.over();
+        // A request that came alone is consumed whole: then nothing is copied and no buffer is taken.
         if consumed < received.len() {
             self.held.borrow_mut().append(&received[consumed..]);
         }
@@ -261,6 +269,7 @@ impl Inner {
     fn show_held(&self, received: &[u8], shown: &mut usize, parse: &mut Parse<'_>) -> bool {
         let mut borrowed = Borrowed::from(self);
         let buffer = &mut borrowed.buffer;
+        // Appended before the parser runs, so a panic loses nothing.
         buffer.append(received);
         let done = parse(&mut Window::Held(buffer));
         *shown = buffer.len();

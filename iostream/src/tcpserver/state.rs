@@ -98,6 +98,7 @@ impl ServerState {
 
     /// Closes what is open; returns how many there were.
     pub(super) fn cut_all(&self) -> usize {
+        // Collected first: closing runs user code, which may end connections.
         let open: Vec<Rc<Inner>> = self.open.borrow().iter().filter_map(|(_, stream)| stream.upgrade()).collect();
         open.iter().for_each(|stream| stream.close(None));
         open.len()
@@ -113,6 +114,7 @@ impl ServerState {
         }
         let waker = cx.waker().clone();
         self.drained.borrow_mut().push(waker);
+        // Cloning a waker is foreign code; the last connection may have ended meanwhile.
         if self.connections() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -131,6 +133,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let Some(place) = self.0.take() else { return };
+        // Held weakly until now, because the handler's handle is to be the last one.
         let stream = place.state.open.borrow().get(place.key).and_then(Weak::upgrade);
         // Dropped at once when the stream is closed.
         if let Some(inner) = stream {

@@ -142,6 +142,7 @@ impl IOStream {
     ///
     /// Dropped before completion, the FIN is not sent.
     pub async fn shutdown_write(&self) -> Result<()> {
+        // A FIN sent earlier would cut off what is queued.
         poll_fn(|cx| self.poll_flush(cx)).await?;
         let inner = &self.inner;
         if inner.is_closed() {
@@ -170,6 +171,7 @@ impl IOStream {
 
     /// Queues what the kernel did not take, and sees to it that it leaves.
     fn enqueue(&self, rest: Bytes) {
+        // The queue's task is there exactly as long as the queue.
         let starts = self.inner.queue.borrow().is_none();
         let holds_up = rest.is_empty();
         self.inner.queue.borrow_mut().get_or_insert_default().push(rest);
@@ -226,12 +228,14 @@ impl fmt::Debug for WriteFuture {
 impl Inner {
     /// Tries to send without queueing, when nothing is queued before. Returns the number of bytes sent.
     fn try_send(self: &Rc<Self>, head: &[u8], body: &[u8]) -> Result<usize> {
+        // Checked here, because a closed transport has no error to give but `ENOTCONN`, which would hide the cause.
         if self.is_closed() || self.write_ended.get() {
             return Err(self.closed_error());
         }
         let total = head.len() + body.len();
         let queued = self.queue.borrow().as_ref().map(|queue| queue.len);
         let limit = self.max_write_buffer_size();
+        // Before anything is sent: a write that fails half-way would leave half a message with the peer.
         if queued.unwrap_or(0).saturating_add(total) > limit {
             return Err(Error::WriteBufferFull { limit });
         }
@@ -240,7 +244,9 @@ impl Inner {
             return Ok(0);
         }
         let transport = self.transport.borrow();
+        // Without a look at the readiness: a socket nearly always has room, and the call itself tells when not.
         let result = match body {
+            // send(2) costs the kernel less than writev(2).
             [] => transport.try_send(head),
             _ => transport.try_send_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
         };

@@ -75,9 +75,11 @@ impl Inner {
     pub(super) fn poll_drain(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..SENDS_PER_POLL {
             if self.queue.borrow().as_ref().is_none_or(|queue| queue.is_empty()) {
+                // Away before anybody is woken: a woken writer finds no queue and sends by itself.
                 if let Some(queue) = self.queue.take() {
                     queue.wake_all();
                 }
+                // A peer's FIN that came meanwhile has waited for this.
                 self.close_after_eof();
                 return Poll::Ready(());
             }
@@ -90,6 +92,7 @@ impl Inner {
                 }
             }
         }
+        // The peer reads as fast as this sends: go on in the next turn.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -144,10 +147,12 @@ impl Inner {
     fn remove_sent(&self, mut sent: usize) {
         while sent > 0 {
             let emptied = self.queue.borrow_mut().as_mut().and_then(|queue| queue.advance(&mut sent));
+            // The last piece is not empty yet. An emptied one is dropped here, outside of the borrow.
             if emptied.is_none() {
                 break;
             }
         }
+        // One at a time, because a waker is foreign code: it may write, and so change the list.
         loop {
             let done = self.sent.get();
             let reached = self.queue.borrow_mut().as_mut().and_then(|queue| {
