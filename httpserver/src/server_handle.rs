@@ -96,18 +96,20 @@ impl ServerHandle {
     /// Dropped before its end, it has stopped listening, and connections go on to end with their request; nothing is cut.
     pub async fn drain(&self, limit: Duration) -> DrainReport {
         let state = &self.server.state;
+        let before = state.served().wrapping_sub(self.connections());
+        // Before the requests that this poll brings: their answers are to say that the connection ends.
+        state.begin_drain();
         self.server.accept_backlog();
         // This poll brings the connections that wait, and before a connection counts as idle, what has come for it.
         after_next_poll().await;
         self.stop();
-        state.begin_drain();
         let idle = state.cut_idle();
-        let in_flight = self.connections().saturating_sub(idle);
         let cut = match ioloop::timeout(limit, state.wait_until_drained()).await {
             Ok(()) => 0,
             Err(_) => self.cut().await,
         };
-        DrainReport { idle, finished: in_flight.saturating_sub(cut), cut }
+        let all = state.served().wrapping_sub(before);
+        DrainReport { idle, finished: all - idle - cut, cut }
     }
 
     /// Cuts every connection, and waits for their futures to end. Returns how many were cut.
@@ -144,7 +146,11 @@ impl ServerHandle {
                 Some(DrainReport { finished, idle, cut }) => {
                     log::info!("drained: {finished} finished, {idle} idle, {cut} cut");
                 }
-                None => log::info!("drain cut short by a second signal: {} cut", server.cut().await),
+                None => {
+                    // Not among the log line's arguments: those are evaluated only when the line is written.
+                    let cut = server.cut().await;
+                    log::info!("drain cut short by a second signal: {cut} cut");
+                }
             }
             IOLoop::current().stop();
         });
