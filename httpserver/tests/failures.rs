@@ -5,7 +5,7 @@ mod common;
 use std::net::TcpListener;
 
 use common::{Client, exchange, header, run, run_virtual, serve, serve_with, status};
-use httpserver::{Body, Error, IOStream, Limits, Request, Response, Result, StatusCode};
+use httpserver::{Body, Error, IOStream, Limits, Request, Response, Result, Service, StatusCode};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
@@ -191,7 +191,7 @@ fn a_body_beyond_a_limit_stays_failed_wherever_it_came_from() {
         ] {
             for path in ["/collect", "/limit"] {
                 let request = Request::builder().target(path).body(body()).build().unwrap();
-                httpserver::Service::call(&service, request).await;
+                Service::call(&service, request).await;
             }
         }
         let addr = serve(service);
