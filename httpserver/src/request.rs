@@ -35,7 +35,7 @@ use crate::{
 /// let service = async |request: Request| Response::text(format!("Hello from {}\n", request.path()));
 /// let text = IOLoop::current().run_sync(async {
 ///     let request = Request::builder().target("/there").build()?;
-///     service.call(request).await.body_mut().bytes(1000).await
+///     Service::call(&service, request).await.body_mut().bytes(1000).await
 /// })?;
 /// assert_eq!(text, "Hello from /there\n");
 /// # Ok::<_, httpserver::Error>(())

@@ -102,18 +102,19 @@ impl ServerHandle {
         let handle = self.clone();
         async move {
             let state = &handle.server.state;
-            handle.server.drain_backlog();
-            // Before a connection counts as idle the kernel is asked once what has come for it. Until then connections wait
-            // for requests as before.
-            after_next_poll().await;
+            let before = state.served().wrapping_sub(handle.connections());
+            // Before the requests that the next poll brings: their answers are to say that the connection ends.
             state.begin_drain();
+            handle.server.drain_backlog();
+            // Before a connection counts as idle the kernel is asked once what has come for it.
+            after_next_poll().await;
             let idle = state.cut_idle();
-            let in_flight = handle.connections().saturating_sub(idle);
             let cut = match ioloop::timeout(limit, state.wait_until_drained()).await {
                 Ok(()) => 0,
                 Err(_) => handle.cut().await,
             };
-            DrainReport { idle, finished: in_flight.saturating_sub(cut), cut }
+            let all = state.served().wrapping_sub(before);
+            DrainReport { idle, finished: all.saturating_sub(idle + cut), cut }
         }
     }
 
@@ -151,7 +152,11 @@ impl ServerHandle {
                 Some(DrainReport { finished, idle, cut }) => {
                     log::info!("drained: {finished} finished, {idle} idle, {cut} cut");
                 }
-                None => log::info!("drain cut short by a second signal: {} cut", server.cut().await),
+                None => {
+                    // Not among the log line's arguments: those are evaluated only when the line is written.
+                    let cut = server.cut().await;
+                    log::info!("drain cut short by a second signal: {cut} cut");
+                }
             }
             IOLoop::current().stop();
         });

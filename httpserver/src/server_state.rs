@@ -16,6 +16,10 @@ pub(crate) struct ServerState {
     /// Of the loop that the server runs on.
     pub(crate) date: DateCache,
     draining: Cell<bool>,
+    /// Connections end instead of waiting for a request.
+    ends_idle: Cell<bool>,
+    /// How many connections have ended.
+    ended: Cell<usize>,
     connections: RefCell<Slab<Weak<dyn Registered>>>,
     /// Who waits for the last connection's end.
     drained: RefCell<Vec<Waker>>,
@@ -25,8 +29,8 @@ pub(crate) struct ServerState {
 pub(crate) trait Registered {
     /// Whether it waits for a request, with nothing of one received and nothing of an answer left to send.
     fn is_idle(&self) -> bool;
-    /// Ends it now, whatever it does.
-    fn cut(&self);
+    /// Ends it now, whatever it does. False when that was said before.
+    fn cut(&self) -> bool;
 }
 
 impl ServerState {
@@ -35,6 +39,8 @@ impl ServerState {
             limits,
             date: DateCache::new(),
             draining: Cell::new(false),
+            ends_idle: Cell::new(false),
+            ended: Cell::new(0),
             connections: RefCell::default(),
             drained: RefCell::default(),
         }
@@ -49,6 +55,11 @@ impl ServerState {
         self.connections.borrow().len()
     }
 
+    /// How many connections there have been.
+    pub(crate) fn served(&self) -> usize {
+        self.ended.get().wrapping_add(self.connections())
+    }
+
     /// `admitted`: the connection's place within the limits, if it has one.
     pub(crate) fn register(
         self: &Rc<Self>,
@@ -59,23 +70,25 @@ impl ServerState {
         Registration { state: Rc::clone(self), key, _admitted: admitted }
     }
 
-    /// From now on connections end with the request in hand.
+    /// From now on connections end with the request in hand, and the answers say so.
     pub(crate) fn begin_drain(&self) {
         self.draining.set(true);
     }
 
-    /// Cuts the connections that are idle; returns how many there were.
-    pub(crate) fn cut_idle(&self) -> usize {
-        let idle: Vec<_> = self.registered().into_iter().filter(|connection| connection.is_idle()).collect();
-        idle.iter().for_each(|connection| connection.cut());
-        idle.len()
+    pub(crate) fn ends_idle(&self) -> bool {
+        self.ends_idle.get()
     }
 
-    /// Cuts all connections; returns how many there were.
+    /// Cuts the connections that are idle, and lets none become idle again; returns how many there were.
+    pub(crate) fn cut_idle(&self) -> usize {
+        self.ends_idle.set(true);
+        let idle: Vec<_> = self.registered().into_iter().filter(|connection| connection.is_idle()).collect();
+        idle.iter().filter(|connection| connection.cut()).count()
+    }
+
+    /// Cuts all connections; returns how many of them had not been cut before.
     pub(crate) fn cut_all(&self) -> usize {
-        let connections = self.registered();
-        connections.iter().for_each(|connection| connection.cut());
-        connections.len()
+        self.registered().iter().filter(|connection| connection.cut()).count()
     }
 
     fn registered(&self) -> Vec<Rc<dyn Registered>> {
@@ -104,6 +117,7 @@ pub(crate) struct Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        self.state.ended.set(self.state.ended.get().wrapping_add(1));
         let is_last = {
             let mut connections = self.state.connections.borrow_mut();
             connections.remove(self.key);

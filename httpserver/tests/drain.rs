@@ -2,10 +2,15 @@
 
 mod common;
 
-use std::{net::TcpStream, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    task::{Context, Waker},
+    time::Duration,
+};
 
-use common::{Client, Event, SetOnDrop, header, run, turns, until};
-use httpserver::{Body, HttpServer, JoinHandle, Request, Response, Result, ServerHandle, spawn};
+use common::{Client, Event, SetOnDrop, header, run, run_virtual, turns, until};
+use httpserver::{Body, HttpServer, IOStream, JoinHandle, Request, Response, Result, ServerHandle, spawn};
 
 const LONG: Duration = Duration::from_secs(3600);
 const HELLO: &str = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -81,7 +86,7 @@ fn a_request_half_received_is_still_served() {
         until(|| server.connections() == 2).await;
         turns(2).await;
         let draining = drain(&server, LONG);
-        until(|| server.is_draining()).await;
+        until(|| server.local_addrs().is_empty()).await;
         head.send("TP/1.1\r\nHost: a\r\n\r\n").await;
         body.send("llo").await;
         for (client, text) in [(head, ""), (body, "hello")] {
@@ -103,7 +108,7 @@ fn an_answer_that_is_still_being_sent_is_sent_whole() {
         client.send(HELLO).await;
         client.head().await;
         let draining = drain(&server, LONG);
-        until(|| server.is_draining()).await;
+        until(|| server.local_addrs().is_empty()).await;
         assert_eq!(client.stream.read_bytes(LENGTH).await.unwrap().len(), LENGTH);
         client.expect_closed().await;
         let report = draining.await.unwrap();
@@ -131,7 +136,7 @@ fn a_streamed_answer_begun_before_is_finished() {
         client.send(HELLO).await;
         client.head().await;
         let draining = drain(&server, LONG);
-        until(|| server.is_draining()).await;
+        until(|| server.local_addrs().is_empty()).await;
         gate.set();
         assert_eq!(client.rest().await, "4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n");
         assert_eq!(draining.await.unwrap().finished, 1);
@@ -186,7 +191,7 @@ fn the_last_request_of_a_pipeline_may_be_the_one_that_drains() {
         client.send([WAIT, HELLO].concat()).await;
         called.wait().await;
         let draining = drain(&server, LONG);
-        until(|| server.is_draining()).await;
+        until(|| server.local_addrs().is_empty()).await;
         gate.set();
         let answer = client.answer().await;
         assert_eq!((answer.text(), answer.header("connection")), ("/wait", Some("close")));
@@ -194,6 +199,105 @@ fn the_last_request_of_a_pipeline_may_be_the_one_that_drains() {
         client.expect_closed().await;
         client.stream.close();
         assert_eq!(draining.await.unwrap().finished, 1);
+    });
+}
+
+/// A client in the way of another process: what it does needs no turn of this loop.
+fn blocking_client(addr: SocketAddr, request: &str) -> TcpStream {
+    let mut client = TcpStream::connect(addr).unwrap();
+    client.write_all(request.as_bytes()).unwrap();
+    client
+}
+
+fn blocking_answer(mut client: TcpStream) -> String {
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn connections_in_the_backlog_are_served() {
+    run(async {
+        let server = HttpServer::new(async |request: Request| request.path().to_owned());
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let addr = server.local_addr();
+        // More than are accepted in one go otherwise.
+        let clients: Vec<_> = (0..200).map(|_| blocking_client(addr, HELLO)).collect();
+        assert_eq!(server.connections(), 0);
+        let report = server.drain(LONG).await;
+        assert_eq!(report.cut, 0);
+        assert_eq!(server.connections(), 0);
+        for client in clients {
+            let answer = blocking_answer(client);
+            assert_eq!((common::status(&answer), header(&answer, "connection")), (200, Some("close")));
+        }
+    });
+}
+
+#[test]
+fn a_first_request_that_the_kernel_has_and_nobody_read_is_served() {
+    run(async {
+        let server = HttpServer::new(async |request: Request| request.path().to_owned());
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let (mut fresh, mut used) =
+            (blocking_client(server.local_addr(), ""), blocking_client(server.local_addr(), HELLO));
+        until(|| server.connections() == 2).await;
+        turns(3).await;
+        for client in [&mut fresh, &mut used] {
+            client.write_all(HELLO.as_bytes()).unwrap();
+        }
+        let report = server.drain(LONG).await;
+        assert_eq!((report.idle, report.cut), (0, 0));
+        for (client, answers) in [(fresh, 1), (used, 2)] {
+            let text = blocking_answer(client);
+            assert_eq!(text.matches("HTTP/1.1 200 ").count(), answers);
+            assert_eq!(text.matches("Connection: close").count(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_drain_ends_even_when_a_connection_is_never_let_go() {
+    run_virtual(async |clock| {
+        let server = HttpServer::new(async |_: Request| std::future::pending::<&str>().await);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = blocking_client(listener.local_addr().unwrap(), HELLO);
+        let stream = IOStream::from_accepted(listener.accept().unwrap().0).unwrap();
+        let mut stuck = Box::pin(server.serve_stream(stream, None));
+        // Polled until it waits, and never again: what it holds cannot be freed.
+        turns(1).await;
+        assert!(stuck.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let handle = server.handle();
+        let draining = drain(&handle, Duration::from_secs(5));
+        until(|| handle.is_draining()).await;
+        clock.advance(Duration::from_secs(5)).await;
+        turns(2).await;
+        assert!(!draining.is_finished());
+        clock.advance(Duration::from_secs(1)).await;
+        let report = draining.await.unwrap();
+        assert_eq!((report.idle, report.finished, report.cut), (0, 0, 1));
+        drop(stuck);
+        assert_eq!(handle.connections(), 0);
+    });
+}
+
+#[test]
+fn a_drain_that_is_given_up_has_stopped_listening_and_cuts_nothing() {
+    run(async {
+        let (gate, called) = (Event::new(), Event::new());
+        let server = HttpServer::new(gated(&gate, &called)).listen(("127.0.0.1", 0)).unwrap();
+        let addr = server.local_addr();
+        let client = Client::connect(addr).await;
+        client.send(WAIT).await;
+        called.wait().await;
+        let draining = drain(&server, LONG);
+        until(|| server.local_addrs().is_empty()).await;
+        draining.abort();
+        assert!(draining.await.is_err());
+        assert!(TcpStream::connect(addr).is_err(), "it still listens");
+        gate.set();
+        let answer = client.answer().await;
+        assert_eq!((answer.text(), answer.header("connection")), ("/wait", Some("close")));
     });
 }
 

@@ -2,11 +2,13 @@
 
 use std::{
     cell::Cell,
+    pin::Pin,
+    task::{Context, Poll},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use httpserver::{
-    IOLoop, Response, StatusCode, Version,
+    Body, BodyStream, Frame, IOLoop, Response, Result, StatusCode, Version,
     codec::{
         DateCache, EncodeContext, Encoded, MAX_COPIED_BODY, StreamFraming, append_chunk, encode_response,
         encode_stream_head, encode_switch,
@@ -165,6 +167,42 @@ fn head_gets_the_head_of_the_answer_alone() {
     let mut response = Response::new(StatusCode::OK);
     response.set_content_length(70_000);
     assert!(encode(response, HEAD).0.ends_with("Content-Length: 70000\r\n\r\n"));
+}
+
+/// A stream that knows its size, or does not.
+struct Sized(Option<u64>);
+
+impl BodyStream for Sized {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
+        unreachable!("the encoder asks for nothing but the size")
+    }
+
+    fn exact_size(&self) -> Option<u64> {
+        self.0
+    }
+}
+
+#[test]
+fn head_gets_the_content_length_of_get_whatever_was_set() {
+    let length = |text: &str| text.lines().find(|line| line.starts_with("Content-Length")).map(str::to_owned);
+    for status in [200, 204, 205, 206, 304, 404, 500] {
+        for set in [None, Some(3), Some(70_000)] {
+            let finished = |body: Body| {
+                let mut response = Response::text(body).with_status(StatusCode::from_u16(status).unwrap());
+                if let Some(length) = set {
+                    response.set_content_length(length);
+                }
+                response
+            };
+            let whole = || finished(Body::from("hello"));
+            assert_eq!(length(&encode(whole(), HEAD).0), length(&encode(whole(), HTTP_11).0), "{status} {set:?}");
+            for size in [None, Some(0), Some(9)] {
+                let response = finished(Body::stream(Sized(size)));
+                let (get, head) = (stream(&response, HTTP_11).0, stream(&response, HEAD).0);
+                assert_eq!(length(&head), length(&get), "{status} {set:?} {size:?}");
+            }
+        }
+    }
 }
 
 #[test]

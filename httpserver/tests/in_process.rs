@@ -33,7 +33,7 @@ fn a_service_answers_a_call_in_the_same_process() {
             body
         }] {
             let request = Request::builder().method(Method::POST).target("/a?b=c").body(body).build().unwrap();
-            let mut response = echo.call(request).await;
+            let mut response = Service::call(&echo, request).await;
             assert_eq!((response.status(), response.header("x-target")), (StatusCode::OK, Some("/a?b=c")));
             assert_eq!(response.body_mut().bytes(100).await.unwrap(), "hello");
         }

@@ -18,16 +18,12 @@ async fn service(mut request: Request) -> Result<Response> {
             panic!("later: {}", request.path());
         }
         "/with-a-value" => std::panic::panic_any(7),
-        "/begun" => {
-            return Ok(Response::text(Body::writer(async |mut out| {
-                out.write("half").await?;
-                out.flush().await?;
-                panic!("with half an answer out");
-            })));
-        }
-        "/finished" => {
-            return Ok(Response::text(Body::stream(Whole(Some("whole")))));
-        }
+        "/begun" => Ok(Response::text(Body::writer(async |mut out| {
+            out.write("half").await?;
+            out.flush().await?;
+            panic!("with half an answer out");
+        }))),
+        "/finished" => Ok(Response::text(Body::stream(Whole(Some("whole"))))),
         "/body" => {
             request.body_mut().chunk().await?;
             panic!("in the middle of a body");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use common::{Client, Event, header, run, serve, serve_with, status, turns};
 use httpserver::{Error, HttpServer, IOLoop, Limits, Request, Response, iostream::ioloop::VirtualClock, sleep};
@@ -225,5 +225,26 @@ fn a_lingering_close_lasts_so_long_and_no_longer() {
         while server.connections() > 0 {
             client.send("x").await;
         }
+    });
+}
+
+#[test]
+fn a_client_that_sends_as_fast_as_it_can_neither_starves_others_nor_outlasts_a_lingering_close() {
+    run(async {
+        let limits = Limits::default().with_linger_time(SHORT);
+        let server = HttpServer::with_limits(echo, limits).listen(("127.0.0.1", 0)).unwrap();
+        let addr = server.local_addr();
+        let sending = std::thread::spawn(move || {
+            let mut client = std::net::TcpStream::connect(addr).unwrap();
+            client.write_all(b"nonsense\r\n\r\n").unwrap();
+            while client.write_all(&[b'x'; 1024 * 1024]).is_ok() {}
+        });
+        common::until(|| server.connections() == 1).await;
+        let other = Client::connect(addr).await;
+        other.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(other.answer().await.status(), 200);
+        drop(other);
+        common::until(|| server.connections() == 0).await;
+        sending.join().unwrap();
     });
 }

@@ -231,7 +231,7 @@ fn extensions_travel_from_a_wrap_to_the_service_and_back() {
             async move |request: Request| {
                 let extensions = request.extensions().clone();
                 extensions.set(User("ada"));
-                let response = inner.call(request).await;
+                let response = Service::call(&inner, request).await;
                 seen.replace(extensions.get::<User>().unwrap().0.to_owned());
                 response
             }

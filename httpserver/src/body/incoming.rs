@@ -22,8 +22,9 @@ pub(crate) trait IncomingSource {
     fn begin_body_wait(&self);
     /// Shows the next data to `sink`, perhaps in several pieces. False at the end.
     fn poll_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>>;
-    /// Nobody will read the rest: the connection ends with the message. Later reads repeat `error`.
-    fn give_up_body(&self, error: Error);
+    /// Nobody will read the rest: the connection ends with the message. Later reads repeat what is
+    /// returned: `error`, or the failure there was before.
+    fn give_up_body(&self, error: Error) -> Error;
     /// The body of the message with this number has been dropped: nothing of it can be read any more.
     fn release_body(&self, serial: u32);
 }
@@ -73,9 +74,7 @@ impl Incoming {
             })
             .await?;
             if too_large {
-                let error = Error::BodyTooLarge { limit: max as u64 };
-                self.give_up(error.clone());
-                return Err(error);
+                return Err(self.give_up(Error::BodyTooLarge { limit: max as u64 }));
             }
             if !more {
                 return Ok(Bytes::from(collected));
@@ -95,9 +94,10 @@ impl Incoming {
         self.source.begin_body_wait();
     }
 
-    pub(super) fn give_up(&self, error: Error) {
-        if self.check_current().is_ok() {
-            self.source.give_up_body(error);
+    pub(super) fn give_up(&self, error: Error) -> Error {
+        match self.check_current() {
+            Ok(()) => self.source.give_up_body(error),
+            Err(error) => error,
         }
     }
 

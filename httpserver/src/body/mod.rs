@@ -67,6 +67,8 @@ enum Kind {
     Incoming(Incoming),
     /// Boxed, because few bodies have a limit of their own.
     Limited(Box<Limited>),
+    /// Too long for a reader of it. Not of a body that a peer sends: there the connection remembers.
+    Failed(Box<Error>),
 }
 
 impl Body {
@@ -97,7 +99,7 @@ impl Body {
     /// calls repeat it. After it the connection is closed with the answer; a service that returns the error as its
     /// answer gives the client the right status.
     ///
-    /// Of any other body: the error of its source.
+    /// Of any other body: the error of its source, and [`Error::BodyTooLarge`] beyond a [limit](Body::limit).
     ///
     /// # Cancel safety
     ///
@@ -138,6 +140,7 @@ impl Body {
             Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
             Kind::Incoming(incoming) => incoming.poll_chunk(cx).map(|chunk| Some(chunk.transpose()?.map(Frame::Data))),
             Kind::Limited(limited) => limited.poll_frame(cx),
+            Kind::Failed(error) => Poll::Ready(Some(Err(Error::clone(error)))),
         }
     }
 
@@ -160,7 +163,7 @@ impl Body {
             Kind::Empty => Ok(Bytes::new()),
             Kind::Bytes(bytes) => Ok(mem::take(bytes)),
             Kind::Incoming(incoming) => incoming.bytes(max, announced).await,
-            Kind::Stream(_) | Kind::Limited(_) => self.collect(max).await,
+            Kind::Stream(_) | Kind::Limited(_) | Kind::Failed(_) => self.collect(max).await,
         }
     }
 
@@ -173,6 +176,7 @@ impl Body {
             Kind::Stream(stream) => stream.exact_size() == Some(0),
             Kind::Incoming(incoming) => incoming.is_end(),
             Kind::Limited(limited) => limited.body.is_end(),
+            Kind::Failed(_) => false,
         }
     }
 
@@ -181,7 +185,7 @@ impl Body {
         match &self.kind {
             Kind::Empty => Some(&[]),
             Kind::Bytes(bytes) => Some(bytes),
-            Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_) => None,
+            Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_) => None,
         }
     }
 
@@ -195,6 +199,7 @@ impl Body {
             Kind::Stream(stream) => stream.exact_size(),
             Kind::Incoming(incoming) => incoming.content_length(),
             Kind::Limited(limited) => limited.body.content_length(),
+            Kind::Failed(_) => None,
         }
     }
 
@@ -211,7 +216,7 @@ impl Body {
         match &mut self.kind {
             Kind::Stream(stream) => stream.as_mut().poll_progress(cx),
             Kind::Limited(limited) => limited.body.poll_progress(cx),
-            Kind::Empty | Kind::Bytes(_) | Kind::Incoming(_) => {}
+            Kind::Empty | Kind::Bytes(_) | Kind::Incoming(_) | Kind::Failed(_) => {}
         }
     }
 
@@ -221,7 +226,7 @@ impl Body {
         match &mut self.kind {
             Kind::Stream(stream) => stream.as_mut().receiver_gone(error),
             Kind::Limited(limited) => limited.body.receiver_gone(error),
-            Kind::Empty | Kind::Bytes(_) | Kind::Incoming(_) => false,
+            Kind::Empty | Kind::Bytes(_) | Kind::Incoming(_) | Kind::Failed(_) => false,
         }
     }
 
@@ -231,18 +236,21 @@ impl Body {
         match &self.kind {
             Kind::Incoming(incoming) => incoming.begin_wait(),
             Kind::Limited(limited) => limited.body.begin_wait(),
-            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) => {}
+            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) | Kind::Failed(_) => {}
         }
     }
 
-    /// Nobody will read the rest. Later reads repeat `error`.
+    /// Nobody will read the rest. Later reads repeat what is returned: `error`, or the failure there was before.
     fn give_up(&mut self, error: Error) -> Error {
         match &mut self.kind {
-            Kind::Incoming(incoming) => incoming.give_up(error.clone()),
-            Kind::Limited(limited) => drop(limited.body.give_up(error.clone())),
-            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) => {}
+            Kind::Incoming(incoming) => incoming.give_up(error),
+            Kind::Limited(limited) => limited.body.give_up(error),
+            Kind::Failed(first) => Error::clone(first),
+            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) => {
+                self.kind = Kind::Failed(Box::new(error.clone()));
+                error
+            }
         }
-        error
     }
 
     async fn collect(&mut self, max: usize) -> Result<Bytes> {
@@ -278,12 +286,12 @@ impl Body {
         match &self.kind {
             Kind::Incoming(_) => true,
             Kind::Limited(limited) => limited.body.is_incoming(),
-            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) => false,
+            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) | Kind::Failed(_) => false,
         }
     }
 
     pub(crate) fn is_streamed(&self) -> bool {
-        matches!(self.kind, Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_))
+        matches!(self.kind, Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_))
     }
 }
 
@@ -302,6 +310,7 @@ impl fmt::Debug for Body {
             Kind::Stream(_) => f.write_str("Body(stream)"),
             Kind::Incoming(incoming) => write!(f, "Body(incoming, end: {})", incoming.is_end()),
             Kind::Limited(limited) => limited.body.fmt(f),
+            Kind::Failed(error) => write!(f, "Body(failed: {error})"),
         }
     }
 }

@@ -77,12 +77,10 @@ impl Conn {
     }
 
     /// Nobody will read the rest, and nothing behind it can be found: the connection ends with the message. The first
-    /// failure of a body stays.
-    pub(crate) fn fail_body(&self, error: Error) {
+    /// failure of a body stays; it is returned.
+    pub(crate) fn fail_body(&self, error: Error) -> Error {
         self.body.set(BodyState::Failed);
-        self.with_reading(|reading| {
-            reading.failure.get_or_insert(error);
-        });
+        self.with_reading(|reading| reading.failure.get_or_insert(error).clone())
     }
 
     /// The next data, shown to `sink`. Time-outs are up to the caller: see [`poll_body_deadline`](Conn::poll_body_deadline).
@@ -222,8 +220,7 @@ impl Conn {
         ready!(self.deadline.poll_expired(cx));
         let is_silence = self.now() - since >= limits.body_timeout;
         let error = if is_silence { Error::BodyTimeout(limits.body_timeout) } else { Error::BodyTooSlow };
-        self.fail_body(error.clone());
-        Poll::Ready(error)
+        Poll::Ready(self.fail_body(error))
     }
 
     fn with_reading<T>(&self, f: impl FnOnce(&mut Reading) -> T) -> T {

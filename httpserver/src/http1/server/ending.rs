@@ -107,11 +107,12 @@ impl Registered for ServerConn {
             && !self.conn.has_queue()
     }
 
-    fn cut(&self) {
-        self.cut.set(true);
+    fn cut(&self) -> bool {
+        let is_first = !self.cut.replace(true);
         self.stream().close();
         if let Some(task) = self.task.take() {
             task.wake();
         }
+        is_first
     }
 }

@@ -162,8 +162,8 @@ impl IncomingSource for ServerConn {
         }
     }
 
-    fn give_up_body(&self, error: Error) {
-        self.conn.fail_body(error);
+    fn give_up_body(&self, error: Error) -> Error {
+        self.conn.fail_body(error)
     }
 
     fn release_body(&self, serial: u32) {

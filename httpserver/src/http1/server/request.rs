@@ -103,7 +103,7 @@ impl ServerConn {
     fn poll_head_deadline(&self, cx: &mut Context<'_>, stage: &mut Stage) -> Poll<Result<()>> {
         let (limits, deadline) = (self.limits(), self.conn.deadline());
         if self.stream().buffered() == 0 {
-            if self.server.is_draining() {
+            if self.server.ends_idle() {
                 return Poll::Ready(Ok(()));
             }
             if *stage != Stage::Idle {
