@@ -105,8 +105,8 @@ impl fmt::Display for WorkKind {
     }
 }
 
-/// A panic that the loop caught: what kind of work it was, where that work was handed to the loop, and the message. Or an
-/// error that somebody has [reported](crate::context::report).
+/// A panic that the loop caught: what kind of work it was, where that work was handed to the loop, and the message. Or
+/// an error given to [`report`](crate::context::report).
 ///
 /// Its `Display` form is the line that is logged when no
 /// [`on_callback_exception`](crate::IOLoop::on_callback_exception) hook is set: one line, with the message shown as

@@ -8,14 +8,13 @@ use crate::{
 
 /// The way into a loop from other threads: `Clone`, `Send` and `Sync`.
 ///
-/// Each call locks a mutex for a push and, when the loop is asleep and nobody has signalled it yet, writes to an
-/// eventfd, which the loop does not read back. A loop that is busy is never signalled: it takes in what was sent whenever
-/// it looks at its descriptors (see [one turn](crate#one-turn)). Wakers of the loop's tasks take the same way when they are
-/// called on another thread.
+/// Each call locks a mutex for a push and, when the loop is asleep and not signalled yet, writes to an eventfd, which
+/// the loop does not read back. A busy loop is never signalled: it takes in what was sent at its next poll (see [one
+/// turn](crate#one-turn)). Wakers of the loop's tasks take the same way when they are called on another thread.
 ///
-/// A handle outlives its loop. No call ever blocks: one that comes when the loop is closed or gone says
-/// [`Error::Closed`](crate::Error::Closed) and drops what it was given; what a loop had accepted and not yet run is dropped when it closes, on
-/// its own thread.
+/// A handle outlives its loop. No call ever blocks: one that comes when the loop is closed or gone returns
+/// [`Error::Closed`](crate::Error::Closed) and drops what it was given; what a loop had accepted and not yet run is
+/// dropped when it closes, on its own thread.
 ///
 /// # Examples
 ///

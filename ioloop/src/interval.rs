@@ -51,8 +51,8 @@ pub fn interval(period: Duration) -> Interval {
 
 /// Regular ticks for one task, made by [`interval`].
 ///
-/// The phase is kept: whoever comes late gets one tick at once, the slots missed meanwhile are skipped, and the next tick
-/// comes at the next slot.
+/// The phase is kept: a late task gets one tick at once, missed slots are skipped, and the next tick comes at the next
+/// slot.
 #[derive(Debug)]
 pub struct Interval {
     deadline: Deadline,
@@ -63,7 +63,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Waits for the next tick, and gives the instant at which it was due.
+    /// Waits for the next tick, and returns the instant at which it was due.
     ///
     /// # Cancel safety
     ///

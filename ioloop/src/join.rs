@@ -12,11 +12,11 @@ use crate::{
     task::{Join, take_result},
 };
 
-/// Waits for a spawned task and gives its result, or the [reason](JoinError) why there is none. Dropping it detaches the
-/// task: it runs on.
+/// Waits for a spawned task and returns its result, or the [reason](JoinError) why there is none. Dropping it detaches
+/// the task: it runs on.
 ///
 /// Awaiting costs no allocation. The result waits in the memory of the task, all of it, which is given back when the
-/// handle has taken the result or is dropped: do not collect the handles of tasks whose results nobody wants. May be
+/// handle has taken the result or is dropped: do not collect the handles of tasks whose results you never take. May be
 /// awaited on any loop of the thread, and keeps the task's loop alive.
 ///
 /// # Cancel safety
@@ -74,8 +74,8 @@ impl<T> JoinHandle<T> {
         JoinHandle { ioloop, task: Some(task), result: PhantomData }
     }
 
-    /// Drops the task's future, at once unless it is running now: then when this poll of it returns. Whoever awaits the
-    /// handle gets [`JoinError::Cancelled`]. A task that is done keeps its result.
+    /// Drops the task's future, at once unless it is running now: then when this poll of it returns. Awaiting the
+    /// handle returns [`JoinError::Cancelled`]. A task that is done keeps its result.
     pub fn abort(&self) {
         if let Some(task) = self.task {
             self.ioloop.abort_task(task);

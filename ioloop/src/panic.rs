@@ -43,8 +43,8 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Payload> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| Payload(Some(payload)))
 }
 
-/// For what is left to do when something has panicked, to tell of it: a panic of the logger cannot tear a turn of the loop
-/// apart. Nobody is left to be told.
+/// For what is left to do when something has panicked, to tell of it: a panic of the logger cannot tear a turn of the
+/// loop apart. There is nothing left to report to.
 pub(crate) fn contain(work: impl FnOnce()) {
     drop(catch(work));
 }
@@ -78,8 +78,8 @@ impl Drop for Payload {
     }
 }
 
-/// The payload of a panic that the error boundaries of a context have been offered: whoever catches it next neither asks
-/// them again nor, if one of them has settled the matter, reports it.
+/// The payload of a panic that the error boundaries of a context have been offered: the next `catch` neither asks them
+/// again nor, if one of them has settled the matter, reports it.
 pub(crate) struct Offered {
     pub(crate) message: String,
     pub(crate) settled: bool,

@@ -191,8 +191,8 @@ impl SignalHandler {
     }
 }
 
-/// Waits for SIGINT, Ctrl-C in a terminal. From its first poll on the signal does not end the process any more, also when
-/// nobody waits.
+/// Waits for SIGINT, Ctrl-C in a terminal. From its first poll on the signal does not end the process any more, also
+/// when nothing waits for it.
 ///
 /// # Errors
 ///
@@ -212,7 +212,7 @@ pub async fn terminate() -> Result<()> {
     Ok(())
 }
 
-/// Waits for SIGINT or SIGTERM, whichever comes first, and gives its number. From its first poll on neither ends the
+/// Waits for SIGINT or SIGTERM, whichever comes first, and returns its number. From its first poll on neither ends the
 /// process any more: a second Ctrl-C during a slow end has to be waited for as well, or there is SIGKILL.
 ///
 /// # Errors

@@ -141,8 +141,8 @@ impl<T: AsFd> Source<T> {
         }
     }
 
-    /// Waits until there is something to read, the end of input or an error, and gives all known bits. At once, without
-    /// a look at the descriptor, as long as nobody has [cleared](Source::clear) the bit.
+    /// Waits until there is something to read, the end of input or an error, and returns all known bits. Returns at
+    /// once, without a system call, until the bit is [cleared](Source::clear).
     ///
     /// # Cancel safety
     ///
@@ -151,8 +151,8 @@ impl<T: AsFd> Source<T> {
         poll_fn(|cx| self.poll_ready(cx, Ready::READABLE)).await
     }
 
-    /// Waits until there is room to write, or an error, and gives all known bits: at once as long as nobody has cleared the
-    /// bit. A new source counts as writable.
+    /// Waits until there is room to write, or an error, and returns all known bits: at once until the bit is cleared. A
+    /// new source counts as writable.
     ///
     /// # Cancel safety
     ///
@@ -161,7 +161,7 @@ impl<T: AsFd> Source<T> {
         poll_fn(|cx| self.poll_ready(cx, Ready::WRITABLE)).await
     }
 
-    /// Deregisters the object and gives it back.
+    /// Deregisters the object and returns it.
     pub fn into_inner(mut self) -> T {
         let io = self.io.take().expect("taken only by value");
         self.ioloop.remove_source(self.token, io.as_fd());
@@ -171,8 +171,8 @@ impl<T: AsFd> Source<T> {
     /// Drops the object without telling epoll: closing a descriptor that has no duplicate deregisters it by itself, which
     /// saves a system call per connection.
     ///
-    /// When a duplicate stays open, in a child process for example, the kernel goes on reporting its edges. They reach
-    /// nobody, but each wakes the loop; and the same descriptor number cannot be registered again as long as it lasts.
+    /// When a duplicate stays open, in a child process for example, the kernel goes on reporting its edges. The loop
+    /// drops them, but each wakes it; and the same descriptor number cannot be registered again as long as it lasts.
     pub fn close(mut self) {
         if let Some(io) = self.io.take() {
             self.ioloop.close_source(self.token, io.as_fd());

@@ -15,8 +15,8 @@ pub fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
 
 impl IOLoop {
     /// Runs `future` on this loop: it is polled for the first time in the turn that follows, in the [`context`] that is
-    /// current now. The handle gives its result and can abort it; dropping the handle detaches the task. The future need
-    /// not be `Send`.
+    /// current now. The handle returns its result and can abort it; dropping the handle detaches the task. The future
+    /// need not be `Send`.
     ///
     /// Costs one allocation, in which the future lies and then its result, and one more when it is suspended for the first
     /// time: its waker. A task that is done at its first poll has none. Within a context it takes one besides. A suspended
@@ -45,8 +45,8 @@ impl IOLoop {
         self.spawn_forgotten(future, Location::caller());
     }
 
-    /// [`spawn_detached`](IOLoop::spawn_detached) for a task that has nothing to do with whoever asks for it: it inherits
-    /// no [`context`]. What [`spawn_callback`](IOLoop::spawn_callback) is for callbacks.
+    /// [`spawn_detached`](IOLoop::spawn_detached) for a task that has nothing to do with its caller: it inherits no
+    /// [`context`]. What [`spawn_callback`](IOLoop::spawn_callback) is for callbacks.
     #[track_caller]
     pub fn spawn_independent(&self, future: impl Future<Output = ()> + 'static) {
         let location = Location::caller();
@@ -54,14 +54,14 @@ impl IOLoop {
     }
 }
 
-/// Lets everything else that is queued have its turn: completes in the next turn of the loop. Costs a wake-up.
+/// Yields to everything else that is queued: completes in the next turn of the loop. Costs a wake-up.
 ///
 /// Use it in long computations and in loops over data that is already there; nothing else on the loop runs in between.
 ///
-/// A turn may leave out its look at descriptors, other threads and timers, but no two in a row after somebody has given
-/// way like this: what was ready when `yield_now` was called has been taken up when the second of two such calls completes,
-/// and of a single one if more than 50 µs had gone by since the last look. Under
-/// [`Builder::event_interval(1)`](crate::Builder::event_interval) each one lets a look happen.
+/// A turn may skip polling descriptors, other threads and timers, but never twice in a row after a task has yielded.
+/// What was ready when `yield_now` was called has been handled when the second of two such calls completes; a single
+/// call is enough if the last poll was more than 50 µs ago. With
+/// [`Builder::event_interval(1)`](crate::Builder::event_interval) the loop polls before each call completes.
 ///
 /// # Examples
 ///

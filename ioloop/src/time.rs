@@ -15,10 +15,10 @@ use crate::{
     timer::{Action, NEVER},
 };
 
-/// Waits for `duration`, counted from this call, on the current loop. Never early; late by up to a millisecond, which is
-/// what epoll counts in, and by what the loop has to do. Costs a reading of the clock and 64 bytes in the loop's tables,
-/// and no allocation. A duration of zero completes at the next look of the loop at the latest; to let others run
-/// see [`yield_now`](crate::yield_now).
+/// Waits for `duration`, counted from this call, on the current loop. Never early; late by up to a millisecond, which
+/// is what epoll counts in, and by what the loop has to do. Costs a reading of the clock and 64 bytes in the loop's
+/// tables, and no allocation. A duration of zero completes at the next poll of the loop at the latest; to let others
+/// run see [`yield_now`](crate::yield_now).
 ///
 /// # Examples
 ///
@@ -82,7 +82,7 @@ impl Future for Sleep {
     }
 }
 
-/// Gives `future` at most `limit`, counted from this call. Costs what a [`sleep`] does. For a limit that is set anew with
+/// Limits `future` to `limit`, counted from this call. Costs what a [`sleep`] does. For a limit that is set anew with
 /// every request of a connection see [`Deadline`].
 ///
 /// # Errors
@@ -228,9 +228,9 @@ impl Deadline {
         self.set_nanos(self.ioloop.nanos(when));
     }
 
-    /// Moves it to `duration` after [`turn_time`](IOLoop::turn_time), when the loop last looked at its descriptors, which
-    /// costs no look at the clock. The work done since then counts as waiting: meant for time-outs that are long against
-    /// a turn.
+    /// Moves it to `duration` after [`turn_time`](IOLoop::turn_time), when the loop last looked at its descriptors,
+    /// which costs no reading of the clock. The work done since then counts as waiting: meant for time-outs that are
+    /// long against a turn.
     pub fn set_after(&self, duration: Duration) {
         self.set_nanos(self.ioloop.turn_nanos().saturating_add(nanos(duration)));
     }
@@ -252,8 +252,8 @@ impl Deadline {
         self.ioloop.timer_due(self.timer) <= self.ioloop.turn_nanos()
     }
 
-    /// Ready when it [is expired](Deadline::is_expired); otherwise the task is woken when it is, replacing whoever waited
-    /// before.
+    /// Ready when it [is expired](Deadline::is_expired); otherwise the task is woken when it is, replacing the task
+    /// that waited before.
     pub fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_expired() {
             return Poll::Ready(());

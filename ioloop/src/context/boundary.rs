@@ -1,4 +1,4 @@
-//! Who is told when something goes wrong, and how a panic is passed on from one to the next.
+//! Which code learns that something went wrong, and how a panic is passed on from one boundary to the next.
 
 use std::{
     any::Any,
@@ -27,10 +27,10 @@ use crate::{
 /// further out is asked, and at last the loop's hook. The handler runs in the context around its boundary, and it runs
 /// when the stack is unwound already: the work that has panicked is over in any case.
 ///
-/// A panic of the scope's own function, or of the future of [`scope_async`](ErrorBoundary::scope_async), is offered
-/// to the boundary as well, as [`WorkKind::Scope`]. It then goes on up the stack, since there is nothing to return, to
-/// where it is caught, by the loop at the latest; once settled it is not reported again. Whoever catches it before, by
-/// `catch_unwind`, finds a payload that is not a string.
+/// A panic of the scope's own function, or of the future of [`scope_async`](ErrorBoundary::scope_async), is offered to
+/// the boundary as well, as [`WorkKind::Scope`]. It then goes on up the stack, since there is nothing to return, to
+/// where it is caught, by the loop at the latest; once settled it is not reported again. A `catch_unwind` in between
+/// finds a payload that is not a string.
 ///
 /// # Examples
 ///
@@ -90,7 +90,7 @@ pub fn catch<R>(handler: impl Fn(&CallbackException) -> bool + 'static, function
 }
 
 impl ErrorBoundary {
-    /// A boundary around nothing yet. `handler` gives true for what is settled.
+    /// A boundary around nothing yet. `handler` returns true for what is settled.
     pub fn new(handler: impl Fn(&CallbackException) -> bool + 'static) -> ErrorBoundary {
         ErrorBoundary { boundary: Rc::new(Boundary::new(Rc::new(handler))) }
     }
@@ -142,9 +142,9 @@ impl fmt::Debug for ErrorBoundary {
     }
 }
 
-/// Gives an error to the boundaries around, from the innermost outwards, as a [`WorkKind::Error`] with the caller's source
-/// line; when none settles it, to the current loop's [`on_callback_exception`](IOLoop::on_callback_exception) hook or to
-/// the log. The caller goes on.
+/// Reports an error to the boundaries around, from the innermost outwards, as a [`WorkKind::Error`] with the caller's
+/// source line; when none settles it, to the current loop's [`on_callback_exception`](IOLoop::on_callback_exception)
+/// hook or to the log. The caller goes on.
 ///
 /// # Examples
 ///
@@ -159,8 +159,8 @@ pub fn report(error: impl Into<Box<dyn StdError + Send + Sync>>) {
     report_from(error.into(), Location::caller());
 }
 
-/// Runs `future`, and gives its error to [`report`], with the source line of this call: for tasks whose handle nobody
-/// keeps.
+/// Runs `future`, and passes its error to [`report`], with the source line of this call: for tasks whose handle is
+/// never keeps.
 ///
 /// # Cancel safety
 ///

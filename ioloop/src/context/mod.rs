@@ -1,9 +1,10 @@
-//! What follows work through the loop: values, and who is told when something goes wrong.
+//! What follows work through the loop: values, and the code that is told when something goes wrong.
 //!
-//! A request has a name that belongs into every log line, and somebody who turns its failures into an answer. On a thread
-//! of its own, both would stand in the stack. On a loop the stack is gone when the callback, the timer or the task runs
-//! that the request has set in motion; its context is not. What is current when a callback, a timer, a handler, a task or
-//! an [`add_future`](crate::IOLoop::add_future) is registered is current again whenever that runs, and so on from there.
+//! A request has a name that belongs into every log line, and code that turns its failures into an answer. On a thread
+//! of its own, both would be on the stack. On a loop the stack is gone when the callback, the timer or the task runs
+//! that the request has set in motion; its context is not. What is current when a callback, a timer, a handler, a task
+//! or an [`add_future`](crate::IOLoop::add_future) is registered is current again whenever that runs, and so on from
+//! there.
 //!
 //! * [`Key`] names a value: [`Key::scope`] sets it for a call and all that is registered within,
 //!   [`Key::scope_async`] for a future, [`Key::get`] and [`Key::with`] read it.
@@ -50,9 +51,9 @@
 //! also when [`run_sync`](crate::IOLoop::run_sync) was called within a scope; its future alone runs in the caller's.
 //! Registered work that is dropped unrun, and a task's future when it is dropped, are dropped in their context too.
 //!
-//! A [`PeriodicCallback`](crate::PeriodicCallback) runs in the context of its `start`. Awaiting changes nothing: whoever
-//! awaits a [`JoinHandle`](crate::JoinHandle) or a [`Job`](crate::Job) is in its own context before and after. Contexts
-//! stay on their thread: what comes in through a [`LoopHandle`](crate::LoopHandle), and the work given to
+//! A [`PeriodicCallback`](crate::PeriodicCallback) runs in the context of its `start`. Awaiting changes nothing: a task
+//! that awaits a [`JoinHandle`](crate::JoinHandle) or a [`Job`](crate::Job) is in its own context before and after.
+//! Contexts stay on their thread: what comes in through a [`LoopHandle`](crate::LoopHandle), and the work given to
 //! [`run_in_executor`](crate::run_in_executor), run without one.
 //!
 //! # What it costs
@@ -81,8 +82,8 @@ pub use scoped::Scoped;
 
 /// Calls `function` in no context: what is registered within inherits nothing, and reads no values.
 ///
-/// For work that outlives or serves more than who happens to start it: a pool's connection, a cache being filled. A panic
-/// of `function` itself goes up the stack as usual.
+/// For work that outlives its caller, or serves others too: a pool's connection, a cache being filled. A panic of
+/// `function` itself goes up the stack as usual.
 ///
 /// # Examples
 ///

@@ -26,8 +26,8 @@ where
 }
 
 impl IOLoop {
-    /// Runs `work` on a thread of this loop's pool, for calls that block and computations that take long. It is under way
-    /// when this returns; awaiting the [`Job`] gives its result.
+    /// Runs `work` on a thread of this loop's pool, for calls that block and computations that take long. It is under
+    /// way when this returns; awaiting the [`Job`] returns its result.
     ///
     /// The pool is made by the first call, grows by a thread whenever none is idle, up to
     /// [`ExecutorOptions::max_threads`], and lets threads go that have been idle for
@@ -93,8 +93,8 @@ impl IOLoop {
 
 /// The result to come of [`run_in_executor`].
 ///
-/// Resolves to what the work returned, or to [`JoinError::Panicked`] when it panicked (which is not reported to the loop:
-/// whoever awaits knows), [`JoinError::Cancelled`] when the loop was closed before the work began, and
+/// Resolves to what the work returned, or to [`JoinError::Panicked`] when it panicked (which is not reported to the
+/// loop, since the `Job` returns it), [`JoinError::Cancelled`] when the loop was closed before the work began, and
 /// [`JoinError::NoThread`] when the system refused the pool's first thread.
 ///
 /// May be awaited anywhere, on another loop as well.

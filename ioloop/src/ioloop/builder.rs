@@ -64,7 +64,7 @@ pub struct Builder {
 
 impl Builder {
     pub(super) fn new() -> Builder {
-        Builder { poller: None, clock: LoopClock::Monotonic, virtual_clock: None, event_interval: pace::PIECES }
+        Builder { poller: None, clock: LoopClock::Monotonic, virtual_clock: None, event_interval: pace::ITEMS }
     }
 
     pub(super) fn boxed(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Builder {
@@ -109,13 +109,13 @@ impl Builder {
         self
     }
 
-    /// After how many callbacks and polls of tasks the next turn looks at descriptors, other threads and timers. A turn
-    /// runs all that is queued when it begins, so between two looks there are fewer than so many, and then one queue.
-    /// Default: 64. With 1 the loop looks in every turn, as Tornado's does.
+    /// Sets after how many items, callbacks and polls of tasks, the next turn polls descriptors, other threads and
+    /// timers. Default: 64. With 1 the loop polls in every turn, as Tornado's does. A turn runs all that is queued when
+    /// it begins, so between two polls there are fewer than `items`, and then one queue.
     ///
-    /// A look costs about 130 ns when nothing has happened, a wake-up about 25 ns when several share a turn. It is left out
-    /// only while work is queued, for no longer than 50 µs as far as the clock is asked, which is after every 8 pieces, and
-    /// no more than once when somebody gives way: by waking itself, as [`yield_now`](crate::yield_now) does, or by
+    /// A poll that finds nothing costs about 130 ns, a wake-up about 25 ns where several share a turn. The loop skips
+    /// polling only while work is queued, for about 50 µs at most (it reads the clock after every 8 items), and at most
+    /// once after something yields: a task by waking itself, as [`yield_now`](crate::yield_now) does, or a caller of
     /// [`add_callback`](IOLoop::add_callback).
     ///
     /// # Examples
@@ -143,9 +143,9 @@ impl Builder {
     /// When it is zero.
     #[track_caller]
     #[must_use]
-    pub fn event_interval(mut self, pieces: u32) -> Builder {
-        assert!(pieces > 0, "an event interval is at least 1");
-        self.event_interval = pieces;
+    pub fn event_interval(mut self, items: u32) -> Builder {
+        assert!(items > 0, "an event interval is at least 1");
+        self.event_interval = items;
         self
     }
 

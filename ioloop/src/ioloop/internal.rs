@@ -62,7 +62,7 @@ impl IOLoop {
         self.forget_source(token);
     }
 
-    /// Wakes whoever waits for the source: a read that is pending when another task closes the stream.
+    /// Wakes the tasks that wait for the source: a read that is pending when another task closes the stream.
     fn forget_source(&self, token: Token) {
         let mut wakers = Vec::new();
         self.inner.registry.borrow_mut().remove_source(token.key(), &mut wakers);
@@ -247,7 +247,7 @@ impl IOLoop {
         }
     }
 
-    /// Drops what a task has left and wakes whoever waits for it.
+    /// Drops what a task has left and wakes the tasks that wait for it.
     pub(super) fn clear_away(&self, remains: Remains) {
         let Remains { work, waiters, context } = remains;
         if let Some(work) = work {

@@ -6,16 +6,16 @@ use super::IOLoop;
 
 /// What a loop has done since it was made, and what it holds now: a copy, taken by [`IOLoop::metrics`].
 ///
-/// The counts only grow; rates are the difference of two copies. Counting costs a few instructions for each piece of
-/// work; the times come from readings of the clock that the loop makes in any case, but for one when it goes to sleep
+/// The counts only grow; rates are the difference of two copies. Counting costs a few instructions for each callback or
+/// poll; the times come from readings of the clock that the loop makes in any case, but for one when it goes to sleep
 /// without any timer set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Turns of the loop, those of the queue alone included: what [`waits`](Metrics::waits) has less are turns that left
-    /// out their look.
+    /// Turns of the loop. `turns - waits` is the number of turns that ran without polling: see
+    /// [`waits`](Metrics::waits).
     pub turns: u64,
-    /// How often the loop looked for events or waited for them: calls of its poller, with epoll a system call each.
+    /// How often the loop polled or waited for events: calls of its poller, with epoll a system call each.
     pub waits: u64,
     /// Events that these have reported, wake-ups from other threads included.
     pub events: u64,
@@ -25,7 +25,7 @@ pub struct Metrics {
     pub polls: u64,
     /// Timers that have fired, those of [`sleep`](crate::sleep), [`timeout`](fn@crate::timeout) and the like included.
     pub timers: u64,
-    /// The longest time from one look to the next, sleeping apart: how long an event may have gone unnoticed, because
+    /// The longest time from one poll to the next, without sleeping: how long an event may have gone unnoticed because
     /// something computed or blocked. Since the loop was made or [`IOLoop::reset_peaks`].
     pub longest_turn: Duration,
     /// How late the loop was for a timer when it last fired one. Up to a millisecond is as precise as waiting is; more
@@ -40,7 +40,7 @@ pub struct Metrics {
     pub live_timers: usize,
     /// Descriptors that are watched, the loop's own eventfd included.
     pub descriptors: usize,
-    /// Pieces of work that are ready to run.
+    /// Callbacks and tasks that are ready to run.
     pub queued: usize,
 }
 
@@ -128,8 +128,8 @@ impl IOLoop {
         }
     }
 
-    /// Begins [`longest_turn`](Metrics::longest_turn) and [`longest_lag`](Metrics::longest_lag) anew: whoever reports them
-    /// once a minute wants the longest of that minute.
+    /// Begins [`longest_turn`](Metrics::longest_turn) and [`longest_lag`](Metrics::longest_lag) anew, for a report once
+    /// a minute of the longest in that minute.
     pub fn reset_peaks(&self) {
         self.inner.counters.longest_turn.set(0);
         self.inner.counters.longest_lag.set(0);

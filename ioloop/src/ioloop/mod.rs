@@ -51,11 +51,10 @@ use watchdog::Watchdog;
 /// programs use. The loop is not `Send`; other threads reach it through a [`LoopHandle`](crate::LoopHandle).
 ///
 /// One turn of the loop is: wait for events (not at all when work is queued) → handle the events → take in what other
-/// threads have sent → fire the timers that are due → run the callbacks and tasks that are queued at this point. What is
-/// queued meanwhile waits for the next turn. While there is such work, a turn may leave out all but the last step: for 64
-/// pieces of work beside what was queued, for 50 µs as far as the clock is asked, and once at most when somebody gives
-/// way. So neither callbacks nor events can starve each other. The [front page](crate#one-turn) has the exact terms, and
-/// [`Builder::event_interval`] sets the number.
+/// threads have sent → fire the timers that are due → run the callbacks and tasks that are queued at this point. What
+/// is queued meanwhile waits for the next turn. While work is queued, the loop may skip polling for up to 64 items or
+/// about 50 µs, and at most once after something yields. So neither callbacks nor events can starve each other. The
+/// [front page](crate#one-turn) has the exact terms, and [`Builder::event_interval`] sets the number.
 ///
 /// A panic in a callback, handler, timer or task is caught, reported with the source line that registered the work, and
 /// the loop goes on; see [`on_callback_exception`](IOLoop::on_callback_exception).
@@ -112,7 +111,7 @@ struct Inner {
     poller: RefCell<Box<dyn Poller>>,
     /// What the poller says of itself: whether it is to be told when a cached bit is cleared.
     needs_rearming: bool,
-    /// What `as_fd` lends out, made when somebody asks for it.
+    /// What `as_fd` lends out, made by its first call.
     outlet: OnceCell<Outlet>,
     /// Whether work that is registered has to be announced by the outlet: the loop does not run, and nothing has been
     /// announced since it did.
@@ -192,8 +191,8 @@ impl IOLoop {
         current::try_current()
     }
 
-    /// Makes this loop the thread's current one and gives back the one there was. From now on the thread's end
-    /// [closes](IOLoop::close) this loop; the previous one is left to whoever holds it.
+    /// Makes this loop the thread's current one and returns the previous one. From now on the thread's end
+    /// [closes](IOLoop::close) this loop, and no longer the previous one.
     ///
     /// A loop is the current one while it runs in any case; this is for what is called before.
     ///
@@ -204,7 +203,7 @@ impl IOLoop {
         current::replace(Some(self.clone()))
     }
 
-    /// Leaves the thread without a current loop and gives back the one there was, which is not closed. The next call of
+    /// Leaves the thread without a current loop and returns the previous one, which is not closed. The next call of
     /// [`current`](IOLoop::current) makes a new one.
     ///
     /// # Panics
@@ -256,8 +255,8 @@ impl IOLoop {
     /// Runs `callback` in the next turn of the loop, or later in this one when called from a handler or a timer. Callbacks
     /// run in the order in which they were added, each in the [`context`] that is current now. Costs one allocation.
     ///
-    /// Whoever adds a callback gives way: descriptors, other threads and timers are looked at before the next turn or the
-    /// one after it, so a computation cut into callbacks holds up nobody for long. From other threads:
+    /// Adding a callback yields: the loop polls descriptors, other threads and timers before the next turn or the one
+    /// after it, so a computation cut into callbacks does not hold up the rest for long. From other threads:
     /// [`LoopHandle::add_callback`](crate::LoopHandle::add_callback).
     ///
     /// # Examples
@@ -286,7 +285,7 @@ impl IOLoop {
         self.enqueue_callback(Box::new(callback), Location::caller());
     }
 
-    /// [`add_callback`](IOLoop::add_callback) for work that has nothing to do with whoever asks for it: it inherits no
+    /// [`add_callback`](IOLoop::add_callback) for work that has nothing to do with its caller: it inherits no
     /// [`context`]. Costs one allocation.
     #[track_caller]
     pub fn spawn_callback(&self, callback: impl FnOnce() + 'static) {
@@ -362,17 +361,17 @@ impl IOLoop {
         found
     }
 
-    /// Watches `fd`, level-triggered: `handler` is called in every turn that looks at descriptors and finds it ready for
-    /// one of `interest`, in error or hung up; once in a turn, whatever it is ready for. The loop owns `fd` until
-    /// [`remove_handler`](IOLoop::remove_handler); pass an `Rc` to share it. It should be non-blocking: between the event
-    /// and the call somebody else may have taken what was there.
+    /// Watches `fd`, level-triggered: `handler` is called in every turn that polls and finds it ready for one of
+    /// `interest`, in error or hung up; once in a turn, whatever it is ready for. The loop owns `fd` until
+    /// [`remove_handler`](IOLoop::remove_handler); pass an `Rc` to share it. It should be non-blocking: between the
+    /// event and the call, other code may have taken what was there.
     ///
     /// Costs one epoll_ctl(2) and three allocations. Streams are better served by a [`Source`](crate::Source).
     ///
     /// A descriptor that is closed behind the loop's back, by its raw number, can do no harm but this: epoll(7) watches
-    /// what is open, not numbers, so while a duplicate stays open it goes on reporting, and has forgotten how to be told
-    /// not to. After `remove_handler` those reports reach nobody, but each turn finds one and does not sleep, until the
-    /// last duplicate is closed.
+    /// what is open, not numbers, so while a duplicate stays open it goes on reporting, and has forgotten how to be
+    /// told not to. After `remove_handler` the loop drops those reports, but each turn finds one and does not sleep,
+    /// until the last duplicate is closed.
     ///
     /// # Errors
     ///
@@ -432,7 +431,7 @@ impl IOLoop {
         modified.map_err(Error::io("changing a watched descriptor"))
     }
 
-    /// Stops watching and drops the descriptor and the handler. An event for it that is under way reaches nobody. May be
+    /// Stops watching and drops the descriptor and the handler. An event for it that is under way is dropped. May be
     /// called from within the handler itself. False when it was removed before.
     pub fn remove_handler(&self, token: Token) -> bool {
         let Some(fd) = self.inner.registry.borrow().handler_fd(token.key()) else {
@@ -457,8 +456,8 @@ impl IOLoop {
         self.instant(self.clock_nanos())
     }
 
-    /// When the loop last looked at its descriptors, or began to run if that is later: free, and exact enough for time-outs
-    /// counted in seconds. It lies behind by the work done since, that of turns which left out their look included.
+    /// When the loop last looked at its descriptors, or began to run if that is later: free, and exact enough for
+    /// time-outs counted in seconds. It lies behind by the work done since, which may be that of several turns.
     pub fn turn_time(&self) -> Instant {
         self.instant(self.inner.turn_time.get())
     }
@@ -492,8 +491,8 @@ impl IOLoop {
         drop(previous);
     }
 
-    /// Drops all tasks, callbacks, timers, handlers and the hooks, and refuses further work from other threads.
-    /// Whoever waits for a source of this loop is woken, and finds it broken from now on. The loop does not run any more:
+    /// Drops all tasks, callbacks, timers, handlers and the hooks, and refuses further work from other threads. Tasks
+    /// that wait for a source of this loop are woken, and find it broken from now on. The loop does not run any more:
     /// [`start`](IOLoop::start) returns at once.
     ///
     /// Jobs of [`run_in_executor`](IOLoop::run_in_executor) that have not begun are dropped, and those that run are waited

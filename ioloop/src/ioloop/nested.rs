@@ -94,7 +94,7 @@ impl IOLoop {
         limit
     }
 
-    /// The loop does not run from here on: what there is to do is announced by its descriptor, if somebody has that.
+    /// The loop does not run from here on: what there is to do is announced by its descriptor, if that was asked for.
     pub(super) fn rest(&self) {
         let Some(outlet) = self.inner.outlet.get() else { return };
         if self.inner.closed.get() {
@@ -133,11 +133,11 @@ impl IOLoop {
     }
 }
 
-/// What is made when somebody asks for the descriptor of a loop.
+/// What [`IOLoop::as_fd`] makes.
 pub(super) struct Outlet {
     /// A duplicate of the poller's own descriptor: the poller is lent out while it polls.
     poller: OwnedFd,
-    /// Fires when the loop's next timer is due, since whoever watches the descriptor may know of no timers.
+    /// Fires when the loop's next timer is due, since the code that watches the descriptor may know of no timers.
     timer: TimerFd,
     /// The registration of `timer`.
     token: Token,

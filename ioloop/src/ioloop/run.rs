@@ -34,7 +34,7 @@ impl IOLoop {
         self.inner.stopping.set(true);
     }
 
-    /// Runs the loop until `future` is done, and gives its result. The future need not be `'static`. What else was
+    /// Runs the loop until `future` is done, and returns its result. The future need not be `'static`. What else was
     /// registered stays with the loop and goes on when it runs again. Costs one allocation, the future's waker.
     ///
     /// # Panics

@@ -19,27 +19,32 @@ use crate::{
 };
 
 impl IOLoop {
-    /// A turn; a short one, of the queue alone, when there is work and the last look outside is not long ago.
+    /// A turn; one of the queue alone, when there is work and the last poll is not long ago.
     #[inline]
     pub(super) fn turn(&self) {
+        // With nothing queued there is nothing to do but poll. With work queued, a chain of wake-ups is run without a system
+        // call between its links, for as long as `pace` allows.
         if !self.has_work() || self.inner.pace.is_over(|| self.clock_nanos().saturating_sub(self.turn_nanos())) {
-            self.look(None);
+            self.poll_world(None);
         }
         self.run_queue();
     }
 
     /// A whole turn, which waits no longer than `limit`.
     pub(super) fn turn_within(&self, limit: Option<Duration>) {
-        self.look(limit);
+        self.poll_world(limit);
         self.run_queue();
     }
 
+    /// Takes in everything from outside of the queue.
     #[inline]
-    fn look(&self, limit: Option<Duration>) {
+    fn poll_world(&self, limit: Option<Duration>) {
         self.wait(limit);
+        // Before the queue, so that a request is read, handled and answered in the turn that finds it: one wait for each.
         self.dispatch();
         self.receive();
         self.fire_timers();
+        // From here on the queue alone may run for a while.
         self.inner.pace.begin();
     }
 
@@ -54,6 +59,8 @@ impl IOLoop {
         if let Some(limit) = limit {
             timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
         }
+        // Declaring sleep before the wait closes the race with a sender: it either finds the loop asleep and signals, or is
+        // found here. A poll that does not block needs no signal, and saves both atomic operations.
         let may_block = timeout != Some(Duration::ZERO);
         if may_block && !inner.remote.fall_asleep() {
             timeout = Some(Duration::ZERO);
@@ -63,6 +70,7 @@ impl IOLoop {
         if may_block {
             inner.remote.wake_up();
         }
+        // The only reading of the clock in a busy turn: timers and deadlines all count from this one.
         let now = self.clock_nanos();
         // A wait that does not block may count as a part of the turn before it: that saves a reading of the clock.
         inner.counters.turn_took(asked.unwrap_or(now).saturating_sub(inner.turn_time.replace(now)));
@@ -98,8 +106,10 @@ impl IOLoop {
                 }
                 continue;
             }
+            // A key of a removed registration finds nothing: its generation differs also when the place is taken again.
             let notify = inner.registry.borrow_mut().record(event.token().key(), event.ready(), &mut others);
             match notify {
+                // As good as always the waker of a task of this loop: a push on the queue that runs later in this turn.
                 Notify::Source(Some(first)) => self.guard_foreign(|| first.wake()),
                 Notify::Source(None) | Notify::Nobody => {}
                 Notify::Handler(callback, location) => self.call_handler(*event, callback, location),
@@ -120,6 +130,7 @@ impl IOLoop {
 
     /// Takes in what other threads have sent.
     fn receive(&self) {
+        // Swapped with the senders' list under their lock, which is held for no longer than that.
         let mut inbox = self.inner.inbox.borrow_mut();
         if !self.inner.remote.take(&mut inbox) {
             return;
@@ -138,6 +149,7 @@ impl IOLoop {
 
     fn fire_timers(&self) {
         let inner = &self.inner;
+        // By the reading that ended the wait: what becomes due while timers fire is for the next poll.
         let now = inner.turn_time.get();
         let late = inner.timers.borrow_mut().begin_firing(now);
         let Some(late) = late else { return };
@@ -163,7 +175,9 @@ impl IOLoop {
         let queue = self.inner.scheduler.borrow_mut().take_queue();
         // At least one, for the future of `run_sync`, which is polled beside the queue.
         self.inner.pace.count(u32::try_from(queue.len()).unwrap_or(u32::MAX).max(1));
+        // Iterated, not drained: keys are small and have no destructor, and the list goes back for its capacity.
         for &key in &queue {
+            // Each borrow ends before what it has found is run: a task may spawn, wake and abort any other, and itself.
             // Finds neither for a task that was aborted after it had been woken, and when the loop was closed meanwhile.
             let begun = self.inner.scheduler.borrow_mut().begin(key);
             match begun {

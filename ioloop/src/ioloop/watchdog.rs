@@ -1,4 +1,4 @@
-//! Who holds up the loop: [`IOLoop::on_slow_callback`].
+//! What holds up the loop: [`IOLoop::on_slow_callback`].
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,8 +11,8 @@ use std::{
 use super::IOLoop;
 use crate::{WorkKind, clock::nanos, panic};
 
-/// A piece of work that has held up the loop for longer than [`IOLoop::on_slow_callback`](crate::IOLoop::on_slow_callback)
-/// allows.
+/// A callback, timer, handler or poll of a task that has held up the loop for longer than
+/// [`IOLoop::on_slow_callback`](crate::IOLoop::on_slow_callback) allows.
 ///
 /// Its `Display` form is the line that [`IOLoop::log_slow_callbacks`](crate::IOLoop::log_slow_callbacks) logs.
 #[derive(Debug, Clone)]
@@ -46,13 +46,13 @@ impl fmt::Display for SlowCallback {
 }
 
 impl IOLoop {
-    /// Calls `hook` for every piece of work that holds up this loop for `threshold` or longer: one call of a callback, a
-    /// timer or a handler, one poll of a task, or the destructor of one of these. It tells what it was and which source
-    /// line registered it. Replaces an earlier hook; there is none to begin with. A panic in the hook itself is logged.
+    /// Calls `hook` for whatever holds up this loop for `threshold` or longer: one call of a callback, a timer or a
+    /// handler, one poll of a task, or the destructor of one of these. The report names its kind and the source line
+    /// that registered it. Replaces an earlier hook; there is none to begin with. A panic in the hook itself is logged.
     ///
-    /// While this is on, the clock is read twice for each piece of work, about 50 ns; otherwise nothing is. The hook is
-    /// called when the work is over: what never ends is never reported. For how long the loop was held up by everything
-    /// together see [`Metrics::longest_turn`](crate::Metrics::longest_turn), which costs nothing.
+    /// While a hook is set, the loop reads the clock twice for each, about 50 ns; otherwise it does not read it. The
+    /// hook is called when the work is over: work that never ends is never reported. For how long the loop was held up
+    /// by everything together see [`Metrics::longest_turn`](crate::Metrics::longest_turn), which costs nothing.
     ///
     /// # Examples
     ///
@@ -83,7 +83,7 @@ impl IOLoop {
         self.on_slow_callback(threshold, |slow| log::warn!("{slow}"));
     }
 
-    /// Looks how long `work` takes, when somebody wants to know.
+    /// Measures how long `work` takes, when a hook is set.
     #[inline]
     pub(super) fn watching<T>(
         &self,
@@ -114,9 +114,9 @@ impl IOLoop {
     }
 }
 
-/// Looks how long each piece of work takes, when somebody wants to know.
+/// Measures how long each callback, timer, handler and poll takes, when a hook is set.
 pub(super) struct Watchdog {
-    /// In nanoseconds; `u64::MAX` when nobody does.
+    /// In nanoseconds; `u64::MAX` without a hook.
     threshold: Cell<u64>,
     hook: RefCell<Option<Rc<Hook>>>,
 }
@@ -133,13 +133,13 @@ impl Watchdog {
         self.threshold.get() != u64::MAX
     }
 
-    /// Gives back the hook there was, to be dropped by the caller.
+    /// Returns the previous hook, to be dropped by the caller.
     pub(super) fn set(&self, threshold: u64, hook: Option<Rc<Hook>>) -> Option<Rc<Hook>> {
         self.threshold.set(threshold);
         self.hook.replace(hook)
     }
 
-    /// The report on a piece of work that took so many nanoseconds, and who wants it.
+    /// The report on work that took so many nanoseconds, and the hook to call with it.
     pub(super) fn judge(
         &self,
         kind: WorkKind,

@@ -17,9 +17,9 @@ pub use self::{epoll::Epoll, poll::PosixPoll};
 /// Watches descriptors and waits for them: what a loop waits with, given to [`Builder::poller`](crate::Builder::poller) or
 /// [`IOLoop::configure`](crate::IOLoop::configure).
 ///
-/// One virtual call for each look of the loop at its descriptors, not per event. A panic in a poller goes through the loop
-/// and ends [`start`](crate::IOLoop::start), and so does an error of [`poll`](Poller::poll). The loop has lent out the
-/// poller while it calls it: a poller must not register anything with that loop.
+/// The loop makes one virtual call for each poll, not per event. A panic in a poller goes through the loop and ends
+/// [`start`](crate::IOLoop::start), and so does an error of [`poll`](Poller::poll). The loop has lent out the poller
+/// while it calls it: a poller must not register anything with that loop.
 ///
 /// A backend has to know both [triggers](Trigger). The loop registers its own eventfd first of all, by edge, and does not
 /// read it: a backend that reports it for as long as it is readable would keep the loop awake for ever. One whose kernel
@@ -89,7 +89,7 @@ pub use self::{epoll::Epoll, poll::PosixPoll};
 pub trait Poller {
     /// Starts watching `fd`. Errors and hang-ups are reported whatever the interest. What `fd` is ready for already is
     /// reported by the next [`poll`](Poller::poll), with either trigger. `fd` stays open until
-    /// [`remove`](Poller::remove) or [`closing`](Poller::closing), unless somebody closes it by its raw number.
+    /// [`remove`](Poller::remove) or [`closing`](Poller::closing), unless it is closed by its raw number.
     ///
     /// # Errors
     ///
@@ -179,7 +179,7 @@ impl<P: Poller + ?Sized> Poller for Box<P> {
 }
 
 /// Names one registration of one loop: a place and its generation, so that an event still under way for a removed
-/// descriptor reaches nobody, also when its number is in use again.
+/// descriptor is dropped, also when its number is in use again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token(u64);
 
@@ -342,7 +342,8 @@ impl Event {
     }
 }
 
-/// epoll_wait(2) and poll(2) count in milliseconds. Rounding down would make the loop spin for the last fraction of one.
+/// epoll_wait(2) and poll(2) count in milliseconds. Rounded up, as mio does: a time-out of less than a millisecond cut off to
+/// zero would return at once, find the timer not due, and spin until it is.
 fn milliseconds(timeout: Option<Duration>) -> PollTimeout {
     let Some(timeout) = timeout else {
         return PollTimeout::NONE;

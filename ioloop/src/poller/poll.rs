@@ -19,10 +19,10 @@ use super::{Event, Interest, Poller, Ready, Token, Trigger, milliseconds};
 
 /// The poll(2) backend: for a few descriptors, for tests, and where there is no epoll(7).
 ///
-/// The kernel is handed the whole list of descriptors with every wait and looks at each of them, so a turn costs time in
-/// proportion to what is watched, ready or not, and allocates that list anew. Registering takes as long. The kernel keeps no memory between two
-/// waits: edges are made here, by not asking again for what was reported until the loop wants it back
-/// ([`rearm`](Poller::rearm)).
+/// The kernel takes the whole list of descriptors with every wait and checks each of them, so a turn costs time in
+/// proportion to what is watched, ready or not, and allocates that list anew. Registering takes as long. The kernel
+/// keeps no memory between two waits: edges are made here, by not asking again for what was reported until the loop
+/// wants it back ([`rearm`](Poller::rearm)).
 ///
 /// Each watched descriptor is duplicated, so a loop over this backend needs twice as many. In return the backend never
 /// waits for a number that has been closed and given to something else, and one that is closed behind the loop's back
@@ -190,8 +190,8 @@ impl Watched {
         self.interest.contains(what) && !self.spent.contains(Ready::from_bits_truncate(what.bits()))
     }
 
-    /// poll(2) reports hang-ups and errors unasked, in every wait. Once seen they are the end: whoever waits for anything
-    /// is told already.
+    /// poll(2) reports hang-ups and errors unasked, in every wait. Once reported they are the end: everything that
+    /// waits has been woken.
     fn has_ended(&self) -> bool {
         self.spent.intersects(Ready::HANGUP | Ready::ERROR)
     }

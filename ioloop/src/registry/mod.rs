@@ -1,4 +1,4 @@
-//! [`Registry`]: who is to be told of what the poller reports. What a source keeps in it lies in `readiness`.
+//! [`Registry`]: what is to be woken or called for an event. What a source keeps in it is in `readiness`.
 
 mod readiness;
 #[cfg(test)]
@@ -20,11 +20,12 @@ use crate::{
 use readiness::{ENDS, Readiness};
 pub(crate) use readiness::{Kept, Wait};
 
-/// The loop's book of registered descriptors: who is to be told when one becomes ready, and what is already known.
+/// The loop's registered descriptors: what is to be woken or called when one becomes ready, and which readiness is
+/// known.
 pub(crate) struct Registry {
     slots: Arena<Slot>,
-    /// That of the wakers of this loop's tasks. To clone one of these is to count up and runs nobody's code, so it need not
-    /// be done between two borrows, which would take twenty instructions more for each wait.
+    /// That of the wakers of this loop's tasks. Cloning one of these increments a count and runs no foreign code, so it
+    /// need not be done between two borrows, which would take twenty instructions more for each wait.
     own_wakers: &'static RawWakerVTable,
 }
 
@@ -45,7 +46,7 @@ pub(crate) struct Handler {
 
 pub(crate) type HandlerCallback = Box<dyn FnMut(Event)>;
 
-/// Who is to be told of an event.
+/// What is to be woken or called for an event.
 pub(crate) enum Notify {
     /// A source's first waiter; the others have been moved to the list given to [`Registry::record`].
     Source(Option<Waker>),
@@ -107,7 +108,7 @@ impl Registry {
         self.slots.remove(key)
     }
 
-    /// Removes a source. Whoever waits for it is appended to `wakers`, to find out that it is gone.
+    /// Removes a source. The wakers of waiting tasks are appended to `wakers`, so that these find out that it is gone.
     pub(crate) fn remove_source(&mut self, key: ArenaKey, wakers: &mut Vec<Waker>) {
         if let Some(Slot::Source(mut readiness)) = self.slots.remove(key) {
             let first = readiness.record(Ready::all(), wakers);
@@ -115,7 +116,8 @@ impl Registry {
         }
     }
 
-    /// Takes everything out: handlers, to be dropped outside of the borrow, and whoever waits for a source.
+    /// Takes everything out: handlers, to be dropped outside of the borrow, and the wakers of tasks that wait for a
+    /// source.
     pub(crate) fn drain(&mut self) -> (Vec<(Token, Box<Handler>)>, Vec<Waker>) {
         let (mut handlers, mut wakers) = (Vec::new(), Vec::new());
         for (key, slot) in self.slots.drain() {

@@ -45,7 +45,7 @@ pub(crate) enum Kept {
     No(Waker),
 }
 
-/// Reading also ends with an error or a hang-up, so whoever waits for data wants to know.
+/// A read also ends with an error or a hang-up, so these wake what waits for data.
 pub(super) const ENDS: Ready = Ready::HANGUP.union(Ready::ERROR);
 
 impl Readiness {
@@ -56,7 +56,9 @@ impl Readiness {
 
     #[inline]
     pub(super) fn record(&mut self, ready: Ready, wakers: &mut Vec<Waker>) -> Option<Waker> {
+        // An edge is reported once: what is not kept here is lost.
         self.ready |= ready;
+        // A second waiter is rare, and one pointer tells that there is none.
         if let Some(others) = &mut self.others {
             wakers.extend(
                 others.list.extract_if(.., |(wanted, _)| ready.intersects(*wanted | ENDS)).map(|(_, waker)| waker),

@@ -41,9 +41,9 @@
 //! # Costs
 //!
 //! A receiver is 32 bytes. While it waits, the channel keeps 32 more for it. A message is one allocation when it is
-//! sent, and a reference count for each that receives it. A send wakes all who wait in one pass, in the order in which they
-//! came to wait, without allocating. The channel keeps the memory of its waiters while they come back after each message,
-//! and gives it back when they stop doing so.
+//! sent, and a reference count for each that receives it. A send wakes all waiting receivers in one pass, in the order
+//! in which they came to wait, without allocating. The channel keeps the memory of its waiters while they come back
+//! after each message, and frees it when they stop doing so.
 
 use std::{
     cell::{Cell, RefCell},
@@ -142,8 +142,9 @@ impl<T: ?Sized> Sender<T> {
         Sender { channel: Rc::new(channel) }
     }
 
-    /// Sends a message to all receivers, wakes those who wait, and returns the message's number. The oldest message goes
-    /// when the ring is full. Without a receiver the message is kept for [`subscribe_from`](Sender::subscribe_from).
+    /// Sends a message to all receivers, wakes those that wait, and returns the message's number. The oldest message
+    /// goes when the ring is full. Without a receiver the message is kept for
+    /// [`subscribe_from`](Sender::subscribe_from).
     pub fn send(&self, message: T) -> u64
     where
         T: Sized,
@@ -175,7 +176,7 @@ impl<T: ?Sized> Sender<T> {
         Receiver { channel: Rc::clone(&self.channel), cursor: cursor.min(self.cursor()), place: None }
     }
 
-    /// The number of the next message: where somebody begins who wants only what is new.
+    /// The number of the next message: where a receiver of new messages alone begins.
     pub fn cursor(&self) -> u64 {
         self.channel.next.get()
     }
@@ -222,7 +223,7 @@ impl<T: ?Sized> Receiver<T> {
     /// # Errors
     ///
     /// [`RecvError::Lagged`] when messages have been missed; the receiver goes on with the oldest there is.
-    /// [`RecvError::Closed`] when there is nothing left and nobody to send.
+    /// [`RecvError::Closed`] when there is nothing left and all senders are gone.
     ///
     /// # Cancel safety
     ///

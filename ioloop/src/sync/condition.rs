@@ -7,11 +7,12 @@ use std::{
 
 use super::wait_list::{Bound, Place, WaitList};
 
-/// A bell: tasks wait for its next ring, and a ring lets through as many of those who wait as the ringer says.
+/// A condition variable: tasks wait for a notification, and a notification wakes as many of the waiting tasks as its
+/// sender says.
 ///
-/// Nothing is remembered for those who come later; for that, see [`Event`](super::Event). There is no lock to go with it as
-/// there is between threads: between two `await`s nobody else runs, so look at the state, and wait when it is not as
-/// it should be.
+/// A notification is not kept for tasks that wait later; for that, see [`Event`](super::Event). Unlike between threads,
+/// no lock goes with it: between two `await`s no other task runs, so check the state, and wait while it is not as it
+/// should be.
 ///
 /// # Examples
 ///
@@ -65,7 +66,7 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// A condition nobody waits for.
+    /// A condition without waiting tasks.
     pub const fn new() -> Condition {
         Condition { waiters: WaitList::new(), told_all: Cell::new(Bound::START) }
     }
@@ -76,17 +77,17 @@ impl Condition {
         ConditionWait { condition: self, place: Some(self.waiters.join(())) }
     }
 
-    /// Notifies the `count` who have waited longest, or all if there are fewer.
+    /// Notifies the `count` tasks that have waited longest, or all if there are fewer.
     pub fn notify(&self, count: usize) {
         self.waiters.notify(count);
     }
 
-    /// Notifies the one who has waited longest.
+    /// Notifies the task that has waited longest.
     pub fn notify_one(&self) {
         self.waiters.notify_one();
     }
 
-    /// Notifies all who wait.
+    /// Notifies all waiting tasks.
     pub fn notify_all(&self) {
         // Known before the first is woken, who may drop another.
         self.told_all.set(self.waiters.now());
@@ -109,9 +110,9 @@ impl Default for Condition {
 ///
 /// # Cancel safety
 ///
-/// Dropped before it was notified, it leaves no trace: a later notification goes to the next in line. Dropped between its
-/// notification and its next poll, it passes the notification on to the next in line, except one of
-/// [`notify_all`](Condition::notify_all), which everybody got.
+/// Dropped before it was notified, it leaves no trace: a later notification goes to the next in line. Dropped between
+/// its notification and its next poll, it passes the notification on to the next in line, except one of
+/// [`notify_all`](Condition::notify_all), which all got.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct ConditionWait<'c> {

@@ -9,8 +9,8 @@ use super::wait_list::{Place, WaitList};
 
 /// A flag that tasks can wait for.
 ///
-/// [`set`](Event::set) lets everybody through who waits, and everybody who comes later, until [`clear`](Event::clear).
-/// To let through only those who wait at the moment, use a [`Condition`](super::Condition).
+/// [`set`](Event::set) wakes all waiting tasks and lets later ones through, until [`clear`](Event::clear). To wake only
+/// the tasks that wait at the moment, use a [`Condition`](super::Condition).
 ///
 /// # Examples
 ///
@@ -69,19 +69,20 @@ impl Event {
         self.is_set.get()
     }
 
-    /// Sets it and wakes all who wait. Nothing happens when it is set already.
+    /// Sets it and wakes all waiting tasks. Nothing happens when it is set already.
     pub fn set(&self) {
         if !self.is_set.replace(true) {
             self.waiters.notify_all();
         }
     }
 
-    /// Makes those wait who come from now on.
+    /// Clears it: tasks that call [`wait`](Event::wait) from now on wait.
     pub fn clear(&self) {
         self.is_set.set(false);
     }
 
-    /// Waits until the event is set. Who waits when it is set gets through, even if it is cleared before they run.
+    /// Waits until the event is set. A task that waits when it is set gets through, even if it is cleared before the
+    /// task runs.
     pub fn wait(&self) -> EventWait<'_> {
         EventWait { event: self, place: None }
     }

@@ -10,7 +10,7 @@ use super::semaphore::{Permit, Semaphore};
 ///
 /// On one thread that is needed only when the value must stay as it is over an `await`: a connection on which a request
 /// and its answer must not be mixed with others, a file that is rewritten in several steps. For everything shorter a
-/// [`RefCell`] does. The lock goes to those who wait in the order in which they came. `Lock<()>` guards a stretch of code.
+/// [`RefCell`] does. Tasks get the lock in the order in which they came to wait. `Lock<()>` guards a stretch of code.
 ///
 /// A task that panics releases the lock; the value is as it left it.
 ///
@@ -68,7 +68,7 @@ pub struct Lock<T: ?Sized = ()> {
 }
 
 impl<T> Lock<T> {
-    /// A lock nobody holds.
+    /// A lock that is free.
     pub const fn new(value: T) -> Lock<T> {
         Lock { turn: Semaphore::new(1), value: RefCell::new(value) }
     }
@@ -91,17 +91,17 @@ impl<T: ?Sized> Lock<T> {
         self.guard(turn)
     }
 
-    /// The lock, if nobody holds it.
+    /// The lock, if it is free.
     pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
         self.turn.try_acquire().map(|turn| self.guard(turn))
     }
 
-    /// Whether somebody holds the lock, or has been given it and has not run since.
+    /// Whether a task holds the lock, or has been given it and has not run since.
     pub fn is_locked(&self) -> bool {
         self.turn.available() == 0
     }
 
-    /// The value, without locking: the exclusive borrow shows that nobody holds the lock.
+    /// The value, without locking: the exclusive borrow shows that the lock is free.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }

@@ -10,8 +10,8 @@ use super::wait_list::{Place, WaitList};
 
 /// A number of permits: at most so many tasks do something at the same time.
 ///
-/// Permits are handed out in the order in which tasks came to wait. A released permit goes to the one who has waited
-/// longest, so nobody can snatch it from them.
+/// Permits are handed out in the order in which tasks came to wait. A released permit goes to the task that has waited
+/// longest; no other can take it first.
 ///
 /// # Examples
 ///
@@ -85,7 +85,7 @@ impl Semaphore {
         Acquire { semaphore: self, place: None }
     }
 
-    /// A permit, if one is free. One that was released while somebody waits is theirs and not free.
+    /// A permit, if one is free. One that was released while a task waits belongs to that task and is not free.
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         self.take().then(|| Permit { semaphore: self })
     }

@@ -5,8 +5,8 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Set by whoever wakes a task from another thread, cleared when the loop has got the message: it is sent once, however
-/// often the task is woken meanwhile.
+/// Set by a wake from another thread, cleared when the loop has got the message: it is sent once, however often the
+/// task is woken meanwhile.
 ///
 /// This file stands alone, without a path into the crate: `tests/loom.rs` includes it and tries every interleaving.
 pub(crate) struct WakeFlag {

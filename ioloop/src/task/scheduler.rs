@@ -139,6 +139,7 @@ impl Scheduler {
     pub(crate) fn wake(&mut self, key: ArenaKey) -> Woken {
         let Some(task) = self.tasks.get_mut(key) else { return Woken::Nobody };
         match task.state {
+            // The common case: one store, one push. The state keeps a second wake from queueing the task twice.
             State::Idle => {
                 task.state = State::Queued;
                 self.queue.push(key);
@@ -161,6 +162,8 @@ impl Scheduler {
     /// Takes everything that is ready, for a turn: each is a task to [`begin`](Scheduler::begin), or else may be a callback
     /// to [take](Scheduler::take_callback). What becomes ready from here on is for the next turn.
     pub(crate) fn take_queue(&mut self) -> Vec<ArenaKey> {
+        // Two lists that take turns: neither is allocated in steady state, and what is woken meanwhile cannot lengthen the
+        // turn that takes this one.
         mem::replace(&mut self.queue, mem::take(&mut self.spare_queue))
     }
 
@@ -179,6 +182,7 @@ impl Scheduler {
     #[inline]
     pub(crate) fn begin(&mut self, key: ArenaKey) -> Begun {
         let Some(task) = self.tasks.get_mut(key) else { return Begun::Nothing };
+        // Out of its place while it runs, so that no borrow of the tasks outlives this call.
         let begun = match (task.state, task.work.take()) {
             (State::Queued, Some(work)) => Begun::Again(work),
             (State::New, Some(work)) => Begun::New(work),

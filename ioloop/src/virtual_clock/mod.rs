@@ -14,7 +14,7 @@ use std::{
 
 pub(crate) use governed::{Dial, Governed};
 
-/// Time for tests: it passes when the test says so, and nobody waits for it.
+/// Time for tests: it passes when the test says so, without waiting.
 ///
 /// Given to a loop by [`Builder::virtual_clock`](crate::Builder::virtual_clock), it is what that loop's timers go by:
 /// [`sleep`](crate::sleep), [`timeout`](crate::timeout), [`interval`](crate::interval), [`Deadline`](crate::Deadline),
@@ -136,7 +136,7 @@ impl VirtualClock {
         self.state.now.get()
     }
 
-    /// Lets `by` pass at once, as in a callback that takes long: nothing runs in between. The loop's next look fires
+    /// Lets `by` pass at once, as in a callback that takes long: nothing runs in between. The loop's next poll fires
     /// what has become due meanwhile, late.
     pub fn skip(&self, by: Duration) {
         self.state.now.set(self.elapsed().saturating_add(by));

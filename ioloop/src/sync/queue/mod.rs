@@ -16,7 +16,7 @@ pub use self::{
 };
 use super::{Event, EventWait, wait_list::WaitList};
 
-/// A queue between tasks that gives out its items in the order in which they were put.
+/// A queue between tasks that returns its items in the order in which they were put.
 ///
 /// See [`OrderedQueue`] for what it can do, and for a program with workers.
 ///
@@ -53,7 +53,7 @@ use super::{Event, EventWait, wait_list::WaitList};
 /// ```
 pub type Queue<T> = OrderedQueue<T, Fifo<T>>;
 
-/// A queue between tasks that gives out the smallest item first, and of equal ones the oldest.
+/// A queue between tasks that returns the smallest item first, and of equal ones the oldest.
 ///
 /// To give each item a priority put tuples, or wrap it in [`Reverse`](std::cmp::Reverse) for the greatest first. An `Ord` of
 /// one's own must not use the queue that it orders: it panics there.
@@ -96,7 +96,7 @@ pub type Queue<T> = OrderedQueue<T, Fifo<T>>;
 /// ```
 pub type PriorityQueue<T> = OrderedQueue<T, Priority<T>>;
 
-/// A queue between tasks that gives out the newest item first.
+/// A queue between tasks that returns the newest item first.
 ///
 /// # Examples
 ///
@@ -139,10 +139,10 @@ pub type LifoQueue<T> = OrderedQueue<T, Lifo<T>>;
 
 /// What [`Queue`], [`PriorityQueue`] and [`LifoQueue`] have in common; they differ in the [`Order`] `O`.
 ///
-/// Producers [`put`](OrderedQueue::put) and wait while a bounded queue is full; consumers [`get`](OrderedQueue::get) and wait
-/// while it is empty. Both are served in the order in which they came to wait, and nobody who comes later, nor
-/// [`try_put`](OrderedQueue::try_put) and [`try_get`](OrderedQueue::try_get), can snatch the place or the item that is meant
-/// for one of them. Consumers that say when they are [done](OrderedQueue::task_done) let others wait, by
+/// Producers [`put`](OrderedQueue::put) and wait while a bounded queue is full; consumers [`get`](OrderedQueue::get)
+/// and wait while it is empty. Both are served in the order in which they came to wait. A later task,
+/// [`try_put`](OrderedQueue::try_put) or [`try_get`](OrderedQueue::try_get) never takes the place or the item that is
+/// meant for one of them. Consumers that say when they are [done](OrderedQueue::task_done) let others wait, by
 /// [`join`](OrderedQueue::join), for the work to be finished.
 ///
 /// An item that is put while a consumer waits is set aside for it. So it counts neither in
@@ -150,7 +150,7 @@ pub type LifoQueue<T> = OrderedQueue<T, Lifo<T>>;
 ///
 /// # Examples
 ///
-/// Three workers who follow links until there is none left that nobody has followed:
+/// Three workers that follow links until every link has been followed:
 ///
 /// ```
 /// use std::{cell::RefCell, collections::BTreeSet, rc::Rc, time::Duration};
@@ -279,7 +279,7 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         Get::new(self)
     }
 
-    /// The next item, if there is one that is not meant for somebody who has waited for it.
+    /// The next item, if there is one that is not set aside for a waiting task.
     pub fn try_get(&self) -> Option<T> {
         if self.is_empty() { None } else { Some(self.remove()) }
     }

@@ -4,10 +4,10 @@ use std::{
     fmt,
 };
 
-/// In which order an [`OrderedQueue`](super::OrderedQueue) gives out its items.
+/// In which order an [`OrderedQueue`](super::OrderedQueue) returns its items.
 ///
-/// One of [`Fifo`], [`Lifo`] and [`Priority`], or of one's own: then mind that it must not use the queue that it orders.
-/// `Default` gives an empty one.
+/// One of [`Fifo`], [`Lifo`] and [`Priority`], or of one's own: then mind that it must not use the queue that it
+/// orders. `Default` makes an empty one.
 pub trait Order<T>: Default {
     /// Adds an item.
     fn push(&mut self, item: T);
