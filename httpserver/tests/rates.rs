@@ -227,6 +227,21 @@ fn a_client_that_takes_nothing_is_cut_by_the_write_time_out() {
 }
 
 #[test]
+fn the_write_time_out_counts_from_the_last_byte_that_was_taken() {
+    run_virtual(async |clock| {
+        let limits = patient().with_write_timeout(32 * SECOND);
+        for server in [listen(limits.clone(), large), listen(limits, large_in_pieces)] {
+            let client = begin(&server).await;
+            assert_eq!(sip(&client, &clock, &server, 0, 10).await, 10);
+            assert_eq!(sip(&client, &clock, &server, 8 * 1024 * 1024, 1).await, 1);
+            let seconds = sip(&client, &clock, &server, 0, 100).await;
+            // Progress is looked for every eighth of the time.
+            assert!((30..=37).contains(&seconds), "{seconds}");
+        }
+    });
+}
+
+#[test]
 fn a_client_that_trickles_an_upload_and_never_reads_is_cut_by_the_write_time_out() {
     run_virtual(async |clock| {
         let failed = Event::new();

@@ -17,9 +17,15 @@ pub(super) struct Stall {
     began: Instant,
     /// Bytes in the queue when it began.
     queued: usize,
-    /// Bytes in the queue when the deadline was last set: fewer means progress.
+    /// Bytes in the queue when it was last looked at: fewer means progress.
     seen: usize,
+    /// When progress was last seen.
+    progressed: Instant,
 }
+
+/// How often per [`Limits::write_timeout`] a queue is looked at. The stream tells when all has left, and not when some has:
+/// progress seen late would let a peer have the time twice.
+const LOOKS: u32 = 8;
 
 impl Conn {
     /// Adds to what leaves next. The bytes stay here until the connection has to wait, or ends: so all answers to
@@ -86,21 +92,31 @@ impl Conn {
         }
         let pending = self.stream.pending_write();
         let mut stall = self.stall.take().unwrap_or_else(|| self.begin_stall(pending));
+        let now = self.now();
         if pending != stall.seen {
             stall.seen = pending;
-            // What the peer has taken buys it time; more than was queued at first may have been queued since.
-            let taken = stall.queued.saturating_sub(pending) as u64;
-            let by_rate = limits.time_for(taken, limits.min_write_rate).saturating_sub(self.now() - stall.began);
-            stall.deadline.set_after(limits.write_timeout.min(by_rate));
+            stall.progressed = now;
         }
-        let expired = stall.deadline.poll_expired(cx);
-        self.stall.set(Some(stall));
-        ready!(expired);
+        let in_silence = limits.write_timeout.saturating_sub(now - stall.progressed);
+        // What the peer has taken buys it time; more than was queued at first may have been queued since.
+        let taken = stall.queued.saturating_sub(pending) as u64;
+        let by_rate = limits.time_for(taken, limits.min_write_rate).saturating_sub(now - stall.began);
+        let left = in_silence.min(by_rate);
+        if !left.is_zero() {
+            stall.deadline.set_after(left.min(limits.write_timeout / LOOKS));
+            if stall.deadline.poll_expired(cx).is_ready() {
+                // Shorter than the clock can tell.
+                cx.waker().wake_by_ref();
+            }
+            self.stall.set(Some(stall));
+            return Poll::Pending;
+        }
         self.stream.close();
         Poll::Ready(Err(Error::WriteTimeout(limits.write_timeout)))
     }
 
     fn begin_stall(&self, pending: usize) -> Box<Stall> {
-        Box::new(Stall { deadline: Deadline::new(), began: self.now(), queued: pending, seen: usize::MAX })
+        let now = self.now();
+        Box::new(Stall { deadline: Deadline::new(), began: now, queued: pending, seen: pending, progressed: now })
     }
 }
