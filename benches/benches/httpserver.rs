@@ -7,7 +7,7 @@ mod client;
 use std::rc::Rc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use httpserver::{Request, Response, StatusCode};
+use httpserver::{Body, Request, Response, StatusCode};
 
 criterion_main!(layer);
 criterion_group!(layer, heads, responses, bodies);
@@ -36,12 +36,14 @@ fn responses(c: &mut Criterion) {
     client::bench(&mut group, "10 more headers", &headers, request);
     let large = Rc::new(async |_: Request| Response::bytes(&[b'x'; 16 << 10][..]));
     client::bench(&mut group, "a body of 16 KiB", &large, request);
-    let chunked = Rc::new(async |mut request: Request| -> httpserver::Result<Response> {
-        let mut writer = request.respond(Response::text(""))?;
-        for _ in 0..4 {
-            writer.write("a chunk of the body").await?;
-        }
-        writer.finish().await
+    let chunked = Rc::new(async |_: Request| {
+        Response::text(Body::writer(async |mut writer| {
+            for _ in 0..4 {
+                writer.write("a chunk of the body").await?;
+                writer.flush().await?;
+            }
+            Ok(())
+        }))
     });
     client::bench(&mut group, "4 chunks", &chunked, request);
     group.finish();

@@ -39,7 +39,7 @@ fn routing(c: &mut Criterion) {
 fn handlers(c: &mut Criterion) {
     let application = Application::new()
         .get("/hello", hello)
-        .get("/json", async |x: &mut Exchange| x.write_json(&Message { message: HELLO }))
+        .get("/json", async |exchange: &mut Exchange| exchange.write_json(&Message { message: HELLO }))
         .get("/user/{id}", user)
         .post("/echo", echo)
         .handler("/object", Hello);
@@ -58,21 +58,21 @@ fn handlers(c: &mut Criterion) {
     group.finish();
 }
 
-async fn hello(x: &mut Exchange) -> web::Result<()> {
-    x.write(HELLO);
+async fn hello(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write(HELLO);
     Ok(())
 }
 
-async fn user(x: &mut Exchange) -> web::Result<()> {
-    let (id, page) = (x.path::<u64>("id")?, x.query::<u64>("page")?);
-    let order = x.query::<String>("order")?;
-    x.write(format!("{id} {page} {order}"));
+async fn user(exchange: &mut Exchange) -> web::Result<()> {
+    let (id, page) = (exchange.path::<u64>("id")?, exchange.query::<u64>("page")?);
+    let order = exchange.query::<String>("order")?;
+    exchange.write(format!("{id} {page} {order}"));
     Ok(())
 }
 
-async fn echo(x: &mut Exchange) -> web::Result<()> {
-    let body = x.bytes().await?;
-    x.write(body);
+async fn echo(exchange: &mut Exchange) -> web::Result<()> {
+    let body = exchange.bytes().await?;
+    exchange.write(body);
     Ok(())
 }
 
@@ -81,8 +81,8 @@ struct Hello;
 impl RequestHandler for Hello {
     const METHODS: &'static [Method] = &[Method::GET];
 
-    async fn get(&self, x: &mut Exchange) -> web::Result<()> {
-        x.write(HELLO);
+    async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
+        exchange.write(HELLO);
         Ok(())
     }
 }

@@ -3,8 +3,12 @@
 // Nothing is shown because it was typed: a message appears when the server has given it a place.
 // Nothing is lost between two polls: each one says, by its cursor, what the page has seen.
 
+import { splitLinks } from "./links.js";
+
 const LOBBY = "lobby";
+const ROOM_NAME = /^[\p{Alphabetic}\p{N}_-]{1,32}$/u; // The server's rule.
 const POLL_TIMEOUT = 40_000; // The server answers within 25 s; later than this the connection is dead.
+const ANSWER_TIMEOUT = 15_000; // For what the server answers at once.
 const LONGEST_PAUSE = 15_000;
 const MOST_SHOWN = 1000;
 const ONE_BREATH = 5 * 60_000; // What somebody says within this time stands under one name.
@@ -12,7 +16,8 @@ const ONE_BREATH = 5 * 60_000; // What somebody says within this time stands und
 const at = (id) => document.getElementById(id);
 const client = randomName();
 const outbox = [];
-let room = "";
+let room = ""; // The room that is shown; empty while a notice stands in its place.
+let lastRoom = LOBBY; // Where a notice leads back to.
 let latest = null; // The message shown last.
 let listening = new AbortController();
 let sending = false;
@@ -20,19 +25,75 @@ let sending = false;
 // --- Rooms -----------------------------------------------------------------------------------
 
 function enterRoom() {
-  const wanted = decodeURIComponent(location.hash.slice(1)) || LOBBY;
-  if (wanted === room) return;
+  const wanted = wantedRoom();
+  if (!ROOM_NAME.test(wanted)) return refuseRoom(wanted, "A room’s name has 1 to 32 letters, digits, - or _.");
+  if (wanted === room) return closeRooms();
+  showParts(true);
+  leaveRoom();
   room = wanted;
-  listening.abort();
-  listening = new AbortController();
   at("room").textContent = room;
-  at("messages").replaceChildren();
-  latest = null;
   at("empty").hidden = false;
-  at("rooms").open = false;
   document.title = `#${room} · Chat`;
   drawOutbox();
   listen(room, listening.signal);
+}
+
+// What stands behind the # in the address; as it is, when it is not the encoding of a text.
+function wantedRoom() {
+  const hash = location.hash.slice(1) || LOBBY;
+  try {
+    return decodeURIComponent(hash);
+  } catch {
+    return hash;
+  }
+}
+
+function leaveRoom() {
+  listening.abort();
+  listening = new AbortController();
+  latest = null;
+  room = "";
+  at("messages").replaceChildren();
+  at("newest").hidden = true;
+  closeRooms();
+}
+
+// Says why there is no such room, and leads back to one.
+function refuseRoom(name, why) {
+  leaveRoom();
+  at("room").textContent = name;
+  at("wrong-room").textContent = `“${name.length > 80 ? `${name.slice(0, 80)}…` : name}” is not a room`;
+  at("wrong-reason").textContent = why;
+  at("back").textContent = `Go to #${lastRoom}`;
+  at("back").href = `#${encodeURIComponent(lastRoom)}`;
+  at("empty").hidden = true;
+  document.title = "Chat";
+  complain("");
+  showParts(false);
+  drawOutbox();
+  at("back").focus();
+}
+
+// A room has people, a connection and a field to write in; a notice has none of them.
+function showParts(isRoom) {
+  at("wrong").hidden = isRoom;
+  for (const part of ["crowd", "link", "say", "messages"]) at(part).hidden = !isRoom;
+}
+
+function closeRooms() {
+  const byKeyboard = isChosen("#rooms[open] *") || isChosen("#back");
+  at("rooms").open = false;
+  if (byKeyboard) focusField();
+}
+
+// Whether the keyboard's focus is on one of these, which are about to be hidden: then it has to go elsewhere. After a
+// tap it is not moved, because a field that gets it brings up the keyboard of a telephone.
+function isChosen(selector) {
+  return document.activeElement.matches(`${selector}:focus-visible`);
+}
+
+function focusField() {
+  at(at("name").value === "" ? "name" : "text").focus();
 }
 
 async function listRooms() {
@@ -58,14 +119,17 @@ async function listen(room, left) {
     if (cursor !== null) query.set("after", cursor);
     if (people !== null) query.set("people", people);
     try {
-      const news = await request(`${roomPath(room)}?${query}`, { signal: left });
+      const timeout = people === null ? ANSWER_TIMEOUT : POLL_TIMEOUT;
+      const news = await request(`${roomPath(room)}?${query}`, { signal: left, timeout });
       if (left.aborted) return;
       failures = 0;
+      lastRoom = room;
       show(news, cursor === null);
       ({ cursor, people } = news);
       setState("online");
     } catch (problem) {
       if (left.aborted) return;
+      if (problem.refused) return refuseRoom(room, `${problem.message}.`);
       failures += 1;
       people = null; // Ask for the count again, and so for an answer at once.
       setState("offline", problem);
@@ -74,12 +138,13 @@ async function listen(room, left) {
   }
 }
 
-function show({ messages, missed, people }, first) {
+function show({ messages, missed, restarted, people }, first) {
   at("people").textContent = peopleText(people);
   const list = at("messages");
   const following = isAtEnd();
-  if (missed) {
-    list.append(note("Some messages in between are no longer kept."));
+  if (restarted && list.childElementCount > 0) list.append(note("The room was restarted. The messages above are on this page only."));
+  if (missed) list.append(note("Some messages in between are no longer kept."));
+  if (missed || restarted) {
     latest = null;
     outbox.filter((message) => message.accepted && message.room === room).forEach(remove);
   }
@@ -123,6 +188,7 @@ async function send() {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ name: next.name, text: next.text, key: next.key }),
+        timeout: ANSWER_TIMEOUT,
       });
       failures = 0;
       next.accepted = true; // It leaves the outbox when the poll brings it, or at once in a room left meanwhile.
@@ -153,9 +219,9 @@ function roomPath(name) {
   return `/rooms/${encodeURIComponent(name)}/messages`;
 }
 
-async function request(path, { signal, ...options } = {}) {
+async function request(path, { signal, timeout = ANSWER_TIMEOUT, ...options } = {}) {
   const timer = new AbortController();
-  const timeout = setTimeout(() => timer.abort(), POLL_TIMEOUT);
+  const alarm = setTimeout(() => timer.abort(new Error("no answer")), timeout);
   const stop = () => timer.abort();
   signal?.addEventListener("abort", stop);
   if (signal?.aborted) stop();
@@ -167,24 +233,26 @@ async function request(path, { signal, ...options } = {}) {
     problem.refused = response.status >= 400 && response.status < 500 && response.status !== 408;
     throw problem;
   } finally {
-    clearTimeout(timeout);
+    clearTimeout(alarm);
     signal?.removeEventListener("abort", stop);
   }
 }
 
 // Waits longer after each failure, with some chance in it so that not all pages come back at once.
-// Ends early when the network returns or the room is left.
+// Ends early when the network returns, the reader asks for it, or the room is left.
 function pause(failures, left) {
   const most = Math.min(500 * 2 ** (failures - 1), LONGEST_PAUSE);
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer);
       removeEventListener("online", end);
+      at("retry").removeEventListener("click", end);
       left?.removeEventListener("abort", end);
       resolve();
     };
     const timer = setTimeout(end, most * (0.5 + Math.random() / 2));
     addEventListener("online", end);
+    at("retry").addEventListener("click", end);
     left?.addEventListener("abort", end);
   });
 }
@@ -221,11 +289,20 @@ function isSameBreath(before, message) {
 function drawBubble({ name, text }, aside) {
   const by = element("div", element("b", name), aside);
   by.className = "by";
-  const said = element("div", text);
+  const said = element("div", ...splitLinks(text).map((piece) => (piece.href ? drawLink(piece) : piece)));
   said.className = "said";
   const item = element("li", by, said);
   item.style.setProperty("--hue", hue(name));
   return item;
+}
+
+// In a tab of its own, which cannot reach this page.
+function drawLink({ text, href }) {
+  const link = element("a", text);
+  link.href = href;
+  link.target = "_blank";
+  link.rel = "noopener noreferrer";
+  return link;
 }
 
 function drawOutbox() {
@@ -246,6 +323,9 @@ function setState(state, problem) {
   if (shown.dataset.state === state) return; // A screen reader reads it out only when it changes.
   shown.dataset.state = state;
   shown.textContent = words[state];
+  const wasRetried = state === "online" && isChosen("#retry");
+  at("retry").hidden = state !== "offline";
+  if (wasRetried) focusField();
 }
 
 function complain(text) {
@@ -302,11 +382,17 @@ at("join").addEventListener("submit", (event) => {
   event.preventDefault();
   location.hash = encodeURIComponent(at("room-name").value.trim());
   at("room-name").value = "";
-  at("rooms").open = false;
+  enterRoom();
 });
 at("rooms").addEventListener("toggle", () => at("rooms").open && listRooms().catch((problem) => complain(problem.message)));
 addEventListener("click", (event) => { if (!at("rooms").contains(event.target)) at("rooms").open = false; });
-addEventListener("keydown", (event) => { if (event.key === "Escape") at("rooms").open = false; });
+// The room one is in is a link as well, which changes nothing.
+at("room-list").addEventListener("click", (event) => { if (event.target.closest("[aria-current]")) closeRooms(); });
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !at("rooms").open) return;
+  at("rooms").open = false;
+  at("rooms").querySelector("summary").focus();
+});
 at("newest").addEventListener("click", scrollToEnd);
 at("scroller").addEventListener("scroll", () => { if (isAtEnd()) at("newest").hidden = true; });
 addEventListener("hashchange", enterRoom);
@@ -318,4 +404,4 @@ addEventListener("pageshow", (event) => {
   enterRoom();
 });
 enterRoom();
-at(at("name").value === "" ? "name" : "text").focus();
+if (room !== "") focusField();

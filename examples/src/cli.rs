@@ -1,17 +1,20 @@
-//! What all examples share: their options and their log.
+//! What all examples share: their options, their log, and how they end.
 
-use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
-use std::process::exit;
+use std::{
+    error::Error,
+    ffi::OsString,
+    net::{IpAddr, SocketAddr},
+    process::{ExitCode, exit},
+};
 
-/// Where a server example listens unless told otherwise.
+/// Where a server example listens by default.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8888);
 
 /// Reads `--address` and `--port` from the command line and starts the log.
 ///
 /// `--address` takes an IP address with or without a port; `--port` overrides its port, and 0
-/// lets the kernel pick one. Prints the usage and ends the process when asked to with `--help`,
-/// or when an option makes no sense.
+/// lets the kernel pick one. Prints the usage and ends the process at `--help` and at an invalid
+/// option.
 pub fn listen_address(about: &str) -> SocketAddr {
     start_log();
     match parse(std::env::args_os().skip(1)) {
@@ -22,7 +25,7 @@ pub fn listen_address(about: &str) -> SocketAddr {
             exit(0);
         }
         Err(error) => {
-            eprintln!("{error}; try --help");
+            eprintln!("error: {error}; try --help");
             exit(2);
         }
     }
@@ -35,7 +38,20 @@ pub fn start_log() {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
 }
 
-/// The address asked for, or `None` when help was.
+/// The exit code of a program, whose error is printed as one line on standard error.
+///
+/// A `main` that returns the error itself prints its `Debug` form, which is made for programmers.
+pub fn exit_code(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The address to listen on, or `None` for `--help`.
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<SocketAddr>, lexopt::Error> {
     use lexopt::prelude::*;
 

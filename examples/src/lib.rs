@@ -1,4 +1,4 @@
-//! What the examples share, and the pages of the book, so that `cargo test` compiles their code.
+//! What the examples share. `cargo test` compiles the code in the pages of the book here.
 
 pub mod cli;
 

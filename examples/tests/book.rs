@@ -1,7 +1,9 @@
 //! The book is whole: every page is in the table of contents, is compiled, and links to pages that exist.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 #[test]
 fn every_page_is_in_the_table_of_contents() {

@@ -1,6 +1,6 @@
 //! The example `chat`, over the wire.
 
-// `support` is shared by several programs, each of which has no outside.
+// `support` is shared by several test programs, none of which exports anything.
 #![allow(unreachable_pub)]
 
 mod support;
@@ -8,8 +8,10 @@ mod support;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use support::http::{Answer, Client};
-use support::{Program, eventually};
+use support::{
+    Program, eventually,
+    http::{Answer, Client},
+};
 
 const LOBBY: &str = "/rooms/lobby/messages";
 
@@ -133,6 +135,7 @@ fn the_page_and_its_parts_are_served() {
         ("/", "text/html; charset=utf-8", "<title>Chat</title>"),
         ("/style.css", "text/css; charset=utf-8", "prefers-color-scheme"),
         ("/chat.js", "text/javascript; charset=utf-8", "fetch("),
+        ("/links.js", "text/javascript; charset=utf-8", "export function"),
         ("/icon.svg", "image/svg+xml", "<svg"),
     ] {
         let answer = browser.get(path);

@@ -1,13 +1,12 @@
 //! The routes of the example `hello`, over the wire.
 
-// `support` is shared by several programs, each of which has no outside.
+// `support` is shared by several test programs, none of which exports anything.
 #![allow(unreachable_pub)]
 
 mod support;
 
 use serde_json::json;
-use support::Program;
-use support::http::Client;
+use support::{Program, http::Client};
 
 fn hello() -> (Program, Client) {
     let (program, address) = Program::serve(env!("CARGO_BIN_EXE_hello"));

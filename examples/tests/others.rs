@@ -1,17 +1,20 @@
 //! The examples below the framework, over the wire.
 
-// `support` is shared by several programs, each of which has no outside.
+// `support` is shared by several test programs, none of which exports anything.
 #![allow(unreachable_pub)]
 
 mod support;
 
-use std::io::Write;
-use std::net::TcpStream;
+use std::{
+    io::Write,
+    net::{TcpListener, TcpStream},
+};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use support::http::Client;
-use support::{Lines, Program, eventually};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use support::{Lines, Program, eventually, http::Client};
 
 #[test]
 fn line_server_tells_the_others_and_not_the_speaker() {
@@ -52,7 +55,7 @@ fn line_server_says_good_bye() {
     assert!(program.end().success());
 }
 
-/// Connects and gives a name; returns once the others know.
+/// Connects and sends a name; returns once the others have been told.
 fn enter(address: std::net::SocketAddr, name: &str) -> Lines {
     let mut guest = Lines::connect(address);
     assert_eq!(guest.line().as_deref(), Some("Your name, please:"));
@@ -137,8 +140,8 @@ fn watch_dir_tells_what_happened_once_it_is_quiet() {
 
 #[test]
 fn watch_dir_refuses_what_is_no_directory() {
-    let program = Program::start(env!("CARGO_BIN_EXE_watch_dir"), &["/proc/self/status"]);
-    assert_eq!(program.end().code(), Some(1));
+    let refusal = Program::refusal(env!("CARGO_BIN_EXE_watch_dir"), &["/proc/self/status"]);
+    assert_eq!(refusal, "error: watching /proc/self/status: Not a directory\n");
 }
 
 #[test]
@@ -158,7 +161,25 @@ fn prefork_replaces_a_worker_that_dies_and_ends_with_all_of_them() {
     assert!(TcpStream::connect(address).is_err(), "no worker is left that listens");
 }
 
-/// Connects, and gives the process that answered.
+#[test]
+fn a_port_in_use_is_told_in_a_sentence_with_the_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    for example in [
+        env!("CARGO_BIN_EXE_chat"),
+        env!("CARGO_BIN_EXE_compose"),
+        env!("CARGO_BIN_EXE_hello"),
+        env!("CARGO_BIN_EXE_hello_service"),
+        env!("CARGO_BIN_EXE_line_server"),
+        env!("CARGO_BIN_EXE_prefork"),
+    ] {
+        let refusal = Program::refusal(example, &["--address", &address]);
+        let sentence = format!("error: listening on {address}: Address already in use (os error 98)\n");
+        assert_eq!(refusal, sentence, "{example}");
+    }
+}
+
+/// Connects, and returns the process that answered.
 fn greeted_by(address: std::net::SocketAddr) -> Pid {
     // A worker may be killed between accepting a connection and greeting.
     let greeting = eventually("a worker greets", || Lines::connect(address).line());

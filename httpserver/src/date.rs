@@ -1,7 +1,12 @@
-use std::cell::RefCell;
-use std::io::Write as _;
-use std::ops::Range;
-use std::time::{Duration, Instant, SystemTime};
+//! The `Date` line of answers, made once a second.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    io::Write as _,
+    ops::Range,
+    time::{Duration, Instant, SystemTime},
+};
 
 use httpdate::HttpDate;
 
@@ -13,45 +18,73 @@ const LINE: usize = 17;
 /// Where the 29 bytes of the date itself lie in it.
 const DATE: Range<usize> = 23..52;
 
-/// Appends the `Date` line for the current second.
+/// The text of the current second, for encoders that go by one clock.
 ///
-/// `now` is the loop's turn time. The text is made once a second per thread; in between this is a comparison
-/// and a copy, without reading a clock. A step of the wall clock is seen at the next second.
-#[inline]
-pub(crate) fn append_date_line(out: &mut Vec<u8>, now: Instant) {
-    with_start(now, |start| out.extend_from_slice(&start[LINE..]));
+/// The text is made once a second; in between this is a comparison and a copy, without reading a clock. How long it is
+/// good for is told on the clock of the loop, so a cache belongs to the loop whose [turn time](crate::IOLoop::turn_time)
+/// it is given: shared by two, one of them ahead of the other, it would leave the one behind with an old date until it
+/// has caught up. A step of the wall clock is seen at the next second.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use httpserver::codec::DateCache;
+///
+/// let cache = DateCache::new();
+/// let mut out = Vec::new();
+/// cache.append_line(&mut out, Instant::now());
+/// assert!(out.starts_with(b"Date: ") && out.ends_with(b" GMT\r\n"));
+/// ```
+pub struct DateCache {
+    text: RefCell<Text>,
+    /// What time it is in the world; another clock in tests.
+    wall: fn() -> SystemTime,
 }
 
-/// Appends the status line of a 200 and the `Date` line.
-#[inline]
-pub(crate) fn append_ok_and_date_line(out: &mut Vec<u8>, now: Instant) {
-    with_start(now, |start| out.extend_from_slice(start));
-}
-
-#[inline]
-fn with_start(now: Instant, append: impl FnOnce(&[u8; START_LEN])) {
-    CACHE.with_borrow_mut(|cache| {
-        if cache.valid_until.is_none_or(|end| now >= end) {
-            cache.refresh(now);
-        }
-        append(&cache.start);
-    });
-}
-
-struct Cache {
+struct Text {
     /// When the next second of the wall clock begins, told on the loop's clock; `None` before the first use.
     valid_until: Option<Instant>,
     start: [u8; START_LEN],
 }
 
-thread_local! {
-    static CACHE: RefCell<Cache> = const { RefCell::new(Cache { valid_until: None, start: *START }) };
+impl DateCache {
+    /// A cache that goes by the system's clock. It takes 80 bytes and allocates nothing.
+    pub const fn new() -> DateCache {
+        DateCache::with_wall_clock(SystemTime::now)
+    }
+
+    /// A cache that asks `wall` for the time, once for each text.
+    pub const fn with_wall_clock(wall: fn() -> SystemTime) -> DateCache {
+        DateCache { text: RefCell::new(Text { valid_until: None, start: *START }), wall }
+    }
+
+    /// Appends the `Date` line for the second that `now`, the loop's turn time, lies in.
+    #[inline]
+    pub fn append_line(&self, out: &mut Vec<u8>, now: Instant) {
+        self.with_start(now, |start| out.extend_from_slice(&start[LINE..]));
+    }
+
+    /// Appends the status line of a 200 and the `Date` line.
+    #[inline]
+    pub(crate) fn append_ok_and_line(&self, out: &mut Vec<u8>, now: Instant) {
+        self.with_start(now, |start| out.extend_from_slice(start));
+    }
+
+    #[inline]
+    fn with_start(&self, now: Instant, append: impl FnOnce(&[u8; START_LEN])) {
+        let mut text = self.text.borrow_mut();
+        if text.valid_until.is_none_or(|end| now >= end) {
+            text.renew(now, self.wall);
+        }
+        append(&text.start);
+    }
 }
 
-impl Cache {
+impl Text {
     #[cold]
-    fn refresh(&mut self, now: Instant) {
-        self.set(now, SystemTime::now());
+    fn renew(&mut self, now: Instant, wall: fn() -> SystemTime) {
+        self.set(now, wall());
     }
 
     fn set(&mut self, now: Instant, wall: SystemTime) {
@@ -67,6 +100,18 @@ impl Cache {
     }
 }
 
+impl Default for DateCache {
+    fn default() -> DateCache {
+        DateCache::new()
+    }
+}
+
+impl fmt::Debug for DateCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DateCache").finish_non_exhaustive()
+    }
+}
+
 /// The last second of the year 9999.
 const LATEST: Duration = Duration::from_secs(253_402_300_799);
 
@@ -74,48 +119,49 @@ const LATEST: Duration = Duration::from_secs(253_402_300_799);
 mod tests {
     use super::*;
 
-    fn cache() -> Cache {
-        Cache { valid_until: None, start: *START }
+    fn text() -> Text {
+        Text { valid_until: None, start: *START }
     }
 
     #[test]
     fn the_line_is_an_imf_fixdate() {
-        let mut cache = cache();
-        cache.set(Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
-        assert_eq!(&cache.start, b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+        let mut text = text();
+        text.set(Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
+        assert_eq!(&text.start, b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
     }
 
     #[test]
     fn a_clock_far_off_does_no_harm() {
-        let mut cache = cache();
-        cache.set(Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40));
-        assert!(cache.start.ends_with(b"Date: Fri, 31 Dec 9999 23:59:59 GMT\r\n"));
-        cache.set(Instant::now(), SystemTime::UNIX_EPOCH - Duration::from_secs(1));
-        assert_eq!(&cache.start, START);
+        let mut text = text();
+        text.set(Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40));
+        assert!(text.start.ends_with(b"Date: Fri, 31 Dec 9999 23:59:59 GMT\r\n"));
+        text.set(Instant::now(), SystemTime::UNIX_EPOCH - Duration::from_secs(1));
+        assert_eq!(&text.start, START);
     }
 
     #[test]
     fn the_text_is_good_until_the_second_ends() {
-        let mut cache = cache();
+        let mut text = text();
         let now = Instant::now();
-        cache.set(now, SystemTime::UNIX_EPOCH + Duration::from_millis(1_250));
-        assert_eq!(cache.valid_until, Some(now + Duration::from_millis(750)));
+        text.set(now, SystemTime::UNIX_EPOCH + Duration::from_millis(1_250));
+        assert_eq!(text.valid_until, Some(now + Duration::from_millis(750)));
     }
 
     #[test]
     fn a_later_second_makes_a_new_text() {
-        let now = Instant::now();
-        let mut first = Vec::new();
-        append_date_line(&mut first, now);
+        let (cache, now) = (DateCache::new(), Instant::now());
+        let line_at = |now| {
+            let mut line = Vec::new();
+            cache.append_line(&mut line, now);
+            line
+        };
+        let first = line_at(now);
         assert_eq!(first.len(), START_LEN - LINE);
         assert!(first.starts_with(b"Date: ") && first.ends_with(b" GMT\r\n"));
         // Put a mark into the cached text: it shows while the second lasts and is gone afterwards.
-        CACHE.with_borrow_mut(|cache| cache.start[DATE.start] = b'!');
-        let mut cached = Vec::new();
-        append_date_line(&mut cached, now);
-        assert!(cached.starts_with(b"Date: !"));
-        let mut renewed = Vec::new();
-        append_date_line(&mut renewed, now + Duration::from_secs(1));
+        cache.text.borrow_mut().start[DATE.start] = b'!';
+        assert!(line_at(now).starts_with(b"Date: !"));
+        let renewed = line_at(now + Duration::from_secs(1));
         assert!(renewed.starts_with(b"Date: ") && !renewed.starts_with(b"Date: !"));
     }
 }

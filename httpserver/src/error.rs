@@ -7,8 +7,8 @@ use http::StatusCode;
 /// Errors a client caused have a [`status`](Error::status). The server sends it and closes the connection, because the
 /// next message may begin anywhere after one that could not be understood.
 ///
-/// An error says whose connection failed. [`Closed`](Error::Closed), [`Connection`](Error::Connection) and
-/// [`WriteTimeout`](Error::WriteTimeout) speak of the client's, made by this crate alone. An [`iostream::Error`] that a
+/// An error says whose connection failed. [`Closed`](Error::Closed), [`Connection`](Error::Connection),
+/// [`WriteTimeout`](Error::WriteTimeout) and [`WriteTooSlow`](Error::WriteTooSlow) speak of the client's, made by this crate alone. An [`iostream::Error`] that a
 /// service passes on with `?` speaks of a stream of the service's own, and becomes [`Stream`](Error::Stream).
 ///
 /// Cloneable, because the first failure of a body is repeated by every later read.
@@ -84,6 +84,10 @@ pub enum Error {
     #[error("client read nothing for {0:?}")]
     WriteTimeout(Duration),
 
+    /// The client took less of the answer than [`Limits::min_write_rate`](crate::Limits::min_write_rate) asks for.
+    #[error("client reads too slowly")]
+    WriteTooSlow,
+
     /// The client's connection is closed: the client left, it was reset, or the server cut it.
     #[error("connection closed by the client")]
     Closed,
@@ -126,6 +130,11 @@ pub enum Error {
     /// The body, or the response, was already taken by an earlier call.
     #[error("{0} already taken")]
     AlreadyTaken(&'static str),
+
+    /// Another server sent a response that cannot be understood, or that is longer than allowed. Not the client's fault:
+    /// it has no status of its own, and answers 500 where nothing better is made of it.
+    #[error("bad response: {0}")]
+    BadResponse(&'static str),
 }
 
 /// `Result` with this crate's [`Error`].
@@ -151,6 +160,7 @@ impl Error {
             Error::HeaderTimeout(_) | Error::BodyTimeout(_) | Error::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Error::NotUpgradable => StatusCode::UPGRADE_REQUIRED,
             Error::WriteTimeout(_)
+            | Error::WriteTooSlow
             | Error::Closed
             | Error::Connection(_)
             | Error::Stream(_)
@@ -158,19 +168,20 @@ impl Error {
             | Error::BodyBroken
             | Error::InvalidHeader(_)
             | Error::ContentLengthMismatch { .. }
-            | Error::AlreadyTaken(_) => return None,
+            | Error::AlreadyTaken(_)
+            | Error::BadResponse(_) => return None,
         })
     }
 
     /// Whether a time-out or a minimum rate of [`Limits`](crate::Limits) ended it.
     pub fn is_timeout(&self) -> bool {
         use Error::*;
-        matches!(self, HeaderTimeout(_) | BodyTimeout(_) | BodyTooSlow | WriteTimeout(_))
+        matches!(self, HeaderTimeout(_) | BodyTimeout(_) | BodyTooSlow | WriteTimeout(_) | WriteTooSlow)
     }
 
     /// Whether there is nobody to answer any more: the client has gone, or takes nothing.
     pub fn is_client_gone(&self) -> bool {
-        matches!(self, Error::Closed | Error::Connection(_) | Error::WriteTimeout(_))
+        matches!(self, Error::Closed | Error::Connection(_) | Error::WriteTimeout(_) | Error::WriteTooSlow)
     }
 }
 

@@ -1,14 +1,40 @@
-use std::fmt;
+use std::{fmt, iter};
 
-/// The header lines of a request: in wire order, names compared without regard to case.
+use crate::{Error, Result, span::Span};
+
+/// The header lines of a message: in wire order, names compared without regard to case.
 ///
-/// Nothing is hashed and no line is copied by itself. The lines stay where they are in the one copy of the request
+/// Nothing is hashed and no line is copied by itself. The lines stay where they are in the one copy of the message's
 /// head, with their positions packed behind it, so that looking one up is a short walk over at most
 /// [`Limits::max_headers`](crate::Limits::max_headers) entries. [`to_header_map`](Headers::to_header_map) converts for
 /// code that wants the `http` crate's type.
 ///
-/// Values are bytes, without the white space around them: visible ASCII, spaces, tabs and bytes above 127. Control
-/// characters were refused with the request.
+/// Values are bytes (RFC 9110 5.5), without the white space around them: visible ASCII, spaces, tabs and bytes above 127.
+/// Control characters were refused with the message. So that one byte above 127 does not make a line count as absent,
+/// ask in this order:
+///
+/// | what the header is | ask |
+/// |---|---|
+/// | a list: `Accept`, `If-None-Match`, `Connection` | [`list`](Headers::list), [`has_token`](Headers::has_token) |
+/// | one value of ASCII: `Range`, `If-Modified-Since`, a length | [`get_bytes`](Headers::get_bytes) |
+/// | lines with a grammar of their own: `Cookie` | [`get_all`](Headers::get_all) |
+/// | text that is wanted as such | [`get_str`](Headers::get_str), which fails if it is none |
+/// | text where anything else is as good as nothing | [`get`](Headers::get) |
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::{Request, Response, Result};
+///
+/// async fn service(request: Request) -> Result<Response> {
+///     let headers = request.headers();
+///     // 400 if the value is not UTF-8.
+///     let agent = headers.get_str("user-agent")?.unwrap_or("nobody");
+///     // A member that is not what it should be is passed over, the others count.
+///     let takes_gzip = headers.list("accept-encoding").any(|coding| coding == b"gzip");
+///     Ok(Response::text(format!("{agent}: {takes_gzip}\n")))
+/// }
+/// ```
 #[derive(Clone, Default)]
 pub struct Headers {
     /// The text of the head, then `count` table entries.
@@ -19,14 +45,26 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// The value of the first line with this name; `None` if there is none or the value is not UTF-8.
+    /// The value of the first line with this name, if it is UTF-8. Both a missing line and a value that is not UTF-8 are
+    /// `None`, which suits only a header without which the request means the same.
     ///
-    /// [`get_bytes`](Headers::get_bytes) tells the two apart.
+    /// Where it matters that the client sent something, as with a condition or a credential, ask
+    /// [`get_bytes`](Headers::get_bytes) or [`get_str`](Headers::get_str).
     pub fn get(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.get_bytes(name)?).ok()
     }
 
-    /// The value of the first line with this name.
+    /// The value of the first line with this name as text; `None` if there is no such line.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadRequest`] (400) when the value is not UTF-8.
+    pub fn get_str(&self, name: &str) -> Result<Option<&str>> {
+        let not_text = |_| Error::BadRequest("a header value is not UTF-8");
+        self.get_bytes(name).map(std::str::from_utf8).transpose().map_err(not_text)
+    }
+
+    /// The value of the first line with this name; `None` if and only if there is no such line.
     pub fn get_bytes(&self, name: &str) -> Option<&[u8]> {
         self.get_all(name).next()
     }
@@ -35,9 +73,18 @@ impl Headers {
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.entries()
             .filter(move |entry| {
-                entry.name_len as usize == name.len() && self.name(entry).eq_ignore_ascii_case(name.as_bytes())
+                entry.name.len as usize == name.len() && self.name(entry).eq_ignore_ascii_case(name.as_bytes())
             })
             .map(|entry| self.value(&entry))
+    }
+
+    /// The members of the comma-separated list that the lines with this name make together (RFC 9110 5.3 and 5.6.1), in
+    /// order and without the white space around them.
+    ///
+    /// Empty members are left out. A comma inside a quoted string separates nothing: `"a,b", c` has two members. Each is
+    /// bytes, so that one that is not what the header calls for can be passed over without the others.
+    pub fn list<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.get_all(name).flat_map(quoted_list_items)
     }
 
     /// Whether there is a line with this name.
@@ -48,7 +95,7 @@ impl Headers {
     /// Whether the comma-separated list in the lines with this name has `token`, without regard to case:
     /// `has_token("connection", "close")`.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.get_all(name).flat_map(list_items).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
+        self.list(name).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     /// All lines as name and value, in wire order.
@@ -101,13 +148,11 @@ impl Headers {
     }
 
     fn name(&self, entry: &Entry) -> &[u8] {
-        let start = entry.name_start as usize;
-        &self.block[start..start + entry.name_len as usize]
+        &self.block[entry.name.range()]
     }
 
     fn value(&self, entry: &Entry) -> &[u8] {
-        let start = entry.value_start as usize;
-        &self.block[start..start + entry.value_len as usize]
+        &self.block[entry.value.range()]
     }
 }
 
@@ -123,34 +168,37 @@ impl From<&Headers> for http::HeaderMap {
     }
 }
 
-/// Where one line lies in the text. 16 bits are enough: a head has at most 64 KiB.
+/// Where the name and the value of one line lie in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) name_start: u16,
-    pub(crate) name_len: u16,
-    pub(crate) value_start: u16,
-    pub(crate) value_len: u16,
+    pub(crate) name: Span,
+    pub(crate) value: Span,
 }
 
 impl Entry {
     pub(crate) const SIZE: usize = 8;
 
+    /// `name` and `value` are slices of `head`.
+    #[inline]
+    pub(crate) fn within(head: &[u8], name: &[u8], value: &[u8]) -> Self {
+        Entry { name: Span::within(head, name), value: Span::within(head, value) }
+    }
+
     #[inline]
     pub(crate) fn encode(self) -> [u8; Self::SIZE] {
-        let [a, b] = self.name_start.to_le_bytes();
-        let [c, d] = self.name_len.to_le_bytes();
-        let [e, f] = self.value_start.to_le_bytes();
-        let [g, h] = self.value_len.to_le_bytes();
+        let [a, b] = self.name.start.to_le_bytes();
+        let [c, d] = self.name.len.to_le_bytes();
+        let [e, f] = self.value.start.to_le_bytes();
+        let [g, h] = self.value.len.to_le_bytes();
         [a, b, c, d, e, f, g, h]
     }
 
+    #[inline]
     fn decode(bytes: &[u8; Self::SIZE]) -> Self {
         let [a, b, c, d, e, f, g, h] = *bytes;
         Entry {
-            name_start: u16::from_le_bytes([a, b]),
-            name_len: u16::from_le_bytes([c, d]),
-            value_start: u16::from_le_bytes([e, f]),
-            value_len: u16::from_le_bytes([g, h]),
+            name: Span { start: u16::from_le_bytes([a, b]), len: u16::from_le_bytes([c, d]) },
+            value: Span { start: u16::from_le_bytes([e, f]), len: u16::from_le_bytes([g, h]) },
         }
     }
 }
@@ -159,6 +207,49 @@ impl Entry {
 /// skipped, as a recipient has to.
 pub(crate) fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',').map(trim_ows).filter(|item| !item.is_empty())
+}
+
+/// [`list_items`] with commas in quoted strings left alone.
+fn quoted_list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(value);
+    let mut has_quotes = true;
+    iter::from_fn(move || {
+        let (item, behind) = split_item(rest?, &mut has_quotes);
+        rest = behind;
+        Some(trim_ows(item))
+    })
+    .filter(|item| !item.is_empty())
+}
+
+/// The first member of a list, and what follows its comma.
+///
+/// A quote that is not closed is a character like any other, because it must not swallow the members behind it. All that
+/// follow it in the line are taken the same way, or looking for their ends could cost time quadratic in its length.
+fn split_item<'v>(value: &'v [u8], has_quotes: &mut bool) -> (&'v [u8], Option<&'v [u8]>) {
+    let mut at = 0;
+    while let Some(&b) = value.get(at) {
+        match b {
+            b',' => return (&value[..at], Some(&value[at + 1..])),
+            b'"' if *has_quotes => match quoted_len(&value[at..]) {
+                Some(len) => at += len,
+                None => *has_quotes = false,
+            },
+            _ => at += 1,
+        }
+    }
+    (value, None)
+}
+
+/// Length of the quoted string that `text` begins with, its quotes included; `None` if it has no end.
+fn quoted_len(text: &[u8]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
 }
 
 /// Without the optional white space of RFC 9110 5.6.3 at both ends: space and tab, nothing else.
@@ -170,6 +261,21 @@ pub(crate) fn trim_ows(mut value: &[u8]) -> &[u8] {
         value = rest;
     }
     value
+}
+
+/// Whether a line can be sent as it is given: its name is a token, and its value cannot end the line.
+///
+/// # Errors
+///
+/// [`Error::InvalidHeader`].
+pub(crate) fn check_line(name: &[u8], value: &[u8]) -> Result<()> {
+    if name.is_empty() || !name.iter().copied().all(is_token_byte) {
+        return Err(Error::InvalidHeader("the name is not a token"));
+    }
+    if value.iter().any(|&b| (b < b' ' && b != b'\t') || b == 0x7f) {
+        return Err(Error::InvalidHeader("control character in the value"));
+    }
+    Ok(())
 }
 
 /// A `tchar` of RFC 9110 5.6.2.
@@ -197,13 +303,11 @@ mod tests {
         let mut block = Vec::new();
         let mut table = Vec::new();
         for (name, value) in lines {
-            let name_start = block.len() as u16;
+            let (name_span, value_span) =
+                (Span::new(block.len(), name.len()), Span::new(block.len() + name.len(), value.len()));
             block.extend_from_slice(name.as_bytes());
-            let value_start = block.len() as u16;
             block.extend_from_slice(value);
-            table.extend_from_slice(
-                &Entry { name_start, name_len: name.len() as u16, value_start, value_len: value.len() as u16 }.encode(),
-            );
+            table.extend_from_slice(&Entry { name: name_span, value: value_span }.encode());
         }
         let start = block.len();
         block.extend_from_slice(&table);
@@ -228,6 +332,34 @@ mod tests {
         assert_eq!(headers.get("a"), None);
         assert_eq!(headers.get_bytes("a"), Some(&b"\xff"[..]));
         assert!(headers.contains("A"));
+        let error = headers.get_str("a").unwrap_err();
+        assert_eq!(error.status(), Some(http::StatusCode::BAD_REQUEST));
+        assert_eq!(headers.get_str("b").unwrap(), None);
+    }
+
+    #[test]
+    fn a_member_that_is_not_utf8_takes_no_other_with_it() {
+        let headers = headers(&[("Accept-Encoding", b"\xff;q=1, gzip"), ("x", b""), ("accept-encoding", b"br\xe4,br")]);
+        let items: Vec<&[u8]> = headers.list("accept-encoding").collect();
+        assert_eq!(items, [&b"\xff;q=1"[..], b"gzip", b"br\xe4", b"br"]);
+        assert!(headers.has_token("accept-encoding", "gzip"));
+        assert!(headers.has_token("accept-encoding", "BR"));
+    }
+
+    #[test]
+    fn a_comma_in_a_quoted_string_separates_nothing() {
+        let list = |value: &'static [u8]| -> Vec<String> {
+            let headers = headers(&[("a", value)]);
+            headers.list("a").map(|item| item.escape_ascii().to_string().replace('\\', "")).collect()
+        };
+        assert_eq!(list(b"\"a,b\", W/\"c,\xff\"\t,, d"), ["\"a,b\"", "W/\"c,xff\"", "d"]);
+        assert_eq!(list(b"x=\"a\\\",b\",c"), ["x=\"a\",b\"", "c"]);
+        // Unless nothing closes it.
+        assert_eq!(list(b"\"a, b, c"), ["\"a", "b", "c"]);
+        assert_eq!(list(b"a, \"b\\\", c"), ["a", "\"b\"", "c"]);
+        assert_eq!(list(b"\"a\", \""), ["\"a\"", "\""]);
+        assert_eq!(list(b""), [""; 0]);
+        assert_eq!(list(b" , ,\t"), [""; 0]);
     }
 
     #[test]

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::StatusCode;
+use iostream::ioloop::{Printable, report_failure};
 
 use crate::{Body, Error, Response};
 
@@ -75,11 +76,11 @@ impl IntoResponse for Error {
             Some(status) => Response::text(format!("{status}: {self}\n")).with_status(status),
             // Any client can cause these at any time: not a line in the log of errors for each.
             None if self.is_client_gone() => {
-                log::debug!("request given up: {self}");
+                log::debug!("request given up: {}", Printable::display(&self));
                 Response::abort()
             }
             None => {
-                log::error!("service failed: {self}");
+                report_failure("httpserver", format_args!("service failed: {}", Printable::display(&self)));
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 Response::text("500 Internal Server Error\n").with_status(status)
             }

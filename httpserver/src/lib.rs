@@ -5,7 +5,7 @@ mod body;
 mod date;
 mod error;
 mod extensions;
-mod header_lines;
+mod field_lines;
 mod headers;
 mod http1;
 mod http_types;
@@ -19,6 +19,7 @@ mod server;
 mod server_handle;
 mod server_state;
 mod service;
+mod span;
 mod upgrade;
 
 pub use bytes::Bytes;
@@ -31,7 +32,7 @@ pub use iostream::{
 };
 
 pub use crate::{
-    body::{Body, BodyStream, BodyWriter, Frame, Trailers},
+    body::{Body, BodyDriver, BodyStream, BodyWriter, Frame, Trailers},
     error::{Error, Result},
     extensions::Extensions,
     headers::Headers,
@@ -48,5 +49,9 @@ pub use crate::{
 /// The codec by itself, for benchmarks, fuzzing and tests. Not part of the stable interface.
 #[doc(hidden)]
 pub mod codec {
-    pub use crate::http1::{chunked::*, encode::*, head::*, target::TargetForm};
+    pub use crate::date::DateCache;
+    pub use crate::http1::{
+        chunked::*, encode::*, encode_request::*, framing::BodyFraming, head_parser::*, refusal::fault_of_server,
+        request_head::*, request_parser::*, response_head::*, response_parser::*, target::TargetForm,
+    };
 }

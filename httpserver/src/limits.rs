@@ -2,6 +2,9 @@ use std::time::Duration;
 
 /// What one client may use of the server. Everything is on by default.
 ///
+/// A few bounds are fixed, because no client has a use for more: a method has at most 64 bytes (else 501), the line in
+/// front of a chunk 256, the size in it 16 digits (else 400), and the trailers of a body 8 KiB (else 431).
+///
 /// | field | default | answer when exceeded |
 /// |---|---|---|
 /// | `max_head` | 64 KiB | 431 |
@@ -19,7 +22,7 @@ use std::time::Duration;
 /// | `min_write_rate` | 240 bytes/s, after `rate_grace` | closed |
 /// | `rate_grace` | 10 s | |
 /// | `linger_timeout`, `linger_time` | 5 s of silence, 30 s in all | closed |
-/// | `max_connections` | nine tenths of the descriptors | 503 |
+/// | `max_connections` | 16,384 | 503 |
 /// | `max_connections_per_address` | off | 503 |
 /// | `max_pipelined` | 64 requests | waits for the next turn of the loop |
 ///
@@ -76,10 +79,11 @@ pub struct Limits {
     pub linger_time: Duration,
     /// Pipelined requests of one connection that are answered in one turn of the loop. Default 64.
     pub max_pipelined: usize,
-    /// Most connections at once. 0, the default, stands for nine tenths of the descriptors that the process may open
-    /// (`RLIMIT_NOFILE`), so that files and upstream connections can still be opened when the server is full.
+    /// Most connections at once; one more is answered 503 and closed. Default 16,384; 0 turns it off. Every process has a
+    /// limit of descriptors too (`RLIMIT_NOFILE`), at which new connections wait.
     pub max_connections: usize,
-    /// Most connections at once from one address. Off by default (0): behind a proxy, all come from one.
+    /// Most connections at once from one address, or from one IPv6 network of 64 bits. Off by default (0): behind a proxy,
+    /// all come from one.
     pub max_connections_per_address: usize,
 }
 
@@ -103,7 +107,7 @@ impl Default for Limits {
             min_write_rate: 240,
             rate_grace: Duration::from_secs(10),
             max_pipelined: 64,
-            max_connections: 0,
+            max_connections: 16_384,
             max_connections_per_address: 0,
         }
     }

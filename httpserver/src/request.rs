@@ -11,12 +11,12 @@ use std::{
 
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};
-use iostream::{IOLoop, IOStream, PeerClosed};
+use iostream::{IOLoop, IOStream, PeerClosedFuture};
 
 use crate::{
     Body, Error, Extensions, Headers, Limits, RequestBuilder, Response, Result,
     body::Incoming,
-    http1::{head::RequestHead, server::ServerConn},
+    http1::{request_head::RequestHead, server::ServerConn},
     upgrade,
 };
 
@@ -300,7 +300,7 @@ impl fmt::Debug for Request {
 #[must_use = "futures do nothing unless awaited"]
 pub struct ClientGone {
     /// None for a request without a connection.
-    peer_closed: Option<PeerClosed>,
+    peer_closed: Option<PeerClosedFuture>,
 }
 
 impl Future for ClientGone {

@@ -2,7 +2,9 @@ use std::net::SocketAddr;
 
 use http::{Method, Version};
 
-use crate::{Body, Error, Limits, Request, Result, header_lines::check_header, http1::head::parse_request_head};
+use crate::{
+    Body, Error, Limits, Request, Result, field_lines::check_header, http1::request_parser::parse_request_head,
+};
 
 /// Makes a [`Request`] that comes from no connection; see [`Request::builder`].
 ///

@@ -2,10 +2,11 @@ use std::{fmt, mem};
 
 use bytes::Bytes;
 use http::StatusCode;
+use iostream::ioloop::report_failure;
 
 use crate::{
     Body, Error, Result,
-    header_lines::{HeaderLines, check_header},
+    field_lines::{FieldLines, check_header},
     upgrade::UpgradeHandler,
 };
 
@@ -45,7 +46,7 @@ pub struct Response {
     content_type: ContentType,
     /// [`UNSET`] or the length given.
     content_length: u64,
-    lines: HeaderLines,
+    lines: FieldLines,
     ending: Ending,
     body: Body,
 }
@@ -241,7 +242,7 @@ impl Response {
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         if let Err(error) = self.set_header(name, value) {
-            log::error!("header {name:?} of a response: {error}; answering 500");
+            report_failure("httpserver", format_args!("header {name:?} of a response: {error}; answering 500"));
             self = Response::text("500 Internal Server Error\n").with_status(StatusCode::INTERNAL_SERVER_ERROR);
             self.refused = true;
         }
@@ -280,7 +281,7 @@ impl Response {
             refused: false,
             content_type,
             content_length: UNSET,
-            lines: HeaderLines::new(),
+            lines: FieldLines::new(),
             ending: Ending::Body,
             body,
         }

@@ -2,20 +2,22 @@ use std::{
     cell::RefCell,
     fmt,
     future::Future,
-    net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
     pin::Pin,
     rc::{Rc, Weak},
 };
 
 use iostream::{
-    IOLoop, IOStream,
+    Admission, Admitted, ConnectionLimits, IOLoop, IOStream,
+    ioloop::Printable,
     netutil::{self, AcceptHandle, BindOptions},
 };
 
 use crate::{
     Limits, Result, ServerHandle, Service,
     http1::server::{ServerConn, serve},
-    server_state::{Registered, Registration, ServerState},
+    server_state::{Registration, ServerState},
 };
 
 /// An HTTP/1.1 server: a [`Service`] and the sockets it listens on, on the current loop.
@@ -49,6 +51,7 @@ pub struct HttpServer {
 
 pub(crate) struct Inner {
     connector: Box<dyn Connector>,
+    admission: Admission,
     pub(crate) state: Rc<ServerState>,
     /// Bound, not yet started.
     bound: RefCell<Vec<TcpListener>>,
@@ -71,6 +74,11 @@ impl HttpServer {
         HttpServer {
             inner: Rc::new(Inner {
                 connector: Box::new(Rc::new(service)),
+                admission: Admission::new(
+                    ConnectionLimits::new()
+                        .max_connections(limits.max_connections)
+                        .max_per_address(limits.max_connections_per_address),
+                ),
                 state: Rc::new(ServerState::new(limits)),
                 bound: RefCell::default(),
                 listening: RefCell::default(),
@@ -118,8 +126,10 @@ impl HttpServer {
     ///
     /// When the loop cannot watch a socket.
     pub fn add_sockets(&self, sockets: Vec<TcpListener>) -> Result<ServerHandle> {
+        let mut first = None;
         for socket in sockets {
             let addr = socket.local_addr().map_err(iostream::Error::from)?;
+            first.get_or_insert(addr);
             // Accepted sockets inherit it, so it costs no system call per connection. An answer is given to the kernel
             // in one piece; without this a streamed one could wait 40 ms for an acknowledgement (Nagle's algorithm).
             netutil::set_nodelay_for_accepted(&socket)?;
@@ -127,18 +137,18 @@ impl HttpServer {
             let handle = netutil::add_accept_handler(socket, move |stream, peer| inner.accept(stream, peer))?;
             self.inner.listening.borrow_mut().push(Listening { addr, handle });
         }
-        Ok(self.handle())
+        Ok(ServerHandle::new(Rc::clone(&self.inner), first))
     }
 
     /// The handle by which the server is looked at and ended.
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle::new(Rc::clone(&self.inner))
+        ServerHandle::new(Rc::clone(&self.inner), self.inner.local_addrs().first().copied())
     }
 
     /// Serves one stream from anywhere, such as one end of [`iostream::memory::pair`], as if it had been accepted by this
     /// server; completes when it is closed.
     pub async fn serve_stream(&self, stream: IOStream, peer: Option<SocketAddr>) {
-        let (conn, registration) = connection(stream, peer, &self.inner.state);
+        let (conn, registration) = connection(stream, peer, &self.inner.state, None);
         self.inner.connector.connect(conn, registration).await;
     }
 
@@ -150,12 +160,14 @@ impl HttpServer {
 
 impl Inner {
     fn accept(&self, stream: TcpStream, peer: SocketAddr) {
+        // The reason of a refusal has been logged.
+        let Ok(admitted) = self.admission.admit(peer.ip()) else { return turn_away(stream) };
         match IOStream::from_accepted(stream) {
             Ok(stream) => {
-                let (conn, registration) = connection(stream, Some(peer), &self.state);
+                let (conn, registration) = connection(stream, Some(peer), &self.state, Some(admitted));
                 self.connector.spawn(conn, registration);
             }
-            Err(error) => log::error!("cannot serve {peer}: {error}"),
+            Err(error) => log::error!("cannot serve {peer}: {}", Printable::display(&error)),
         }
     }
 
@@ -163,9 +175,12 @@ impl Inner {
         self.listening.borrow().iter().map(|listening| listening.addr).collect()
     }
 
-    /// Has the next poll accept all connections that wait.
-    pub(crate) fn accept_backlog(&self) {
-        self.listening.borrow().iter().for_each(|listening| listening.handle.accept_backlog());
+    /// Serves what waits in the backlog, then stops listening.
+    pub(crate) fn drain_backlog(&self) {
+        self.bound.take();
+        for listening in self.listening.take() {
+            listening.handle.drain();
+        }
     }
 
     pub(crate) fn stop(&self) {
@@ -200,13 +215,35 @@ impl<S: Service> Connector for Rc<S> {
     }
 }
 
-fn connection(stream: IOStream, peer: Option<SocketAddr>, state: &Rc<ServerState>) -> (Rc<ServerConn>, Registration) {
-    // A request that came before the client's FIN is answered; the connection decides when to close.
-    stream.set_half_open(true);
+fn connection(
+    stream: IOStream,
+    peer: Option<SocketAddr>,
+    state: &Rc<ServerState>,
+    admitted: Option<Admitted>,
+) -> (Rc<ServerConn>, Registration) {
     let conn = Rc::new(ServerConn::new(stream, peer, Rc::clone(state)));
     let weak: Weak<ServerConn> = Rc::downgrade(&conn);
-    let registration = state.register(weak as Weak<dyn Registered>);
+    let registration = state.register(weak, admitted);
     (conn, registration)
+}
+
+/// Tells a client beyond the limit of connections that there is no room, and closes. As far as that can be done without
+/// waiting: the limit is there because the server has no more to give.
+fn turn_away(mut stream: TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable
+Retry-After: 1
+Content-Length: 0
+Connection: close
+
+";
+    if stream.set_nonblocking(true).is_err() {
+        return;
+    }
+    // A request that has come and is left unread would turn the close into a reset, which may take the answer with it
+    // (RFC 9112 9.6).
+    let _ = stream.read(&mut [0; 4096]);
+    let _ = stream.write(ANSWER);
+    let _ = stream.shutdown(Shutdown::Write);
 }
 
 /// Serves HTTP on one stream, wherever it comes from, with the default limits; completes when the stream is closed.
@@ -225,7 +262,7 @@ fn connection(stream: IOStream, peer: Option<SocketAddr>, state: &Rc<ServerState
 ///     serve_stream(stream, Some(peer), Rc::clone(&service)).await;
 ///     Ok(())
 /// });
-/// let addr = server.listen(("127.0.0.1", 0))?;
+/// let addr = server.listen(("127.0.0.1", 0))?.local_addr();
 /// let answer = IOLoop::current().run_sync(async {
 ///     let client = IOStream::connect(addr).await?;
 ///     client.write("open sesame\nGET /cave HTTP/1.0\r\n\r\n").await?;
@@ -238,7 +275,7 @@ pub async fn serve_stream<S: Service>(stream: IOStream, peer: Option<SocketAddr>
     // Streamed answers must not wait for acknowledgements (Nagle's algorithm). An error means that the stream has closed,
     // or that it is none of TCP.
     let _ = stream.set_nodelay(true);
-    let (conn, registration) = connection(stream, peer, &Rc::new(ServerState::new(Limits::default())));
+    let (conn, registration) = connection(stream, peer, &Rc::new(ServerState::new(Limits::default())), None);
     serve(conn, service, registration).await;
 }
 

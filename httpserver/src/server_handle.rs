@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
     net::SocketAddr,
     rc::Rc,
     task::{Context, Poll},
@@ -36,6 +36,8 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct ServerHandle {
     server: Rc<Inner>,
+    /// `None` for a server that does not listen.
+    local_addr: Option<SocketAddr>,
 }
 
 /// What a drain did; see [`ServerHandle::drain`].
@@ -51,17 +53,18 @@ pub struct DrainReport {
 }
 
 impl ServerHandle {
-    pub(crate) fn new(server: Rc<Inner>) -> ServerHandle {
-        ServerHandle { server }
+    pub(crate) fn new(server: Rc<Inner>, local_addr: Option<SocketAddr>) -> ServerHandle {
+        ServerHandle { server, local_addr }
     }
 
-    /// The first address listened on, which tells the port when 0 was asked for.
+    /// The first address of the call that returned this handle, which tells the port when 0 was asked for. It does not
+    /// change when the server stops.
     ///
     /// # Panics
     ///
-    /// When the server does not listen: before the first `listen`, and after [`stop`](ServerHandle::stop).
+    /// When the handle was taken by [`HttpServer::handle`](crate::HttpServer::handle) from a server that did not listen.
     pub fn local_addr(&self) -> SocketAddr {
-        *self.local_addrs().first().expect("the server listens on no address")
+        self.local_addr.expect("the handle of a server that listens")
     }
 
     /// The addresses listened on; none after [`stop`](ServerHandle::stop).
@@ -94,22 +97,25 @@ impl ServerHandle {
     /// # Cancel safety
     ///
     /// Dropped before its end, it has stopped listening, and connections go on to end with their request; nothing is cut.
-    pub async fn drain(&self, limit: Duration) -> DrainReport {
-        let state = &self.server.state;
-        let before = state.served().wrapping_sub(self.connections());
-        // Before the requests that this poll brings: their answers are to say that the connection ends.
-        state.begin_drain();
-        self.server.accept_backlog();
-        // This poll brings the connections that wait, and before a connection counts as idle, what has come for it.
-        after_next_poll().await;
-        self.stop();
-        let idle = state.cut_idle();
-        let cut = match ioloop::timeout(limit, state.wait_until_drained()).await {
-            Ok(()) => 0,
-            Err(_) => self.cut().await,
-        };
-        let all = state.served().wrapping_sub(before);
-        DrainReport { idle, finished: all - idle - cut, cut }
+    #[must_use = "futures do nothing unless awaited"]
+    pub fn drain(&self, limit: Duration) -> impl Future<Output = DrainReport> + use<> {
+        let handle = self.clone();
+        async move {
+            let state = &handle.server.state;
+            let before = state.served().wrapping_sub(handle.connections());
+            // Before the requests that the next poll brings: their answers are to say that the connection ends.
+            state.begin_drain();
+            handle.server.drain_backlog();
+            // Before a connection counts as idle the kernel is asked once what has come for it.
+            after_next_poll().await;
+            let idle = state.cut_idle();
+            let cut = match ioloop::timeout(limit, state.wait_until_drained()).await {
+                Ok(()) => 0,
+                Err(_) => handle.cut().await,
+            };
+            let all = state.served().wrapping_sub(before);
+            DrainReport { idle, finished: all.saturating_sub(idle + cut), cut }
+        }
     }
 
     /// Cuts every connection, and waits for their futures to end. Returns how many were cut.

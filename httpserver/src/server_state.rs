@@ -5,13 +5,16 @@ use std::{
     task::{Poll, Waker},
 };
 
+use iostream::Admitted;
 use slab::Slab;
 
-use crate::Limits;
+use crate::{Limits, date::DateCache};
 
 /// What a server's connections share, whatever the service.
 pub(crate) struct ServerState {
     pub(crate) limits: Limits,
+    /// Of the loop that the server runs on.
+    pub(crate) date: DateCache,
     draining: Cell<bool>,
     /// Connections end instead of waiting for a request.
     ends_idle: Cell<bool>,
@@ -34,6 +37,7 @@ impl ServerState {
     pub(crate) fn new(limits: Limits) -> ServerState {
         ServerState {
             limits,
+            date: DateCache::new(),
             draining: Cell::new(false),
             ends_idle: Cell::new(false),
             ended: Cell::new(0),
@@ -56,9 +60,14 @@ impl ServerState {
         self.ended.get().wrapping_add(self.connections())
     }
 
-    pub(crate) fn register(self: &Rc<Self>, connection: Weak<dyn Registered>) -> Registration {
+    /// `admitted`: the connection's place within the limits, if it has one.
+    pub(crate) fn register(
+        self: &Rc<Self>,
+        connection: Weak<impl Registered + 'static>,
+        admitted: Option<Admitted>,
+    ) -> Registration {
         let key = self.connections.borrow_mut().insert(connection);
-        Registration { state: Rc::clone(self), key }
+        Registration { state: Rc::clone(self), key, _admitted: admitted }
     }
 
     /// From now on connections end with the request in hand, and the answers say so.
@@ -103,6 +112,7 @@ impl ServerState {
 pub(crate) struct Registration {
     state: Rc<ServerState>,
     key: usize,
+    _admitted: Option<Admitted>,
 }
 
 impl Drop for Registration {

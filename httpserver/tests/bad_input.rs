@@ -52,6 +52,11 @@ fn malformed_heads_are_400() {
         "GET / HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a%zz\r\n\r\n",
+        "GET http://a%/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "CONNECT a:0 HTTP/1.1\r\nHost: a:0\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a,b\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
@@ -74,7 +79,22 @@ fn malformed_heads_are_400() {
 
 #[test]
 fn lengths_that_could_be_read_in_two_ways_are_400() {
-    let values = ["+3", "-3", "0_3", "3 3", "0x3", "", "3,3", "3, 4", "3.0", "99999999999999999999", "\u{ff13}", "3;"];
+    let values = [
+        "+3",
+        "-3",
+        "0_3",
+        "3 3",
+        "0x3",
+        "",
+        "3,3",
+        "3, 4",
+        "3.0",
+        "99999999999999999999",
+        "\u{ff13}",
+        "3;",
+        "03",
+        "00",
+    ];
     let inputs =
         values.map(|value| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {value}\r\n\r\nabc{SMUGGLED}"));
     expect_refusals(400, inputs);
@@ -129,6 +149,10 @@ fn broken_chunks_are_400() {
         "0\r\nX\r\n\r\n",
         "0\r\nContent-Length: 3\r\n\r\n",
         "3;\x01\r\nabc\r\n0\r\n\r\n",
+        "3;\r\nabc\r\n0\r\n\r\n",
+        "3;a=\r\nabc\r\n0\r\n\r\n",
+        "3;a=\"x\r\nabc\r\n0\r\n\r\n",
+        "00000000000000003\r\nabc\r\n0\r\n\r\n",
     ];
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     expect_refusals(400, bodies.map(|body| format!("{head}{body}{SMUGGLED}")));
@@ -162,6 +186,12 @@ fn too_long_heads_are_414_and_431() {
         expect_refusal(limits(), head(5, 100).as_bytes(), 431).await;
         expect_refusal(limits(), head(4, 101).as_bytes(), 414).await;
     });
+}
+
+#[test]
+fn a_method_longer_than_any_is_501() {
+    let method = "M".repeat(10_000);
+    expect_refusals(501, [format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n"), method.repeat(10)]);
 }
 
 #[test]

@@ -1,16 +1,20 @@
 //! Responses on the wire.
 
 use std::{
+    cell::Cell,
     pin::Pin,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use httpserver::codec::{
-    EncodeContext, Encoded, MAX_COPIED_BODY, StreamFraming, append_chunk, encode_response, encode_stream_head,
-    encode_switch,
+use httpserver::{
+    Body, BodyStream, Frame, IOLoop, Response, Result, StatusCode, Version,
+    codec::{
+        DateCache, EncodeContext, Encoded, MAX_COPIED_BODY, StreamFraming, append_chunk, encode_response,
+        encode_stream_head, encode_switch,
+    },
+    iostream::ioloop::VirtualClock,
 };
-use httpserver::{Body, BodyStream, Frame, Response, Result, StatusCode, Version};
 
 const HTTP_11: EncodeKind = EncodeKind { version: Version::HTTP_11, is_head: false, keep_alive: true };
 const HTTP_10: EncodeKind = EncodeKind { version: Version::HTTP_10, ..HTTP_11 };
@@ -25,20 +29,21 @@ struct EncodeKind {
 }
 
 impl EncodeKind {
-    fn context(self) -> EncodeContext {
-        EncodeContext { version: self.version, is_head: self.is_head, keep_alive: self.keep_alive, now: Instant::now() }
+    fn context(self, date: &DateCache) -> EncodeContext<'_> {
+        let EncodeKind { version, is_head, keep_alive } = self;
+        EncodeContext { version, is_head, keep_alive, now: Instant::now(), date }
     }
 }
 
 fn encode(response: Response, kind: EncodeKind) -> (String, Encoded) {
     let mut out = Vec::new();
-    let encoded = encode_response(&mut out, response, &kind.context());
+    let encoded = encode_response(&mut out, response, &kind.context(&DateCache::new()));
     (without_date(out), encoded)
 }
 
 fn stream(response: &Response, kind: EncodeKind) -> (String, bool, StreamFraming) {
     let mut out = Vec::new();
-    let encoded = encode_stream_head(&mut out, response, &kind.context());
+    let encoded = encode_stream_head(&mut out, response, &kind.context(&DateCache::new()));
     (without_date(out), encoded.keep_alive, encoded.framing)
 }
 
@@ -75,7 +80,7 @@ fn a_large_body_is_sent_from_where_it_is() {
 fn responses_of_one_batch_follow_each_other() {
     let mut out = Vec::new();
     for body in ["a", "b"] {
-        let _ = encode_response(&mut out, Response::text(body), &HTTP_11.context());
+        let _ = encode_response(&mut out, Response::text(body), &HTTP_11.context(&DateCache::new()));
     }
     let text = String::from_utf8(out).unwrap();
     assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 2);
@@ -93,9 +98,41 @@ fn lines_set_are_sent_as_they_were_set() {
 fn a_date_that_was_set_is_the_only_one() {
     let mut out = Vec::new();
     let response = Response::text("").with_header("date", "Sun, 06 Nov 1994 08:49:37 GMT");
-    let _ = encode_response(&mut out, response, &HTTP_11.context());
+    let _ = encode_response(&mut out, response, &HTTP_11.context(&DateCache::new()));
     let text = String::from_utf8(out).unwrap();
     assert!(text.contains("\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n") && !text.contains("Date"), "{text}");
+}
+
+thread_local! {
+    static WALL: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+fn wall() -> SystemTime {
+    UNIX_EPOCH + WALL.get()
+}
+
+#[test]
+fn each_loop_of_a_thread_has_its_own_date() {
+    let clocks = [VirtualClock::new(), VirtualClock::new()];
+    let [behind, ahead] = clocks.each_ref().map(|clock| IOLoop::builder().virtual_clock(clock).build().unwrap());
+    // What a server keeps for its loop.
+    let caches = [DateCache::with_wall_clock(wall), DateCache::with_wall_clock(wall)];
+    let date = |ioloop: &IOLoop, cache: &DateCache| {
+        let now = ioloop.run_sync(async { IOLoop::current().turn_time() });
+        let mut out = Vec::new();
+        let _ = encode_response(&mut out, Response::text(""), &EncodeContext { now, ..HTTP_11.context(cache) });
+        let text = String::from_utf8(out).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("Date: ")).unwrap().to_owned()
+    };
+
+    clocks[1].skip(Duration::from_secs(3600));
+    assert_eq!(date(&behind, &caches[0]), "Thu, 01 Jan 1970 00:00:00 GMT");
+    assert_eq!(date(&ahead, &caches[1]), "Thu, 01 Jan 1970 00:00:00 GMT");
+    WALL.set(Duration::from_secs(2));
+    clocks[0].skip(Duration::from_secs(2));
+    assert_eq!(date(&behind, &caches[0]), "Thu, 01 Jan 1970 00:00:02 GMT");
+    // On the other clock no time has passed.
+    assert_eq!(date(&ahead, &caches[1]), "Thu, 01 Jan 1970 00:00:00 GMT");
 }
 
 #[test]
@@ -116,7 +153,7 @@ fn the_connection_line_says_what_the_version_does_not() {
     assert_eq!(connection(HTTP_10, true), (Some("close".into()), false));
     let switching = Response::new(StatusCode::SWITCHING_PROTOCOLS).with_header("Upgrade", "x");
     let mut out = Vec::new();
-    encode_switch(&mut out, &switching, &HTTP_11.context());
+    encode_switch(&mut out, &switching, &HTTP_11.context(&DateCache::new()));
     assert_eq!(without_date(out), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n");
 }
 
@@ -197,7 +234,11 @@ fn the_length_of_a_given_body_cannot_be_contradicted() {
 #[test]
 fn a_success_that_opens_a_tunnel_has_neither_length_nor_coding() {
     let mut out = Vec::new();
-    encode_switch(&mut out, &Response::text("dropped").with_header("Via", "1.1 a"), &HTTP_11.context());
+    encode_switch(
+        &mut out,
+        &Response::text("dropped").with_header("Via", "1.1 a"),
+        &HTTP_11.context(&DateCache::new()),
+    );
     assert_eq!(without_date(out), "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nVia: 1.1 a\r\n\r\n");
 }
 

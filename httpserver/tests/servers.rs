@@ -113,7 +113,7 @@ fn any_stream_can_be_served() {
                 Ok(())
             }
         });
-        let client = Client::connect(front.listen(("127.0.0.1", 0)).unwrap()).await;
+        let client = Client::connect(front.listen(("127.0.0.1", 0)).unwrap().local_addr()).await;
         // The first request comes along with the line in front of it.
         client.send(format!("open sesame\n{GET}{GET}")).await;
         for _ in 0..2 {

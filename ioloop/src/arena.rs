@@ -21,20 +21,20 @@ struct Entry<T> {
 
 /// The name of an entry in an [`Arena`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
+pub(crate) struct ArenaKey {
     pub(crate) index: u32,
     pub(crate) generation: u32,
 }
 
-impl Key {
+impl ArenaKey {
     pub(crate) fn to_u64(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    /// The key that [`to_u64`](Key::to_u64) gave.
-    pub(crate) fn from_u64(bits: u64) -> Key {
+    /// The key that [`to_u64`](ArenaKey::to_u64) gave.
+    pub(crate) fn from_u64(bits: u64) -> ArenaKey {
         // Both casts take a half.
-        Key { index: bits as u32, generation: (bits >> 32) as u32 }
+        ArenaKey { index: bits as u32, generation: (bits >> 32) as u32 }
     }
 }
 
@@ -50,40 +50,40 @@ impl<T> Arena<T> {
     /// # Panics
     ///
     /// When there would be more than 2³² - 1 entries, which is out of reach before memory is.
-    pub(crate) fn insert(&mut self, value: T) -> Key {
+    pub(crate) fn insert(&mut self, value: T) -> ArenaKey {
         if self.entries.len() == self.entries.capacity() {
             self.grow();
         }
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
         let index = self.entries.insert(Entry { generation, value });
-        Key { index: u32::try_from(index).expect("fewer than 2^32 entries"), generation }
+        ArenaKey { index: u32::try_from(index).expect("fewer than 2^32 entries"), generation }
     }
 
-    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+    pub(crate) fn get(&self, key: ArenaKey) -> Option<&T> {
         let entry = self.entries.get(key.index as usize)?;
         (entry.generation == key.generation).then_some(&entry.value)
     }
 
-    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: ArenaKey) -> Option<&mut T> {
         let entry = self.entries.get_mut(key.index as usize)?;
         (entry.generation == key.generation).then_some(&mut entry.value)
     }
 
     /// The entry at a place, whatever its generation.
-    pub(crate) fn at(&self, index: u32) -> Option<(Key, &T)> {
+    pub(crate) fn at(&self, index: u32) -> Option<(ArenaKey, &T)> {
         let entry = self.entries.get(index as usize)?;
-        Some((Key { index, generation: entry.generation }, &entry.value))
+        Some((ArenaKey { index, generation: entry.generation }, &entry.value))
     }
 
     /// As [`at`](Arena::at), to change it.
-    pub(crate) fn at_mut(&mut self, index: u32) -> Option<(Key, &mut T)> {
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<(ArenaKey, &mut T)> {
         let entry = self.entries.get_mut(index as usize)?;
-        Some((Key { index, generation: entry.generation }, &mut entry.value))
+        Some((ArenaKey { index, generation: entry.generation }, &mut entry.value))
     }
 
     #[inline]
-    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: ArenaKey) -> Option<T> {
         self.get(key)?;
         let value = self.entries.remove(key.index as usize).value;
         self.shrink();
@@ -105,19 +105,22 @@ impl<T> Arena<T> {
     }
 
     /// The names of all entries.
-    pub(crate) fn keys(&self) -> Vec<Key> {
+    pub(crate) fn keys(&self) -> Vec<ArenaKey> {
         // `insert` has checked that every index fits.
-        self.entries.iter().map(|(index, entry)| Key { index: index as u32, generation: entry.generation }).collect()
+        self.entries
+            .iter()
+            .map(|(index, entry)| ArenaKey { index: index as u32, generation: entry.generation })
+            .collect()
     }
 
     /// Takes everything out.
-    pub(crate) fn drain(&mut self) -> Vec<(Key, T)> {
+    pub(crate) fn drain(&mut self) -> Vec<(ArenaKey, T)> {
         std::mem::take(&mut self.entries)
             .into_iter()
             .map(|(index, Entry { generation, value })| {
                 // `insert` has checked that every index fits.
                 let index = index as u32;
-                (Key { index, generation }, value)
+                (ArenaKey { index, generation }, value)
             })
             .collect()
     }
@@ -134,9 +137,11 @@ const KEEP: usize = 1024;
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::*;
-    use proptest::prelude::*;
     use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
 
     /// What an entry takes in the table.
     pub(crate) fn bytes_per_entry<T>() -> usize {
@@ -165,7 +170,7 @@ pub(crate) mod tests {
     fn memory_of_a_burst_is_given_back_though_some_entries_stay() {
         let mut arena = Arena::new();
         let stays = arena.insert(0);
-        let burst: Vec<Key> = (1..100_000).map(|n| arena.insert(n)).collect();
+        let burst: Vec<ArenaKey> = (1..100_000).map(|n| arena.insert(n)).collect();
         for key in burst {
             arena.remove(key);
         }
@@ -193,7 +198,7 @@ pub(crate) mod tests {
         #[test]
         fn behaves_like_a_map_from_keys_never_used_twice(ops in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 1..200)) {
             let mut arena = Arena::new();
-            let mut model: HashMap<Key, usize> = HashMap::new();
+            let mut model: HashMap<ArenaKey, usize> = HashMap::new();
             let mut seen = Vec::new();
             for (step, (insert, pick)) in ops.into_iter().enumerate() {
                 if insert || seen.is_empty() {

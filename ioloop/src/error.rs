@@ -1,6 +1,6 @@
 use std::{any::Any, error::Error as StdError, fmt, io, panic::Location, sync::Arc};
 
-use crate::panic;
+use crate::{Printable, panic_message};
 
 /// The result of this crate's fallible operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -23,7 +23,7 @@ pub enum Error {
     },
 
     /// The time given to [`timeout`](crate::timeout) or [`IOLoop::try_run_sync`](crate::IOLoop::try_run_sync) is over.
-    #[error("operation timed out")]
+    #[error("the operation timed out")]
     TimedOut,
 
     /// The loop was stopped before the future given to [`IOLoop::try_run_sync`](crate::IOLoop::try_run_sync) was done.
@@ -31,11 +31,11 @@ pub enum Error {
     Stopped,
 
     /// The token names a registration that has been removed.
-    #[error("no handler is registered under this token")]
+    #[error("no handler is registered under this token; it has been removed")]
     NotRegistered,
 
     /// The loop behind a [`LoopHandle`](crate::LoopHandle) has been closed or its thread has ended.
-    #[error("the loop is closed")]
+    #[error("the loop is closed, or its thread has ended")]
     Closed,
 
     /// [`fork_processes`](crate::process::fork_processes) was called where a fork would not be safe: beside a loop or
@@ -47,11 +47,11 @@ pub enum Error {
     },
 
     /// The workers of [`fork_processes`](crate::process::fork_processes) fail again and again.
-    #[error("Too many child restarts, giving up")]
+    #[error("the workers failed more often than they may be restarted")]
     TooManyRestarts,
 
     /// The descriptors given by [`inherited_fds`](crate::process::inherited_fds) have been taken before.
-    #[error("the inherited descriptors were taken before")]
+    #[error("the inherited descriptors were taken before; they are handed out once")]
     AlreadyTaken,
 
     /// What the environment says of inherited descriptors is not so: it was set for another program, or by hand.
@@ -109,7 +109,8 @@ impl fmt::Display for WorkKind {
 /// error that somebody has [reported](crate::context::report).
 ///
 /// Its `Display` form is the line that is logged when no
-/// [`on_callback_exception`](crate::IOLoop::on_callback_exception) hook is set.
+/// [`on_callback_exception`](crate::IOLoop::on_callback_exception) hook is set: one line, with the message shown as
+/// [`Printable`].
 #[derive(Debug, Clone)]
 pub struct CallbackException {
     pub(crate) kind: WorkKind,
@@ -124,7 +125,7 @@ impl CallbackException {
         location: &'static Location<'static>,
         payload: &(dyn Any + Send),
     ) -> CallbackException {
-        CallbackException { kind, location, message: panic::message(payload), error: None }
+        CallbackException { kind, location, message: panic_message(payload).to_owned(), error: None }
     }
 
     /// What kind of work panicked.
@@ -137,7 +138,8 @@ impl CallbackException {
         self.location
     }
 
-    /// The panic's message, or `<not a string>` when its payload is something else; the text of a reported error.
+    /// The panic's message as it was, or `<not a string>` when its payload is something else; the text of a reported error.
+    /// It may have several lines and hold what came from outside: to log it, show it as [`Printable::text`].
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -150,9 +152,10 @@ impl CallbackException {
 
 impl fmt::Display for CallbackException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = Printable::text(&self.message);
         match self.kind {
-            WorkKind::Error => write!(f, "error reported at {}: {}", self.location, self.message),
-            kind => write!(f, "panic in the {kind} registered at {}: {}", self.location, self.message),
+            WorkKind::Error => write!(f, "error reported at {}: {message}", self.location),
+            kind => write!(f, "panic in the {kind} registered at {}: {message}", self.location),
         }
     }
 }

@@ -8,17 +8,22 @@ mod clock;
 pub mod context;
 mod error;
 mod executor;
+mod failure;
+mod handle;
 mod interval;
 mod ioloop;
+mod join;
 mod mailbox;
 mod panic;
 mod periodic;
 mod poller;
+mod printable;
 pub mod process;
 mod registry;
 mod remote;
 pub mod signal;
 mod source;
+mod spawn;
 pub mod sync;
 mod task;
 mod time;
@@ -29,13 +34,18 @@ pub use crate::{
     clock::{Clock, MonotonicClock},
     error::{CallbackException, Error, Result, WorkKind},
     executor::{ExecutorOptions, Job, run_in_executor},
+    failure::report_failure,
+    handle::LoopHandle,
     interval::{Interval, interval},
     ioloop::{Builder, IOLoop, Metrics, PollerFactory, SlowCallback},
+    join::JoinHandle,
+    panic::panic_message,
     periodic::PeriodicCallback,
     poller::{Epoll, Event, Interest, Poller, PosixPoll, Ready, Token, Trigger},
-    remote::LoopHandle,
+    printable::Printable,
     source::Source,
-    task::{JoinError, JoinHandle, YieldNow, spawn, yield_now},
+    spawn::{YieldNow, spawn, yield_now},
+    task::JoinError,
     time::{Deadline, Sleep, Timeout, sleep, sleep_until, timeout},
     timer::TimeoutHandle,
     virtual_clock::{Advance, VirtualClock},

@@ -6,7 +6,36 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use crate::context::Offered;
+use crate::Printable;
+
+/// The text of a panic, from the payload that [`catch_unwind`] and a thread's `join` return.
+///
+/// Returns the message of `panic!`, or `<not a string>` for a payload of any other type, which
+/// [`panic_any`](std::panic::panic_any) makes. A panic that an [`ErrorBoundary`](crate::context::ErrorBoundary) has seen on
+/// its way keeps its message.
+///
+/// A message often holds what came from outside. Show it as [`Printable::text`] in a log, where it must not begin a line
+/// of its own.
+///
+/// # Examples
+///
+/// ```
+/// use std::panic::catch_unwind;
+///
+/// let payload = catch_unwind(|| panic!("no user {}", 7)).unwrap_err();
+/// assert_eq!(ioloop::panic_message(&*payload), "no user 7");
+/// ```
+pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text
+    } else if let Some(offered) = payload.downcast_ref::<Offered>() {
+        &offered.message
+    } else {
+        "<not a string>"
+    }
+}
 
 /// Calls user code; its panic ends here.
 #[inline]
@@ -25,8 +54,13 @@ pub(crate) struct Payload(Option<Box<dyn Any + Send>>);
 
 impl Payload {
     /// The text of the panic.
-    pub(crate) fn message(&self) -> String {
-        self.0.as_deref().map_or_else(String::new, message)
+    pub(crate) fn message(&self) -> &str {
+        panic_message(self.as_any())
+    }
+
+    /// The same, for a line of the log.
+    pub(crate) fn printable(&self) -> Printable<'_> {
+        Printable::text(self.message())
     }
 
     pub(crate) fn as_any(&self) -> &(dyn Any + Send) {
@@ -44,12 +78,14 @@ impl Drop for Payload {
     }
 }
 
-/// The text of a panic's payload.
-pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
-    payload
-        .downcast_ref::<&'static str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .or_else(|| payload.downcast_ref::<Offered>().map(|offered| offered.message.clone()))
-        .unwrap_or_else(|| "<not a string>".to_owned())
+/// The payload of a panic that the error boundaries of a context have been offered: whoever catches it next neither asks
+/// them again nor, if one of them has settled the matter, reports it.
+pub(crate) struct Offered {
+    pub(crate) message: String,
+    pub(crate) settled: bool,
+}
+
+/// Whether an error boundary has settled the matter.
+pub(crate) fn was_settled(payload: &(dyn Any + Send)) -> bool {
+    payload.downcast_ref::<Offered>().is_some_and(|offered| offered.settled)
 }

@@ -43,7 +43,7 @@ use std::{
     env, fs,
     io::{self, Write},
     os::{
-        fd::{FromRawFd, OwnedFd, RawFd},
+        fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
         unix::process::ExitStatusExt,
     },
     process::{self, ExitStatus},
@@ -54,7 +54,6 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{FcntlArg, FdFlag, OFlag, fcntl},
     libc,
     sys::{
         prctl,
@@ -408,7 +407,7 @@ fn must_be_inherited(number: RawFd) -> Result<()> {
         .find_map(|line| line.strip_prefix("flags:"))
         .and_then(|flags| libc::c_int::from_str_radix(flags.trim(), 8).ok())
         .ok_or_else(|| bad("the flags of an announced descriptor cannot be read"))?;
-    if OFlag::from_bits_retain(flags).contains(OFlag::O_CLOEXEC) {
+    if flags & libc::O_CLOEXEC != 0 {
         return Err(bad("an announced descriptor was opened by the process itself"));
     }
     Ok(())
@@ -418,11 +417,17 @@ fn adopt(number: RawFd, name: String) -> Result<InheritedFd> {
     // SAFETY: the descriptor is open, and was handed to this very process through exec by whoever set LISTEN_PID, for the
     // caller of this function to own (`must_be_inherited`). `TAKEN` lets this happen once in the process.
     let fd = unsafe { OwnedFd::from_raw_fd(number) };
-    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(failed("setting close-on-exec"))?;
-    let flags = fcntl(&fd, FcntlArg::F_GETFL).map_err(failed("reading a descriptor's flags"))?;
-    let flags = OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK;
-    fcntl(&fd, FcntlArg::F_SETFL(flags)).map_err(failed("making a descriptor non-blocking"))?;
+    fcntl(&fd, libc::F_SETFD, libc::FD_CLOEXEC).map_err(failed("setting close-on-exec"))?;
+    let flags = fcntl(&fd, libc::F_GETFL, 0).map_err(failed("reading a descriptor's flags"))?;
+    fcntl(&fd, libc::F_SETFL, flags | libc::O_NONBLOCK).map_err(failed("making a descriptor non-blocking"))?;
     Ok(InheritedFd { fd, name })
+}
+
+/// fcntl(2) for flags. nix has it beside all that is about files, which takes as long to compile as half of what else is
+/// used of nix.
+fn fcntl(fd: &OwnedFd, command: libc::c_int, flags: libc::c_int) -> Result<libc::c_int, Errno> {
+    // SAFETY: the commands that read and set flags take and return an int, and touch no memory of ours.
+    Errno::result(unsafe { libc::fcntl(fd.as_raw_fd(), command, flags) })
 }
 
 fn bad(reason: &'static str) -> Error {

@@ -1,64 +1,21 @@
-use std::{fmt, future::Future, panic::Location, sync::Arc};
+//! What other threads may touch of a loop, and what they ask of it. The public way in is `handle`.
+
+use std::{
+    panic::Location,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::{
-    Error, IOLoop, Result,
+    Error, Result,
+    arena::ArenaKey,
     mailbox::{Delivery, Mailbox},
-    task::TaskWaker,
+    task::{BoxedWork, WakeFlag},
 };
-
-/// The way into a loop from other threads: `Clone`, `Send` and `Sync`.
-///
-/// Each call locks a mutex for a push and, when the loop is asleep and nobody has signalled it yet, writes to an
-/// eventfd, which the loop does not read back. A loop that is busy is never signalled: it takes in what was sent whenever
-/// it looks at its descriptors (see [one turn](crate#one-turn)). Wakers of the loop's tasks take the same way when they are
-/// called on another thread.
-///
-/// A handle outlives its loop. No call ever blocks: one that comes when the loop is closed or gone says
-/// [`Error::Closed`] and drops what it was given; what a loop had accepted and not yet run is dropped when it closes, on
-/// its own thread.
-///
-/// # Examples
-///
-/// A thread that works, and tells the loop how far it has come. Where the work is one call with one result,
-/// [`run_in_executor`](crate::run_in_executor) is shorter.
-///
-/// ```
-/// use std::{cell::Cell, thread};
-/// use ioloop::{IOLoop, LoopHandle};
-///
-/// thread_local! {
-///     // What the callbacks touch need not be `Send`, as long as it is found on the loop's thread.
-///     static PERCENT: Cell<u32> = const { Cell::new(0) };
-/// }
-///
-/// fn work(ioloop: &LoopHandle) -> ioloop::Result<()> {
-///     for percent in [25, 50, 75, 100] {
-///         // ... a quarter of it, and then:
-///         ioloop.add_callback(move || PERCENT.set(percent))?;
-///     }
-///     ioloop.stop()
-/// }
-///
-/// fn main() {
-///     let ioloop = IOLoop::current();
-///     let handle = ioloop.handle();
-///     let worker = thread::spawn(move || work(&handle));
-///     ioloop.start();
-///     assert_eq!(PERCENT.get(), 100);
-///     worker.join().expect("the worker does not panic").expect("the loop was there");
-///
-///     // A handle may outlive its loop, and says so.
-///     let handle = ioloop.handle();
-///     ioloop.close();
-///     assert!(matches!(handle.add_callback(|| ()), Err(ioloop::Error::Closed)));
-/// }
-/// ```
-#[derive(Clone)]
-pub struct LoopHandle {
-    remote: Arc<Remote>,
-}
 
 /// The part of a loop that other threads may touch. It stays with the last handle or waker, also when the loop is gone.
 pub(crate) struct Remote {
@@ -69,54 +26,10 @@ pub(crate) struct Remote {
 /// What other threads ask of a loop.
 pub(crate) enum RemoteWork {
     Callback(Box<dyn FnOnce() + Send>, &'static Location<'static>),
-    Spawn(Box<dyn FnOnce(&IOLoop) + Send>),
+    /// Makes a task that nobody waits for, on the loop's thread.
+    Spawn(Box<dyn FnOnce() -> BoxedWork + Send>),
     Wake(Arc<TaskWaker>),
     Stop,
-}
-
-impl LoopHandle {
-    pub(crate) fn new(remote: Arc<Remote>) -> LoopHandle {
-        LoopHandle { remote }
-    }
-
-    /// Runs `callback` on the loop's thread, in the order of the calls and without a [`context`](crate::context). Costs one
-    /// allocation. May be called on the loop's own thread as well, where [`IOLoop::add_callback`] is cheaper.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Closed`] when the loop has been closed; the callback is dropped on this thread. A callback accepted by a
-    /// loop that is closed before it ran is dropped as well.
-    #[track_caller]
-    pub fn add_callback(&self, callback: impl FnOnce() + Send + 'static) -> Result<()> {
-        self.remote.send(RemoteWork::Callback(Box::new(callback), Location::caller()))
-    }
-
-    /// Spawns `future` on the loop's thread and detaches it. To get a result back, let the future send it. Costs an
-    /// allocation more than [`IOLoop::spawn_detached`], for the way.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Closed`] when the loop has been closed; the future is dropped on this thread.
-    #[track_caller]
-    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let location = Location::caller();
-        self.remote.send(RemoteWork::Spawn(Box::new(move |ioloop| ioloop.spawn_forgotten(future, location))))
-    }
-
-    /// Stops the loop as [`IOLoop::stop`] does.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Closed`] when the loop has been closed.
-    pub fn stop(&self) -> Result<()> {
-        self.remote.send(RemoteWork::Stop)
-    }
-}
-
-impl fmt::Debug for LoopHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoopHandle").finish_non_exhaustive()
-    }
 }
 
 impl Remote {
@@ -161,5 +74,49 @@ impl Remote {
     /// See [`Mailbox::close`].
     pub(crate) fn close(&self) -> Vec<RemoteWork> {
         self.mailbox.close()
+    }
+}
+
+/// What is behind a task's `Waker`. How it wakes is in `ioloop::current`, where the thread's loop is known.
+pub(crate) struct TaskWaker {
+    remote: Arc<Remote>,
+    /// An [`ArenaKey`]. Written again only while no waker is out: see [`Fresh`](crate::task::Fresh).
+    task: AtomicU64,
+    /// Raised while a wake from another thread is on its way.
+    flag: WakeFlag,
+}
+
+impl TaskWaker {
+    pub(crate) fn new(remote: &Arc<Remote>, task: ArenaKey) -> Arc<TaskWaker> {
+        let task = AtomicU64::new(task.to_u64());
+        Arc::new(TaskWaker { remote: Arc::clone(remote), task, flag: WakeFlag::new() })
+    }
+
+    /// The task that a wake from another thread is for; from here on the next one is sent again.
+    pub(crate) fn receive(&self) -> ArenaKey {
+        self.flag.lower();
+        self.task()
+    }
+
+    /// Sends the wake to the loop, unless one is on its way. A closed loop has no task left to wake.
+    pub(crate) fn send(self: &Arc<Self>) {
+        if self.flag.raise() {
+            let _ = self.remote.send(RemoteWork::Wake(Arc::clone(self)));
+        }
+    }
+
+    pub(crate) fn task(&self) -> ArenaKey {
+        ArenaKey::from_u64(self.task.load(Ordering::Relaxed))
+    }
+
+    /// Gives it, unused, to another task.
+    pub(crate) fn rename(&self, task: ArenaKey) {
+        self.task.store(task.to_u64(), Ordering::Relaxed);
+    }
+
+    /// Whether it is for a task of the loop with this `remote`.
+    #[inline]
+    pub(crate) fn belongs_to(&self, remote: &Arc<Remote>) -> bool {
+        Arc::ptr_eq(&self.remote, remote)
     }
 }

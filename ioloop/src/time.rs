@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     Error, IOLoop, Result,
-    arena::Key,
+    arena::ArenaKey,
     clock::nanos,
     timer::{Action, NEVER},
 };
@@ -204,7 +204,7 @@ impl<F: Future> Future for Timeout<F> {
 /// ```
 pub struct Deadline {
     ioloop: IOLoop,
-    timer: Key,
+    timer: ArenaKey,
 }
 
 impl Deadline {

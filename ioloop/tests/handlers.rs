@@ -304,3 +304,17 @@ fn more_ready_descriptors_than_fit_in_a_batch_are_all_served_within_three_turns(
     ioloop.start();
     assert!(world.turn() <= 3, "{} turns", world.turn());
 }
+
+#[test]
+fn refused_registration_says_why() {
+    let ioloop = new_loop();
+    let file = std::fs::File::open(file!().trim_start_matches("ioloop/")).unwrap();
+    let error = ioloop.add_handler(file, Interest::READABLE, |_| ()).unwrap_err();
+    assert!(error.to_string().contains("such as a regular file: "), "{error}");
+
+    let (ours, _theirs) = pair();
+    let ours = Rc::new(ours);
+    ioloop.add_handler(Rc::clone(&ours), Interest::READABLE, |_| ()).unwrap();
+    let error = ioloop.add_handler(ours, Interest::READABLE, |_| ()).unwrap_err();
+    assert!(error.to_string().contains("registered already: "), "{error}");
+}

@@ -12,7 +12,8 @@ use std::{
 };
 
 use common::{Before, Log, World, new_loop, pair, start, virtual_loop};
-use ioloop::{Epoll, Error, IOLoop, Interest, JoinHandle, Source};
+use ioloop::{Deadline, Epoll, Error, IOLoop, Interest, JoinHandle, Source, sync::Event, yield_now};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 #[test]
 fn one_turn_runs_what_is_queued_and_says_that_more_is() {
@@ -214,4 +215,171 @@ fn task_of_the_inner_loop_woken_by_the_outer_one_makes_the_descriptor_readable()
     nested.outer.add_callback(move || waker.wake());
     start(&nested.outer);
     assert!(task.is_finished());
+}
+
+/// A loop that outer code drives by its descriptor, current on this thread and at rest.
+fn driven() -> IOLoop {
+    let ioloop = IOLoop::builder().poller(Epoll::new().unwrap()).build().unwrap();
+    ioloop.make_current();
+    assert!(!is_readable(&ioloop));
+    ioloop
+}
+
+fn is_readable(ioloop: &IOLoop) -> bool {
+    is_readable_within(ioloop, PollTimeout::ZERO)
+}
+
+fn is_readable_within(ioloop: &IOLoop, limit: PollTimeout) -> bool {
+    let mut fds = [PollFd::new(ioloop.as_fd().unwrap(), PollFlags::POLLIN)];
+    poll(&mut fds, limit).unwrap() == 1
+}
+
+/// Turns while the descriptor says so.
+fn drive(ioloop: &IOLoop) -> usize {
+    let mut turns = 0;
+    while is_readable(ioloop) {
+        ioloop.run_once(Some(Duration::ZERO));
+        turns += 1;
+        assert!(turns < 100, "there is no end to it");
+    }
+    turns
+}
+
+#[test]
+fn descriptor_is_readable_when_outer_code_wakes_a_task() {
+    let ioloop = driven();
+    let event = Rc::new(Event::new());
+    let waited = Rc::clone(&event);
+    let task = ioloop.spawn(async move { waited.wait().await });
+    assert!(is_readable(&ioloop), "the task is new");
+    drive(&ioloop);
+    for _once_is_enough in 0..2 {
+        event.set();
+    }
+    assert!(is_readable(&ioloop), "the task is woken");
+    drive(&ioloop);
+    assert!(task.is_finished());
+}
+
+#[test]
+fn descriptor_is_readable_when_outer_code_registers_work() {
+    let ioloop = driven();
+    let log = Log::new();
+    let noted = |what| {
+        Box::new({
+            let log = log.clone();
+            move || log.push(what)
+        })
+    };
+    let register: [(&str, &dyn Fn()); 6] = [
+        ("callback", &|| ioloop.add_callback(noted("callback"))),
+        ("detached callback", &|| ioloop.spawn_callback(noted("detached callback"))),
+        ("future", &|| {
+            let call = noted("future");
+            ioloop.add_future(async {}, move |()| call());
+        }),
+        ("task", &|| {
+            let call = noted("task");
+            ioloop.spawn_detached(async move { call() });
+        }),
+        ("timer", &|| {
+            ioloop.call_later(Duration::ZERO, noted("timer"));
+        }),
+        ("message", &|| ioloop.handle().add_callback(|| ()).map(|()| noted("message")()).unwrap()),
+    ];
+    for (what, register) in register {
+        register();
+        assert!(is_readable(&ioloop), "{what}");
+        drive(&ioloop);
+        assert_eq!(log.take(), [what]);
+    }
+}
+
+#[test]
+fn descriptor_is_readable_when_a_timer_is_due() {
+    let ioloop = driven();
+    let log = Log::new();
+    for milliseconds in [3_600_000, 2, 1] {
+        let fired = log.clone();
+        ioloop.call_later(Duration::from_millis(milliseconds), move || fired.push(milliseconds));
+    }
+    while log.len() < 2 {
+        assert!(is_readable_within(&ioloop, PollTimeout::from(60_000_u16)), "the timers are due");
+        ioloop.run_once(Some(Duration::ZERO));
+    }
+    assert_eq!(log.take(), [1, 2]);
+    assert_eq!(drive(&ioloop), 0, "the next is far away");
+}
+
+#[test]
+fn descriptor_is_readable_when_outer_code_moves_a_deadline_ahead() {
+    let ioloop = driven();
+    let deadline = Rc::new(Deadline::new());
+    deadline.set_after(Duration::from_secs(3_600));
+    let waited = Rc::clone(&deadline);
+    let task = ioloop.spawn(std::future::poll_fn(move |cx| waited.poll_expired(cx)));
+    drive(&ioloop);
+    deadline.set_after(Duration::ZERO);
+    assert!(is_readable(&ioloop));
+    drive(&ioloop);
+    assert!(task.is_finished());
+}
+
+#[test]
+fn descriptor_stays_readable_while_work_is_left() {
+    let ioloop = driven();
+    let task = ioloop.spawn(async {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    });
+    assert!(drive(&ioloop) > 10);
+    assert!(task.is_finished());
+}
+
+#[test]
+fn descriptor_asked_for_late_tells_of_what_was_registered_before() {
+    let ioloop = IOLoop::builder().poller(Epoll::new().unwrap()).build().unwrap();
+    let log = Log::new();
+    let noted = log.clone();
+    ioloop.add_callback(move || noted.push(()));
+    assert!(is_readable(&ioloop));
+    drive(&ioloop);
+    assert_eq!(log.len(), 1);
+
+    // Nor has a loop that was never run overlooked a thread.
+    let ioloop = IOLoop::builder().poller(Epoll::new().unwrap()).build().unwrap();
+    assert!(!is_readable(&ioloop));
+    let handle = ioloop.handle();
+    thread::spawn(move || handle.add_callback(|| ()).unwrap()).join().unwrap();
+    assert!(is_readable(&ioloop));
+}
+
+#[test]
+fn descriptor_tells_of_what_is_left_when_the_loop_was_run_by_other_means() {
+    let ioloop = driven();
+    let again = ioloop.clone();
+    ioloop.run_sync(async move { again.add_callback(|| ()) });
+    assert!(is_readable(&ioloop));
+    assert!(drive(&ioloop) > 0);
+    ioloop.run_sync(async { yield_now().await });
+    assert!(!is_readable(&ioloop));
+    ioloop.add_callback(|| ());
+    assert!(is_readable(&ioloop));
+}
+
+#[test]
+fn wake_up_in_a_running_loop_is_no_event_though_somebody_has_its_descriptor() {
+    let ioloop = driven();
+    let before = ioloop.metrics();
+    ioloop.run_sync(async {
+        let task = ioloop.spawn(async {
+            for _ in 0..100 {
+                yield_now().await;
+            }
+        });
+        ioloop.add_callback(|| ());
+        task.await.unwrap();
+    });
+    assert_eq!(ioloop.metrics().events, before.events);
 }

@@ -34,6 +34,8 @@ mod nested;
 mod panics;
 #[path = "periodic.rs"]
 mod periodic;
+#[path = "reentrance.rs"]
+mod reentrance;
 #[path = "run_sync.rs"]
 mod run_sync;
 #[path = "scheduler.rs"]

@@ -150,7 +150,7 @@ fn giving_up() {
     let outcome = run("giving-up");
     outcome.assert_code(7);
     outcome.assert_logged(4, "exited with status 1, restarting");
-    assert_eq!(outcome.output, "Too many child restarts, giving up\n");
+    assert_eq!(outcome.output, "the workers failed more often than they may be restarted\n");
 }
 
 fn one_per_processor() {

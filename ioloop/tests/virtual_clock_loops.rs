@@ -269,7 +269,7 @@ fn poller_underneath_is_told_everything() {
     source.close();
     assert_eq!(said.take(), ["add", "rearm", "closing"]);
     ioloop.as_fd().unwrap();
-    assert_eq!(said.take(), ["descriptor"]);
+    assert_eq!(said.take(), ["descriptor", "add"], "the timer of the descriptor");
 }
 
 /// Tells what it is told, waits aside.

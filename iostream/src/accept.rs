@@ -1,5 +1,5 @@
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fmt, io,
     net::{SocketAddr, TcpListener, TcpStream},
     rc::Rc,
@@ -9,7 +9,7 @@ use std::{
 use ioloop::{IOLoop, Interest, Token};
 use nix::errno::Errno;
 
-use crate::Result;
+use crate::{Result, burst::Burst};
 
 /// How long accepting pauses when the process or the system is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -17,18 +17,19 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The most connections accepted in one turn of the loop.
 const MAX_BATCH: u32 = 64;
 
-/// More connections than any backlog holds (`somaxconn` is 4,096 by default), and an end to it should new ones keep coming.
-const WHOLE_BACKLOG: u32 = 65_536;
+/// The most connections that a drain accepts: more than a backlog holds, but clients may go on coming.
+const MAX_DRAINED: u32 = 65_536;
 
 /// Calls `on_accept` for every connection that `listener` gets, on the current loop, until
 /// [`AcceptHandle::stop`].
 ///
-/// The connections are handed over as the system gives them, still blocking;
-/// [`IOStream::from_accepted`](crate::IOStream::from_accepted) makes them non-blocking. `TCP_NODELAY` is not set.
+/// The callback receives each connection still blocking; [`IOStream::from_accepted`](crate::IOStream::from_accepted)
+/// makes it non-blocking. `TCP_NODELAY` is not set.
 ///
 /// One connection is accepted per wake-up, and more only as long as there were more each time: asking a queue that is
 /// already empty costs the kernel as much as a connection. When descriptors or memory run out, accepting pauses for
-/// 100 ms at a time, is logged once, and goes on with the connections that have waited.
+/// 100 ms at a time and goes on with the connections that have waited. That is logged as an error when it begins, and once
+/// a minute while it lasts.
 ///
 /// # Errors
 ///
@@ -61,33 +62,39 @@ pub fn add_accept_handler(
     let acceptor = Rc::new(Acceptor {
         ioloop: ioloop.clone(),
         token: Cell::new(None),
+        work: RefCell::new(Some(Work { listener: listener.clone(), on_accept: Box::new(on_accept) })),
         batch: Cell::new(1),
-        exhausted: Cell::new(false),
+        draining: Cell::new(false),
+        shortages: Burst::default(),
+        losses: Burst::default(),
     });
-    let token = ioloop.add_handler(listener.clone(), Interest::READABLE, {
+    let token = ioloop.add_handler(listener, Interest::READABLE, {
         let acceptor = acceptor.clone();
-        let mut on_accept = on_accept;
-        move |_| acceptor.accept_batch(&listener, &mut on_accept)
+        move |_| acceptor.accept_batch()
     })?;
     acceptor.token.set(Some(token));
     Ok(AcceptHandle(acceptor))
 }
 
-/// Ends what [`add_accept_handler`] has begun. Dropping it changes nothing: accepting goes on.
+/// Ends what [`add_accept_handler`] has begun. Dropping it does not: accepting goes on.
 #[derive(Clone)]
 pub struct AcceptHandle(Rc<Acceptor>);
 
 impl AcceptHandle {
-    /// Has the next turn that polls accept all connections that wait by then, instead of a few: for a server that is about
-    /// to [`stop`](AcceptHandle::stop), since closing the socket resets what still waits.
-    pub fn accept_backlog(&self) {
-        self.0.batch.set(WHOLE_BACKLOG);
-    }
-
     /// Stops accepting and closes the listening socket. Does nothing the second time. May be called by the accept
     /// callback, which is then not called again.
     pub fn stop(&self) {
         self.0.stop();
+    }
+
+    /// Hands over the connections that wait in the backlog, then stops: their clients have been told that they are
+    /// connected, and may have sent a request. Called by the accept callback, it does so after the callback's return.
+    ///
+    /// A client whose handshake is not complete gets a reset, as it gets when the system has more than 65,536 connections
+    /// waiting or descriptors run out.
+    pub fn drain(&self) {
+        self.0.draining.set(true);
+        self.0.accept_batch();
     }
 }
 
@@ -97,48 +104,100 @@ impl fmt::Debug for AcceptHandle {
     }
 }
 
-/// One listening socket's state. The socket itself belongs to the handler, so that removing that closes it.
+/// One listening socket's state.
 struct Acceptor {
     ioloop: IOLoop,
     /// `None` once stopped.
     token: Cell<Option<Token>>,
+    /// Out of its place while the callback, which is user code, runs.
+    work: RefCell<Option<Work>>,
     /// How many connections the next wake-up may bring. Grows while every one of them was there.
     batch: Cell<u32>,
-    /// Descriptors have run out, and nothing has been accepted since.
-    exhausted: Cell<bool>,
+    /// What waits in the backlog is the last to be accepted.
+    draining: Cell<bool>,
+    /// Times at which descriptors had run out.
+    shortages: Burst,
+    /// Connections that were gone before they could be accepted.
+    losses: Burst,
+}
+
+struct Work {
+    listener: Rc<TcpListener>,
+    on_accept: Box<dyn FnMut(TcpStream, SocketAddr)>,
+}
+
+/// The work while it is done. Goes back when dropped, also by a panic of the callback, unless accepting has stopped.
+struct Lent<'a> {
+    acceptor: &'a Acceptor,
+    work: Option<Work>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if self.acceptor.token.get().is_some() {
+            self.acceptor.work.replace(self.work.take());
+        }
+    }
 }
 
 impl Acceptor {
-    fn accept_batch(self: &Rc<Self>, listener: &TcpListener, on_accept: &mut dyn FnMut(TcpStream, SocketAddr)) {
-        for _ in 0..self.batch.get() {
-            match listener.accept() {
-                Ok((stream, peer)) => {
-                    self.exhausted.set(false);
-                    on_accept(stream, peer);
-                }
+    fn accept_batch(self: &Rc<Self>) {
+        let Some(work) = self.work.take() else { return };
+        let mut lent = Lent { acceptor: self, work: Some(work) };
+        if let Some(work) = &mut lent.work {
+            self.accept_all(work);
+        }
+    }
+
+    fn accept_all(self: &Rc<Self>, work: &mut Work) {
+        let mut count = 0;
+        while count < if self.draining.get() { MAX_DRAINED } else { self.batch.get() } {
+            match work.listener.accept() {
+                Ok((stream, peer)) => (work.on_accept)(stream, peer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.batch.set(1);
-                    return;
+                    return self.end_of_backlog();
                 }
-                Err(error) if is_exhaustion(&error) => return self.pause(&error),
-                // Somebody with a duplicate of the socket has shut it down. It would report a hang-up for ever.
+                Err(error) if is_exhaustion(&error) => {
+                    self.pause(&error);
+                    return self.end_of_backlog();
+                }
+                // The holder of a duplicate of the socket has shut it down. It would report a hang-up for ever.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return self.give_up(&error),
                 // Errors of the one connection, which has gone again before it was accepted (see accept(2)).
-                Err(error) => log::debug!("accepting a connection: {error}"),
+                Err(error) => {
+                    if let Some(silent) = self.losses.note(self.ioloop.turn_time()) {
+                        log::debug!("accepting a connection, after {silent} more failures: {error}");
+                    }
+                }
             }
+            // The callback has stopped it.
             if self.token.get().is_none() {
                 return;
             }
+            count += 1;
         }
+        // All of them were there, so there may be more. The next wake-up asks for twice as many.
         self.batch.set((self.batch.get() * 2).min(MAX_BATCH));
+        self.end_of_backlog();
     }
 
-    /// Stops listening to the socket for a while. It stays ready, so that the loop would spin.
+    fn end_of_backlog(&self) {
+        if self.draining.get() {
+            self.stop();
+        }
+    }
+
+    /// Stops listening to the socket for a while.
     fn pause(self: &Rc<Self>, error: &io::Error) {
         self.batch.set(1);
-        // Said once; the attempts that follow are of interest only to those who look for them.
-        let level = if self.exhausted.replace(true) { log::Level::Debug } else { log::Level::Error };
-        log::log!(level, "accepting connections pauses: {error}");
+        // Once per burst: at the limit every connection that ends lets one in, and the next attempt fails again.
+        if let Some(silent) = self.shortages.note(self.ioloop.turn_time()) {
+            log::error!("accepting connections pauses, after {silent} more times: {error}");
+        } else {
+            log::debug!("accepting connections pauses: {error}");
+        }
+        // A listening socket stays ready while connections wait: without this the loop would spin.
         self.listen_for(Interest::empty());
         let acceptor = self.clone();
         self.ioloop.call_later(PAUSE, move || acceptor.listen_for(Interest::READABLE));
@@ -153,6 +212,8 @@ impl Acceptor {
         if let Some(token) = self.token.take() {
             self.ioloop.remove_handler(token);
         }
+        // Closes the socket, except within the callback, which has it until it returns.
+        drop(self.work.take());
     }
 
     fn listen_for(&self, interest: Interest) {

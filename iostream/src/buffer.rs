@@ -120,6 +120,7 @@ impl ReadBuffer {
 
     /// Removes the first `n` bytes. A large result gets the buffer itself; what is copied then is the rest behind it.
     pub(crate) fn take(&mut self, n: usize) -> Bytes {
+        // A small result in a large buffer would keep all of it alive for as long as the result lives.
         let wasted = self.data.capacity() - n;
         if n < HAND_OVER_FROM || wasted > n {
             let taken = Bytes::copy_from_slice(&self.as_slice()[..n]);
@@ -135,7 +136,7 @@ impl ReadBuffer {
 }
 
 impl Drop for ReadBuffer {
-    /// Gives the memory back to the thread's pool.
+    /// Returns the memory to the thread's pool.
     fn drop(&mut self) {
         if self.data.capacity() == 0 || self.data.capacity() > POOL_BUFFER_SIZE {
             return;

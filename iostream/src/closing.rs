@@ -1,47 +1,44 @@
 use std::{
+    any::Any,
     fmt,
     future::{Future, poll_fn},
     mem,
     pin::Pin,
-    rc::Weak,
+    rc::{Rc, Weak},
     task::{Context, Poll, Waker},
 };
 
 use ioloop::{IOLoop, context};
 use slab::Slab;
 
-use crate::{
-    IOStream,
-    iostream::Inner,
-    transport::{BROKEN, PEER_CLOSED},
-};
+use crate::{IOStream, iostream::Inner};
 
 impl IOStream {
     /// Waits until the stream is closed, for whatever reason.
     ///
-    /// While somebody waits, the stream looks out for the peer's leaving by itself: once the peer has ended its input,
-    /// the rest is received into the buffer (up to `max_buffer_size`, readable afterwards) to get to that end.
+    /// While a task waits, the stream watches for the peer's end by itself: once the peer has ended its input, the rest is
+    /// received into the buffer (up to `max_buffer_size`, readable afterwards) to reach that end.
     ///
     /// The future is a handle of the stream: the stream lives as long as it does.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub fn closed(&self) -> Closed {
-        Closed { stream: self.clone(), place: None }
+    pub fn closed(&self) -> ClosedFuture {
+        ClosedFuture { stream: self.clone(), place: None }
     }
 
     /// Calls `callback` once, in a turn of the loop after the stream has closed, for whatever reason. At once when it is
     /// closed already. A callback set earlier is replaced. It runs in the [`context`] of this call.
     ///
-    /// This makes the stream look out for the peer's leaving as [`closed`](IOStream::closed) does, at the price of a
-    /// task for as long as the stream is open. It does not keep the stream alive.
+    /// This makes the stream watch for the peer's end as [`closed`](IOStream::closed) does, and costs a task for as long as
+    /// the stream is open. It does not keep the stream alive.
     ///
     /// # Examples
     ///
     /// ```
     /// # use iostream::{IOLoop, IOStream, TcpServer};
-    /// let addr = TcpServer::new(async |_stream, _peer| Ok(())).listen(("127.0.0.1", 0))?;
+    /// let addr = TcpServer::new(async |_stream, _peer| Ok(())).listen(("127.0.0.1", 0))?.local_addr();
     /// let ioloop = IOLoop::current();
     /// let stream = ioloop.run_sync(IOStream::connect(addr))?;
     /// stream.set_close_callback(|| IOLoop::current().stop());
@@ -54,12 +51,12 @@ impl IOStream {
             IOLoop::current().add_callback(callback);
             return;
         };
-        // It belongs to whoever sets it, not to who closes the stream or happens to be served by it then.
+        // It belongs to the caller, not to the task that closes the stream or happens to be served by it then.
         let callback = Box::new(context::wrap(callback));
         let (previous, watched) = {
-            let mut waiters = self.inner.waiters.borrow_mut();
-            let waiters = waiters.get_or_insert_default();
-            (waiters.callback.replace(callback), mem::replace(&mut waiters.watched, true))
+            let mut at_close = self.inner.at_close.borrow_mut();
+            let at_close = at_close.get_or_insert_default();
+            (at_close.callback.replace(callback), mem::replace(&mut at_close.watched, true))
         };
         if !watched {
             ioloop.spawn_independent(watch(self.downgrade()));
@@ -67,19 +64,46 @@ impl IOStream {
         drop(previous);
     }
 
+    /// Keeps `guard` until the stream is closed, and drops it then; at once when it is closed already.
+    ///
+    /// A stream outlives its last handle while bytes are queued, for as long as
+    /// [`set_write_timeout`](IOStream::set_write_timeout) says. What has to last as long as the descriptor, such as a place
+    /// in a count of connections, is attached. Costs an allocation; a stream to which nothing is attached pays nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use iostream::memory;
+    /// use std::rc::Rc;
+    ///
+    /// let (stream, _peer) = memory::pair(10);
+    /// let place = Rc::new(());
+    /// stream.attach(Rc::clone(&place));
+    /// assert_eq!(Rc::strong_count(&place), 2);
+    /// stream.close();
+    /// assert_eq!(Rc::strong_count(&place), 1);
+    /// ```
+    pub fn attach(&self, guard: impl Any) {
+        // Dropped outside of the borrow, because that is user code.
+        if !self.is_closed() {
+            let guard = Box::new(guard);
+            self.inner.at_close.borrow_mut().get_or_insert_default().guards.push(guard);
+        }
+    }
+
     /// Waits until the peer has ended its input or is gone: FIN, RST or HUP. Resolves also while received bytes are
     /// unread, here or in the kernel, and when the stream is closed. Nothing is read and nothing is closed by waiting.
     ///
-    /// A FIN may be half of a conversation (the peer waits for an answer) or its end (the peer has called `close`); only
-    /// writing shows which.
+    /// A FIN may be half of a conversation (the peer waits for an answer) or its end (the peer has called `close`). Only
+    /// writing shows which it is.
     ///
     /// The future is a handle of the stream: the stream lives as long as it does.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub fn peer_closed(&self) -> PeerClosed {
-        PeerClosed { stream: self.clone() }
+    pub fn peer_closed(&self) -> PeerClosedFuture {
+        PeerClosedFuture { stream: self.clone() }
     }
 
     /// The polling form of [`peer_closed`](IOStream::peer_closed).
@@ -87,47 +111,47 @@ impl IOStream {
         if self.inner.is_closed() || self.inner.eof.get() {
             return Poll::Ready(());
         }
-        self.inner.transport.borrow().poll_ready(cx, PEER_CLOSED).map(drop)
+        self.inner.transport.borrow().poll_peer_closed(cx)
     }
 }
 
 /// The future of [`IOStream::closed`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Closed {
+pub struct ClosedFuture {
     stream: IOStream,
-    /// Where our waker stands in [`Waiters`].
+    /// Where our waker stands in [`AtClose`].
     place: Option<usize>,
 }
 
-impl Future for Closed {
+impl Future for ClosedFuture {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Closed { stream, place } = &mut *self;
+        let ClosedFuture { stream, place } = &mut *self;
         stream.inner.poll_closed(cx, place)
     }
 }
 
-impl Drop for Closed {
+impl Drop for ClosedFuture {
     fn drop(&mut self) {
         self.stream.inner.forget_waiter(self.place.take());
     }
 }
 
-impl fmt::Debug for Closed {
+impl fmt::Debug for ClosedFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closed").finish_non_exhaustive()
+        f.debug_struct("ClosedFuture").finish_non_exhaustive()
     }
 }
 
 /// The future of [`IOStream::peer_closed`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct PeerClosed {
+pub struct PeerClosedFuture {
     stream: IOStream,
 }
 
-impl Future for PeerClosed {
+impl Future for PeerClosedFuture {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -135,26 +159,29 @@ impl Future for PeerClosed {
     }
 }
 
-/// Those who want to know of a stream's close.
+/// What happens when a stream closes.
 #[derive(Default)]
-pub(crate) struct Waiters {
+pub(crate) struct AtClose {
     wakers: Slab<Waker>,
     callback: Option<Box<dyn FnOnce()>>,
     /// A task looks out on behalf of the callback.
     watched: bool,
+    /// Values to be dropped then.
+    guards: Vec<Box<dyn Any>>,
 }
 
-impl Waiters {
-    pub(crate) fn announce_close(self, ioloop: &IOLoop) {
-        // Tornado's order: first those who wait, then the callback.
+impl AtClose {
+    pub(crate) fn announce(self, ioloop: &IOLoop) {
+        // Tornado's order: first the tasks that wait, then the callback.
         self.wakers.into_iter().for_each(|(_, waker)| waker.wake());
         if let Some(callback) = self.callback {
             ioloop.add_callback(callback);
         }
+        drop(self.guards);
     }
 }
 
-/// Looks out for the peer's leaving until the stream is closed or its last handle is dropped.
+/// Watches for the peer's end until the stream is closed or its last handle is dropped.
 async fn watch(stream: Weak<Inner>) {
     let mut place = None;
     poll_fn(|cx| match stream.upgrade() {
@@ -166,27 +193,25 @@ async fn watch(stream: Weak<Inner>) {
 
 impl Inner {
     /// Registers for the close, and looks after the peer.
-    fn poll_closed(&self, cx: &mut Context<'_>, place: &mut Option<usize>) -> Poll<()> {
+    fn poll_closed(self: &Rc<Self>, cx: &mut Context<'_>, place: &mut Option<usize>) -> Poll<()> {
         self.look_for_end(cx);
+        if !self.is_closed() && !self.is_waiter(*place, cx.waker()) {
+            // Cloning and dropping wakers is foreign code, and may close the stream: outside of the borrow.
+            let waker = cx.waker().clone();
+            drop(self.add_waiter(place, waker));
+        }
+        // Looking for the end may have found it.
         if self.is_closed() {
             *place = None;
             return Poll::Ready(());
-        }
-        let mut waiters = self.waiters.borrow_mut();
-        let wakers = &mut waiters.get_or_insert_default().wakers;
-        match *place {
-            Some(key) => wakers[key].clone_from(cx.waker()),
-            None => *place = Some(wakers.insert(cx.waker().clone())),
         }
         Poll::Pending
     }
 
     /// Waits for the event that will end this stream, and when it has come reads up to the end, which closes the stream.
-    /// A full buffer is left to the reader, who will meet the end in time.
-    fn look_for_end(&self, cx: &mut Context<'_>) {
-        // A half-open stream goes on after FIN.
-        let ending = if self.is_half_open() { BROKEN } else { PEER_CLOSED };
-        if self.is_closed() || self.transport.borrow().poll_ready(cx, ending).is_pending() {
+    /// A full buffer is left to the reader, which will meet the end in time.
+    fn look_for_end(self: &Rc<Self>, cx: &mut Context<'_>) {
+        if self.is_closed() || self.poll_end(cx).is_pending() {
             return;
         }
         if self.eof.get() {
@@ -196,12 +221,39 @@ impl Inner {
         }
     }
 
-    fn forget_waiter(&self, place: Option<usize>) {
-        let mut waiters = self.waiters.borrow_mut();
-        if let (Some(key), Some(waiters)) = (place, waiters.as_mut()) {
-            // When the stream has closed meanwhile, the list is gone; no new one is made, so keys stay valid.
-            waiters.wakers.try_remove(key);
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let transport = self.transport.borrow();
+        // A half-open stream goes on after FIN.
+        if self.is_half_open() { transport.poll_broken(cx) } else { transport.poll_peer_closed(cx) }
+    }
+
+    fn is_waiter(&self, place: Option<usize>, waker: &Waker) -> bool {
+        let at_close = self.at_close.borrow();
+        let known = at_close.as_ref().zip(place).and_then(|(at_close, key)| at_close.wakers.get(key));
+        known.is_some_and(|known| known.will_wake(waker))
+    }
+
+    /// Puts `waker` in its place; returns the one it replaces, or itself when the stream is closed by now.
+    fn add_waiter(&self, place: &mut Option<usize>, waker: Waker) -> Option<Waker> {
+        if self.is_closed() {
+            return Some(waker);
         }
+        let mut at_close = self.at_close.borrow_mut();
+        let wakers = &mut at_close.get_or_insert_default().wakers;
+        match place.and_then(|key| wakers.get_mut(key)) {
+            Some(known) => Some(mem::replace(known, waker)),
+            None => {
+                *place = Some(wakers.insert(waker));
+                None
+            }
+        }
+    }
+
+    fn forget_waiter(&self, place: Option<usize>) {
+        let Some(key) = place else { return };
+        // When the stream has closed meanwhile, the list is gone; no new one is made, so keys stay valid.
+        let forgotten = self.at_close.borrow_mut().as_mut().and_then(|at_close| at_close.wakers.try_remove(key));
+        drop(forgotten);
     }
 }
 
@@ -219,11 +271,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = IOStream::from_tcp(TcpStream::connect(listener.local_addr().unwrap()).unwrap()).unwrap();
         for _ in 0..3 {
-            let mut waiting: Vec<Closed> = (0..10).map(|_| stream.closed()).collect();
+            let mut waiting: Vec<ClosedFuture> = (0..10).map(|_| stream.closed()).collect();
             for closed in &mut waiting {
                 assert!(Pin::new(closed).poll(&mut Context::from_waker(Waker::noop())).is_pending());
             }
-            let known = || stream.inner.waiters.borrow().as_ref().map_or(0, |waiters| waiters.wakers.len());
+            let known = || stream.inner.at_close.borrow().as_ref().map_or(0, |at_close| at_close.wakers.len());
             assert_eq!(known(), 10);
             drop(waiting);
             assert_eq!(known(), 0);

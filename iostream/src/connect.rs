@@ -10,7 +10,10 @@ use nix::{
     sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage},
 };
 
-use crate::{Error, IOStream, Result, transport::Transport};
+use crate::{
+    Error, IOStream, Result,
+    transport::{Tcp, Transport},
+};
 
 impl IOStream {
     /// Connects to `addr` over TCP.
@@ -46,7 +49,7 @@ impl IOStream {
         source.clear(Ready::WRITABLE);
         poll_fn(|cx| source.poll_ready(cx, Ready::WRITABLE)).await;
         match source.get_ref().take_error() {
-            Ok(None) => Ok(IOStream::from_transport(Transport::Tcp(source), true)),
+            Ok(None) => Ok(IOStream::from_transport(Transport::Tcp(Tcp::new(source)), true)),
             Ok(Some(error)) | Err(error) => Err(Error::connect(addr)(error)),
         }
     }

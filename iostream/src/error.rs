@@ -1,4 +1,6 @@
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
+
+use nix::errno::Errno;
 
 /// The result of this crate's fallible operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -6,19 +8,23 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What can go wrong with streams and servers.
 ///
 /// Cloneable, because one broken connection fails several operations at once: the cause is shared, not copied.
+///
+/// The text of an error names its cause, as in "the stream is closed: connection reset by peer". So
+/// [`source`](std::error::Error::source) does not return that cause once more, and a reporter that prints the chain of
+/// sources prints it once. To look at it, match the variant's `cause`.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The stream is closed, or its input has ended and what is buffered cannot satisfy the read.
     ///
-    /// Without a source it was closed in an orderly way: by [`IOStream::close`](crate::IOStream::close) or by the peer's
-    /// FIN. With a source the connection broke: a reset (`ECONNRESET`, `EPIPE`), a network that stopped answering
-    /// (`ETIMEDOUT`).
-    #[error("the stream is closed")]
+    /// Without a cause it was closed in an orderly way: by [`IOStream::close`](crate::IOStream::close) or by the peer's
+    /// FIN. With a cause the connection broke: a reset (`ECONNRESET`, `EPIPE`), a network that stopped answering
+    /// (`ETIMEDOUT`), a peer that took nothing for too long
+    /// ([`IOStream::set_write_timeout`](crate::IOStream::set_write_timeout)).
+    #[error("the stream is closed{}", Because(cause.as_deref()))]
     Closed {
         /// What broke the connection, if it was broken.
-        #[source]
-        source: Option<Arc<io::Error>>,
+        cause: Option<Arc<io::Error>>,
     },
 
     /// A `read_until` found no delimiter, or a `read_until_close` no end, within its `max_bytes`. The stream has been
@@ -50,22 +56,29 @@ pub enum Error {
     #[error("the stream is already being read")]
     AlreadyReading,
 
-    /// No connection to this address could be made; usually `ECONNREFUSED` (nobody listens) or `ETIMEDOUT`.
-    #[error("connecting to {addr}: {source}")]
+    /// No connection to this address could be made; usually `ECONNREFUSED` (no server listens there) or `ETIMEDOUT`.
+    #[error("connecting to {addr}{}", Because(Some(cause)))]
     Connect {
         /// The address that was tried.
         addr: SocketAddr,
         /// What the system said.
-        source: Arc<io::Error>,
+        cause: Arc<io::Error>,
     },
 
     /// No listening socket could be bound to this address; usually `EADDRINUSE` or, for ports below 1024, `EACCES`.
-    #[error("listening on {addr}: {source}")]
+    #[error("listening on {addr}{}", Because(Some(cause)))]
     Bind {
         /// The address that was tried.
         addr: SocketAddr,
         /// What the system said.
-        source: Arc<io::Error>,
+        cause: Arc<io::Error>,
+    },
+
+    /// What was to become a stream cannot be one: a pipe, a datagram socket, a socket that listens or is not connected.
+    #[error("not a connected stream socket: {reason}")]
+    NotAStream {
+        /// What is wrong with it.
+        reason: &'static str,
     },
 
     /// Time is over: an [`ioloop::timeout`] around an operation of this crate, passed on with `?`.
@@ -82,7 +95,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the connection is gone, in whatever way. Servers meet this every day: peers leave.
+    /// Whether the connection is gone, in whatever way. That is an everyday event for a server: peers leave.
     pub fn is_closed(&self) -> bool {
         match self {
             Error::Closed { .. } => true,
@@ -95,23 +108,42 @@ impl Error {
     pub fn is_timed_out(&self) -> bool {
         match self {
             Error::TimedOut => true,
-            Error::Closed { source: Some(source) } | Error::Connect { source, .. } | Error::Io(source) => {
-                source.kind() == io::ErrorKind::TimedOut
+            Error::Closed { cause: Some(cause) } | Error::Connect { cause, .. } | Error::Io(cause) => {
+                cause.kind() == io::ErrorKind::TimedOut
             }
             _ => false,
         }
     }
 
     pub(crate) fn connect(addr: SocketAddr) -> impl Fn(io::Error) -> Error {
-        move |source| Error::Connect { addr, source: Arc::new(source) }
+        move |cause| Error::Connect { addr, cause: Arc::new(cause) }
     }
 
     pub(crate) fn bind(addr: SocketAddr) -> impl Fn(io::Error) -> Error {
-        move |source| Error::Bind { addr, source: Arc::new(source) }
+        move |cause| Error::Bind { addr, cause: Arc::new(cause) }
     }
 }
 
-/// Errors by which a peer that went away shows itself; they are no news to anybody.
+/// ": " and the text of a cause, or nothing.
+struct Because<'a>(Option<&'a io::Error>);
+
+impl fmt::Display for Because<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(cause) = self.0 else { return Ok(()) };
+        match cause.raw_os_error().map(Errno::from_raw) {
+            // Without the number that `io::Error` appends, and in the middle of a sentence.
+            Some(errno) if errno != Errno::UnknownErrno => {
+                let text = errno.desc();
+                let is_word = text.as_bytes().get(1).is_some_and(u8::is_ascii_lowercase);
+                let (first, rest) = text.split_at(usize::from(is_word));
+                write!(f, ": {}{rest}", first.to_ascii_lowercase())
+            }
+            _ => write!(f, ": {cause}"),
+        }
+    }
+}
+
+/// Errors by which a peer that went away shows itself; not worth a line in the log.
 pub(crate) fn is_disconnect(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected | TimedOut | UnexpectedEof)
@@ -140,12 +172,24 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_connection_names_its_cause() {
-        let reset = Error::Closed { source: Some(Arc::new(io::ErrorKind::ConnectionReset.into())) };
+    fn a_broken_connection_names_its_cause_once() {
+        let closed = |errno: Errno| Error::Closed { cause: Some(Arc::new(errno.into())) };
+        let reset = closed(Errno::ECONNRESET);
         assert!(reset.is_closed() && !reset.is_timed_out());
-        assert!(std::error::Error::source(&reset).is_some());
-        let silent = Error::Closed { source: Some(Arc::new(io::ErrorKind::TimedOut.into())) };
-        assert!(silent.is_closed() && silent.is_timed_out());
+        assert_eq!(reset.to_string(), "the stream is closed: connection reset by peer");
+        assert!(std::error::Error::source(&reset).is_none(), "a reporter would print it again");
+        assert!(closed(Errno::ETIMEDOUT).is_timed_out());
+        assert_eq!(closed(Errno::EIO).to_string(), "the stream is closed: I/O error");
+        assert_eq!(Error::Closed { cause: None }.to_string(), "the stream is closed");
+    }
+
+    #[test]
+    fn an_address_comes_with_what_the_system_said() {
+        let addr = SocketAddr::from(([127, 0, 0, 1], 80));
+        let refused = Error::connect(addr)(Errno::ECONNREFUSED.into());
+        assert_eq!(refused.to_string(), "connecting to 127.0.0.1:80: connection refused");
+        let taken = Error::bind(addr)(Errno::EADDRINUSE.into());
+        assert_eq!(taken.to_string(), "listening on 127.0.0.1:80: address already in use");
     }
 
     #[test]

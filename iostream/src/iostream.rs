@@ -2,40 +2,42 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     fmt, io,
     net::{SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
     rc::{Rc, Weak},
     sync::Arc,
 };
 
-use ioloop::{IOLoop, Ready, Source};
+use ioloop::{IOLoop, Printable, Source};
 
 use crate::{
     Error, Result,
     buffer::ReadBuffer,
-    closing::Waiters,
+    check,
+    closing::AtClose,
     error::is_disconnect,
-    transport::{BROKEN, PEER_CLOSED, Transport},
-    write::WriteQueue,
+    transport::{Tcp, Transport, Unix},
+    write::{WriteQueue, WriteTimeout},
 };
 
 /// A buffered, non-blocking stream on the thread's loop: bytes in, bytes out, and the news that the peer is gone.
 ///
-/// A handle: cloning it is cheap and all clones are the same stream, so one task can wait for the peer's leaving while
+/// A handle: cloning it is cheap, and all clones are the same stream, so one task can wait for the peer's end while
 /// another writes. The descriptor is closed by [`close`](IOStream::close), at the end of the peer's input (see
 /// [`set_half_open`](IOStream::set_half_open)), when the connection breaks, or when the last handle is dropped and what
-/// was queued has been sent.
+/// was queued has been sent or given up (see [`set_write_timeout`](IOStream::set_write_timeout)).
 ///
 /// # Reading
 ///
 /// [`read_until`](IOStream::read_until), [`read_bytes`](IOStream::read_bytes), [`read_some`](IOStream::read_some),
 /// [`read_into`](IOStream::read_into) and [`read_until_close`](IOStream::read_until_close) stand on
-/// [`read_with`](IOStream::read_with), which shows a parser what has come. Nothing is read ahead while no read is
-/// pending, so a peer that sends too much is slowed down by TCP itself. One read at a time; dropping a read leaves the
-/// bytes in the stream. Bytes that were received before the stream closed can still be read afterwards.
+/// [`read_with`](IOStream::read_with), which shows a parser what has come. Nothing is received while no read is pending,
+/// so TCP itself slows down a peer that sends too much. Only one read may be pending. Dropping a read leaves its bytes in
+/// the stream. Bytes that were received before the stream closed can still be read afterwards.
 ///
 /// # Writing
 ///
-/// [`write`](IOStream::write) sends at once what the kernel takes and queues the rest. Awaiting it is the back-pressure;
-/// who does not await it should set a limit
+/// [`write`](IOStream::write) sends at once what the kernel takes and queues the rest. Awaiting it is the back-pressure.
+/// Without awaiting, set a limit
 /// ([`set_max_write_buffer_size`](IOStream::set_max_write_buffer_size)).
 ///
 /// # Examples
@@ -47,7 +49,7 @@ use crate::{
 ///     let name = stream.read_until(b"\n").max_bytes(100).await?;
 ///     stream.write([b"Hello, ", &name[..]].concat()).await
 /// });
-/// let addr = server.listen(("127.0.0.1", 0))?;
+/// let addr = server.listen(("127.0.0.1", 0))?.local_addr();
 /// let answer = IOLoop::current().run_sync(async {
 ///     let stream = IOStream::connect(addr).await?;
 ///     stream.write("world\n").await?;
@@ -71,8 +73,8 @@ pub(crate) struct Inner {
     pub(crate) held: RefCell<ReadBuffer>,
     /// Accepted from the user and not yet taken by the kernel. Absent while there is nothing.
     pub(crate) queue: RefCell<Option<Box<WriteQueue>>>,
-    /// Who wants to know of the close. Absent until somebody does.
-    pub(crate) waiters: RefCell<Option<Box<Waiters>>>,
+    /// What happens at the close. Absent until something is to.
+    pub(crate) at_close: RefCell<Option<Box<AtClose>>>,
     /// Why the stream was closed, when the connection broke.
     cause: OnceCell<Arc<io::Error>>,
     /// How many bytes the kernel has taken in all: a write is done when this reaches its end.
@@ -80,6 +82,7 @@ pub(crate) struct Inner {
     /// In 32 bits, because every idle stream has them: 4 GiB is the most, and for writing no limit.
     max_buffer_size: Cell<u32>,
     max_write_buffer_size: Cell<u32>,
+    pub(crate) write_timeout: Cell<WriteTimeout>,
     closed: Cell<bool>,
     /// The peer's FIN has been read: there is no more input.
     pub(crate) eof: Cell<bool>,
@@ -106,22 +109,53 @@ impl IOStream {
     ///
     /// # Errors
     ///
-    /// [`Error::Loop`] when the loop cannot watch the socket, which means that the system is out of epoll watches.
+    /// [`Error::NotAStream`] when it is none: a pipe, a Unix or datagram socket, a socket that listens or is not connected
+    /// (a connection attempt that is under way is not; see [`connect`](IOStream::connect)). [`Error::Io`] when the
+    /// connection has broken before. [`Error::Loop`] when the loop cannot watch the socket, which means that the system is
+    /// out of epoll watches.
     pub fn from_tcp(stream: TcpStream) -> Result<IOStream> {
+        check::tcp(&stream)?;
         stream.set_nonblocking(true)?;
-        Ok(IOStream::from_transport(Transport::Tcp(Source::new(stream)?), false))
+        Ok(IOStream::from_transport(Transport::Tcp(Tcp::new(Source::new(stream)?)), false))
     }
 
     /// As [`from_tcp`](IOStream::from_tcp), for a socket that has just been accepted: it has no duplicate (no
     /// `try_clone`, no `dup`, no copy in a forked child), so that closing it needs no word to epoll, which saves a
-    /// system call.
+    /// system call. Nor is it asked what it is.
     ///
     /// # Errors
     ///
-    /// As [`from_tcp`](IOStream::from_tcp).
+    /// [`Error::Loop`] as in [`from_tcp`](IOStream::from_tcp).
     pub fn from_accepted(stream: TcpStream) -> Result<IOStream> {
         stream.set_nonblocking(true)?;
-        Ok(IOStream::from_transport(Transport::Tcp(Source::new(stream)?), true))
+        Ok(IOStream::from_transport(Transport::Tcp(Tcp::new(Source::new(stream)?)), true))
+    }
+
+    /// A stream over a connected Unix stream socket, on the current loop. Makes the socket non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_tcp`](IOStream::from_tcp), for what is not a connected Unix stream socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use iostream::{IOLoop, IOStream};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (ours, theirs) = UnixStream::pair()?;
+    /// let (ours, theirs) = (IOStream::from_unix(ours)?, IOStream::from_unix(theirs)?);
+    /// let line = IOLoop::current().run_sync(async {
+    ///     ours.write("across\n").await?;
+    ///     theirs.read_until(b"\n").await
+    /// })?;
+    /// assert_eq!(line, "across\n");
+    /// # Ok::<_, iostream::Error>(())
+    /// ```
+    pub fn from_unix(stream: UnixStream) -> Result<IOStream> {
+        check::unix(&stream)?;
+        stream.set_nonblocking(true)?;
+        Ok(IOStream::from_transport(Transport::Unix(Unix::new(Source::new(stream)?)), false))
     }
 
     /// `sole`: see [`Transport::close`].
@@ -131,11 +165,12 @@ impl IOStream {
             sole,
             held: RefCell::default(),
             queue: RefCell::new(None),
-            waiters: RefCell::new(None),
+            at_close: RefCell::new(None),
             cause: OnceCell::new(),
             sent: Cell::new(0),
             max_buffer_size: Cell::new(Self::DEFAULT_MAX_BUFFER_SIZE as u32),
             max_write_buffer_size: Cell::new(u32::MAX),
+            write_timeout: Cell::new(WriteTimeout::UNSET),
             closed: Cell::new(false),
             eof: Cell::new(false),
             write_ended: Cell::new(false),
@@ -162,8 +197,8 @@ impl IOStream {
         self.inner.max_buffer_size.set(clamp(bytes));
     }
 
-    /// How many bytes may wait to be sent; unlimited by default, and from 4 GiB on. A write that would pass the limit fails with
-    /// [`Error::WriteBufferFull`] before any of it is sent.
+    /// How many bytes may wait to be sent; unlimited by default, and from 4 GiB on. A write that would pass the limit fails
+    /// with [`Error::WriteBufferFull`] before any of it is sent.
     pub fn set_max_write_buffer_size(&self, bytes: usize) {
         self.inner.max_write_buffer_size.set(clamp(bytes));
     }
@@ -172,45 +207,50 @@ impl IOStream {
     ///
     /// `false`, the default: reading meets the end, what is queued is still sent, then the stream closes itself.
     /// `true`: writing goes on until [`close`](IOStream::close) or until the connection breaks. For protocols where a
-    /// request ends with the client's FIN, and whenever the answer is written after the end of input was met.
+    /// request ends with the client's FIN, and whenever the answer is written after the end of input.
     pub fn set_half_open(&self, half_open: bool) {
         self.inner.half_open.set(half_open);
         self.inner.close_after_eof();
     }
 
     /// Turns Nagle's algorithm off (`true`) or on (`false`, the system's default). Off, small messages leave at once;
-    /// on, they may wait for the acknowledgement of earlier ones, 40 ms and more.
+    /// on, they may wait for the acknowledgement of earlier ones, 40 ms and more. Does nothing to a stream that is not TCP,
+    /// because only TCP holds small messages back.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`] when the stream is closed.
     pub fn set_nodelay(&self, nodelay: bool) -> Result<()> {
-        self.inner.with_tcp(|socket| socket.set_nodelay(nodelay))
+        match self.inner.with_tcp(|socket| socket.set_nodelay(nodelay)) {
+            None => Ok(()),
+            Some(result) => result,
+        }
     }
 
     /// The address of this end.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the stream is closed.
+    /// [`Error::Closed`] when the stream is closed, [`Error::Io`] (`Unsupported`) when it is not TCP.
     pub fn local_addr(&self) -> Result<SocketAddr> {
-        self.inner.with_tcp(TcpStream::local_addr)
+        self.inner.ip_addr(TcpStream::local_addr)
     }
 
     /// The address of the peer. A system call; servers are given it with the connection.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the stream is closed, [`Error::Io`] (`ENOTCONN`) when the peer has reset the connection.
+    /// [`Error::Closed`] when the stream is closed, [`Error::Io`] when the peer has reset the connection
+    /// (`ENOTCONN`) or the stream is not TCP (`Unsupported`).
     pub fn peer_addr(&self) -> Result<SocketAddr> {
-        self.inner.with_tcp(TcpStream::peer_addr)
+        self.inner.ip_addr(TcpStream::peer_addr)
     }
 
     /// Closes the stream now. Does nothing when it is closed already.
     ///
     /// Pending reads that the buffer cannot satisfy, and pending writes, fail with [`Error::Closed`]; queued bytes are
-    /// dropped (await the writes first to have them sent). Received bytes stay readable. When bytes have come that
-    /// nobody has taken from the kernel, the peer sees a reset, as always in TCP.
+    /// dropped (await the writes first to have them sent). Received bytes stay readable. When the kernel
+    /// holds bytes that were not received, the peer sees a reset, as always in TCP.
     pub fn close(&self) {
         self.inner.close(None);
     }
@@ -220,23 +260,23 @@ impl IOStream {
         self.inner.is_closed()
     }
 
-    /// Whether there is known to be something in the kernel that has not been received: bytes, or the end of input. Free:
-    /// the loop keeps this in mind.
+    /// Whether something is known to wait that has not been received: bytes, or the end of input. Costs no system call.
+    /// After a read on a Unix socket it may be true without cause, until the next read finds nothing.
     pub fn is_readable(&self) -> bool {
-        !self.inner.eof.get() && self.inner.ready().contains(Ready::READABLE)
+        !self.inner.eof.get() && self.inner.transport.borrow().is_readable()
     }
 
     /// Whether the peer is known to have ended its input or to be gone (FIN, RST or HUP), read or not, or the stream is
-    /// closed. Free: the loop keeps this in mind.
+    /// closed. Costs no system call.
     pub fn is_peer_closed(&self) -> bool {
         let inner = &self.inner;
-        inner.is_closed() || inner.eof.get() || inner.ready().intersects(PEER_CLOSED)
+        inner.is_closed() || inner.eof.get() || inner.transport.borrow().is_peer_closed()
     }
 
     /// Whether the connection is known to be dead in both directions: reset, timed out, or FIN in both. Nothing can be
     /// sent any more.
     pub fn is_reset(&self) -> bool {
-        self.inner.cause.get().is_some() || self.inner.ready().intersects(BROKEN)
+        self.inner.cause.get().is_some() || self.inner.transport.borrow().is_broken()
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Inner> {
@@ -269,80 +309,109 @@ impl Inner {
         self.half_open.get()
     }
 
-    pub(crate) fn ready(&self) -> Ready {
-        self.transport.borrow().ready()
-    }
-
     pub(crate) fn ioloop(&self) -> Option<IOLoop> {
         self.transport.borrow().ioloop().cloned()
     }
 
     /// The error of an operation on a closed stream.
     pub(crate) fn closed_error(&self) -> Error {
-        Error::Closed { source: self.cause.get().cloned() }
+        Error::Closed { cause: self.cause.get().cloned() }
     }
 
-    fn with_tcp<T>(&self, ask: impl FnOnce(&TcpStream) -> io::Result<T>) -> Result<T> {
+    /// Asks the TCP socket; `None` when the stream is of another kind.
+    fn with_tcp<T>(&self, ask: impl FnOnce(&TcpStream) -> io::Result<T>) -> Option<Result<T>> {
         if self.is_closed() {
-            return Err(self.closed_error());
+            return Some(Err(self.closed_error()));
         }
-        Ok(ask(self.transport.borrow().tcp()?)?)
+        self.transport.borrow().tcp().map(|socket| Ok(ask(socket)?))
+    }
+
+    fn ip_addr(&self, ask: fn(&TcpStream) -> io::Result<SocketAddr>) -> Result<SocketAddr> {
+        self.with_tcp(ask).unwrap_or_else(|| {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "only a TCP stream has an IP address").into())
+        })
     }
 
     /// Closes the stream because a system call failed, and says so in the form that the operation reports.
-    pub(crate) fn fail(&self, error: io::Error) -> Error {
+    pub(crate) fn fail(self: &Rc<Self>, error: io::Error) -> Error {
         if !is_disconnect(&error) {
-            log::warn!("closing a stream after an unexpected error: {error}");
+            log::warn!("closing a stream after an unexpected error: {}", Printable::display(&error));
         }
         self.close(Some(Arc::new(error)));
         self.closed_error()
     }
 
     /// The peer's FIN has been read.
-    pub(crate) fn end_of_input(&self) {
+    pub(crate) fn end_of_input(self: &Rc<Self>) {
         self.eof.set(true);
         self.close_after_eof();
     }
 
     /// Closes a stream whose input is at its end, unless it still has something to send or to say.
-    pub(crate) fn close_after_eof(&self) {
+    pub(crate) fn close_after_eof(self: &Rc<Self>) {
         if !self.eof.get() || self.queue.borrow().is_some() {
             return;
         }
         // A half-open stream that is dead in the other direction too has no future either.
-        if !self.is_half_open() || self.ready().intersects(BROKEN) {
+        if !self.is_half_open() || self.transport.borrow().is_broken() {
             self.close(None);
         }
     }
 
-    /// The one way in which a stream closes. Everybody is told at the end, when no borrow is left: wakers and the
-    /// callback are user code.
-    pub(crate) fn close(&self, cause: Option<Arc<io::Error>>) {
+    /// The one way in which a stream closes while it has handles.
+    pub(crate) fn close(self: &Rc<Self>, cause: Option<Arc<io::Error>>) {
         if self.closed.replace(true) {
             return;
         }
         if let Some(cause) = cause {
             let _ = self.cause.set(cause);
         }
+        // The transport is in use when the close comes from within it: from a waker that it clones or wakes, which is
+        // foreign code. The rest follows as soon as that is over.
+        if self.transport.try_borrow_mut().is_err()
+            && let Some(ioloop) = self.ioloop()
+        {
+            let inner = Rc::clone(self);
+            return ioloop.add_callback(move || inner.finish_close());
+        }
+        self.finish_close();
+    }
+
+    /// Closes the transport, then tells every task that waits. No borrow is left by then: wakers, guards and the callback
+    /// are user code.
+    fn finish_close(&self) {
+        let ioloop = self.ioloop();
+        // Remembered before it goes, so that a flush that comes later fails too.
         let queue = self.queue.take();
         self.unsent.set(queue.as_ref().is_some_and(|queue| !queue.is_empty()));
-        let waiters = self.waiters.take();
-        let ioloop = self.ioloop();
-        // Deregisters and closes the descriptor; wakes those who wait for its readiness.
+        // Closes the descriptor and wakes the tasks that wait in the transport.
         let transport = self.transport.replace(Transport::Closed);
         transport.close(self.sole);
         if let Some(queue) = queue {
             queue.wake_all();
         }
-        if let (Some(waiters), Some(ioloop)) = (waiters, ioloop) {
-            waiters.announce_close(&ioloop);
+        let at_close = self.at_close.take();
+        if let (Some(at_close), Some(ioloop)) = (at_close, ioloop) {
+            at_close.announce(&ioloop);
         }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.close(None);
+        // Without handles there is no queue and no task that waits: only the transport and what is attached.
+        if !self.closed.replace(true) {
+            self.finish_close();
+        }
+    }
+}
+
+impl Drop for IOStream {
+    fn drop(&mut self) {
+        // The other handle may be the queue's task's: then the stream has none now, and a limit for flushing.
+        if Rc::strong_count(&self.inner) == 2 {
+            self.inner.wake_flush();
+        }
     }
 }
 

@@ -2,11 +2,15 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod admission;
 mod buffer;
+mod burst;
+mod check;
 mod closing;
 mod connect;
 mod error;
 mod iostream;
+pub mod memory;
 pub mod netutil;
 mod read;
 mod tcpserver;
@@ -21,10 +25,13 @@ pub use ioloop::{
 };
 
 pub use crate::{
-    closing::{Closed, PeerClosed},
+    admission::{Admission, Admitted, ConnectionLimits, Refusal},
+    closing::{ClosedFuture, PeerClosedFuture},
     error::{Error, Result},
     iostream::IOStream,
-    read::{Parsed, ReadBytes, ReadInto, ReadSome, ReadUntil, ReadUntilClose, ReadWith},
-    tcpserver::TcpServer,
-    write::{Write, WriteData},
+    read::{
+        Parsed, ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture, ReadWithFuture,
+    },
+    tcpserver::{DrainReport, ServerHandle, TcpServer},
+    write::{WriteData, WriteFuture},
 };

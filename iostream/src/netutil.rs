@@ -23,8 +23,9 @@ const PORT_ATTEMPTS: usize = 8;
 #[non_exhaustive]
 pub struct BindOptions {
     /// How many connections may wait to be accepted; 4096 by default. The system caps it at
-    /// `/proc/sys/net/core/somaxconn`.
-    pub backlog: u16,
+    /// `/proc/sys/net/core/somaxconn`, and what is more than the C library's `SOMAXCONN` (4,096 in glibc, 128 in musl)
+    /// means as many as that.
+    pub backlog: u32,
     /// Whether other sockets, of this process or another of the same user, may be bound to the same address, each
     /// getting a share of the connections (`SO_REUSEPORT`); off by default.
     pub reuse_port: bool,
@@ -37,12 +38,14 @@ impl BindOptions {
     }
 
     /// Sets [`backlog`](BindOptions::backlog).
-    pub fn backlog(mut self, connections: u16) -> Self {
+    #[must_use]
+    pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = connections;
         self
     }
 
     /// Sets [`reuse_port`](BindOptions::reuse_port).
+    #[must_use]
     pub fn reuse_port(mut self, reuse: bool) -> Self {
         self.reuse_port = reuse;
         self
@@ -55,8 +58,8 @@ impl Default for BindOptions {
     }
 }
 
-/// Listening, non-blocking sockets for every address that `addr` resolves to: `"localhost:8888"` usually gives two, for
-/// IPv4 and IPv6. With port 0 the system chooses one, the same for all.
+/// Listening, non-blocking sockets for every address that `addr` resolves to: `"localhost:8888"` usually yields two,
+/// for IPv4 and IPv6. With port 0 the system chooses one, the same for all.
 ///
 /// `SO_REUSEADDR` is set, so that a restarted server gets its port back at once. IPv6 sockets take IPv6 alone
 /// (`IPV6_V6ONLY`): listen on `0.0.0.0` and on `[::]` for both. A host name is looked up by the system, which may block.
@@ -86,8 +89,8 @@ pub fn bind_sockets(addr: impl ToSocketAddrs, options: &BindOptions) -> Result<V
     let mut attempt = 1;
     loop {
         match bind_all(&addrs, options) {
-            Err(Error::Bind { addr, source })
-                if source.kind() == io::ErrorKind::AddrInUse
+            Err(Error::Bind { addr, cause })
+                if cause.kind() == io::ErrorKind::AddrInUse
                     && attempt < PORT_ATTEMPTS
                     && addrs.contains(&SocketAddr::new(addr.ip(), 0)) =>
             {
@@ -151,7 +154,14 @@ fn bind_one(addr: SocketAddr, options: &BindOptions) -> nix::Result<TcpListener>
     if addr.is_ipv6() {
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }
+    // Only now: the options count for what is bound after them.
     socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(addr))?;
-    socket::listen(&socket, Backlog::new(i32::from(options.backlog))?)?;
+    socket::listen(&socket, backlog(options.backlog))?;
     Ok(TcpListener::from(socket))
+}
+
+fn backlog(connections: u32) -> Backlog {
+    // `Backlog` refuses what is above the C library's constant, which says nothing about the kernel. listen(2) caps every
+    // number at somaxconn, taking it as unsigned: -1 is the most there can be.
+    i32::try_from(connections).ok().and_then(|count| Backlog::new(count).ok()).unwrap_or(Backlog::MAXALLOWABLE)
 }

@@ -70,25 +70,27 @@ fn converse(clients: Vec<TcpStream>) {
 }
 
 #[test]
-fn a_server_out_of_descriptors_waits_says_so_once_and_goes_on() {
+fn a_server_out_of_descriptors_waits_goes_on_and_says_so_once_per_burst() {
     log::set_logger(&RECORDS).unwrap();
     log::set_max_level(LevelFilter::Debug);
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, 64, hard).unwrap();
     let server = TcpServer::new(echo_line);
-    let addr = server.listen(("127.0.0.1", 0)).unwrap();
+    let server = server.listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
 
     for shortage in 1..=2 {
         let clients: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(addr).unwrap()).collect();
         let files = use_up_descriptors();
         run(async {
-            while RECORDS.pauses(Level::Error) < shortage || RECORDS.pauses(Level::Debug) < 3 * shortage {
+            while RECORDS.pauses(Level::Debug) < 3 * shortage {
                 iostream::sleep(Duration::from_millis(1)).await;
             }
         });
         assert_eq!(server.connections(), 0);
-        // Several attempts, and one line for all of them. Without a pause between them there would be thousands.
-        assert_eq!(RECORDS.pauses(Level::Error), shortage);
+        // One line for all attempts, also when connections were accepted in between. Without a pause between the attempts
+        // there would be thousands.
+        assert_eq!(RECORDS.pauses(Level::Error), 1);
         assert!(RECORDS.pauses(Level::Debug) < 6 * shortage, "{} attempts", RECORDS.pauses(Level::Debug));
         drop(files);
         converse(clients);

@@ -4,14 +4,18 @@ mod common;
 
 use std::{
     cell::{Cell, RefCell},
+    future::Future,
     io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
+    pin::pin,
     rc::Rc,
+    sync::Arc,
+    task::{Context, Wake, Waker},
     thread,
 };
 
 use common::{pair, pattern, run, streams, try_for_some_turns, turns};
-use iostream::{Error, IOLoop, IOStream};
+use iostream::{Error, IOLoop, IOStream, memory};
 
 /// More than a kernel takes.
 const LOTS: usize = 16 << 20;
@@ -101,7 +105,7 @@ fn the_close_callback_fires_although_a_read_is_pending() {
         peer.write_all(b"x").unwrap();
         some_turns().await;
         drop(peer);
-        assert!(matches!(reader.await.unwrap(), Err(Error::Closed { source: None })));
+        assert!(matches!(reader.await.unwrap(), Err(Error::Closed { cause: None })));
         some_turns().await;
         assert_eq!(count.get(), 1);
     });
@@ -257,7 +261,7 @@ fn closing_ends_what_other_tasks_wait_for() {
         let closed = iostream::spawn(stream.closed());
         some_turns().await;
         stream.close();
-        assert!(matches!(reader.await.unwrap(), Err(Error::Closed { source: None })));
+        assert!(matches!(reader.await.unwrap(), Err(Error::Closed { cause: None })));
         gone.await.unwrap();
         closed.await.unwrap();
         assert!(stream.set_nodelay(true).unwrap_err().is_closed());
@@ -356,8 +360,9 @@ fn a_reset_closes_a_half_open_stream_with_its_cause() {
         stream.peer_closed().await;
         stream.closed().await;
         let error = stream.read_some(1).await.unwrap_err();
-        let Error::Closed { source: Some(source) } = error else { panic!("{error:?}") };
+        let Error::Closed { cause: Some(source) } = &error else { panic!("{error:?}") };
         assert_eq!(source.kind(), ErrorKind::ConnectionReset);
+        assert!(error.to_string().ends_with(": connection reset by peer"), "{error}");
         assert!(stream.is_reset());
         assert!(stream.read_until_close().await.unwrap_err().is_closed());
     });
@@ -368,7 +373,7 @@ fn a_pending_read_is_told_of_the_reset() {
     let (stream, peer) = pair();
     reset(peer, &stream);
     let error = run(stream.read_until(b"\n")).unwrap_err();
-    assert!(matches!(error, Error::Closed { source: Some(_) }), "{error:?}");
+    assert!(matches!(error, Error::Closed { cause: Some(_) }), "{error:?}");
 }
 
 #[test]
@@ -404,6 +409,47 @@ fn a_callback_may_use_the_stream_it_is_told_of() {
     });
 }
 
+thread_local! {
+    /// The stream that [`Meddling`] uses.
+    static MEDDLES_WITH: RefCell<Option<IOStream>> = const { RefCell::new(None) };
+}
+
+/// A task of foreign code, which uses a stream when its last waker is dropped.
+struct Meddling;
+
+impl Wake for Meddling {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Meddling {
+    fn drop(&mut self) {
+        let stream = MEDDLES_WITH.take().expect("dropped once");
+        stream.set_close_callback(|| {});
+        assert!(pin!(stream.closed()).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+}
+
+#[test]
+fn a_waker_may_use_the_stream_when_it_is_dropped() {
+    // By another task that takes its place, and by the future's end.
+    for replaced in [true, false] {
+        let (stream, _peer) = memory::pair(1);
+        stream.set_half_open(true);
+        MEDDLES_WITH.set(Some(stream.clone()));
+        let mut closed = Box::pin(stream.closed());
+        let waker = Waker::from(Arc::new(Meddling));
+        assert!(closed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        // Ending our side wakes those who wait for both sides' end: the transport has no waker any more.
+        run(stream.shutdown_write()).unwrap();
+        drop(waker);
+        if replaced {
+            assert!(closed.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        drop(closed);
+        assert!(MEDDLES_WITH.take().is_none(), "the waker is still somewhere");
+    }
+}
+
 #[test]
 fn a_full_buffer_leaves_the_end_to_the_reader() {
     let (stream, mut peer) = pair();
@@ -425,7 +471,7 @@ fn a_full_buffer_leaves_the_end_to_the_reader() {
 fn connecting_to_nobody_names_the_address() {
     let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = run(IOStream::connect(addr)).unwrap_err();
-    assert!(matches!(&error, Error::Connect { source, .. } if source.kind() == ErrorKind::ConnectionRefused));
+    assert!(matches!(&error, Error::Connect { cause, .. } if cause.kind() == ErrorKind::ConnectionRefused));
     assert!(error.to_string().contains(&addr.to_string()));
 }
 

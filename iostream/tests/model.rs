@@ -1,4 +1,4 @@
-//! Random conversations over a real socket against the simplest model: a queue of bytes. Nothing is lost, doubled or
+//! Random conversations over every transport against the simplest model: a queue of bytes. Nothing is lost, doubled or
 //! reordered, whatever is read how, given up half-way or cut off by a close.
 
 mod common;
@@ -6,12 +6,13 @@ mod common;
 use std::{
     collections::VecDeque,
     io::{Read, Write},
-    net::Shutdown,
+    net::{Shutdown, TcpStream},
+    os::unix::net::UnixStream,
 };
 
 use bytes::Bytes;
 use common::{pair, run, try_for_some_turns};
-use iostream::{IOStream, Parsed};
+use iostream::{IOStream, JoinHandle, Parsed, memory, spawn};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -157,8 +158,64 @@ impl Model {
     }
 }
 
-fn converse(steps: Vec<Step>) {
-    let (stream, mut peer) = pair();
+/// The other end of the conversation.
+enum Peer {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    /// It reads all the time, or a small capacity would stop our writes.
+    Memory(IOStream, JoinHandle<iostream::Result<Bytes>>),
+}
+
+impl Peer {
+    fn tcp() -> (IOStream, Peer) {
+        let (stream, peer) = pair();
+        (stream, Peer::Tcp(peer))
+    }
+
+    fn unix() -> (IOStream, Peer) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (IOStream::from_unix(ours).unwrap(), Peer::Unix(theirs))
+    }
+
+    fn memory(capacity: usize) -> (IOStream, Peer) {
+        let (stream, peer) = memory::pair(capacity);
+        peer.set_half_open(true);
+        let reader = peer.clone();
+        (stream, Peer::Memory(peer, spawn(async move { reader.read_until_close().await })))
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        match self {
+            Peer::Tcp(socket) => socket.write_all(bytes).unwrap(),
+            Peer::Unix(socket) => socket.write_all(bytes).unwrap(),
+            Peer::Memory(stream, _) => drop(stream.write(bytes)),
+        }
+    }
+
+    fn end(&mut self) {
+        match self {
+            Peer::Tcp(socket) => socket.shutdown(Shutdown::Write).unwrap_or(()),
+            Peer::Unix(socket) => socket.shutdown(Shutdown::Write).unwrap_or(()),
+            Peer::Memory(stream, _) => {
+                let stream = stream.clone();
+                spawn(async move { stream.shutdown_write().await });
+            }
+        }
+    }
+
+    /// Everything that it was sent.
+    fn received(self) -> Vec<u8> {
+        let mut received = Vec::new();
+        match self {
+            Peer::Tcp(mut socket) => drop(socket.read_to_end(&mut received).unwrap()),
+            Peer::Unix(mut socket) => drop(socket.read_to_end(&mut received).unwrap()),
+            Peer::Memory(_, reader) => received.extend(run(reader).unwrap().unwrap()),
+        }
+        received
+    }
+}
+
+fn converse(steps: Vec<Step>, (stream, mut peer): (IOStream, Peer)) {
     let mut model = Model::default();
     let mut written = Vec::new();
     let mut peer_ended = false;
@@ -166,11 +223,11 @@ fn converse(steps: Vec<Step>) {
         for step in steps {
             match step {
                 Step::PeerSends(bytes) if !peer_ended => {
-                    peer.write_all(&bytes).unwrap();
+                    peer.send(&bytes);
                     model.unread.extend(bytes);
                 }
                 Step::PeerEnds if !peer_ended => {
-                    peer.shutdown(Shutdown::Write).unwrap();
+                    peer.end();
                     peer_ended = true;
                     model.ended = true;
                 }
@@ -205,22 +262,35 @@ fn converse(steps: Vec<Step>) {
             assert!(stream.buffered() <= model.unread.len());
         }
         // Both ends say goodbye, and each has got everything.
-        peer.shutdown(Shutdown::Write).unwrap_or(());
+        peer.end();
         model.ended = true;
         let rest = stream.read_until_close().await;
         model.check(&How::UntilClose, rest);
     });
     stream.close();
-    let mut received = Vec::new();
-    peer.read_to_end(&mut received).unwrap();
+    let received = peer.received();
     assert!(received == written, "the peer got {} bytes of {}", received.len(), written.len());
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    proptest::collection::vec(step(), 0..60)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_lost_doubled_or_reordered(steps in proptest::collection::vec(step(), 0..60)) {
-        converse(steps);
+    fn nothing_is_lost_doubled_or_reordered_over_tcp(steps in steps()) {
+        converse(steps, Peer::tcp());
+    }
+
+    #[test]
+    fn nothing_is_lost_doubled_or_reordered_over_a_unix_socket(steps in steps()) {
+        converse(steps, Peer::unix());
+    }
+
+    #[test]
+    fn nothing_is_lost_doubled_or_reordered_in_memory(steps in steps(), capacity in 1..10_000usize) {
+        converse(steps, Peer::memory(capacity));
     }
 }

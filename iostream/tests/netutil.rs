@@ -72,7 +72,7 @@ fn an_address_of_another_machine_is_skipped() {
 #[test]
 fn only_addresses_of_other_machines_are_an_error() {
     let error = bind(&[addr("203.0.113.1:1234")]).unwrap_err();
-    assert!(matches!(&error, Error::Bind { source, .. } if source.kind() == ErrorKind::AddrNotAvailable));
+    assert!(matches!(&error, Error::Bind { cause, .. } if cause.kind() == ErrorKind::AddrNotAvailable));
     assert!(error.to_string().contains("203.0.113.1:1234"), "{error}");
     assert!(bind(&[]).is_err());
 }
@@ -82,7 +82,7 @@ fn a_port_in_use_is_an_error_that_names_it() {
     let first = bind(&[addr("127.0.0.1:0")]).unwrap();
     let taken = first[0].local_addr().unwrap();
     let error = bind(&[taken]).unwrap_err();
-    assert!(matches!(&error, Error::Bind { source, .. } if source.kind() == ErrorKind::AddrInUse));
+    assert!(matches!(&error, Error::Bind { cause, .. } if cause.kind() == ErrorKind::AddrInUse));
     assert!(error.to_string().contains(&taken.to_string()), "{error}");
 }
 
@@ -91,6 +91,14 @@ fn sockets_may_share_a_port_when_told_to() {
     let options = BindOptions::new().reuse_port(true).backlog(16);
     let first = bind_sockets("127.0.0.1:0", &options).unwrap();
     bind_sockets(first[0].local_addr().unwrap(), &options).unwrap();
+}
+
+#[test]
+fn the_system_caps_the_backlog() {
+    for backlog in [0, 4096, 4097, 65_535, u32::MAX] {
+        let sockets = bind_sockets("127.0.0.1:0", &BindOptions::new().backlog(backlog)).unwrap();
+        TcpStream::connect(sockets[0].local_addr().unwrap()).unwrap();
+    }
 }
 
 #[test]
@@ -141,6 +149,41 @@ fn the_callback_may_stop_and_is_not_called_again() {
     });
     assert_eq!(calls.get(), 3);
     assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn the_callback_may_drain_and_is_called_for_those_who_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let _clients: Vec<TcpStream> = (0..10).map(|_| TcpStream::connect(addr).unwrap()).collect();
+    let calls = Rc::new(Cell::new(0));
+    let handle: Rc<RefCell<Option<AcceptHandle>>> = Rc::default();
+    let (counted, drain) = (calls.clone(), handle.clone());
+    let accepting = add_accept_handler(listener, move |_, _| {
+        counted.set(counted.get() + 1);
+        drain.borrow().as_ref().unwrap().drain();
+    });
+    handle.replace(Some(accepting.unwrap()));
+    run(turns(3));
+    assert_eq!(calls.get(), 10);
+    assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_callback_that_panics_is_called_for_the_next_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let calls = Rc::new(Cell::new(0));
+    let counted = calls.clone();
+    let handle = add_accept_handler(listener, move |_, _| {
+        counted.set(counted.get() + 1);
+        assert!(counted.get() > 1, "a bug");
+    })
+    .unwrap();
+    let _clients = [(); 2].map(|()| TcpStream::connect(addr).unwrap());
+    run(turns(5));
+    assert_eq!(calls.get(), 2);
+    handle.stop();
 }
 
 #[test]

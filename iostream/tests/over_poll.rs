@@ -4,18 +4,28 @@
 #[path = "closing.rs"]
 mod closing;
 mod common;
+#[path = "flush.rs"]
+mod flush;
 #[path = "limits.rs"]
 mod limits;
+#[path = "memory.rs"]
+mod memory;
 #[path = "model.rs"]
 mod model;
 #[path = "netutil.rs"]
 mod netutil;
+#[path = "not_a_stream.rs"]
+mod not_a_stream;
+#[path = "parser_panics.rs"]
+mod parser_panics;
 #[path = "reads.rs"]
 mod reads;
 #[path = "short_read_rule.rs"]
 mod short_read_rule;
 #[path = "tcp_server.rs"]
 mod tcp_server;
+#[path = "unix.rs"]
+mod unix;
 #[path = "writes.rs"]
 mod writes;
 

@@ -8,11 +8,13 @@ use std::{
     net::{SocketAddr, TcpStream},
     rc::Rc,
     thread,
+    time::Duration,
 };
 
-use common::run;
+use common::{run, turns};
 use iostream::{
-    Error, IOStream, TcpServer,
+    ConnectionLimits, Error, IOLoop, IOStream, ServerHandle, TcpServer,
+    ioloop::VirtualClock,
     netutil::{BindOptions, bind_sockets},
 };
 
@@ -31,8 +33,8 @@ async fn ask(addr: SocketAddr, line: &str) -> iostream::Result<String> {
 
 #[test]
 fn every_connection_is_served() {
-    let server = TcpServer::new(echo_lines);
-    let addr = server.listen(("127.0.0.1", 0)).unwrap();
+    let server = TcpServer::new(echo_lines).listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
     assert_eq!(server.local_addrs(), [addr]);
     run(async {
         let clients: Vec<_> =
@@ -48,7 +50,7 @@ fn every_connection_is_served() {
 
 #[test]
 fn dropping_the_server_does_not_stop_it() {
-    let addr = TcpServer::new(echo_lines).listen(("127.0.0.1", 0)).unwrap();
+    let addr = TcpServer::new(echo_lines).listen(("127.0.0.1", 0)).unwrap().local_addr();
     assert_eq!(run(ask(addr, "still there?")).unwrap(), "still there?");
 }
 
@@ -60,7 +62,8 @@ fn the_handler_is_told_the_peer_and_may_capture_what_is_not_send() {
         seen.borrow_mut().push(peer);
         stream.write("hello\n").await
     });
-    let addr = server.listen(("127.0.0.1", 0)).unwrap();
+    let server = server.listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
     let mine = run(async {
         let stream = IOStream::connect(addr).await.unwrap();
         assert_eq!(stream.read_until_close().await.unwrap(), "hello\n");
@@ -97,7 +100,7 @@ fn sockets_from_elsewhere_are_served() {
         &[SocketAddr::from(([127, 0, 0, 1], 0)), SocketAddr::from(([127, 0, 0, 2], 0))][..],
         &BindOptions::new(),
     );
-    server.add_sockets(sockets.unwrap()).unwrap();
+    let server = server.add_sockets(sockets.unwrap()).unwrap();
     let addrs = server.local_addrs();
     assert_eq!(addrs.len(), 2);
     for addr in addrs {
@@ -107,8 +110,8 @@ fn sockets_from_elsewhere_are_served() {
 
 #[test]
 fn stopping_twice_is_stopping_once_and_connections_go_on() {
-    let server = TcpServer::new(echo_lines);
-    let addr = server.listen(("127.0.0.1", 0)).unwrap();
+    let server = TcpServer::new(echo_lines).listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
     run(async {
         let stream = IOStream::connect(addr).await.unwrap();
         stream.write("a\n").await.unwrap();
@@ -133,7 +136,8 @@ fn the_handler_may_stop_its_server() {
             stream.write("stopped\n").await
         }
     });
-    let addr = server.listen(("127.0.0.1", 0)).unwrap();
+    let server = server.listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
     *stop.borrow_mut() = Box::new(move || server.stop());
     run(async {
         assert_eq!(ask(addr, "stop").await.unwrap(), "stopped");
@@ -155,7 +159,8 @@ fn a_panic_or_an_error_ends_one_connection_alone() {
             _ => stream.write(line).await,
         }
     });
-    let addr = server.listen(("127.0.0.1", 0)).unwrap();
+    let server = server.listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
     run(async {
         assert!(ask(addr, "panic").await.unwrap_err().is_closed());
         assert!(ask(addr, "fail").await.unwrap_err().is_closed());
@@ -165,4 +170,177 @@ fn a_panic_or_an_error_ends_one_connection_alone() {
         }
     });
     assert_eq!(served.get(), 3);
+}
+
+/// More than a kernel takes.
+const LOTS: usize = 16 << 20;
+
+/// Runs `test` on a loop whose time passes when the test says so.
+fn on_virtual_clock(test: impl AsyncFnOnce(VirtualClock)) {
+    common::choose_poller();
+    let clock = VirtualClock::new();
+    let ioloop = IOLoop::builder().virtual_clock(&clock).build().unwrap();
+    ioloop.run_sync(test(clock));
+}
+
+/// Fails when it takes too many turns: `run`'s own limit is of no use on a clock that stands still.
+async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if condition() {
+            return;
+        }
+        turns(1).await;
+    }
+    panic!("what the test waits for does not happen");
+}
+
+#[test]
+fn a_connection_counts_until_its_descriptor_is_closed() {
+    on_virtual_clock(async |clock| {
+        let server = TcpServer::new(async |stream: IOStream, _peer| {
+            // Not awaited: the handler returns with most of it queued, and the peer reads nothing.
+            drop(stream.write(vec![7; LOTS]));
+            Ok(())
+        });
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let _client = TcpStream::connect(server.local_addr()).unwrap();
+        until(|| server.connections() == 1).await;
+        turns(3).await;
+        clock.advance(IOStream::DEFAULT_FLUSH_TIMEOUT - Duration::from_millis(1)).await;
+        assert_eq!(server.connections(), 1);
+        clock.advance(Duration::from_millis(1)).await;
+        assert_eq!(server.connections(), 0);
+    });
+}
+
+#[test]
+fn a_connection_counts_while_its_stream_is_held_elsewhere() {
+    let kept = Rc::new(RefCell::new(None));
+    let keep = kept.clone();
+    let server = TcpServer::new(async move |stream: IOStream, _peer| {
+        keep.replace(Some(stream));
+        Ok(())
+    });
+    let server = server.listen(("127.0.0.1", 0)).unwrap();
+    let _client = TcpStream::connect(server.local_addr()).unwrap();
+    run(async {
+        until(|| kept.borrow().is_some()).await;
+        turns(2).await;
+        assert_eq!(server.connections(), 1);
+        kept.take();
+        assert_eq!(server.connections(), 0);
+    });
+}
+
+#[test]
+fn beyond_the_limit_a_connection_is_closed_at_once_and_the_others_go_on() {
+    let server = TcpServer::with_limits(echo_lines, ConnectionLimits::new().max_connections(1));
+    let server = server.listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
+    run(async {
+        let first = IOStream::connect(addr).await.unwrap();
+        first.write("a\n").await.unwrap();
+        assert_eq!(first.read_until(b"\n").await.unwrap(), "a\n");
+        let second = IOStream::connect(addr).await.unwrap();
+        assert_eq!(second.read_until_close().await.unwrap(), "");
+        assert_eq!(server.connections(), 1);
+        first.write("b\n").await.unwrap();
+        assert_eq!(first.read_until(b"\n").await.unwrap(), "b\n");
+        drop(first);
+        until(|| server.connections() == 0).await;
+        assert_eq!(ask(addr, "c").await.unwrap(), "c");
+    });
+}
+
+#[test]
+fn draining_waits_for_connections_and_reports_them() {
+    let server = TcpServer::new(echo_lines).listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
+    run(async {
+        let client = IOStream::connect(addr).await.unwrap();
+        client.write("a\n").await.unwrap();
+        client.read_until(b"\n").await.unwrap();
+        let drain = iostream::spawn(server.drain(Duration::from_secs(3600)));
+        turns(2).await;
+        assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert!(!drain.is_finished());
+        client.write("b\n").await.unwrap();
+        assert_eq!(client.read_until(b"\n").await.unwrap(), "b\n");
+        drop(client);
+        let report = drain.await.unwrap();
+        assert_eq!((report.finished, report.cut), (1, 0));
+        let report = server.drain(Duration::ZERO).await;
+        assert_eq!((report.finished, report.cut), (0, 0));
+    });
+}
+
+#[test]
+fn a_connection_in_the_backlog_is_served_by_a_drain() {
+    let server = TcpServer::new(echo_lines).listen(("127.0.0.1", 0)).unwrap();
+    let addr = server.local_addr();
+    // The loop has not run since they came.
+    let mut clients: Vec<_> = (0..10).map(|_| TcpStream::connect(addr).unwrap()).collect();
+    clients.iter_mut().for_each(|client| client.write_all(b"late\n").unwrap());
+    run(async {
+        let drain = iostream::spawn(server.drain(Duration::from_secs(10)));
+        for client in clients {
+            let client = IOStream::from_tcp(client).unwrap();
+            assert_eq!(client.read_until(b"\n").await.unwrap(), "late\n");
+        }
+        assert_eq!(drain.await.unwrap().finished, 10);
+        assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn draining_cuts_what_is_left_after_its_limit() {
+    on_virtual_clock(async |clock| {
+        let server = TcpServer::new(echo_lines).listen(("127.0.0.1", 0)).unwrap();
+        let client = IOStream::connect(server.local_addr()).await.unwrap();
+        until(|| server.connections() == 1).await;
+        let drain = iostream::spawn(server.drain(Duration::from_secs(10)));
+        clock.advance(Duration::from_millis(9_999)).await;
+        assert!(!drain.is_finished());
+        clock.advance(Duration::from_millis(1)).await;
+        let report = drain.await.unwrap();
+        assert_eq!((report.finished, report.cut), (0, 1));
+        assert_eq!(server.connections(), 0);
+        assert_eq!(client.read_until_close().await.unwrap(), "");
+    });
+}
+
+#[test]
+fn a_drain_is_over_although_a_handler_does_not_notice_its_end() {
+    on_virtual_clock(async |clock| {
+        let server = TcpServer::new(async |_stream: IOStream, _peer| std::future::pending().await);
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let _client = TcpStream::connect(server.local_addr()).unwrap();
+        until(|| server.connections() == 1).await;
+        let drain = iostream::spawn(server.drain(Duration::from_secs(10)));
+        clock.advance(Duration::from_secs(11)).await;
+        assert_eq!(drain.await.unwrap().cut, 1);
+    });
+}
+
+#[test]
+fn starting_without_a_socket_is_an_error() {
+    let server = TcpServer::new(echo_lines);
+    let error = server.start().unwrap_err();
+    assert!(matches!(&error, Error::Io(error) if error.kind() == ErrorKind::InvalidInput), "{error:?}");
+}
+
+#[test]
+fn a_server_and_its_handles_are_plain_types() {
+    struct Owner {
+        server: TcpServer,
+        handle: Option<ServerHandle>,
+    }
+
+    let mut owner = Owner { server: TcpServer::new(echo_lines), handle: None };
+    let addr = owner.server.bind(("127.0.0.1", 0)).unwrap();
+    owner.handle = Some(owner.server.start().unwrap());
+    let handle = owner.handle.clone().unwrap();
+    assert_eq!((handle.local_addr(), handle.local_addrs()), (addr, vec![addr]));
+    handle.stop();
+    assert_eq!((handle.local_addr(), handle.local_addrs()), (addr, vec![]));
 }

@@ -5,7 +5,7 @@ mod common;
 use std::{
     cell::RefCell,
     future::{Future, poll_fn},
-    io::{Read, Write as _},
+    io::{Read, Write},
     pin::Pin,
     rc::Rc,
     thread,
@@ -13,13 +13,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use common::{pair, pattern, run, streams, try_for_some_turns};
-use iostream::{Error, IOStream, Write};
+use iostream::{Error, IOStream, WriteFuture};
 
 /// More than the kernel's buffers of a connection take.
 const LOTS: usize = 16 << 20;
 
 /// Writes until the kernel takes no more; gives the last write, which waits, and the count of bytes written.
-async fn fill(stream: &IOStream) -> (Write, usize) {
+async fn fill(stream: &IOStream) -> (WriteFuture, usize) {
     let mut written = 0;
     loop {
         let mut write = stream.write(&[0; 100_000]);
@@ -186,7 +186,7 @@ fn closing_with_bytes_in_the_queue_fails_their_writers() {
         let waiting = iostream::spawn(write);
         iostream::yield_now().await;
         stream.close();
-        assert!(matches!(waiting.await.unwrap(), Err(Error::Closed { source: None })));
+        assert!(matches!(waiting.await.unwrap(), Err(Error::Closed { cause: None })));
         assert!(poll_fn(|cx| stream.poll_flush(cx)).await.unwrap_err().is_closed());
         assert_eq!(stream.pending_write(), 0);
     });
@@ -215,7 +215,7 @@ fn shutting_down_writing_sends_the_queue_first_and_leaves_reading() {
 fn writing_to_a_closed_stream_fails() {
     let (stream, _peer) = pair();
     stream.close();
-    assert!(matches!(run(stream.write("x")), Err(Error::Closed { source: None })));
+    assert!(matches!(run(stream.write("x")), Err(Error::Closed { cause: None })));
     assert!(run(stream.shutdown_write()).unwrap_err().is_closed());
 }
 
@@ -231,7 +231,7 @@ fn writing_to_a_peer_that_has_gone_closes_the_stream_with_the_cause() {
             }
             iostream::yield_now().await;
         };
-        assert!(matches!(error, Error::Closed { source: Some(_) }), "{error:?}");
+        assert!(matches!(error, Error::Closed { cause: Some(_) }), "{error:?}");
         assert!(stream.is_closed() && stream.is_reset());
     });
 }
@@ -242,7 +242,7 @@ fn a_waiting_write_fails_when_the_peer_goes() {
     run(async {
         let (write, _) = fill(&stream).await;
         drop(peer);
-        assert!(matches!(write.await, Err(Error::Closed { source: Some(_) })));
+        assert!(matches!(write.await, Err(Error::Closed { cause: Some(_) })));
     });
 }
 

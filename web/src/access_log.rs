@@ -2,18 +2,17 @@
 
 use std::fmt;
 
-use httpserver::{Request, StatusCode};
+use httpserver::{Request, StatusCode, iostream::ioloop::Printable};
 use log::Level;
 
 use crate::error::client_closed_request;
-use crate::escape::OneLine;
 
 /// The target of the lines, for the logger's filter.
 pub(crate) const TARGET: &str = "web::access";
 
-/// Logs a request that has been answered: as information below 400, as a warning below 500, as an error from there.
+/// Logs a request that has been answered: at level info below 400, warn below 500, error from there.
 ///
-/// The clock is read and the line is made only if the logger wants it; switched off, this costs a comparison.
+/// The clock is read and the line is made only if the logger wants it. Switched off, this costs a comparison.
 #[inline]
 pub(crate) fn record(request: &Request, status: StatusCode) {
     let level = level_of(status);
@@ -50,7 +49,7 @@ pub(crate) struct Summary<'r>(pub(crate) &'r Request);
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Summary(request) = self;
-        write!(f, "{} {} (", request.method(), OneLine(request.target()))?;
+        write!(f, "{} {} (", request.method(), Printable::text(request.target()))?;
         match request.peer_addr() {
             // IPv4 clients of a dual-stack listener are shown as such.
             Some(peer) => fmt::Display::fmt(&peer.ip().to_canonical(), f)?,

@@ -1,19 +1,23 @@
 //! Routes and settings, and the service that they make.
 
-use std::fmt;
-use std::future::Future;
-use std::net::ToSocketAddrs;
-use std::rc::Rc;
+use std::{fmt, future::Future, net::ToSocketAddrs, rc::Rc};
 
-use httpserver::{HttpServer, Limits, Method, Request, Response, Service, StatusCode};
+use httpserver::{HttpServer, Limits, Method, Request, Response, ServerHandle, Service};
 
-use crate::endpoint::{self, Answer, Function, Object, Settings};
-use crate::error::{Error, HttpError, Result};
-use crate::exchange::Exchange;
-use crate::handler::Handler;
-use crate::path_params::PathParams;
-use crate::request_handler::RequestHandler;
-use crate::router::{Found, Router};
+use crate::{
+    answering::Answering,
+    call::Call,
+    endpoint::{Endpoint, Function, Unrouted},
+    error::{Error, Result},
+    exchange::Exchange,
+    handler::Handler,
+    path_params::PathParams,
+    request_handler::RequestHandler,
+    route::Route,
+    router::{Found, Router, Table},
+    scope::Scope,
+    wrap::Wrap,
+};
 
 /// A web application: routes from method and path to handlers, and the few settings that concern all of them.
 ///
@@ -25,8 +29,8 @@ use crate::router::{Found, Router};
 /// A pattern begins with a slash. `{name}` stands for the text up to the next slash, `{*name}` at the end for all that is
 /// left, and a segment can have fixed text before or behind its parameter (`/{id}.png`); `{{` and `}}` are literal
 /// braces. Fixed text goes before parameters, whatever the order in which routes were added. Paths are compared as they
-/// were sent: nothing is decoded, collapsed or redirected, and `/a` is not `/a/`. Parameters are decoded when they are
-/// asked for.
+/// were sent: nothing is decoded, collapsed or redirected, and `/a` is not `/a/`. So write a pattern as clients send it:
+/// `/caf%C3%A9`, and `/a%20b`. Parameters are decoded when they are asked for.
 ///
 /// HEAD is answered by the GET route, without the body; OPTIONS by an `Allow` header, unless a route takes it. A known
 /// path with another method is 405 with `Allow`, an unknown one 404 or the [`fallback`](Application::fallback).
@@ -36,8 +40,9 @@ use crate::router::{Found, Router};
 /// ```no_run
 /// use web::{Application, Exchange, IOLoop};
 ///
-/// async fn hello(x: &mut Exchange) -> web::Result<()> {
-///     x.write(format!("Hello, {}", x.path::<String>("name")?));
+/// async fn hello(exchange: &mut Exchange) -> web::Result<()> {
+///     let name: String = exchange.path("name")?;
+///     exchange.write_text(format!("Hello, {name}"));
 ///     Ok(())
 /// }
 ///
@@ -52,8 +57,10 @@ use crate::router::{Found, Router};
 #[derive(Default)]
 pub struct Application {
     router: Router,
-    settings: Settings,
+    scope: Rc<Scope>,
     limits: Limits,
+    /// What is said about requests that no route answers.
+    no_route: Rc<Scope>,
 }
 
 impl Application {
@@ -136,11 +143,77 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// If the pattern is malformed, if it conflicts with another one (as `/{a}` does with `/{b}`), or if this method and
+    /// If the pattern is malformed, if it can never match (`/a b`, `/what?`; the message says what to write instead, for the
+    /// parameters of other frameworks such as `/:id` too), if it conflicts with another one (as `/{a}` does with `/{b}`), or if this method and
     /// path have a handler already. Routes are part of the program: a mistake shows when it starts.
     #[track_caller]
-    pub fn route(mut self, method: Method, path: &str, handler: impl Handler) -> Application {
-        self.router.add(&[method], path, Rc::new(Function(handler)));
+    pub fn route(self, method: Method, path: &str, handler: impl Handler) -> Application {
+        self.add(Route::new(method, path, handler))
+    }
+
+    /// Adds a route with settings of its own.
+    ///
+    /// # Panics
+    ///
+    /// As [`route`](Application::route).
+    #[track_caller]
+    pub fn add(mut self, route: Route) -> Application {
+        self.router.add(route);
+        self
+    }
+
+    /// Adds the routes of another application below `prefix`, which is put in front of each of their patterns as it is:
+    /// `/` becomes `/admin/`, `/users/{id}` becomes `/admin/users/{id}`. Parameters in the prefix are parameters of all of
+    /// them.
+    ///
+    /// The nested application keeps its wraps, its error page, its body limit and its fallback for everything below the
+    /// prefix; what it does not set is taken from this one, whose wraps run around its own. Its
+    /// [`limits`](Application::limits) are not used: those are the server's. Below a prefix with parameters its fallback,
+    /// and its wraps for paths that no route has, do not count.
+    ///
+    /// # Panics
+    ///
+    /// As [`route`](Application::route), and if the prefix does not begin with a slash or ends with one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Application, Exchange, Next};
+    ///
+    /// async fn admins_only(exchange: &mut Exchange, next: Next<'_>) -> web::Result<()> {
+    ///     match exchange.remote_ip() {
+    ///         Some(ip) if ip.is_loopback() => next.run(exchange).await,
+    ///         _ => Err(web::Error::http(web::StatusCode::FORBIDDEN, "Not from there")),
+    ///     }
+    /// }
+    ///
+    /// async fn users(exchange: &mut Exchange) -> web::Result<()> {
+    ///     exchange.write_text("ada, grace");
+    ///     Ok(())
+    /// }
+    ///
+    /// let admin = Application::new().get("/users", users).wrap(admins_only);
+    /// let application = Application::new().nest("/admin", admin);
+    /// ```
+    #[track_caller]
+    pub fn nest(mut self, prefix: &str, application: Application) -> Application {
+        let is_prefix = prefix.starts_with('/') && !prefix.ends_with('/');
+        assert!(is_prefix, "the prefix {prefix:?} has to begin with a slash and not to end with one, as in \"/admin\"");
+        self.router.nest(prefix, application.router, &application.scope);
+        self
+    }
+
+    /// Puts `wrap` around everything this application answers, whatever was added before or is added later: routes, nested
+    /// applications, the fallback, and requests that no route has. The one added first is outermost. See [`Wrap`].
+    pub fn wrap(mut self, wrap: impl Wrap) -> Application {
+        self.scope_mut().wraps.push(Rc::new(wrap));
+        self
+    }
+
+    /// Refuses bodies of more than `max` bytes with 413 when a handler reads them, unless a route or nested application
+    /// sets another limit. [`Limits::max_body`], 100 MiB by default, holds in any case.
+    pub fn body_limit(mut self, max: u64) -> Application {
+        self.scope_mut().body_limit = Some(max);
         self
     }
 
@@ -148,11 +221,11 @@ impl Application {
     ///
     /// # Panics
     ///
-    /// As [`route`](Application::route), and if `METHODS` is empty.
+    /// As [`route`](Application::route), and if `METHODS` is empty, lists a method that is not written, or does not list one
+    /// that is.
     #[track_caller]
-    pub fn handler<H: RequestHandler>(mut self, path: &str, handler: H) -> Application {
-        self.router.add(H::METHODS, path, Rc::new(Object(handler)));
-        self
+    pub fn handler<H: RequestHandler>(self, path: &str, handler: H) -> Application {
+        self.add(Route::handler(path, handler))
     }
 
     /// Serves the files below `directory` under `prefix`, with `index.html` for directories:
@@ -184,14 +257,14 @@ impl Application {
     #[track_caller]
     pub fn static_handler(mut self, prefix: &str, files: crate::StaticFiles) -> Application {
         let methods = crate::StaticFiles::METHODS;
-        let endpoint: Rc<dyn endpoint::Endpoint> = Rc::new(Object(files));
+        let endpoint: Rc<dyn Endpoint> = Rc::new(crate::endpoint::Object(files));
         let prefix = prefix.trim_end_matches('/');
         // The catch-all matches at least one character: the directory itself has two routes of its own.
-        if !prefix.is_empty() {
-            self.router.add(methods, prefix, Rc::clone(&endpoint));
+        for path in [prefix, &format!("{prefix}/"), &format!("{prefix}/{{*path}}")] {
+            if !path.is_empty() {
+                self.router.add(Route::with_endpoint(methods.to_vec(), path, Rc::clone(&endpoint)));
+            }
         }
-        self.router.add(methods, &format!("{prefix}/"), Rc::clone(&endpoint));
-        self.router.add(methods, &format!("{prefix}/{{*path}}"), endpoint);
         self
     }
 
@@ -211,15 +284,15 @@ impl Application {
     /// ```
     /// use web::{Application, Error, Exchange};
     ///
-    /// fn page(x: &mut Exchange, error: &Error) {
-    ///     let _ = x.set_header("Content-Type", "text/plain");
-    ///     x.write(format!("{} {}\n", error.status().as_u16(), error.message()));
+    /// fn page(exchange: &mut Exchange, error: &Error) {
+    ///     // As text: the message may hold what the client sent.
+    ///     exchange.write_text(format!("{} {}\n", error.status().as_u16(), error.message()));
     /// }
     ///
     /// let application = Application::new().error_page(page);
     /// ```
     pub fn error_page(mut self, page: impl Fn(&mut Exchange, &Error) + 'static) -> Application {
-        self.settings.error_page = Some(Box::new(page));
+        self.scope_mut().error_page = Some(Rc::new(page));
         self
     }
 
@@ -227,7 +300,7 @@ impl Application {
     ///
     /// Lines that the logger's filter refuses cost next to nothing, so this is for applications that log in their own way.
     pub fn access_log(mut self, on: bool) -> Application {
-        self.settings.no_access_log = !on;
+        self.scope_mut().no_access_log = !on;
         self
     }
 
@@ -239,45 +312,66 @@ impl Application {
     }
 
     /// Starts serving on `addr`, on the current thread's loop. The server runs while the loop does; the handle is for
-    /// stopping it.
+    /// looking at it and for ending it.
     ///
     /// # Errors
     ///
     /// When the address cannot be resolved or bound.
-    pub fn listen(self, addr: impl ToSocketAddrs) -> Result<HttpServer<Application>> {
-        let server = self.into_server();
-        server.listen(addr)?;
-        Ok(server)
+    pub fn listen(self, addr: impl ToSocketAddrs) -> Result<ServerHandle> {
+        Ok(self.into_server().listen(addr)?)
     }
 
     /// A server for this application that does not listen yet, for sockets that were opened elsewhere.
-    pub fn into_server(mut self) -> HttpServer<Application> {
+    pub fn into_server(mut self) -> HttpServer {
         let limits = std::mem::take(&mut self.limits);
         HttpServer::with_limits(self, limits)
     }
 
-    fn answer(&self, request: Request) -> Answer<'_> {
-        let found = self.router.find_for(&request);
-        let result = match found {
-            Found::Endpoint(endpoint, params) => {
-                return endpoint.answer(request, params, &self.settings);
+    fn answer(&self, request: Request) -> Answering {
+        if *request.method() == Method::CONNECT {
+            return self.answer_unrouted(request, None, None, Unrouted::Connect);
+        }
+        match self.router.find_for(&request) {
+            Found::Target(target, params) => {
+                self.call(Exchange::new(request, params), &target.scope, Rc::clone(&target.endpoint))
             }
-            Found::Nothing => Err(HttpError::new(StatusCode::NOT_FOUND)),
+            Found::Nothing(scope) => {
+                let scope = scope.cloned();
+                self.answer_unrouted(request, None, scope, Unrouted::NotFound)
+            }
             Found::WrongMethod(table) => {
-                Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED).header("Allow", table.allow()))
+                let answer = Unrouted::WrongMethod(table.allow().to_owned());
+                self.answer_unrouted(request, Some(table), None, answer)
             }
-            Found::Options(table) => Ok(table.allow().to_owned()),
-            Found::ServerOptions => Ok(self.router.allow()),
-        };
-        let mut x = Exchange::new(request, PathParams::default());
-        let result = match result {
-            Ok(allow) => {
-                x.set_status(StatusCode::NO_CONTENT);
-                x.set_header("Allow", allow)
+            Found::Options(table) => {
+                let answer = Unrouted::Options(table.allow().to_owned());
+                self.answer_unrouted(request, Some(table), None, answer)
             }
-            Err(error) => Err(error.into()),
-        };
-        endpoint::answer_at_once(x, &self.settings, result)
+            Found::ServerOptions => self.answer_unrouted(request, None, None, Unrouted::Options(self.router.allow())),
+        }
+    }
+
+    #[cold]
+    fn answer_unrouted(
+        &self,
+        request: Request,
+        table: Option<&Table>,
+        scope: Option<Rc<Scope>>,
+        answer: Unrouted,
+    ) -> Answering {
+        let params = table.map_or_else(PathParams::default, |table| PathParams::none(table.pattern()));
+        let scope = scope.or_else(|| table.map(|table| Rc::clone(table.scope())));
+        let scope = scope.unwrap_or_else(|| Rc::clone(&self.no_route));
+        self.call(Exchange::new(request, params), &scope, Rc::new(answer))
+    }
+
+    fn call(&self, exchange: Exchange, scope: &Rc<Scope>, endpoint: Rc<dyn Endpoint>) -> Answering {
+        let call = Call::new(exchange, Rc::clone(&self.scope), Rc::clone(scope), Rc::clone(&endpoint));
+        Answering::new(endpoint.answer(call))
+    }
+
+    fn scope_mut(&mut self) -> &mut Scope {
+        Rc::make_mut(&mut self.scope)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Names and values of a query string or of an urlencoded form.
 
-use std::borrow::Cow;
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use percent_encoding::percent_decode;
 
@@ -9,16 +8,17 @@ use crate::error::{Error, Result};
 
 /// The arguments of a query or of a form (`application/x-www-form-urlencoded`), decoded when they are asked for.
 ///
-/// Nothing is stored beside the encoded text: each look-up is one pass over it, without allocation unless a value holds
-/// an escape. `+` stands for a space, a `%` without two hexadecimal digits for itself, and `;` does not separate.
+/// `+` stands for a space, a `%` without two hexadecimal digits for itself, and `;` does not separate. A look-up compares
+/// names without decoding them into memory, and stops at the first byte that differs. It allocates only for a value that
+/// holds an escape.
 ///
 /// # Examples
 ///
 /// ```no_run
-/// # async fn handler(x: &mut web::Exchange) -> web::Result<()> {
-/// for pair in x.form().await?.iter() {
+/// # async fn handler(exchange: &mut web::Exchange) -> web::Result<()> {
+/// for pair in exchange.form().await?.iter() {
 ///     let (name, value) = pair?;
-///     println!("{name} = {value}");
+///     println!("{name:?} = {value:?}");
 /// }
 /// # Ok(())
 /// # }
@@ -26,15 +26,25 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy)]
 pub struct Arguments<'a> {
     encoded: &'a [u8],
+    /// Where the arguments stand, if that was found out before.
+    pairs: Option<&'a [Pair]>,
 }
 
-/// Most arguments of one query or form; one more is answered with 400.
+/// Where an argument stands in the encoded text: its name from `start` to `name_end`, its value up to `end`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pair {
+    start: usize,
+    name_end: usize,
+    end: usize,
+}
+
+/// The most arguments that one query or form may have, 1,000. One more is answered with 400.
 ///
-/// A client can pack thousands of them into the space of one limit, and every one costs a look.
+/// A client can pack thousands of them into the space of one limit, and each look-up compares with every one.
 pub const MAX_ARGUMENTS: usize = 1000;
 
 impl<'a> Arguments<'a> {
-    /// Takes over the encoded text.
+    /// Reads the arguments in `encoded`.
     ///
     /// # Errors
     ///
@@ -47,7 +57,12 @@ impl<'a> Arguments<'a> {
                 return Err(Error::TooManyArguments);
             }
         }
-        Ok(Arguments { encoded })
+        Ok(Arguments { encoded, pairs: None })
+    }
+
+    /// `pairs` are those of `encoded`.
+    pub(crate) fn from_pairs(encoded: &'a [u8], pairs: &'a [Pair]) -> Arguments<'a> {
+        Arguments { encoded, pairs: Some(pairs) }
     }
 
     /// The value of the argument `name`; the last one if there are several, `None` if there is none.
@@ -56,6 +71,7 @@ impl<'a> Arguments<'a> {
     ///
     /// [`Error::InvalidArgument`] when the value is not UTF-8.
     pub fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
+        // Decoded after the choice: of several values only one is needed.
         self.raw_values(name).last().map(|raw| text(name, raw)).transpose()
     }
 
@@ -87,13 +103,42 @@ impl<'a> Arguments<'a> {
     }
 
     fn raw_pairs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + 'a {
-        self.encoded.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
-            match pair.iter().position(|&byte| byte == b'=') {
-                Some(at) => (&pair[..at], &pair[at + 1..]),
-                None => (pair, &[][..]),
-            }
-        })
+        let encoded = self.encoded;
+        let known = self.pairs.into_iter().flatten().copied();
+        // One of the two is empty: with pairs at hand the text is not walked again.
+        let unknown = if self.pairs.is_some() { &[] } else { encoded };
+        known.chain(find_pairs(unknown)).map(|pair| pair.of(encoded))
     }
+}
+
+impl Pair {
+    fn of(self, encoded: &[u8]) -> (&[u8], &[u8]) {
+        let name = &encoded[self.start..self.name_end];
+        // Without an equals sign the value is empty, and so is the rest.
+        let value = encoded.get(self.name_end + 1..self.end).unwrap_or_default();
+        (name, value)
+    }
+}
+
+/// Where the arguments stand in `encoded`, to be kept for several look-ups.
+///
+/// # Errors
+///
+/// As [`Arguments::parse`].
+pub(crate) fn pairs_of(encoded: &[u8]) -> Result<Box<[Pair]>> {
+    Arguments::parse(encoded)?;
+    Ok(find_pairs(encoded).collect())
+}
+
+fn find_pairs(encoded: &[u8]) -> impl Iterator<Item = Pair> {
+    let mut at = 0;
+    let pieces = encoded.split(|&byte| byte == b'&').map(move |piece| {
+        let start = at;
+        at += piece.len() + 1;
+        let name_len = piece.iter().position(|&byte| byte == b'=').unwrap_or(piece.len());
+        Pair { start, name_end: start + name_len, end: start + piece.len() }
+    });
+    pieces.filter(|pair| pair.start < pair.end)
 }
 
 impl fmt::Debug for Arguments<'_> {
@@ -102,12 +147,38 @@ impl fmt::Debug for Arguments<'_> {
     }
 }
 
+/// Whether `raw` is the encoded form of `name`. Reads no more of it than `name` is long: a client may send names of any
+/// length, and every look-up passes all of them.
 fn is_name(raw: &[u8], name: &str) -> bool {
-    // Decoding never makes a name longer.
-    if raw.len() < name.len() {
-        return false;
+    let mut rest = raw;
+    for &expected in name.as_bytes() {
+        let Some((byte, behind)) = decode_one(rest) else { return false };
+        if byte != expected {
+            return false;
+        }
+        rest = behind;
     }
-    *decode(raw) == *name.as_bytes()
+    rest.is_empty()
+}
+
+/// The byte that stands first, decoded, and what follows it.
+fn decode_one(raw: &[u8]) -> Option<(u8, &[u8])> {
+    match raw {
+        [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            Some((hex(*high) << 4 | hex(*low), rest))
+        }
+        [b'+', rest @ ..] => Some((b' ', rest)),
+        [byte, rest @ ..] => Some((*byte, rest)),
+        [] => None,
+    }
+}
+
+/// The value of a hexadecimal digit.
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    }
 }
 
 fn text<'a>(name: &str, raw: &'a [u8]) -> Result<Cow<'a, str>> {
@@ -119,6 +190,7 @@ fn text<'a>(name: &str, raw: &'a [u8]) -> Result<Cow<'a, str>> {
 }
 
 fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
+    // Most values are plain, and can be borrowed.
     if !has_escape(raw) {
         return Cow::Borrowed(raw);
     }
@@ -169,6 +241,30 @@ mod tests {
         let query = arguments("bad=%ff&good=1");
         assert_eq!(query.get("good").unwrap().as_deref(), Some("1"));
         assert!(matches!(query.get("bad"), Err(Error::InvalidArgument { .. })));
+    }
+
+    #[test]
+    fn names_are_compared_in_their_decoded_form() {
+        for (raw, name) in
+            [("a%2bb", "a+b"), ("%C3%a9", "\u{e9}"), ("%zz%4", "%zz%4"), ("a+b", "a b"), ("%", "%"), ("", "")]
+        {
+            assert!(is_name(raw.as_bytes(), name), "{raw}");
+        }
+        for (raw, name) in [("a%2bb", "a b"), ("ab", "a"), ("a", "ab"), ("%61%62", "a"), ("", "a"), ("a", "")] {
+            assert!(!is_name(raw.as_bytes(), name), "{raw}");
+        }
+    }
+
+    #[test]
+    fn pairs_found_before_are_the_same() {
+        for encoded in ["&a=1;b=2&&c&=d&", "", "&", "a==b&a=", "=", "a"] {
+            let text = encoded.as_bytes();
+            let pairs = pairs_of(text).unwrap();
+            let all = |arguments: Arguments<'_>| {
+                arguments.iter().map(Result::unwrap).map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+            };
+            assert_eq!(all(Arguments::from_pairs(text, &pairs)), all(Arguments::parse(text).unwrap()), "{encoded}");
+        }
     }
 
     #[test]

@@ -5,28 +5,31 @@ use std::borrow::Cow;
 use crate::exchange::Exchange;
 
 impl Exchange {
-    /// The value of the request's cookie `name`; the last one if it was sent several times.
+    /// Returns the value of the request's cookie `name`. If it was sent several times, the last one counts.
     ///
-    /// A quoted value comes back unquoted, so what [`set_cookie`](Exchange::set_cookie) was given is what is read here.
+    /// A quoted value is unquoted, so this returns what [`set_cookie`](Exchange::set_cookie) was called with.
     pub fn cookie(&self, name: &str) -> Option<Cow<'_, str>> {
         self.cookies().filter(|(known, _)| *known == name).last().map(|(_, value)| value)
     }
 
-    /// All cookies of the request as name and value, in the order in which they were sent. Those that are not UTF-8 are
-    /// left out.
+    /// Returns all cookies of the request as name and value, in the order in which they were sent. A cookie that is not
+    /// UTF-8 is left out, and the others of its line are not affected.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        self.headers().get_all("cookie").filter_map(|line| std::str::from_utf8(line).ok()).flat_map(pairs)
+        self.headers().get_all("cookie").flat_map(pairs)
     }
 }
 
 /// Split at semicolons alone: a quoted value ends there too, however it goes on. A parser that lets quotes span them
 /// disagrees with browsers about where one cookie ends and the next begins.
-fn pairs(line: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-    line.split(';').filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        Some((name.trim(), unquote(value.trim())))
+fn pairs(line: &[u8]) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    line.split(|&byte| byte == b';').filter_map(|pair| {
+        let (name, value) = str::from_utf8(pair).ok()?.split_once('=')?;
+        Some((name.trim_matches(OWS), unquote(value.trim_matches(OWS))))
     })
 }
+
+/// Optional white space (RFC 9110, section 5.6.3). What else counts as a space in Unicode belongs to the value.
+const OWS: [char; 2] = [' ', '\t'];
 
 /// Undoes the quoting of [`quote`](crate::set_cookie::quote): `\"`, `\\` and `\ooo`, one pass over the text. Bytes that
 /// do not make UTF-8 together are replaced.
@@ -73,7 +76,7 @@ mod tests {
     use crate::set_cookie::quote;
 
     fn parsed(line: &str) -> Vec<(String, String)> {
-        pairs(line).map(|(name, value)| (name.to_owned(), value.into_owned())).collect()
+        pairs(line.as_bytes()).map(|(name, value)| (name.to_owned(), value.into_owned())).collect()
     }
 
     fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -83,6 +86,12 @@ mod tests {
     #[test]
     fn pairs_are_trimmed_and_junk_is_skipped() {
         assert_eq!(parsed("a=1; b = 2 ;junk; =x;c="), owned(&[("a", "1"), ("b", "2"), ("", "x"), ("c", "")]));
+    }
+
+    #[test]
+    fn a_cookie_that_is_not_utf8_spoils_no_other() {
+        let all: Vec<_> = pairs(b"session=abc; x=\xff; \xfe=1; y=\"\xc3\xa9\"").collect();
+        assert_eq!(all, [("session", Cow::from("abc")), ("y", Cow::from("\u{e9}"))]);
     }
 
     #[test]
@@ -117,7 +126,7 @@ mod tests {
         }
 
         #[test]
-        fn any_line_is_parsed(line: String) {
+        fn any_line_is_parsed(line: Vec<u8>) {
             pairs(&line).for_each(drop);
         }
     }

@@ -24,7 +24,7 @@ use httpserver::{Method, StatusCode};
 ///     if text.is_empty() {
 ///         return Err(Error::http(StatusCode::NOT_FOUND, "There is no note yet"));
 ///     }
-///     x.write(text);
+///     x.write_text(text);
 ///     Ok(())
 /// }
 /// ```
@@ -56,6 +56,7 @@ pub enum Error {
     InvalidJson(serde_json::Error),
     /// A cookie whose name, value or attributes cannot be sent. 500: the handler's mistake, or text from outside that it
     /// did not check.
+    #[cfg(feature = "cookies")]
     InvalidCookie {
         /// The cookie's name.
         name: String,
@@ -66,7 +67,10 @@ pub enum Error {
     InvalidRedirect(&'static str),
     /// The head of the response has been sent already; status and headers cannot change any more. 500.
     HeadSent,
-    /// A [`RequestHandler`](crate::RequestHandler) lists a method in `METHODS` that it does not implement. 500.
+    /// The response is finished, by [`finish`](crate::Exchange::finish) or [`redirect`](crate::Exchange::redirect); status
+    /// and headers cannot change any more. 500.
+    Finished,
+    /// A method of a [`RequestHandler`](crate::RequestHandler) was called that its type does not implement. 500.
     Unimplemented {
         /// The method.
         method: Method,
@@ -125,7 +129,7 @@ impl Error {
     pub fn is_client_gone(&self) -> bool {
         match self {
             Error::ClientGone => true,
-            Error::Server(error) => is_connection_error(error),
+            Error::Server(error) => error.is_client_gone(),
             _ => false,
         }
     }
@@ -166,11 +170,13 @@ impl fmt::Display for Error {
             Error::UnsupportedMediaType { expected } => write!(f, "Expected {expected}"),
             #[cfg(feature = "json")]
             Error::InvalidJson(error) => write!(f, "Invalid JSON: {error}"),
+            #[cfg(feature = "cookies")]
             Error::InvalidCookie { name, reason } => write!(f, "Invalid cookie {name:?}: {reason}"),
             Error::InvalidRedirect(reason) => write!(f, "Invalid redirect: {reason}"),
             Error::HeadSent => write!(f, "The head of the response has already been sent"),
+            Error::Finished => write!(f, "The response is already finished"),
             Error::Unimplemented { method, handler } => {
-                write!(f, "{handler} lists {method} in METHODS but does not implement it")
+                write!(f, "{handler} does not implement {method}")
             }
             Error::ClientGone => write!(f, "The client went away"),
             Error::Server(error) => error.fmt(f),
@@ -301,11 +307,6 @@ pub(crate) fn reason(status: StatusCode) -> &'static str {
 /// 499, the status which servers log for a client that did not wait. It is never meant to be read by anyone.
 pub(crate) fn client_closed_request() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
-}
-
-fn is_connection_error(error: &httpserver::Error) -> bool {
-    use httpserver::Error as Server;
-    matches!(error, Server::Closed | Server::Stream(_) | Server::WriteTimeout(_))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Paths without parameters, found by hash.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 /// The routes whose pattern is plain text, beside the tree that has all of them: most requests go to one of these, and a
 /// look-up here costs a third of a walk down the tree.

@@ -2,26 +2,35 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod answering;
 mod application;
 mod arguments;
-mod cookies;
+mod call;
+mod conditions;
+mod early;
 mod endpoint;
 mod error;
 mod error_page;
 mod escape;
+mod etag;
 mod exchange;
 mod fixed_paths;
+mod from_text;
 mod handler;
-mod locals;
 mod path_params;
+mod pattern;
 mod request_handler;
+mod route;
 mod router;
-mod set_cookie;
+mod scope;
+mod wrap;
 
-#[cfg(feature = "static")]
-mod etag;
+#[cfg(feature = "cookies")]
+mod cookies;
 #[cfg(feature = "static")]
 mod range;
+#[cfg(feature = "cookies")]
+mod set_cookie;
 #[cfg(feature = "static")]
 mod static_files;
 
@@ -30,16 +39,21 @@ pub use arguments::{Arguments, MAX_ARGUMENTS};
 pub use error::{Error, HttpError, Result};
 pub use escape::xhtml_escape;
 pub use exchange::{Content, Exchange};
+pub use from_text::FromText;
 pub use handler::Handler;
-pub use locals::Locals;
 pub use request_handler::RequestHandler;
+pub use route::Route;
 #[cfg(feature = "static")]
 pub use static_files::StaticFiles;
+pub use wrap::{Next, Wrap};
 
+#[cfg(feature = "cookies")]
 pub use cookie::{self, Cookie, SameSite};
 pub use httpserver;
 #[doc(no_inline)]
+pub use httpserver::iostream::ioloop::Printable;
+#[doc(no_inline)]
 pub use httpserver::{
-    Bytes, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Request, StatusCode, interval,
-    run_in_executor, signal, sleep, sleep_until, spawn, sync, timeout, yield_now,
+    Bytes, Extensions, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Request, Response,
+    ServerHandle, StatusCode, interval, run_in_executor, signal, sleep, sleep_until, spawn, sync, timeout, yield_now,
 };

@@ -1,108 +1,122 @@
 //! The parameters that a route found in a path.
 
-use std::borrow::Cow;
-use std::ops::Range;
-use std::rc::Rc;
+use std::{borrow::Cow, ops::Range, rc::Rc};
 
+use httpserver::StatusCode;
 use percent_encoding::percent_decode_str;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, HttpError, Result},
+    pattern::Pattern,
+};
 
 /// Where the parameters of the matched route stand in the path. Positions instead of copies, and the names shared with
 /// the route: a match allocates nothing unless it has more than [`INLINE`] parameters.
 #[derive(Default)]
 pub(crate) struct PathParams {
-    /// Thin, since every waiting request holds one.
-    names: Option<Rc<Names>>,
-    spans: Spans,
+    /// Of the route; `None` when no route matched. Thin, since every waiting request holds one.
+    pattern: Option<Rc<Pattern>>,
+    places: Places,
 }
 
-/// The names of a route's parameters, in order.
-pub(crate) type Names = Vec<String>;
-
+/// As many as most routes have at the most.
 const INLINE: usize = 4;
 
-enum Spans {
+enum Places {
     /// As many of these are used as there are names.
-    Few([Span; INLINE]),
-    Many(Box<[Span]>),
+    Few([Place; INLINE]),
+    Many(Box<[Place]>),
 }
 
-/// 16 bits do: a request's head is never longer than 64 KiB.
+/// Where a parameter stands. 16 bits do: a request's head is never longer than 64 KiB.
 #[derive(Clone, Copy, Default)]
-struct Span {
+struct Place {
     start: u16,
     len: u16,
 }
 
 impl PathParams {
-    /// `params` are those of a match on `path`, in the order of `names`.
-    pub(crate) fn new(names: &Rc<Names>, params: &matchit::Params<'_, '_>, path: &str) -> PathParams {
+    /// `params` are those of a match on `path`, in the order of the pattern's names.
+    pub(crate) fn new(pattern: &Rc<Pattern>, params: &matchit::Params<'_, '_>, path: &str) -> PathParams {
+        let names = pattern.names();
         if names.is_empty() {
-            return PathParams::default();
+            return PathParams::none(pattern);
         }
-        let mut found = params.iter().map(|(_, value)| Span::of(value, path));
-        let spans = if names.len() <= INLINE {
-            Spans::Few(std::array::from_fn(|_| found.next().unwrap_or_default()))
+        let mut found = params.iter().map(|(_, value)| Place::of(value, path));
+        // The tree returns slices of the path; kept as such they would borrow the request that moves into the exchange.
+        let places = if names.len() <= INLINE {
+            Places::Few(std::array::from_fn(|_| found.next().unwrap_or_default()))
         } else {
-            Spans::Many(found.collect())
+            Places::Many(found.collect())
         };
-        PathParams { names: Some(Rc::clone(names)), spans }
+        PathParams { pattern: Some(Rc::clone(pattern)), places }
+    }
+
+    /// Those of a route without parameters.
+    pub(crate) fn none(pattern: &Rc<Pattern>) -> PathParams {
+        PathParams { pattern: Some(Rc::clone(pattern)), places: Places::default() }
+    }
+
+    /// The pattern of the route that matched.
+    pub(crate) fn pattern(&self) -> Option<&str> {
+        self.pattern.as_deref().map(Pattern::text)
     }
 
     /// The parameter as it stands in the path, still percent-encoded.
     pub(crate) fn raw<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
-        let at = self.names.as_deref()?.iter().position(|known| known == name)?;
-        let spans = match &self.spans {
-            Spans::Few(spans) => &spans[..],
-            Spans::Many(spans) => spans,
+        let at = self.pattern.as_deref()?.names().iter().position(|known| known == name)?;
+        let places = match &self.places {
+            Places::Few(places) => &places[..],
+            Places::Many(places) => places,
         };
-        path.get(spans.get(at)?.range())
+        path.get(places.get(at)?.range())
     }
 
     /// The parameter, decoded. A plus sign stays one: only forms write spaces that way.
+    ///
+    /// # Errors
+    ///
+    /// 400 when it is not UTF-8, 500 when the route has no such parameter.
     pub(crate) fn decoded<'p>(&self, name: &str, path: &'p str) -> Result<Cow<'p, str>> {
         let Some(raw) = self.raw(name, path) else {
-            return Err(Error::MissingArgument { name: name.to_owned() });
+            return Err(self.unknown(name, path));
         };
+        // The decoder leaves such escapes as they are; then `%zz` and `%25zz` would name the same thing.
+        let is_whole = |behind: &str| behind.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+        if !raw.split('%').skip(1).all(is_whole) {
+            return Err(Error::invalid_argument(name, "a percent sign without two digits behind it"));
+        }
         percent_decode_str(raw).decode_utf8().map_err(|_| Error::invalid_argument(name, "it is not UTF-8"))
     }
-}
 
-impl Default for Spans {
-    fn default() -> Self {
-        Spans::Few([Span::default(); INLINE])
+    /// No client can mend this: the handler asks for what the route it was given does not have.
+    #[cold]
+    fn unknown(&self, name: &str, path: &str) -> Error {
+        let text = match &self.pattern {
+            Some(pattern) => format!("the route {:?} has no parameter {name:?}", pattern.text()),
+            None => format!("the route of {path:?} has no parameters, {name:?} was asked for"),
+        };
+        HttpError::new(StatusCode::INTERNAL_SERVER_ERROR).log(text).into()
     }
 }
 
-impl Span {
+impl Default for Places {
+    fn default() -> Self {
+        Places::Few([Place::default(); INLINE])
+    }
+}
+
+impl Place {
     /// `part` is a piece of `whole`, as everything is that a match returns.
-    fn of(part: &str, whole: &str) -> Span {
+    fn of(part: &str, whole: &str) -> Place {
         let start = part.as_ptr().addr() - whole.as_ptr().addr();
-        Span { start: start as u16, len: part.len() as u16 }
+        Place { start: start as u16, len: part.len() as u16 }
     }
 
     fn range(self) -> Range<usize> {
         let start = usize::from(self.start);
         start..start + usize::from(self.len)
     }
-}
-
-/// The names of the parameters in a route's pattern, in order. `{{` and `}}` are literal braces.
-pub(crate) fn names_in(pattern: &str) -> Rc<Names> {
-    let mut names = Vec::new();
-    let mut rest = pattern;
-    while let Some(open) = rest.find('{') {
-        rest = &rest[open + 1..];
-        if let Some(literal) = rest.strip_prefix('{') {
-            rest = literal;
-            continue;
-        }
-        let Some(close) = rest.find('}') else { break };
-        names.push(rest[..close].trim_start_matches('*').to_owned());
-        rest = &rest[close + 1..];
-    }
-    Rc::new(names)
 }
 
 #[cfg(test)]
@@ -113,7 +127,7 @@ mod tests {
         let mut router = matchit::Router::new();
         router.insert(pattern, ()).unwrap();
         let matched = router.at(path).unwrap();
-        PathParams::new(&names_in(pattern), &matched.params, path)
+        PathParams::new(&Rc::new(Pattern::parse(pattern).unwrap()), &matched.params, path)
     }
 
     #[test]
@@ -122,7 +136,16 @@ mod tests {
         let params = found("/room/{id}/{*rest}", path);
         assert_eq!(params.decoded("id", path).unwrap(), "a b+c");
         assert_eq!(params.raw("rest", path), Some("x/y/z"));
-        assert!(matches!(params.decoded("other", path), Err(Error::MissingArgument { .. })));
+    }
+
+    #[test]
+    fn a_parameter_that_the_route_does_not_have_is_the_programs_fault() {
+        let error = found("/room/{id}", "/room/7").decoded("ID", "/room/7").unwrap_err();
+        assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(error.to_string(), "the route \"/room/{id}\" has no parameter \"ID\"");
+        assert_eq!(error.message(), "Internal Server Error");
+        let error = PathParams::default().decoded("id", "/plain").unwrap_err();
+        assert_eq!(error.to_string(), "the route of \"/plain\" has no parameters, \"id\" was asked for");
     }
 
     #[test]
@@ -131,12 +154,6 @@ mod tests {
         let params = found("/{a}/{b}/{c}/{d}/{e}", path);
         assert_eq!(params.raw("a", path), Some("1"));
         assert_eq!(params.raw("e", path), Some("55555"));
-    }
-
-    #[test]
-    fn braces_can_be_literal() {
-        assert_eq!(*names_in("/{{x}}/{y}.png/{*z}"), ["y", "z"]);
-        assert_eq!(names_in("/plain").len(), 0);
     }
 
     #[test]

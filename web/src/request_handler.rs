@@ -1,23 +1,31 @@
 //! Handlers with a method for each HTTP method.
 
-use std::any::type_name;
+use std::{
+    any::{TypeId, type_name},
+    future::{Future, Ready, ready},
+    pin::Pin,
+    task::{Context, Poll},
+};
 
-use httpserver::Method;
+use httpserver::{Extensions, Method};
 
-use crate::error::{Error, Result};
-use crate::exchange::Exchange;
-use crate::locals::Locals;
+use crate::{
+    error::{Error, Result},
+    exchange::Exchange,
+};
 
 /// A resource: one object that answers several methods, in the manner of Tornado's class of that name.
 ///
 /// One object serves all requests (`&self`), so it holds what they share: a room, a database handle, a counter in a
-/// `Cell`. What belongs to one request lives in its [`Exchange`] and the exchange's [`locals`](Exchange::locals).
+/// `Cell`. What belongs to one request lives in its [`Exchange`] and the exchange's [`extensions`](Exchange::extensions).
 ///
-/// For each request: [`prepare`](RequestHandler::prepare), then the method, then
-/// [`on_finish`](RequestHandler::on_finish), exactly once, whatever happened. A `prepare` that fails or finishes the
-/// response keeps the method from being called. HEAD is answered by `head` if `METHODS` lists it, otherwise by `get`;
-/// OPTIONS by `options` if listed, otherwise by the router. Methods that are not listed get 405 with an `Allow` header,
-/// without `prepare`.
+/// A request runs [`prepare`](RequestHandler::prepare), then the method, then
+/// [`on_finish`](RequestHandler::on_finish), which runs exactly once whatever happened. If `prepare` fails or finishes the
+/// response, the method is not called. `head` answers HEAD if `METHODS` lists it, otherwise `get` does; `options` answers
+/// OPTIONS if listed, otherwise the router does. A method that is not listed is 405 with an `Allow` header, without
+/// `prepare`.
+///
+/// Write the methods as `async fn`, and list those that you write in [`METHODS`](RequestHandler::METHODS).
 ///
 /// # Examples
 ///
@@ -31,18 +39,19 @@ use crate::locals::Locals;
 /// impl RequestHandler for Guestbook {
 ///     const METHODS: &'static [Method] = &[Method::GET, Method::POST];
 ///
-///     async fn get(&self, x: &mut Exchange) -> web::Result<()> {
+///     async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
 ///         for entry in self.entries.borrow().iter() {
-///             x.write(entry);
-///             x.write("\n");
+///             // As text: entries come from clients, and would have to be escaped in HTML.
+///             exchange.write_text(entry);
+///             exchange.write_text("\n");
 ///         }
 ///         Ok(())
 ///     }
 ///
-///     async fn post(&self, x: &mut Exchange) -> web::Result<()> {
-///         let entry = x.argument::<String>("entry").await?;
+///     async fn post(&self, exchange: &mut Exchange) -> web::Result<()> {
+///         let entry = exchange.argument::<String>("entry").await?;
 ///         self.entries.borrow_mut().push(entry);
-///         x.redirect("/guestbook")
+///         exchange.redirect("/guestbook")
 ///     }
 /// }
 ///
@@ -53,97 +62,107 @@ use crate::locals::Locals;
     note = "a single `async fn` is added with `Application::get`, `post`, … or `route`"
 )]
 pub trait RequestHandler: Sized + 'static {
-    /// The methods that this type implements: routing, 405 and `Allow` go by it.
+    /// The methods that this type implements. Routing, 405 and `Allow` follow it.
     ///
-    /// There is no default, because Rust cannot tell which of the methods below were written. A method listed here but
-    /// not written is answered with 500 and a log line; one that is written but not listed is never called.
+    /// It lists exactly the methods that the `impl` contains. [`Application::handler`](crate::Application::handler) panics
+    /// and names the method when one is listed but not written, or written but not listed. A type that passes every method
+    /// on to another handler therefore has to list all seven.
     const METHODS: &'static [Method];
 
-    /// Runs before the method, for what all of them need: who the user is, which room it is about.
+    /// Runs before the method: the place for what all methods need, such as looking up the user.
+    ///
+    /// The method is not called after [`Exchange::finish`] or [`Exchange::redirect`].
     ///
     /// # Errors
     ///
-    /// An error is the answer, and the method is not called; neither is it after [`Exchange::finish`] or
-    /// [`Exchange::redirect`].
-    async fn prepare(&self, x: &mut Exchange) -> Result<()> {
-        let _ = x;
+    /// An error becomes the answer, and the method is not called.
+    async fn prepare(&self, exchange: &mut Exchange) -> Result<()> {
+        let _ = exchange;
         Ok(())
     }
 
     /// Answers GET, and HEAD unless that is listed too.
-    async fn get(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    fn get(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::GET)
     }
 
     /// Answers HEAD.
-    async fn head(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    fn head(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::HEAD)
     }
 
     /// Answers POST.
-    async fn post(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    fn post(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::POST)
     }
 
     /// Answers PUT.
-    async fn put(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    fn put(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::PUT)
     }
 
     /// Answers PATCH.
-    async fn patch(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    fn patch(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::PATCH)
     }
 
     /// Answers DELETE.
-    async fn delete(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    fn delete(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::DELETE)
     }
 
     /// Answers OPTIONS. Unless it is listed, the router answers with `Allow`.
-    async fn options(&self, x: &mut Exchange) -> Result<()> {
-        unimplemented::<Self>(x)
+    fn options(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        let _ = exchange;
+        Unwritten::new::<Self>(Method::OPTIONS)
     }
 
-    /// Runs when the response is complete and its last bytes have been handed down: logging, releasing. It runs exactly
-    /// once for each request that was routed here, also after errors, panics, and when the handler was dropped because
-    /// its connection broke. The response can no longer be changed.
-    fn on_finish(&self, x: &mut Exchange) {
-        let _ = x;
+    /// Runs when the response is complete and its last bytes have been handed down: the place to log and to release. It
+    /// runs exactly once for each request that was routed here, also after an error, after a panic, and when the handler
+    /// was dropped because its connection broke. The response can no longer be changed.
+    fn on_finish(&self, exchange: &mut Exchange) {
+        let _ = exchange;
     }
 
     /// Runs when the client has gone away, or has at least closed its side, while `prepare` or the method was waiting.
     ///
-    /// The method goes on unless it ends itself, since the client may still be reading; here is the place to wake it up.
-    /// It holds the exchange, so what this needs comes from the exchange's `locals`. See also
-    /// [`Exchange::while_connected`], which does the same for a single wait.
-    fn on_connection_close(&self, locals: &Locals) {
-        let _ = locals;
+    /// The method goes on, since the client may still be reading; this is the place to wake it up. The method holds the
+    /// exchange, so this function gets the exchange's `extensions` instead. For a single wait see
+    /// [`Exchange::while_connected`].
+    fn on_connection_close(&self, extensions: &Extensions) {
+        let _ = extensions;
     }
 
-    /// Writes the page for an error. If nothing is written, the application's error page is used.
+    /// Writes the page for an error. If it writes nothing, the application's error page is used.
     ///
-    /// Status and headers have been reset to the error's status and no headers.
-    fn write_error(&self, x: &mut Exchange, error: &Error) {
-        let _ = (x, error);
+    /// The response has the error's status and headers, and nothing of what the handler had written.
+    fn write_error(&self, exchange: &mut Exchange, error: &Error) {
+        let _ = (exchange, error);
     }
 }
 
 /// Calls what answers the request's method.
-pub(crate) async fn dispatch<H: RequestHandler>(handler: &H, x: &mut Exchange) -> Result<()> {
-    handler.prepare(x).await?;
-    if x.is_finished() {
+pub(crate) async fn dispatch<H: RequestHandler>(handler: &H, exchange: &mut Exchange) -> Result<()> {
+    handler.prepare(exchange).await?;
+    if exchange.is_finished() {
         return Ok(());
     }
-    match called::<H>(x.method()) {
-        Method::GET => handler.get(x).await,
-        Method::HEAD => handler.head(x).await,
-        Method::POST => handler.post(x).await,
-        Method::PUT => handler.put(x).await,
-        Method::PATCH => handler.patch(x).await,
-        Method::DELETE => handler.delete(x).await,
-        Method::OPTIONS => handler.options(x).await,
-        _ => unimplemented::<H>(x),
+    match called::<H>(exchange.method()) {
+        Method::GET => handler.get(exchange).await,
+        Method::HEAD => handler.head(exchange).await,
+        Method::POST => handler.post(exchange).await,
+        Method::PUT => handler.put(exchange).await,
+        Method::PATCH => handler.patch(exchange).await,
+        Method::DELETE => handler.delete(exchange).await,
+        Method::OPTIONS => handler.options(exchange).await,
+        // Not reached: a type that lists another method is refused by `check_methods`.
+        ref method => Unwritten::new::<H>(method.clone()).await,
     }
 }
 
@@ -155,6 +174,62 @@ fn called<H: RequestHandler>(method: &Method) -> Method {
     method.clone()
 }
 
-fn unimplemented<H>(x: &Exchange) -> Result<()> {
-    Err(Error::Unimplemented { method: x.method().clone(), handler: type_name::<H>() })
+/// Checks that `METHODS` lists what is written, and nothing else.
+///
+/// # Panics
+///
+/// If it does not.
+#[track_caller]
+pub(crate) fn check_methods<H: RequestHandler>() {
+    let written = [
+        (Method::GET, is_written(H::get)),
+        (Method::HEAD, is_written(H::head)),
+        (Method::POST, is_written(H::post)),
+        (Method::PUT, is_written(H::put)),
+        (Method::PATCH, is_written(H::patch)),
+        (Method::DELETE, is_written(H::delete)),
+        (Method::OPTIONS, is_written(H::options)),
+    ];
+    let handler = type_name::<H>();
+    for (method, is_written) in &written {
+        let name = method.as_str().to_ascii_lowercase();
+        match (H::METHODS.contains(method), is_written) {
+            (true, false) => panic!("{handler} lists {method} in METHODS, but `{name}` is not written"),
+            (false, true) => {
+                panic!("{handler} writes `{name}`, but METHODS does not list {method}: it is never called")
+            }
+            _ => {}
+        }
+    }
+    for method in H::METHODS {
+        assert!(
+            written.iter().any(|(known, _)| known == method),
+            "{handler} lists {method} in METHODS, for which a RequestHandler has no function: add it with `route`"
+        );
+    }
+}
+
+/// Whether a method is one that the handler's type has written itself: the futures of the others are [`Unwritten`].
+///
+/// Nothing is called. The lifetimes are chosen, since only types without borrows have an identity.
+fn is_written<H, F: Future + 'static>(_: fn(&'static H, &'static mut Exchange) -> F) -> bool {
+    TypeId::of::<F>() != TypeId::of::<Unwritten>()
+}
+
+/// The future of a method that a type has not written. No `async fn` has this type, which is what tells them apart.
+#[derive(Debug)]
+struct Unwritten(Ready<Result<()>>);
+
+impl Unwritten {
+    fn new<H>(method: Method) -> Unwritten {
+        Unwritten(ready(Err(Error::Unimplemented { method, handler: type_name::<H>() })))
+    }
+}
+
+impl Future for Unwritten {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.0).poll(cx)
+    }
 }

@@ -1,13 +1,12 @@
 //! From a method and a path to the endpoint that answers.
 
-use std::fmt;
-use std::rc::Rc;
+use std::{fmt, rc::Rc};
 
 use httpserver::{Method, Request};
 
-use crate::endpoint::Endpoint;
-use crate::fixed_paths::FixedPaths;
-use crate::path_params::{Names, PathParams, names_in};
+use crate::{
+    endpoint::Endpoint, fixed_paths::FixedPaths, path_params::PathParams, pattern::Pattern, route::Route, scope::Scope,
+};
 
 /// The routes of an application: a radix tree of patterns, and at each of them a small table of methods.
 #[derive(Default)]
@@ -15,60 +14,113 @@ pub(crate) struct Router {
     tree: matchit::Router<usize>,
     fixed: FixedPaths,
     tables: Vec<Table>,
-    fallback: Option<Rc<dyn Endpoint>>,
+    /// What answers paths that no route has, by the prefix below which it does: longer ones first.
+    fallbacks: Vec<Fallback>,
 }
 
-/// What the router has to say about a request.
+/// What an application, perhaps a nested one, does with paths that none of its routes has.
+struct Fallback {
+    /// Without a slash at its end; empty for everything.
+    prefix: String,
+    /// `None` for a plain 404.
+    target: Option<Target>,
+    scope: Rc<Scope>,
+}
+
+/// What answers a method of a path.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) endpoint: Rc<dyn Endpoint>,
+    pub(crate) scope: Rc<Scope>,
+}
+
+/// What the router found for a request.
 pub(crate) enum Found<'r> {
     /// A route answers it, perhaps a GET route a HEAD.
-    Endpoint(&'r dyn Endpoint, PathParams),
-    /// The path is known, its routes do not have this method.
+    Target(&'r Target, PathParams),
+    /// The path has routes, but none for this method.
     WrongMethod(&'r Table),
     /// An OPTIONS that no route answers itself.
     Options(&'r Table),
     /// `OPTIONS *`: a question about the server as a whole.
     ServerOptions,
-    /// No route has this path.
-    Nothing,
+    /// No route has this path, and no fallback. What a nested application around it says about its requests.
+    Nothing(Option<&'r Rc<Scope>>),
 }
 
 /// The routes that share a pattern.
 pub(crate) struct Table {
-    pattern: String,
-    names: Rc<Names>,
+    pattern: Rc<Pattern>,
     /// A handful: a linear search is faster than any map.
-    endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
+    targets: Vec<(Method, Target)>,
     allow: String,
+    /// What nested applications around it say about its requests.
+    scope: Rc<Scope>,
 }
 
 impl Router {
-    /// Adds `endpoint` under all `methods`.
+    /// Adds a route.
     ///
     /// # Panics
     ///
-    /// If the pattern is malformed, conflicts with another one, or has one of these methods already: routes are
-    /// written down by the programmer, so this shows at the first start.
+    /// If the pattern is malformed, can never match, conflicts with another one, or has one of these methods already:
+    /// routes are written down by the programmer, so this shows at the first start.
     #[track_caller]
-    pub(crate) fn add(&mut self, methods: &[Method], pattern: &str, endpoint: Rc<dyn Endpoint>) {
-        assert!(!methods.is_empty(), "the handler at {pattern:?} lists no methods: it could never be called");
-        let table = self.table(pattern);
+    pub(crate) fn add(&mut self, route: Route) {
+        let Route { methods, path, endpoint, scope } = route;
+        assert!(!methods.is_empty(), "the handler at {path:?} lists no methods: it could never be called");
+        let target = Target { endpoint, scope: Rc::new(scope) };
+        let table = self.table(&path, Rc::default());
         for method in methods {
-            assert!(table.endpoint(method).is_none(), "{method} {pattern} has two handlers");
-            table.endpoints.push((method.clone(), Rc::clone(&endpoint)));
+            table.add(method, target.clone());
         }
-        table.allow = allow(table.endpoints.iter().map(|(method, _)| method));
     }
 
-    /// Answers whatever has no route.
+    /// Adds the routes of an application below `prefix`, inside its settings.
+    ///
+    /// # Panics
+    ///
+    /// As [`add`](Router::add).
+    #[track_caller]
+    pub(crate) fn nest(&mut self, prefix: &str, nested: Router, scope: &Scope) {
+        let within = |inner: &Rc<Scope>| Rc::new(Scope::clone(inner).within(scope));
+        for table in nested.tables {
+            let pattern = format!("{prefix}{}", table.pattern.text());
+            let own = self.table(&pattern, within(&table.scope));
+            for (method, Target { endpoint, scope }) in table.targets {
+                own.add(method, Target { endpoint, scope: within(&scope) });
+            }
+        }
+        let mut fallbacks = nested.fallbacks;
+        if !fallbacks.iter().any(|fallback| fallback.prefix.is_empty()) {
+            fallbacks.push(Fallback { prefix: String::new(), target: None, scope: Rc::default() });
+        }
+        for Fallback { prefix: inner, target, scope } in fallbacks {
+            let target = target.map(|Target { endpoint, scope }| Target { endpoint, scope: within(&scope) });
+            self.add_fallback(Fallback { prefix: format!("{prefix}{inner}"), target, scope: within(&scope) });
+        }
+    }
+
+    /// Sets the endpoint for paths without a route.
     pub(crate) fn set_fallback(&mut self, endpoint: Rc<dyn Endpoint>) {
-        self.fallback = Some(endpoint);
+        let target = Target { endpoint, scope: Rc::default() };
+        self.fallbacks.retain(|fallback| !fallback.prefix.is_empty());
+        self.add_fallback(Fallback { prefix: String::new(), target: Some(target), scope: Rc::default() });
     }
 
-    /// The endpoint for a request. The path is looked at as text only if it is not one without parameters.
+    fn add_fallback(&mut self, fallback: Fallback) {
+        self.fallbacks.push(fallback);
+        self.fallbacks.sort_by_key(|fallback| std::cmp::Reverse(fallback.prefix.len()));
+    }
+
+    /// Finds the endpoint for a request. A path without parameters is found by its bytes, without a look at the tree.
     pub(crate) fn find_for(&self, request: &Request) -> Found<'_> {
         // The tree would prefer them too: fixed text goes before parameters.
         match self.fixed.get(request.path_bytes()) {
-            Some(&at) => self.tables[at].find(request.method(), PathParams::default),
+            Some(&at) => {
+                let table = &self.tables[at];
+                table.find(request.method(), || PathParams::none(&table.pattern))
+            }
             None => self.find(request.method(), request.path()),
         }
     }
@@ -76,8 +128,9 @@ impl Router {
     fn find(&self, method: &Method, path: &str) -> Found<'_> {
         match self.tree.at(path) {
             Ok(matched) => {
+                // The tree holds numbers: tables grow as methods are added, and its values cannot be changed in place.
                 let table = &self.tables[*matched.value];
-                table.find(method, || PathParams::new(&table.names, &matched.params, path))
+                table.find(method, || PathParams::new(&table.pattern, &matched.params, path))
             }
             Err(_) => self.find_elsewhere(method, path),
         }
@@ -86,37 +139,41 @@ impl Router {
     /// The methods that some route has, as the value of an `Allow` header.
     pub(crate) fn allow(&self) -> String {
         let tables = self.tables.iter();
-        allow(tables.flat_map(|table| table.endpoints.iter().map(|(method, _)| method)))
+        allow(tables.flat_map(|table| table.targets.iter().map(|(method, _)| method)))
     }
 
     fn find_elsewhere(&self, method: &Method, path: &str) -> Found<'_> {
-        match &self.fallback {
-            _ if path == "*" && method == Method::OPTIONS => Found::ServerOptions,
-            Some(fallback) => Found::Endpoint(&**fallback, PathParams::default()),
-            None => Found::Nothing,
+        // Before the fallback: no route can have this target (RFC 9110, section 9.3.7).
+        if path == "*" && method == Method::OPTIONS {
+            return Found::ServerOptions;
+        }
+        match self.fallbacks.iter().find(|fallback| fallback.has(path)) {
+            Some(Fallback { target: Some(target), .. }) => Found::Target(target, PathParams::default()),
+            Some(Fallback { target: None, scope, .. }) => Found::Nothing(Some(scope)),
+            None => Found::Nothing(None),
         }
     }
 
     /// The table of `pattern`, new if it is the first of its routes.
     #[track_caller]
-    fn table(&mut self, pattern: &str) -> &mut Table {
-        if let Some(at) = self.tables.iter().position(|table| table.pattern == pattern) {
+    fn table(&mut self, pattern: &str, scope: Rc<Scope>) -> &mut Table {
+        if let Some(at) = self.tables.iter().position(|table| table.pattern.text() == pattern) {
             return &mut self.tables[at];
         }
-        assert!(pattern.starts_with('/'), "the route {pattern:?} does not begin with a slash");
+        // No closure: a panic in one would be located here instead of where the route was added.
+        let parsed = match Pattern::parse(pattern) {
+            Ok(parsed) => parsed,
+            Err(error) => panic!("the route {pattern:?} {error}"),
+        };
         let at = self.tables.len();
         if let Err(error) = self.tree.insert(pattern, at) {
             panic!("the route {pattern:?} cannot be added: {error}");
         }
+        // Literal braces are doubled in the pattern and not in the path, so these stay with the tree.
         if !pattern.contains(['{', '}']) {
             self.fixed.insert(pattern.as_bytes().into(), at);
         }
-        self.tables.push(Table {
-            pattern: pattern.to_owned(),
-            names: names_in(pattern),
-            endpoints: Vec::new(),
-            allow: String::new(),
-        });
+        self.tables.push(Table { pattern: Rc::new(parsed), targets: Vec::new(), allow: String::new(), scope });
         &mut self.tables[at]
     }
 }
@@ -127,30 +184,53 @@ impl Table {
         &self.allow
     }
 
+    pub(crate) fn pattern(&self) -> &Rc<Pattern> {
+        &self.pattern
+    }
+
+    pub(crate) fn scope(&self) -> &Rc<Scope> {
+        &self.scope
+    }
+
+    #[track_caller]
+    fn add(&mut self, method: Method, target: Target) {
+        assert!(self.target(&method).is_none(), "{method} {} has two handlers", self.pattern.text());
+        self.targets.push((method, target));
+        self.allow = allow(self.targets.iter().map(|(method, _)| method));
+    }
+
     fn find(&self, method: &Method, params: impl FnOnce() -> PathParams) -> Found<'_> {
-        match self.endpoint_for(method) {
-            Some(endpoint) => Found::Endpoint(endpoint, params()),
+        match self.target_for(method) {
+            Some(target) => Found::Target(target, params()),
             None if method == Method::OPTIONS => Found::Options(self),
+            // 405 rather than the fallback: the path is known (RFC 9110, section 15.5.6).
             None => Found::WrongMethod(self),
         }
     }
 
-    /// The endpoint for `method`; HEAD falls back to GET, whose body the layer below leaves out.
-    fn endpoint_for(&self, method: &Method) -> Option<&dyn Endpoint> {
-        match self.endpoint(method) {
-            None if method == Method::HEAD => self.endpoint(&Method::GET),
+    /// What answers `method`; HEAD falls back to GET, whose body the layer below leaves out.
+    fn target_for(&self, method: &Method) -> Option<&Target> {
+        match self.target(method) {
+            None if method == Method::HEAD => self.target(&Method::GET),
             found => found,
         }
     }
 
-    fn endpoint(&self, method: &Method) -> Option<&dyn Endpoint> {
-        self.endpoints.iter().find(|(known, _)| known == method).map(|(_, endpoint)| &**endpoint)
+    fn target(&self, method: &Method) -> Option<&Target> {
+        self.targets.iter().find(|(known, _)| known == method).map(|(_, target)| target)
+    }
+}
+
+impl Fallback {
+    fn has(&self, path: &str) -> bool {
+        path.strip_prefix(self.prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            || self.prefix.is_empty()
     }
 }
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.tables.iter().map(|table| (&table.pattern, &table.allow))).finish()
+        f.debug_map().entries(self.tables.iter().map(|table| (table.pattern.text(), &table.allow))).finish()
     }
 }
 

@@ -1,19 +1,19 @@
 //! The cookies that a response sets.
 
-use std::borrow::Cow;
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
-use cookie::time::OffsetDateTime;
-use cookie::{Cookie, Expiration};
+use cookie::{Cookie, Expiration, time::OffsetDateTime};
 use httpserver::Response;
 
-use crate::error::{Error, Result};
-use crate::exchange::Exchange;
+use crate::{
+    error::{Error, Result},
+    exchange::Exchange,
+};
 
 impl Exchange {
-    /// Sets a cookie: `x.set_cookie(("theme", "dark"))?`, or with attributes through [`Cookie::build`].
+    /// Sets a cookie: `exchange.set_cookie(("theme", "dark"))?`, or with attributes through [`Cookie::build`].
     ///
-    /// Its path is `/` unless another one is given. A value with spaces, quotes, commas, semicolons, backslashes or text
+    /// Its path is `/` by default. A value with spaces, quotes, commas, semicolons, backslashes or text
     /// beyond ASCII is quoted as Tornado and Python do it; [`cookie`](Exchange::cookie) undoes that. Setting a
     /// cookie of the same name, path and domain again replaces it.
     ///
@@ -27,13 +27,13 @@ impl Exchange {
     /// ```
     /// use web::{Cookie, Exchange, SameSite};
     ///
-    /// async fn enter(x: &mut Exchange) -> web::Result<()> {
+    /// async fn enter(exchange: &mut Exchange) -> web::Result<()> {
     ///     let session = Cookie::build(("session", "a1b2c3"))
     ///         .http_only(true)
     ///         .secure(true)
     ///         .same_site(SameSite::Lax);
-    ///     x.set_cookie(session)?;
-    ///     x.redirect("/")
+    ///     exchange.set_cookie(session)?;
+    ///     exchange.redirect("/")
     /// }
     /// ```
     pub fn set_cookie(&mut self, cookie: impl Into<Cookie<'static>>) -> Result<()> {
@@ -41,8 +41,8 @@ impl Exchange {
         self.response_cookies().set(cookie.into())
     }
 
-    /// Makes the client forget a cookie. The path must be the one it was set with, and so must the domain: for a cookie
-    /// with a domain pass a [`Cookie`] that has both, otherwise the name is enough.
+    /// Makes the client forget a cookie. Path and domain must be those that it was set with: pass the name for a cookie
+    /// without a domain on `/`, and a [`Cookie`] with both otherwise.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Exchange {
     }
 }
 
-/// The cookies of one response, checked and ready to be sent.
+/// The cookies of one response, checked and quoted.
 #[derive(Default)]
 pub(crate) struct SetCookies(Vec<Cookie<'static>>);
 
@@ -84,7 +84,7 @@ impl SetCookies {
     }
 }
 
-/// Name, path and domain make a cookie.
+/// Whether a client keeps one of them only: name, path and domain identify a cookie (RFC 6265, section 5.3).
 fn is_same(a: &Cookie<'_>, b: &Cookie<'_>) -> bool {
     a.name() == b.name() && a.path() == b.path() && a.domain() == b.domain()
 }
@@ -105,7 +105,7 @@ fn check(cookie: &Cookie<'_>) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// RFC 9110, section 5.6.2.
+/// A `tchar` of RFC 9110, section 5.6.2.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

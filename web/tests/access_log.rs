@@ -46,13 +46,14 @@ fn line(level: Level, target: &str, text: &str) -> (Level, String, String) {
     (level, target.to_owned(), text.to_owned())
 }
 
-async fn answer(x: &mut Exchange) -> web::Result<()> {
-    match x.query_opt::<u16>("status")? {
+async fn answer(exchange: &mut Exchange) -> web::Result<()> {
+    match exchange.query_opt::<u16>("status")? {
+        Some(501) => panic!("two\nlines \u{202e}turned \x1b[31mred"),
         Some(500) => Err(std::io::Error::other("two\nlines").into()),
         Some(status) => Err(Error::http(StatusCode::from_u16(status)?, "as asked")),
         None => {
-            x.write("fine");
-            x.flush().await
+            exchange.write("fine");
+            exchange.flush().await
         }
     }
 }
@@ -86,6 +87,14 @@ fn each_request_is_one_line_at_the_level_of_its_status() {
             line(Level::Error, "web", "500 GET /?status=500 (127.0.0.1): two\\nlines"),
             line(Level::Error, access, "500 GET /?status=500 (127.0.0.1)"),
         ]
+    );
+    assert_eq!(
+        ask("GET", "/?status=501")[0],
+        line(
+            Level::Error,
+            "web",
+            "500 GET /?status=501 (127.0.0.1): The handler panicked: two\\nlines \\u{202e}turned \\x1b[31mred"
+        )
     );
     assert_eq!(ask("PUT", "/"), [line(Level::Warn, access, "405 PUT / (127.0.0.1)")]);
 

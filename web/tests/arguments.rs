@@ -6,36 +6,36 @@ use proptest::prelude::*;
 use util::{Server, serve};
 use web::{Application, Arguments, Exchange};
 
-async fn query(x: &mut Exchange) -> web::Result<()> {
-    x.write(x.query::<String>("a")?);
+async fn query(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write(exchange.query::<String>("a")?);
     Ok(())
 }
 
-async fn number(x: &mut Exchange) -> web::Result<()> {
-    let sum: i64 = x.queries::<i64>("n")?.iter().sum();
-    let optional = x.query_opt::<u8>("m")?;
-    x.write(format!("{sum} {optional:?}"));
+async fn number(exchange: &mut Exchange) -> web::Result<()> {
+    let sum: i64 = exchange.queries::<i64>("n")?.iter().sum();
+    let optional = exchange.query_opt::<u8>("m")?;
+    exchange.write(format!("{sum} {optional:?}"));
     Ok(())
 }
 
-async fn argument(x: &mut Exchange) -> web::Result<()> {
-    let a: String = x.argument("a").await?;
-    let b: Option<String> = x.argument_opt("b").await?;
-    x.write(format!("{a} {b:?}"));
+async fn argument(exchange: &mut Exchange) -> web::Result<()> {
+    let a: String = exchange.argument("a").await?;
+    let b: Option<String> = exchange.argument_opt("b").await?;
+    exchange.write(format!("{a} {b:?}"));
     Ok(())
 }
 
-async fn sum(x: &mut Exchange) -> web::Result<()> {
-    let numbers: Vec<i64> = x.json().await?;
-    x.write_json(&numbers.iter().sum::<i64>())
+async fn sum(exchange: &mut Exchange) -> web::Result<()> {
+    let numbers: Vec<i64> = exchange.json().await?;
+    exchange.write_json(&numbers.iter().sum::<i64>())
 }
 
-async fn length(x: &mut Exchange) -> web::Result<()> {
+async fn length(exchange: &mut Exchange) -> web::Result<()> {
     let mut length = 0;
-    while let Some(chunk) = x.chunk().await? {
+    while let Some(chunk) = exchange.chunk().await? {
         length += chunk.len();
     }
-    x.write(length.to_string());
+    exchange.write(length.to_string());
     Ok(())
 }
 
@@ -100,6 +100,21 @@ fn bodies_that_are_no_form_have_no_arguments() {
     assert_eq!(server.send("POST", "/argument", "", "a=1").status, 400);
     let form = "content-type: Application/X-WWW-Form-Urlencoded ; charset=utf-8\r\n";
     assert_eq!(server.send("POST", "/argument", form, "a=1").text(), "1 None");
+}
+
+#[test]
+fn a_media_type_counts_whatever_bytes_its_parameters_hold() {
+    let server = server();
+    let mut client = server.connect();
+    for (target, media_type, body, expected) in [
+        ("/sum", "application/json", "[1, 2]", "3"),
+        ("/argument", "application/x-www-form-urlencoded", "a=1", "1 None"),
+    ] {
+        let headers = format!("Content-Length: {}\r\nContent-Type: {media_type}; name=", body.len());
+        client.request_bytes("POST", target, &[headers.as_bytes(), b"\"\xff\"\r\n"].concat());
+        client.send(body);
+        assert_eq!(client.reply().text(), expected, "{media_type}");
+    }
 }
 
 #[test]

@@ -5,9 +5,9 @@ mod util;
 use util::{Server, serve};
 use web::{Application, Cookie, Exchange, SameSite, StatusCode};
 
-async fn set(x: &mut Exchange) -> web::Result<()> {
-    x.set_cookie(("plain", "1"))?;
-    x.set_cookie(
+async fn set(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.set_cookie(("plain", "1"))?;
+    exchange.set_cookie(
         Cookie::build(("full", "two words; \"é\""))
             .path("/deep")
             .domain("example.com")
@@ -16,28 +16,28 @@ async fn set(x: &mut Exchange) -> web::Result<()> {
             .same_site(SameSite::Lax)
             .max_age(web::cookie::time::Duration::hours(1)),
     )?;
-    x.set_cookie(("plain", "2"))?;
-    x.clear_cookie("gone")
+    exchange.set_cookie(("plain", "2"))?;
+    exchange.clear_cookie("gone")
 }
 
-async fn show(x: &mut Exchange) -> web::Result<()> {
-    let name: String = x.query("name")?;
-    x.write(format!("{:?}", x.cookie(&name)));
+async fn show(exchange: &mut Exchange) -> web::Result<()> {
+    let name: String = exchange.query("name")?;
+    exchange.write(format!("{:?}", exchange.cookie(&name)));
     Ok(())
 }
 
-async fn from_outside(x: &mut Exchange) -> web::Result<()> {
-    let cookie = Cookie::build((x.query::<String>("name")?, x.query::<String>("value")?));
-    let cookie = match x.query_opt::<String>("path")? {
+async fn from_outside(exchange: &mut Exchange) -> web::Result<()> {
+    let cookie = Cookie::build((exchange.query::<String>("name")?, exchange.query::<String>("value")?));
+    let cookie = match exchange.query_opt::<String>("path")? {
         Some(path) => cookie.path(path),
         None => cookie,
     };
-    x.set_cookie(cookie)
+    exchange.set_cookie(cookie)
 }
 
-async fn log_out(x: &mut Exchange) -> web::Result<()> {
-    x.clear_cookie("session")?;
-    x.set_header("X-Lost", "with the rest")?;
+async fn log_out(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.clear_cookie("session")?;
+    exchange.set_header("X-Lost", "with the rest")?;
     Err(web::HttpError::new(StatusCode::UNAUTHORIZED).header("WWW-Authenticate", "Basic").into())
 }
 
@@ -73,6 +73,16 @@ fn the_last_cookie_of_a_name_wins() {
     assert_eq!(read("a=1", "b"), "None");
     assert_eq!(read(r#"a="two words\073 \"\303\251\"""#, "a"), r#"Some("two words; \"é\"")"#);
     assert_eq!(read("a=x[y; b=\"1; c=2\"", "c"), "Some(\"2\\\"\")");
+}
+
+#[test]
+fn a_byte_that_is_not_utf8_costs_its_own_cookie_alone() {
+    let server = server();
+    let mut client = server.connect();
+    client.request_bytes("GET", "/show?name=session", b"Cookie: session=abc; x=\xff\r\n");
+    assert_eq!(client.reply().text(), "Some(\"abc\")");
+    client.request_bytes("GET", "/show?name=x", b"Cookie: session=abc; x=\xff\r\n");
+    assert_eq!(client.reply().text(), "None");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use util::serve;
-use web::{Application, Error, Exchange, Locals, Method, RequestHandler, StatusCode};
+use web::{Application, Error, Exchange, Extensions, Method, RequestHandler, StatusCode};
 
 /// Reports what is called, in order.
 struct Reporter {
@@ -51,24 +51,23 @@ impl RequestHandler for Reporter {
 
     async fn post(&self, x: &mut Exchange) -> web::Result<()> {
         self.say("post");
-        x.locals().set(String::from("left by post"));
+        x.extensions().set(String::from("left by post"));
         Ok(())
     }
 
-    // Written, but not listed.
-    async fn put(&self, _: &mut Exchange) -> web::Result<()> {
-        self.say("put");
-        Ok(())
+    // Calls one that is not written.
+    async fn patch(&self, x: &mut Exchange) -> web::Result<()> {
+        self.put(x).await
     }
 
     fn on_finish(&self, x: &mut Exchange) {
-        self.say(match x.locals().get::<String>() {
-            Some(_) => "finish with locals",
+        self.say(match x.extensions().get::<String>() {
+            Some(_) => "finish with extensions",
             None => "finish",
         });
     }
 
-    fn on_connection_close(&self, _: &Locals) {
+    fn on_connection_close(&self, _: &Extensions) {
         self.say("close");
     }
 }
@@ -103,11 +102,11 @@ fn prepare_method_finish_in_this_order() {
 }
 
 #[test]
-fn locals_last_until_the_end_of_the_request() {
+fn extensions_last_until_the_end_of_the_request() {
     let (server, reports) = reporting();
     assert_eq!(server.send("POST", "/", "", "").status, 200);
     server.get("/");
-    assert_eq!(all(server, &reports), ["prepare", "post", "finish with locals", "prepare", "get", "finish"]);
+    assert_eq!(all(server, &reports), ["prepare", "post", "finish with extensions", "prepare", "get", "finish"]);
 }
 
 #[test]
@@ -133,7 +132,7 @@ fn methods_that_are_not_listed_are_never_called() {
 }
 
 #[test]
-fn a_listed_method_that_is_not_written_is_500() {
+fn calling_a_method_that_is_not_written_is_500() {
     let (server, reports) = reporting();
     let reply = server.send("PATCH", "/", "", "");
     assert_eq!(reply.status, 500);
@@ -264,4 +263,54 @@ fn while_connected_ends_the_handler_with_its_client() {
     assert!(dropped.recv_timeout(Duration::from_millis(50)).is_err());
     drop(client);
     dropped.recv_timeout(Duration::from_secs(20)).expect("what it held is freed");
+}
+
+/// The panic of adding a handler.
+fn refusal<H: RequestHandler + std::panic::UnwindSafe>(handler: H) -> String {
+    let added = std::panic::catch_unwind(|| drop(Application::new().handler("/", handler)));
+    let payload = added.expect_err("METHODS is wrong");
+    payload.downcast_ref::<String>().expect("a text").clone()
+}
+
+#[test]
+fn methods_that_are_listed_but_not_written_are_refused() {
+    struct Forgotten;
+    impl RequestHandler for Forgotten {
+        const METHODS: &'static [Method] = &[Method::GET, Method::DELETE];
+        async fn get(&self, _: &mut Exchange) -> web::Result<()> {
+            Ok(())
+        }
+    }
+    let refusal = refusal(Forgotten);
+    assert!(refusal.contains("Forgotten lists DELETE in METHODS, but `delete` is not written"), "{refusal}");
+}
+
+#[test]
+fn methods_that_are_written_but_not_listed_are_refused() {
+    struct Unlisted<T>(T);
+    impl<T: 'static> RequestHandler for Unlisted<T> {
+        const METHODS: &'static [Method] = &[Method::GET];
+        async fn get(&self, _: &mut Exchange) -> web::Result<()> {
+            Ok(())
+        }
+        // Without `async`, and with a future that has a name.
+        fn post(&self, _: &mut Exchange) -> impl Future<Output = web::Result<()>> {
+            std::future::ready(Ok(()))
+        }
+    }
+    let refusal = refusal(Unlisted("any type"));
+    assert!(refusal.contains("writes `post`, but METHODS does not list POST"), "{refusal}");
+}
+
+#[test]
+fn methods_without_a_function_are_refused() {
+    struct Exotic;
+    impl RequestHandler for Exotic {
+        const METHODS: &'static [Method] = &[Method::GET, Method::TRACE];
+        async fn get(&self, _: &mut Exchange) -> web::Result<()> {
+            Ok(())
+        }
+    }
+    let refusal = refusal(Exotic);
+    assert!(refusal.contains("Exotic lists TRACE in METHODS, for which a RequestHandler has no function"), "{refusal}");
 }

@@ -5,20 +5,20 @@ mod util;
 use util::{Server, serve};
 use web::{Application, Exchange, Method};
 
-async fn path(x: &mut Exchange) -> web::Result<()> {
-    x.write(format!("{} {}", x.method(), x.request().path()));
+async fn path(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write(format!("{} {}", exchange.method(), exchange.request().path()));
     Ok(())
 }
 
-async fn id(x: &mut Exchange) -> web::Result<()> {
-    let id: u64 = x.path("id")?;
-    x.write(format!("id {id}"));
+async fn id(exchange: &mut Exchange) -> web::Result<()> {
+    let id: u64 = exchange.path("id")?;
+    exchange.write(format!("id {id}"));
     Ok(())
 }
 
-async fn rest(x: &mut Exchange) -> web::Result<()> {
-    let rest: String = x.path("rest")?;
-    x.write(format!("rest {rest}"));
+async fn rest(exchange: &mut Exchange) -> web::Result<()> {
+    let rest: String = exchange.path("rest")?;
+    exchange.write(format!("rest {rest}"));
     Ok(())
 }
 
@@ -31,6 +31,8 @@ fn server() -> Server {
             .get("/user/me", path)
             .get("/files/{*rest}", rest)
             .get("/image/{id}.png", id)
+            .get("/caf%C3%A9/a%20b", path)
+            .get("/wrong/{identifier}", id)
             .route(Method::from_bytes(b"PURGE").unwrap(), "/cache", path)
     })
 }
@@ -48,6 +50,20 @@ fn fixed_text_goes_before_parameters() {
 fn parameters_are_percent_decoded_and_plus_is_a_plus() {
     let server = server();
     assert_eq!(server.get("/files/a%20b/c+d%2Fe%C3%A9").text(), "rest a b/c+d/eé");
+}
+
+#[test]
+fn patterns_are_written_as_clients_send_them() {
+    let server = server();
+    assert_eq!(server.get("/caf%C3%A9/a%20b").text(), "GET /caf%C3%A9/a%20b");
+}
+
+#[test]
+fn a_parameter_that_the_route_does_not_have_is_500() {
+    let server = server();
+    let reply = server.get("/wrong/7");
+    assert_eq!(reply.status, 500);
+    assert!(!reply.text().contains("identifier"), "{reply:?}");
 }
 
 #[test]
@@ -127,4 +143,13 @@ fn a_pattern_begins_with_a_slash() {
 #[should_panic(expected = "\"/{\" cannot be added")]
 fn a_malformed_pattern_panics() {
     let _ = Application::new().get("/{", path);
+}
+
+#[test]
+fn a_pattern_that_can_never_match_panics_and_names_itself() {
+    for pattern in ["/caf\u{e9}", "/a b", "/what?", "/x#y", "/100%", "/:id", "/*path", "/files/*", "/a\\b"] {
+        let panicked = std::panic::catch_unwind(|| drop(Application::new().get(pattern, path))).expect_err(pattern);
+        let message = panicked.downcast_ref::<String>().expect("a text");
+        assert!(message.contains(&format!("{pattern:?}")) && message.contains("write "), "{message}");
+    }
 }

@@ -2,11 +2,13 @@
 
 mod util;
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use util::{Reply, Server, serve};
 use web::{Application, StaticFiles};
@@ -216,6 +218,114 @@ fn ranges_give_way_to_conditions() {
 }
 
 #[test]
+fn preconditions_of_files_are_412_when_they_fail() {
+    let site = Site::new();
+    let server = site.serve();
+    let target = "/static/letters.txt";
+    let etag = server.get(target).header("etag").unwrap().to_owned();
+    let status = |headers: &str| get_with(&server, target, headers).status;
+
+    let reply = get_with(&server, target, "If-Match: \"x\"\r\nRange: bytes=1-2\r\n");
+    assert_eq!((reply.status, reply.header("content-range")), (412, None));
+    assert!(reply.text().contains("412: Precondition Failed"), "{reply:?}");
+    assert_eq!(reply.header("etag"), None);
+    assert_eq!(server.send("HEAD", target, "If-Match: \"x\"\r\n", "").status, 412);
+    assert_eq!(status("If-Match: *\r\n"), 200);
+    assert_eq!(status(&format!("If-Match: {etag}\r\n")), 200);
+    assert_eq!(status(&format!("If-Match: \"x\"\r\nIf-Match: {etag}\r\n")), 200);
+    assert_eq!(status(&format!("If-Match: W/{etag}\r\n")), 412);
+    assert_eq!(status("If-Match: \r\n"), 412);
+    assert_eq!(status(&format!("If-Unmodified-Since: {MODIFIED}\r\n")), 200);
+    assert_eq!(status("If-Unmodified-Since: Sun, 09 Sep 2001 01:46:39 GMT\r\n"), 412);
+    assert_eq!(status("If-Unmodified-Since: nonsense\r\n"), 200);
+    // The first step that fails decides, and a tag makes the date of its step count for nothing.
+    assert_eq!(status(&format!("If-Match: \"x\"\r\nIf-None-Match: {etag}\r\n")), 412);
+    assert_eq!(status(&format!("If-Match: {etag}\r\nIf-None-Match: {etag}\r\n")), 304);
+    assert_eq!(status(&format!("If-Match: {etag}\r\nIf-Unmodified-Since: Sun, 09 Sep 2001 01:46:39 GMT\r\n")), 200);
+}
+
+#[test]
+fn a_byte_that_is_no_text_spoils_its_own_member_alone() {
+    let site = Site::new();
+    let server = site.serve();
+    let target = "/static/letters.txt";
+    let etag = server.get(target).header("etag").unwrap().to_owned();
+    let status = |headers: &[&[u8]]| {
+        let mut client = server.connect();
+        client.request_bytes("GET", target, &headers.concat());
+        client.reply().status
+    };
+    assert_eq!(status(&[b"If-None-Match: \"\xff\", ", etag.as_bytes(), b"\r\n"]), 304);
+    assert_eq!(status(&[b"If-None-Match: \xff, ", etag.as_bytes(), b"\r\n"]), 304);
+    assert_eq!(status(&[b"If-Match: \"\xff\"\r\n"]), 412);
+    // A field that is there counts, even if its value says nothing.
+    assert_eq!(status(&[b"Range: bytes=0-1\r\nIf-Range: \xff\r\n"]), 200);
+    assert_eq!(status(&[b"If-Modified-Since: \xff\r\n"]), 200);
+}
+
+#[test]
+fn a_date_does_not_vouch_for_a_range_within_the_second_of_the_change() {
+    let site = Site::new();
+    let path = site.root().join("letters.txt");
+    let file = fs::File::options().write(true).open(path).unwrap();
+    // Far enough ahead that the second of the change does not pass while the test runs.
+    file.set_modified(SystemTime::now() + Duration::from_secs(600)).unwrap();
+    let server = site.serve();
+    let reply = server.get("/static/letters.txt");
+    let (date, modified) = (reply.header("date").unwrap(), reply.header("last-modified").unwrap());
+    assert_eq!(date, modified, "a change cannot be later than the answer");
+    let range = format!("Range: bytes=0-1\r\nIf-Range: {modified}\r\n");
+    assert_eq!(get_with(&server, "/static/letters.txt", &range).status, 200);
+    // The change is over for long: now its date tells it from all others.
+    file.set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
+    let range = format!("Range: bytes=0-1\r\nIf-Range: {MODIFIED}\r\n");
+    assert_eq!(get_with(&server, "/static/letters.txt", &range).status, 206);
+}
+
+#[test]
+fn a_range_that_is_not_there_is_not_cached_like_the_file() {
+    let site = Site::new();
+    let root = site.root();
+    let server = serve(move || {
+        let files = StaticFiles::new(root).unwrap().cache_control("max-age=60");
+        Application::new().static_handler("/", files)
+    });
+    let caching = |headers: &str| {
+        let reply = get_with(&server, "/letters.txt", headers);
+        (reply.status, reply.header("cache-control").map(str::to_owned))
+    };
+    let cached = Some("max-age=60".to_owned());
+    assert_eq!(caching("Range: bytes=99-\r\n"), (416, None));
+    assert_eq!(caching("If-Match: \"x\"\r\n"), (412, None));
+    assert_eq!(caching("Range: bytes=0-1\r\n"), (206, cached.clone()));
+    assert_eq!(caching("If-None-Match: *\r\n"), (304, cached));
+}
+
+#[test]
+fn several_range_lines_are_no_range() {
+    let site = Site::new();
+    let reply = get_with(&site.serve(), "/static/letters.txt", "Range: bytes=0-1\r\nRange: bytes=2-3\r\n");
+    assert_eq!((reply.status, reply.body.len()), (200, 26));
+}
+
+#[test]
+fn dot_files_are_not_found() {
+    let site = Site::new();
+    fs::create_dir_all(site.root().join("sub/.git")).unwrap();
+    fs::create_dir_all(site.root().join(".well-known")).unwrap();
+    for name in [".env", "sub/.git/config", ".well-known/security.txt", ".well-known/.hidden"] {
+        site.write(name, "content");
+    }
+    let server = site.serve();
+    for hidden in ["/.env", "/sub/.git/config", "/sub/.git", "/%2eenv", "/sub/%2egit/", "/.well-known/.hidden", "/.no"]
+    {
+        assert_eq!(server.get(&format!("/static{hidden}")).status, 404, "{hidden}");
+    }
+    assert_eq!(server.get("/static/.well-known/security.txt").text(), "content");
+    assert_eq!(server.get("/static/./letters.txt").status, 200);
+}
+
+#[test]
 fn nothing_outside_of_the_directory_is_served() {
     let site = Site::new();
     let server = site.serve();
@@ -244,7 +354,7 @@ fn nothing_outside_of_the_directory_is_served() {
     }
     refuses(&server.get(&format!("/static/{absolute}")), &absolute);
     assert_eq!(server.get("/static/../secret.txt").status, 403);
-    assert_eq!(server.get("/static/%00").status, 404);
+    assert_eq!(server.get("/static/%00").status, 400);
 }
 
 #[test]
@@ -257,13 +367,19 @@ fn links_are_followed_inside_only() {
     symlink(site.0.join("secret.txt"), root.join("absolute")).unwrap();
     symlink("../site_evil", root.join("directory")).unwrap();
     symlink("loop", root.join("loop")).unwrap();
+    symlink(root.join("letters.txt"), root.join("absolute_inside")).unwrap();
     let server = site.serve();
     for target in ["/static/inside", "/static/sub/up"] {
         assert_eq!(server.get(target).body.len(), 26, "{target}");
     }
-    for target in
-        ["/static/outside", "/static/absolute", "/static/directory/x.txt", "/static/directory/", "/static/loop"]
-    {
+    for target in [
+        "/static/outside",
+        "/static/absolute",
+        "/static/absolute_inside",
+        "/static/directory/x.txt",
+        "/static/directory/",
+        "/static/loop",
+    ] {
         let reply = server.get(target);
         assert_eq!(reply.status, 403, "{target}");
         refuses(&reply, target);
@@ -366,7 +482,12 @@ fn other_methods_are_refused() {
 }
 
 #[test]
-fn a_directory_that_is_not_there_is_an_error_at_once() {
-    let error = StaticFiles::new(Path::new("/nonexistent")).unwrap_err();
-    assert!(error.to_string().contains("No such file"), "{error}");
+fn a_directory_that_cannot_be_served_is_named() {
+    let site = Site::new();
+    for path in [Path::new("/nonexistent/assets"), &site.root().join("letters.txt")] {
+        let error = StaticFiles::new(path).unwrap_err().to_string();
+        assert!(error.contains(path.to_str().unwrap()), "{error}");
+    }
+    let error = StaticFiles::new("/nonexistent/assets").unwrap_err().to_string();
+    assert!(error.contains("No such file"), "{error}");
 }

@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     raise_descriptor_limit()?;
     let server = HttpServer::new(Bench::default());
     SIZES.get_or_init(|| Sizes { connection_future: server.connection_future_size() });
-    announce(server.listen(options.socket_addr())?)?;
+    let server = server.listen(options.socket_addr())?;
+    announce(server.local_addr())?;
     server.drain_on_signal(Duration::from_secs(5))?;
     IOLoop::current().start();
     Ok(())

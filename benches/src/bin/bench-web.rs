@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     raise_descriptor_limit()?;
     let server = application().into_server();
     SIZES.get_or_init(|| Sizes { connection_future: server.connection_future_size() });
-    announce(server.listen(options.socket_addr())?)?;
+    let server = server.listen(options.socket_addr())?;
+    announce(server.local_addr())?;
     server.drain_on_signal(Duration::from_secs(5))?;
     IOLoop::current().start();
     Ok(())
@@ -44,44 +45,44 @@ fn application() -> Application {
         .get("/json", json)
         .post("/echo", echo)
         .get("/user/{id}", user)
-        .get("/park", async move |x: &mut Exchange| {
-            x.while_connected(parked.wait()).await?;
-            x.write("released");
+        .get("/park", async move |exchange: &mut Exchange| {
+            exchange.while_connected(parked.wait()).await?;
+            exchange.write("released");
             Ok(())
         })
-        .get("/release", async move |x: &mut Exchange| {
-            x.write(format!("released {}", released.open()));
+        .get("/release", async move |exchange: &mut Exchange| {
+            exchange.write(format!("released {}", released.open()));
             Ok(())
         })
         .get("/allocations", allocations)
         .get("/sizes", sizes)
 }
 
-async fn plaintext(x: &mut Exchange) -> web::Result<()> {
-    x.write(HELLO);
+async fn plaintext(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write(HELLO);
     Ok(())
 }
 
-async fn json(x: &mut Exchange) -> web::Result<()> {
-    x.write_json(&Message { message: HELLO })
+async fn json(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write_json(&Message { message: HELLO })
 }
 
-async fn echo(x: &mut Exchange) -> web::Result<()> {
-    let body = x.bytes_limited(ECHO_LIMIT).await?;
-    x.write(body);
+async fn echo(exchange: &mut Exchange) -> web::Result<()> {
+    let body = exchange.bytes_limited(ECHO_LIMIT).await?;
+    exchange.write(body);
     Ok(())
 }
 
-async fn user(x: &mut Exchange) -> web::Result<()> {
-    let id = x.path::<String>("id")?;
-    x.write(id);
+async fn user(exchange: &mut Exchange) -> web::Result<()> {
+    let id = exchange.path::<String>("id")?;
+    exchange.write(id);
     Ok(())
 }
 
-async fn allocations(x: &mut Exchange) -> web::Result<()> {
-    x.write_json(&ALLOCATOR.counters())
+async fn allocations(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write_json(&ALLOCATOR.counters())
 }
 
-async fn sizes(x: &mut Exchange) -> web::Result<()> {
-    x.write_json(&SIZES.get())
+async fn sizes(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write_json(&SIZES.get())
 }

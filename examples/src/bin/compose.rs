@@ -1,7 +1,7 @@
 //! Layer: httpserver.
 //!
-//! A small key-value store with two doors on one loop: HTTP on the port asked for, and a protocol
-//! by lines on the port after it. Both doors open on the same `Rc`.
+//! A small key-value store that speaks two protocols on one loop: HTTP on the given port, and a
+//! line protocol on the next one. Both work on the same `Rc`.
 //!
 //! ```sh
 //! cargo run --release --bin compose
@@ -10,32 +10,38 @@
 //! printf 'SET grass green\nGET sky\nKEYS\n' | nc -N 127.0.0.1 8889
 //! ```
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{
+    cell::RefCell, collections::BTreeMap, error::Error, net::SocketAddr, process::ExitCode, rc::Rc, time::Duration,
+};
 
-use httpserver::iostream::{self, IOStream, TcpServer};
-use httpserver::{HttpServer, IOLoop, Method, Request, Response, StatusCode};
+use httpserver::{
+    HttpServer, IOLoop, Method, Request, Response, StatusCode,
+    iostream::{self, IOStream, TcpServer},
+};
 
 /// What both protocols work on.
 type Store = Rc<RefCell<BTreeMap<String, String>>>;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let address = examples::cli::listen_address("A key-value store over HTTP and over a line protocol.");
+    examples::cli::exit_code(serve(address))
+}
+
+fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let store = Store::default();
 
     let http = HttpServer::new({
         let store = store.clone();
         async move |request: Request| serve_http(&store, request).await
     });
-    println!("listening on http://{}", http.listen(address)?);
+    let http = http.listen(address)?;
+    println!("listening on http://{}", http.local_addr());
 
     let lines = TcpServer::new(async move |stream: IOStream, _peer: SocketAddr| serve_lines(&store, stream).await);
-    println!("listening on {}", lines.listen(next_port(address))?);
+    let lines = lines.listen(next_port(address))?;
+    println!("listening on {}", lines.local_addr());
 
-    // The line protocol stops with the loop; HTTP first finishes what it has begun.
+    // The line protocol stops with the loop; HTTP first finishes the requests in progress.
     http.drain_on_signal(Duration::from_secs(5))?;
     IOLoop::current().start();
     lines.stop();
@@ -52,7 +58,7 @@ async fn serve_http(store: &Store, mut request: Request) -> httpserver::Result<R
             None => Response::new(StatusCode::NOT_FOUND),
         }),
         Method::PUT => {
-            // No borrow is held here: other requests run while this one waits for its body.
+            // Hold no borrow here: other requests run while this one waits for its body.
             let body = request.bytes().await?;
             store.borrow_mut().insert(key, String::from_utf8_lossy(&body).into_owned());
             Ok(Response::new(StatusCode::NO_CONTENT))
@@ -70,7 +76,7 @@ async fn serve_lines(store: &Store, stream: IOStream) -> iostream::Result<()> {
     loop {
         let line = match stream.read_until(b"\n").max_bytes(64 * 1024).await {
             Ok(line) => line,
-            // The client has said all it wanted: that is how a conversation ends.
+            // The client has closed its side, which is how a conversation ends.
             Err(iostream::Error::Closed { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };

@@ -18,17 +18,20 @@
 //! curl -i http://127.0.0.1:8888/nowhere
 //! ```
 
-use std::cell::RefCell;
-use std::time::Duration;
+use std::{cell::RefCell, error::Error, net::SocketAddr, process::ExitCode, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use web::{Application, Cookie, Exchange, IOLoop, Method, RequestHandler, StatusCode, sleep};
 
-/// Beside the sources, so that it is found from any working directory.
+/// Beside the sources, so that the example finds it from any working directory.
 const STATIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/static");
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let address = examples::cli::listen_address("One route of each kind.");
+    examples::cli::exit_code(serve(address))
+}
+
+fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let server = Application::new()
         .get("/", index)
         .get("/hello/{name}", hello)
@@ -37,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .post("/review", review)
         .get("/count", count)
         .get("/visits", visits)
-        .get("/old", async |x: &mut Exchange| x.redirect("/"))
+        .get("/old", async |exchange: &mut Exchange| exchange.redirect("/"))
         .post("/upload", upload)
         .handler("/notes", Notes::default())
         .static_files("/static", STATIC)?
@@ -51,26 +54,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn index(x: &mut Exchange) -> web::Result<()> {
-    x.write("<!doctype html><title>Hello</title><h1>Hello</h1>");
-    x.write("<p>Try <a href=/hello/world>a name</a> or <a href=/static/index.html>a file</a>.</p>");
+async fn index(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write("<!doctype html><title>Hello</title><h1>Hello</h1>");
+    exchange.write("<p>Try <a href=/hello/world>a name</a> or <a href=/static/index.html>a file</a>.</p>");
     Ok(())
 }
 
-async fn hello(x: &mut Exchange) -> web::Result<()> {
-    text(x, format!("Hello, {}\n", x.path::<String>("name")?))
+async fn hello(exchange: &mut Exchange) -> web::Result<()> {
+    text(exchange, format!("Hello, {}\n", exchange.path::<String>("name")?))
 }
 
-/// An argument that is missing or no number is a 400 by itself.
-async fn add(x: &mut Exchange) -> web::Result<()> {
-    let (a, b): (i64, i64) = (x.query("a")?, x.query("b")?);
-    text(x, format!("{}\n", a.saturating_add(b)))
+/// The error of an argument that is missing or not a number is a 400.
+async fn add(exchange: &mut Exchange) -> web::Result<()> {
+    let (a, b): (i64, i64) = (exchange.query("a")?, exchange.query("b")?);
+    text(exchange, format!("{}\n", a.saturating_add(b)))
 }
 
-async fn form(x: &mut Exchange) -> web::Result<()> {
-    let (name, age) = (x.argument::<String>("name").await?, x.argument_opt::<u8>("age").await?);
+async fn form(exchange: &mut Exchange) -> web::Result<()> {
+    let (name, age) = (exchange.argument::<String>("name").await?, exchange.argument_opt::<u8>("age").await?);
     let age = age.map_or("of unknown age".to_owned(), |age| format!("{age} years old"));
-    text(x, format!("{name} is {age}\n"))
+    text(exchange, format!("{name} is {age}\n"))
 }
 
 #[derive(Deserialize, Serialize)]
@@ -79,42 +82,42 @@ struct Review {
     stars: u8,
 }
 
-async fn review(x: &mut Exchange) -> web::Result<()> {
-    let review: Review = x.json().await?;
+async fn review(exchange: &mut Exchange) -> web::Result<()> {
+    let review: Review = exchange.json().await?;
     if review.stars > 5 {
         return Err(web::Error::http(StatusCode::UNPROCESSABLE_ENTITY, "Five stars is the most"));
     }
-    x.set_status(StatusCode::CREATED);
-    x.write_json(&review)
+    exchange.set_status(StatusCode::CREATED);
+    exchange.write_json(&review)
 }
 
-/// Each flush sends what was written; it fails when the client has gone.
-async fn count(x: &mut Exchange) -> web::Result<()> {
-    x.set_header("Content-Type", "text/plain; charset=utf-8")?;
+/// Each flush sends what was written, and fails when the client has gone.
+async fn count(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.set_header("Content-Type", "text/plain; charset=utf-8")?;
     for number in 1..=5 {
-        x.write(format!("{number}\n"));
-        x.flush().await?;
+        exchange.write(format!("{number}\n"));
+        exchange.flush().await?;
         sleep(Duration::from_millis(300)).await;
     }
     Ok(())
 }
 
-async fn visits(x: &mut Exchange) -> web::Result<()> {
-    let visits = x.cookie("visits").and_then(|visits| visits.parse().ok()).unwrap_or(0_u32).saturating_add(1);
-    x.set_cookie(Cookie::new("visits", visits.to_string()))?;
-    text(x, format!("visit number {visits}\n"))
+async fn visits(exchange: &mut Exchange) -> web::Result<()> {
+    let visits = exchange.cookie("visits").and_then(|visits| visits.parse().ok()).unwrap_or(0_u32).saturating_add(1);
+    exchange.set_cookie(Cookie::new("visits", visits.to_string()))?;
+    text(exchange, format!("visit number {visits}\n"))
 }
 
-/// Takes an upload of any size; only one piece of it is in memory.
-async fn upload(x: &mut Exchange) -> web::Result<()> {
+/// Reads an upload of any size, holding one piece at a time.
+async fn upload(exchange: &mut Exchange) -> web::Result<()> {
     let mut size = 0;
-    while let Some(piece) = x.chunk().await? {
+    while let Some(piece) = exchange.chunk().await? {
         size += piece.len();
     }
-    text(x, format!("{size} bytes\n"))
+    text(exchange, format!("{size} bytes\n"))
 }
 
-/// Who keeps what clients send keeps count of it.
+/// What clients can store needs a bound.
 const MOST_NOTES: usize = 100;
 
 /// A resource with several methods, and with state of its own.
@@ -126,37 +129,37 @@ struct Notes {
 impl RequestHandler for Notes {
     const METHODS: &'static [Method] = &[Method::GET, Method::POST, Method::DELETE];
 
-    async fn get(&self, x: &mut Exchange) -> web::Result<()> {
+    async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
         let notes = self.notes.borrow().join("\n");
-        text(x, notes + "\n")
+        text(exchange, notes + "\n")
     }
 
-    async fn post(&self, x: &mut Exchange) -> web::Result<()> {
-        let note = String::from_utf8_lossy(&x.bytes_limited(1000).await?).into_owned();
+    async fn post(&self, exchange: &mut Exchange) -> web::Result<()> {
+        let note = String::from_utf8_lossy(&exchange.bytes_limited(1000).await?).into_owned();
         let mut notes = self.notes.borrow_mut();
         if notes.len() == MOST_NOTES {
             notes.remove(0);
         }
         notes.push(note);
-        x.set_status(StatusCode::CREATED);
+        exchange.set_status(StatusCode::CREATED);
         Ok(())
     }
 
-    async fn delete(&self, x: &mut Exchange) -> web::Result<()> {
+    async fn delete(&self, exchange: &mut Exchange) -> web::Result<()> {
         self.notes.borrow_mut().clear();
-        x.set_status(StatusCode::NO_CONTENT);
+        exchange.set_status(StatusCode::NO_CONTENT);
         Ok(())
     }
 }
 
-fn text(x: &mut Exchange, text: String) -> web::Result<()> {
-    x.set_header("Content-Type", "text/plain; charset=utf-8")?;
-    x.write(text);
+fn text(exchange: &mut Exchange, text: String) -> web::Result<()> {
+    exchange.set_header("Content-Type", "text/plain; charset=utf-8")?;
+    exchange.write(text);
     Ok(())
 }
 
-fn error_page(x: &mut Exchange, error: &web::Error) {
+fn error_page(exchange: &mut Exchange, error: &web::Error) {
     let status = error.status();
-    x.write(format!("<!doctype html><title>{status}</title><h1>{status}</h1>"));
-    x.write(format!("<p>{}</p>", web::xhtml_escape(&error.message())));
+    exchange.write(format!("<!doctype html><title>{status}</title><h1>{status}</h1>"));
+    exchange.write(format!("<p>{}</p>", web::xhtml_escape(&error.message())));
 }

@@ -1,6 +1,6 @@
 //! Layer: httpserver.
 //!
-//! HTTP without a framework: a service that looks at the path itself, collects a body, streams an
+//! HTTP without a framework: a service that matches the path itself, collects a body, streams an
 //! answer, and notices a client that goes away.
 //!
 //! ```sh
@@ -12,15 +12,19 @@
 //! curl --data-binary @Cargo.lock http://127.0.0.1:8888/size
 //! ```
 
-use std::fmt::Write;
-use std::time::Duration;
+use std::{error::Error, fmt::Write, net::SocketAddr, process::ExitCode, time::Duration};
 
-use httpserver::{HttpServer, IOLoop, Limits, Method, Request, Response, StatusCode, sleep};
+use httpserver::{Body, BodyWriter, HttpServer, IOLoop, Limits, Method, Request, Response, StatusCode, sleep};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let address = examples::cli::listen_address("HTTP without a framework.");
+    examples::cli::exit_code(listen(address))
+}
+
+fn listen(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let server = HttpServer::with_limits(serve, limits());
-    println!("listening on http://{}", server.listen(address)?);
+    let server = server.listen(address)?;
+    println!("listening on http://{}", server.local_addr());
     server.drain_on_signal(Duration::from_secs(10))?;
     IOLoop::current().start();
     Ok(())
@@ -35,14 +39,14 @@ async fn serve(request: Request) -> httpserver::Result<Response> {
     match (request.method(), request.path()) {
         (&Method::GET, "/") => Ok(Response::text("Hello\n")),
         (&Method::GET, "/headers") => Ok(headers(&request)),
-        (&Method::GET, "/count") => count(request).await,
+        (&Method::GET, "/count") => Ok(Response::text(Body::writer(count))),
         (&Method::POST, "/shout") => shout(request).await,
         (&Method::POST, "/size") => size(request).await,
         _ => Ok(Response::text("There is nothing here\n").with_status(StatusCode::NOT_FOUND)),
     }
 }
 
-/// The header lines as they came.
+/// The header lines as they were received.
 fn headers(request: &Request) -> Response {
     let mut text = String::new();
     for (name, value) in request.headers().iter() {
@@ -52,13 +56,13 @@ fn headers(request: &Request) -> Response {
     Response::text(text)
 }
 
-/// Collects the body under the limit: too large a one is answered with 413 by the error.
+/// Collects the body, up to the limit: the error of a larger one is answered with 413.
 async fn shout(mut request: Request) -> httpserver::Result<Response> {
     let body = request.bytes().await?;
     Ok(Response::text(String::from_utf8_lossy(&body).to_uppercase()))
 }
 
-/// Takes a body of any size and holds one piece of it at a time.
+/// Reads a body of any size, holding one chunk at a time.
 async fn size(mut request: Request) -> httpserver::Result<Response> {
     let mut size = 0;
     while let Some(chunk) = request.body_mut().chunk().await? {
@@ -68,11 +72,10 @@ async fn size(mut request: Request) -> httpserver::Result<Response> {
 }
 
 /// An answer that takes a while. A write fails once the client has gone, which ends the count.
-async fn count(mut request: Request) -> httpserver::Result<Response> {
-    let mut answer = request.respond(Response::text(""))?;
+async fn count(mut out: BodyWriter) -> httpserver::Result<()> {
     for number in 1..=5 {
-        answer.write(format!("{number}\n")).await?;
+        out.write(format!("{number}\n")).await?;
         sleep(Duration::from_millis(300)).await;
     }
-    answer.finish().await
+    Ok(())
 }

@@ -8,27 +8,36 @@
 //! curl telnet://127.0.0.1:8888
 //! ```
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::rc::Rc;
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    error::Error,
+    net::SocketAddr,
+    process::ExitCode,
+    rc::Rc,
+};
 
 use iostream::{IOLoop, IOStream, TcpServer, signal};
 
-/// The longest line; who sends a longer one is disconnected.
+/// The longest line; a client that sends a longer one is disconnected.
 const LONGEST_LINE: usize = 1024;
 
-/// Who does not read loses the connection once this much waits for it.
+/// A client that does not read is disconnected once this much is queued for it.
 const MOST_UNREAD: usize = 64 * 1024;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let address = examples::cli::listen_address("A chat by lines over plain TCP.");
+    examples::cli::exit_code(serve(address))
+}
+
+fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let lobby = Rc::new(Lobby::default());
     let server = TcpServer::new({
         let lobby = lobby.clone();
         async move |stream: IOStream, peer: SocketAddr| lobby.welcome(stream, peer).await
     });
-    println!("listening on {}", server.listen(address)?);
+    let server = server.listen(address)?;
+    println!("listening on {}", server.local_addr());
 
     IOLoop::current().spawn_detached(async move {
         if let Err(error) = signal::shutdown().await {
@@ -42,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Everybody who is connected and has given a name.
+/// The clients that are connected and have given a name.
 #[derive(Default)]
 struct Lobby {
     guests: RefCell<HashMap<u64, IOStream>>,
@@ -63,7 +72,7 @@ impl Lobby {
         let end = self.relay(guest, &name, &stream).await;
         self.guests.borrow_mut().remove(&guest);
         self.tell_others(guest, &format!("* {name} has left"));
-        // Going away is the normal end, not an error to be logged.
+        // A client that leaves is the normal end, not an error to be logged.
         end.or_else(|error| if error.is_closed() { Ok(()) } else { Err(error) })
     }
 
@@ -83,8 +92,8 @@ impl Lobby {
         guest
     }
 
-    /// Writes without waiting, so that one slow reader holds up nobody: its own queue fills, and
-    /// the write that would overfill it fails.
+    /// Writes without waiting, so that a slow reader does not hold up the others: its own queue
+    /// fills, and it is disconnected when a line no longer fits.
     fn tell_others(&self, speaker: u64, line: &str) {
         let others: Vec<IOStream> = self
             .guests
@@ -103,7 +112,7 @@ impl Lobby {
         }
     }
 
-    /// Says good-bye and closes. What the kernel takes at once is still sent; who does not read misses it.
+    /// Says good-bye and closes. The kernel still sends what fits into its buffers; a client that does not read misses it.
     fn close(&self) {
         let guests: Vec<IOStream> = self.guests.borrow_mut().drain().map(|(_, stream)| stream).collect();
         for stream in guests {
@@ -113,7 +122,7 @@ impl Lobby {
     }
 }
 
-/// One line without its end; control characters are dropped, so that nobody plays with the others' terminals.
+/// One line without its end. Control characters are dropped: they could change the terminals of the others.
 async fn read_line(stream: &IOStream) -> iostream::Result<String> {
     let line = stream.read_until(b"\n").max_bytes(LONGEST_LINE).await?;
     Ok(String::from_utf8_lossy(&line).chars().filter(|c| !c.is_control()).collect())

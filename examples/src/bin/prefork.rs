@@ -10,34 +10,33 @@
 //! systemd-socket-activate -l 8888 target/release/prefork
 //! ```
 
-use std::error::Error;
-use std::io::{self, ErrorKind, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::process::{self, ExitCode};
-use std::rc::Rc;
+use std::{
+    error::Error,
+    io::{self, ErrorKind, Write},
+    net::{SocketAddr, TcpListener},
+    process::{self, ExitCode},
+    rc::Rc,
+};
 
-use ioloop::process::{cpu_count, fork_processes, inherited_fds};
-use ioloop::{IOLoop, Interest, signal};
+use ioloop::{
+    IOLoop, Interest,
+    process::{cpu_count, fork_processes, inherited_fds},
+    signal,
+};
 
-/// Workers that fail this often in all are not started again: the fault is then in the program.
+/// After this many failures in all, workers are not started again: the fault is then in the program.
 const MAX_RESTARTS: usize = 100;
 
 fn main() -> ExitCode {
     let address = examples::cli::listen_address("Greets by lines, from several processes.");
-    match serve(address) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    examples::cli::exit_code(serve(address))
 }
 
 fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let listener = listener(address)?;
     println!("listening on {}", listener.local_addr()?);
 
-    // The first process stays in here, and leaves it only for good.
+    // The first process stays in this call until everything ends; only workers return from it.
     let worker = fork_processes(cpu_count().max(2), MAX_RESTARTS)?;
 
     let ioloop = IOLoop::current();
@@ -52,13 +51,13 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The listener handed over by a service manager, or one of our own. Non-blocking: a connection wakes all workers, and
-/// those that come late must not wait for the next.
+/// The listener passed on by a service manager, or one of our own. Non-blocking: a connection wakes all workers, and
+/// those that are too late must not block in `accept`.
 fn listener(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
     if let Some(inherited) = inherited_fds()?.into_iter().next() {
         return Ok(TcpListener::from(inherited.fd));
     }
-    let listener = TcpListener::bind(address)?;
+    let listener = TcpListener::bind(address).map_err(|error| format!("listening on {address}: {error}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

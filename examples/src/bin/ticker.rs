@@ -1,21 +1,23 @@
 //! Layer: ioloop.
 //!
-//! An event loop alone: a periodic callback, a timer that is called off, a task, lines from
-//! standard input, and Ctrl-C. Standard input has to be something epoll can watch: a terminal, a
-//! pipe or a socket, but not a file.
+//! An event loop alone: a periodic callback, a timer that is cancelled, a task, lines from standard
+//! input, and Ctrl-C. Standard input has to be something epoll can watch: a terminal, a pipe or a
+//! socket, but not a file.
 //!
 //! ```sh
 //! cargo run --release --bin ticker
 //! (echo one; sleep 2; echo two) | cargo run --release --bin ticker
 //! ```
 
-use std::cell::Cell;
-use std::error::Error;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{
+    cell::Cell,
+    error::Error,
+    fs::File,
+    io::{self, Read},
+    os::fd::AsFd,
+    rc::Rc,
+    time::Duration,
+};
 
 use ioloop::{IOLoop, Interest, PeriodicCallback, signal, sleep};
 
@@ -33,12 +35,12 @@ fn main() {
     });
     ticker.start();
 
-    let never = ioloop.call_later(Duration::from_secs(3), || println!("nobody will see this"));
+    let never = ioloop.call_later(Duration::from_secs(3), || println!("never printed"));
     ioloop.call_later(Duration::from_millis(1500), {
         let ioloop = ioloop.clone();
         move || {
             ioloop.remove_timeout(never);
-            println!("called off the timer of 3 s");
+            println!("cancelled the timer of 3 s");
         }
     });
 
@@ -51,7 +53,7 @@ fn main() {
 
     ioloop.spawn_detached(async {
         let signal = signal::shutdown().await;
-        // Before anything is printed: printing panics when nobody reads the output any more.
+        // Stop first: printing panics once the output is closed.
         IOLoop::current().stop();
         match signal {
             Ok(_) => println!("signal: stopping"),
@@ -67,9 +69,9 @@ fn main() {
     println!("stopped after {} ticks", ticks.get());
 }
 
-/// Prints what can be read; the handler takes itself away at the end of the input.
+/// Prints what can be read; the handler removes itself at the end of the input.
 fn watch_standard_input(ioloop: &IOLoop) -> Result<(), Box<dyn Error>> {
-    // A descriptor of its own, read without the buffer of `io::stdin`: what is in a buffer causes no event.
+    // A descriptor of its own, read without the buffer of `io::stdin`: bytes in a buffer cause no event.
     let input = Rc::new(File::from(io::stdin().as_fd().try_clone_to_owned()?));
     ioloop.add_handler(input.clone(), Interest::READABLE, move |event| {
         let mut buffer = [0; 4096];

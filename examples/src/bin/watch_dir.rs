@@ -1,38 +1,29 @@
 //! Layer: ioloop.
 //!
-//! Watches a directory by inotify(7) and says what happens in it. Events that come close together, as when a file is
-//! written piece by piece, are told once, when it has been quiet for a moment. Ctrl-C ends it.
+//! Watches a directory by inotify(7) and prints what happens in it. Events that come close together, as when a file is
+//! written piece by piece, are printed once, after a moment of quiet. Ctrl-C ends it.
 //!
 //! ```sh
 //! cargo run --release --bin watch_dir -- /tmp
 //! ```
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::env;
-use std::error::Error;
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{
+    cell::RefCell, collections::BTreeMap, env, error::Error, path::PathBuf, process::ExitCode, rc::Rc, time::Duration,
+};
 
 use ioloop::{IOLoop, Interest, TimeoutHandle, signal};
-use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
+use nix::{
+    errno::Errno,
+    sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent},
+};
 
-/// How long it has to be quiet before the changes are told.
+/// How long it has to be quiet before the changes are printed.
 const QUIET: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     examples::cli::start_log();
     let directory = env::args_os().nth(1).map_or_else(|| PathBuf::from("."), PathBuf::from);
-    match watch(directory) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    examples::cli::exit_code(watch(directory))
 }
 
 fn watch(directory: PathBuf) -> Result<(), Box<dyn Error>> {
@@ -42,7 +33,9 @@ fn watch(directory: PathBuf) -> Result<(), Box<dyn Error>> {
         | AddWatchFlags::IN_DELETE
         | AddWatchFlags::IN_MOVE
         | AddWatchFlags::IN_DELETE_SELF;
-    inotify.add_watch(&directory, interesting | AddWatchFlags::IN_ONLYDIR)?;
+    inotify
+        .add_watch(&directory, interesting | AddWatchFlags::IN_ONLYDIR)
+        .map_err(|errno| format!("watching {}: {}", directory.display(), errno.desc()))?;
 
     let ioloop = IOLoop::current();
     let changes = Rc::new(Changes::default());
@@ -59,36 +52,36 @@ fn watch(directory: PathBuf) -> Result<(), Box<dyn Error>> {
     })?;
     println!("watching {}; end with Ctrl-C", directory.display());
     ioloop.run_sync(signal::shutdown())?;
-    changes.tell();
+    changes.print();
     println!("stopped");
     Ok(())
 }
 
-/// What has happened and has not been told yet.
+/// The changes that have not been printed yet.
 #[derive(Default)]
 struct Changes {
-    /// By name; several kinds of events for one name in one line.
+    /// By name: the kinds of events for one name make one line.
     pending: RefCell<BTreeMap<String, AddWatchFlags>>,
-    /// Fires when it has been quiet; every event puts it off.
+    /// Fires after a moment of quiet; every event postpones it.
     timer: RefCell<Option<TimeoutHandle>>,
 }
 
 impl Changes {
     fn note(self: &Rc<Self>, events: &[InotifyEvent]) {
-        // The last event of a watch says that there will be no more, and nothing else.
+        // The last event of a watch says only that no more will come.
         for event in events.iter().filter(|event| !event.mask.contains(AddWatchFlags::IN_IGNORED)) {
             let name = event.name.as_ref().map_or_else(|| ".".into(), |name| name.to_string_lossy().into_owned());
             self.pending.borrow_mut().entry(name).or_insert(AddWatchFlags::empty()).insert(event.mask);
         }
         let ioloop = IOLoop::current();
-        let tell = self.clone();
-        let put_off = self.timer.replace(Some(ioloop.call_later(QUIET, move || tell.tell())));
-        if let Some(timer) = put_off {
+        let changes = self.clone();
+        let previous = self.timer.replace(Some(ioloop.call_later(QUIET, move || changes.print())));
+        if let Some(timer) = previous {
             ioloop.remove_timeout(timer);
         }
     }
 
-    fn tell(&self) {
+    fn print(&self) {
         for (name, mask) in self.pending.take() {
             println!("{name}: {}", describe(mask));
         }

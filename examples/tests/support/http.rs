@@ -1,7 +1,9 @@
 //! As much of an HTTP client as the tests need.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::{
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+};
 
 use serde_json::Value;
 

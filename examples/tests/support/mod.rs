@@ -5,14 +5,18 @@
 
 pub mod http;
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 /// A test that waits longer than this for anything has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,6 +38,13 @@ impl Program {
             .expect("the example starts");
         let output = BufReader::new(child.stdout.take().expect("its output is piped"));
         Program { child, output }
+    }
+
+    /// What an example prints to standard error when it cannot even start.
+    pub fn refusal(path: &str, arguments: &[&str]) -> String {
+        let output = Command::new(path).args(arguments).env("RUST_LOG", "off").output().expect("the example starts");
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).expect("the message is text")
     }
 
     /// Starts a server on a free port.
@@ -113,11 +124,11 @@ impl Lines {
     }
 }
 
-/// Looks again and again until there is what is looked for.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Calls `check` until it returns something.
+pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             return found;
         }
         assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");

@@ -2,7 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::{Result, header_lines::HeaderLines};
+use crate::{Result, field_lines::FieldLines};
 
 /// A piece of a [`Body`](crate::Body): data, or the trailers that end it.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl<T: Into<Bytes>> From<T> for Frame {
 /// ```
 #[derive(Default)]
 pub struct Trailers {
-    lines: HeaderLines,
+    lines: FieldLines,
 }
 
 impl Trailers {

@@ -22,7 +22,7 @@ use limited::Limited;
 pub use frame::{Frame, Trailers};
 pub(crate) use incoming::{Incoming, IncomingSource};
 pub use stream::BodyStream;
-pub use writer::BodyWriter;
+pub use writer::{BodyDriver, BodyWriter};
 
 /// The body of a request or of a response: nothing, bytes, or a stream of pieces.
 ///

@@ -82,6 +82,9 @@ pub struct BodyWriter {
     pipe: Rc<Pipe>,
 }
 
+/// A future that writes.
+type WritingFuture = Pin<Box<dyn Future<Output = Result<()>>>>;
+
 /// What a writer and its body share.
 #[derive(Default)]
 struct Pipe {
@@ -95,6 +98,8 @@ struct Pipe {
     waited: Cell<bool>,
     /// The writer waits for the receiver's next return.
     flushing: Cell<bool>,
+    /// A future that was handed to the body after it was made.
+    driver: Cell<Option<WritingFuture>>,
     /// The task to wake when there is something to receive.
     receiver: Cell<Option<Waker>>,
     /// The task to wake when there is room again, or when all was taken.
@@ -175,6 +180,17 @@ impl BodyWriter {
         self.pipe.queue.borrow_mut().trailers = Some(trailers);
     }
 
+    /// Adds the last piece and ends the body, without waiting for room.
+    pub fn finish_with(self, data: Bytes) {
+        self.pipe.push_bytes(data);
+        self.finish();
+    }
+
+    /// A handle by which the body is given a future to poll; see [`BodyDriver`].
+    pub fn driver(&self) -> BodyDriver {
+        BodyDriver { pipe: Rc::clone(&self.pipe) }
+    }
+
     /// Ends the body. For the writer of [`Body::channel`]; in [`Body::writer`] returning `Ok` does the same.
     pub fn finish(self) {
         self.pipe.end.set(End::Finished);
@@ -190,6 +206,33 @@ impl BodyWriter {
             Poll::Pending
         })
         .await
+    }
+}
+
+/// Hands a body of [`Body::channel`] the future that writes it, after the body has been made: the body is then as one of
+/// [`Body::writer`].
+///
+/// For a future that is under way already when it turns out that it will stream: the head of its answer is passed on with
+/// the body, and what is left of the future becomes the body's own work. `web`'s handlers become bodies in this way with
+/// their first flush.
+pub struct BodyDriver {
+    pipe: Rc<Pipe>,
+}
+
+impl BodyDriver {
+    /// Has the body poll `future`. The body ends when it returns `Ok`; an error breaks it off. When the body has been
+    /// dropped already, so is the future.
+    pub fn drive(self, future: impl Future<Output = Result<()>> + 'static) {
+        if self.pipe.check_receiver().is_ok() {
+            self.pipe.driver.set(Some(Box::pin(future)));
+            self.pipe.wake_receiver();
+        }
+    }
+}
+
+impl fmt::Debug for BodyDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BodyDriver")
     }
 }
 
@@ -287,7 +330,7 @@ impl Queue {
 
 /// The body's end of the pipe, with the future that fills it unless another task does.
 struct Written {
-    future: Option<Pin<Box<dyn Future<Output = Result<()>>>>>,
+    future: Option<WritingFuture>,
     /// Why the future ended. Told behind what it wrote.
     error: Option<Error>,
     pipe: Rc<Pipe>,
@@ -296,6 +339,9 @@ struct Written {
 impl Written {
     /// Lets the writing future go on, if there is one.
     fn poll_future(&mut self, cx: &mut Context<'_>) {
+        if self.future.is_none() {
+            self.future = self.pipe.driver.take();
+        }
         let Some(future) = &mut self.future else { return };
         let Poll::Ready(result) = future.as_mut().poll(cx) else { return };
         self.future = None;
@@ -352,14 +398,19 @@ impl BodyStream for Written {
         let this = &mut *self;
         this.pipe.gone.replace(Some(error.clone()));
         this.pipe.wake_writer();
+        if this.future.is_none() {
+            this.future = this.pipe.driver.take();
+        }
         this.future.is_some()
     }
 }
 
 impl Drop for Written {
     fn drop(&mut self) {
-        // First the future: it may still be using the pipe.
+        // First the future: it may still be using the pipe. One that was never begun would otherwise keep the pipe alive
+        // that holds it.
         self.future = None;
+        drop(self.pipe.driver.take());
         self.pipe.gone.borrow_mut().get_or_insert(Error::AlreadyTaken("the body"));
         self.pipe.wake_writer();
     }

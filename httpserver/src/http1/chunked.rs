@@ -1,14 +1,23 @@
 //! Decodes chunked bodies (RFC 9112 7.1), byte by byte where it is framing and in runs where it is data.
+//!
+//! The decoder is a state machine that keeps no bytes: whatever it has consumed may leave the buffer, and it goes on with
+//! the next byte in any later call. Only a trailer line has to be in the buffer as a whole.
+//!
+//! Bodies of requests and of responses have the same grammar and the same limits. A client turns the errors into those of
+//! a server by [`fault_of_server`](super::refusal::fault_of_server).
 
 use std::ops::Range;
 
 use memchr::memchr;
 
-use crate::error::Error;
-use crate::headers::is_token_byte;
+use super::refusal::{BARE_LINE_END, bad};
+use crate::{Error, headers::is_token_byte};
 
 /// Longest line with a chunk's size and extensions, with its CR.
 const MAX_SIZE_LINE: u16 = 256;
+/// Most digits of a size, as many as 64 bits have. The grammar allows any number of zeros in front; no sender has a use
+/// for them, and programs differ in what they make of a size that overflows their integer.
+const MAX_SIZE_DIGITS: u16 = 16;
 /// Bytes of framing beyond what is usual for the data sent with it. Extensions could otherwise be used to keep the
 /// server busy without any body: the body limit does not count them.
 const MAX_EXCESS: u32 = 16 * 1024;
@@ -16,6 +25,21 @@ const MAX_EXCESS: u32 = 16 * 1024;
 const MAX_TRAILERS: u16 = 8 * 1024;
 
 /// The state of one chunked body. It allocates nothing and keeps no data.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::codec::{ChunkStep, ChunkedDecoder};
+///
+/// let (mut decoder, mut at, mut body) = (ChunkedDecoder::new(), 0, Vec::new());
+/// let wire = b"6\r\nHello,\r\n7\r\n World!\r\n0\r\n\r\n";
+/// while let ChunkStep::Data { consumed, data } = decoder.decode(&wire[at..], 1_000)? {
+///     body.extend_from_slice(&wire[at..][data]);
+///     at += consumed;
+/// }
+/// assert_eq!(body, b"Hello, World!");
+/// # Ok::<_, httpserver::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ChunkedDecoder {
     state: State,
@@ -38,16 +62,77 @@ enum State {
     /// At the first digit of a size.
     #[default]
     SizeStart,
+    /// Behind a digit of a size.
     Size,
-    /// White space behind the size: an extension has to follow.
-    SizeSpace,
-    Extension,
+    /// Behind the size or inside an extension.
+    Extension(Extension),
+    /// Behind the CR of a size line.
     SizeLf,
+    /// In the data of a chunk, `remaining` bytes before its end.
     Data,
+    /// Behind the data.
     DataCr,
+    /// Behind the CR that follows the data.
     DataLf,
+    /// At the start of a trailer line, or of the empty line that ends the body.
     Trailer,
+    /// Behind that.
     End,
+}
+
+/// Where in `BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ]` (RFC 9112 7.1.1) the last byte was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    /// White space behind the size or a value: a semicolon has to follow.
+    Space,
+    /// Behind the semicolon, the name has not begun.
+    Semicolon,
+    /// In the name.
+    Name,
+    /// White space behind the name: an equals sign or a semicolon has to follow.
+    NameSpace,
+    /// Behind the equals sign, the value has not begun.
+    Equals,
+    /// In a value that is a token.
+    Token,
+    /// In a quoted string.
+    Quoted,
+    /// Behind a backslash in a quoted string.
+    Escape,
+    /// Behind the closing quote.
+    Unquoted,
+}
+
+impl Extension {
+    /// Where the next byte leads to; `None` if it may not stand there.
+    fn next(self, b: u8) -> Option<Extension> {
+        let is_text = b == b'\t' || (b >= b' ' && b != 0x7f);
+        // Extensions are ignored, and their grammar is followed to the letter all the same: a program that takes another
+        // byte for the end of the line would read other chunks.
+        Some(match (self, b) {
+            (Extension::Quoted, b'"') => Extension::Unquoted,
+            (Extension::Quoted, b'\\') => Extension::Escape,
+            (Extension::Quoted | Extension::Escape, _) if is_text => Extension::Quoted,
+            (Extension::Semicolon, b' ' | b'\t') => Extension::Semicolon,
+            (Extension::Semicolon | Extension::Name, _) if is_token_byte(b) => Extension::Name,
+            (Extension::Name | Extension::NameSpace, b' ' | b'\t') => Extension::NameSpace,
+            (Extension::Name | Extension::NameSpace, b'=') => Extension::Equals,
+            (Extension::Equals, b' ' | b'\t') => Extension::Equals,
+            (Extension::Equals, b'"') => Extension::Quoted,
+            (Extension::Equals | Extension::Token, _) if is_token_byte(b) => Extension::Token,
+            (Extension::Token | Extension::Unquoted | Extension::Space, b' ' | b'\t') => Extension::Space,
+            (
+                Extension::Name | Extension::NameSpace | Extension::Token | Extension::Unquoted | Extension::Space,
+                b';',
+            ) => Extension::Semicolon,
+            _ => return None,
+        })
+    }
+
+    /// Whether the line may end here. White space belongs in front of a semicolon or an equals sign alone.
+    fn is_complete(self) -> bool {
+        matches!(self, Extension::Name | Extension::Token | Extension::Unquoted)
+    }
 }
 
 /// What a call found at the beginning of the buffer.
@@ -88,15 +173,19 @@ impl ChunkedDecoder {
         let mut at = 0;
         while at < buf.len() {
             match self.state {
+                // Data is not looked at: as much as there is of the chunk is one run, and the caller takes it from where
+                // it lies.
                 State::Data => {
                     let data = at..at + self.take_data(buf.len() - at);
                     return Ok(ChunkStep::Data { consumed: data.end, data });
                 }
+                // Whole lines, because a name can only be judged with its colon.
                 State::Trailer => match self.take_trailer(&buf[at..])? {
                     Some(len) => at += len,
                     None => break,
                 },
                 State::End => break,
+                // A size line has a handful of bytes; a search for its end would cost more than it saves.
                 _ => {
                     self.take_framing(buf[at], max_body)?;
                     at += 1;
@@ -121,6 +210,8 @@ impl ChunkedDecoder {
     }
 
     /// Takes one byte that is neither data nor part of a trailer.
+    ///
+    /// A line end is CR LF and nothing else: a bare LF that ends a size line here and not elsewhere would smuggle requests.
     #[inline]
     fn take_framing(&mut self, b: u8, max_body: u64) -> Result<(), Error> {
         match self.state {
@@ -142,34 +233,39 @@ impl ChunkedDecoder {
         if self.line > MAX_SIZE_LINE {
             return Err(bad("chunk size line too long"));
         }
+        // What is left are the bytes of a size line in front of its LF.
         self.state = match (self.state, b) {
             (State::SizeStart | State::Size, _) if b.is_ascii_hexdigit() => {
                 self.add_digit(b)?;
                 State::Size
             }
-            (State::Size | State::Extension, b'\r') => State::SizeLf,
-            (State::Size | State::SizeSpace, b';') => State::Extension,
-            (State::Size | State::SizeSpace, b' ' | b'\t') => State::SizeSpace,
-            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => State::Extension,
-            (State::Extension, _) => return Err(bad("control character in a chunk extension")),
+            (State::Size, b'\r') => State::SizeLf,
+            (State::Size, b';') => State::Extension(Extension::Semicolon),
+            (State::Size, b' ' | b'\t') => State::Extension(Extension::Space),
+            (State::Extension(extension), b'\r') if extension.is_complete() => State::SizeLf,
+            (State::Extension(extension), _) => {
+                State::Extension(extension.next(b).ok_or(bad("malformed chunk extension"))?)
+            }
             _ => return Err(bad("malformed chunk size")),
         };
         Ok(())
     }
 
+    /// Takes one digit of a size, which is hexadecimal in either case.
     fn add_digit(&mut self, b: u8) -> Result<(), Error> {
+        // Digits come first, so the length of the line is their number.
+        if self.line > MAX_SIZE_DIGITS {
+            return Err(bad("chunk size with too many digits"));
+        }
         let digit = match b {
             b'0'..=b'9' => b - b'0',
             _ => (b | 0x20) - b'a' + 10,
         };
-        if self.remaining >> 60 != 0 {
-            return Err(bad("chunk size overflows"));
-        }
         self.remaining = self.remaining << 4 | u64::from(digit);
         Ok(())
     }
 
-    /// At the end of a size line.
+    /// Takes the LF that ends a size line. The chunk of size 0 is the last one, and the trailers follow.
     fn begin_chunk(&mut self, max_body: u64) -> Result<(), Error> {
         if self.remaining == 0 {
             self.state = State::Trailer;
@@ -180,6 +276,8 @@ impl ChunkedDecoder {
             .checked_add(self.remaining)
             .filter(|&total| total <= max_body)
             .ok_or(Error::BodyTooLarge { limit: max_body })?;
+        // Bytes of framing that come with this much data in good faith are forgiven, and the rest is added up. So a body
+        // of tiny chunks without extensions may be endless, and one of long extensions may not.
         let usual = u32::try_from(self.remaining.saturating_mul(2).saturating_add(16)).unwrap_or(u32::MAX);
         self.excess = (self.excess + u32::from(self.line)).saturating_sub(usual);
         if self.excess > MAX_EXCESS {
@@ -207,7 +305,7 @@ impl ChunkedDecoder {
         };
         self.scanned = 0;
         let Some(line) = window[..end].strip_suffix(b"\r") else {
-            return Err(bad("line end is not CR LF"));
+            return Err(BARE_LINE_END);
         };
         if line.is_empty() {
             self.state = State::End;
@@ -227,10 +325,15 @@ fn check_trailer(line: &[u8]) -> Result<(), Error> {
     if name.is_empty() || !name.iter().copied().all(is_token_byte) || !value.iter().all(is_value) {
         return Err(bad("malformed trailer"));
     }
-    if FORBIDDEN_TRAILERS.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes())) {
+    if is_forbidden_trailer(name) {
         return Err(bad("forbidden trailer"));
     }
     Ok(())
+}
+
+/// Whether a field may not come behind a body, in any letter case (RFC 9110 6.5.1).
+pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
+    FORBIDDEN_TRAILERS.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
 }
 
 /// Framing, routing, request modifiers, authentication and content format.
@@ -260,7 +363,3 @@ const FORBIDDEN_TRAILERS: [&str; 24] = [
     "transfer-encoding",
     "upgrade",
 ];
-
-const fn bad(reason: &'static str) -> Error {
-    Error::BadRequest(reason)
-}

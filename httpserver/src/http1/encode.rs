@@ -4,12 +4,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{StatusCode, Version};
+use iostream::ioloop::report_failure;
 
-use crate::{
-    Response, Trailers,
-    date::{append_date_line, append_ok_and_date_line},
-    response::ContentType,
-};
+use crate::{Response, Trailers, date::DateCache, response::ContentType};
 
 /// The interim answer to `Expect: 100-continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -20,7 +17,7 @@ pub const MAX_COPIED_BODY: usize = 16 * 1024;
 
 /// What the encoder has to know about the request it answers.
 #[derive(Clone, Copy, Debug)]
-pub struct EncodeContext {
+pub struct EncodeContext<'d> {
     /// Of the request.
     pub version: Version,
     /// The request is a HEAD: the same head, no body.
@@ -29,6 +26,8 @@ pub struct EncodeContext {
     pub keep_alive: bool,
     /// The loop's turn time.
     pub now: Instant,
+    /// The text of `Date`, of a server on that loop.
+    pub date: &'d DateCache,
 }
 
 /// What is left to do after [`encode_response`].
@@ -66,7 +65,7 @@ pub struct EncodedStream {
 
 /// Appends a whole response to `out`, except for a body of more than [`MAX_COPIED_BODY`] bytes.
 #[inline]
-pub fn encode_response(out: &mut Vec<u8>, response: Response, context: &EncodeContext) -> Encoded {
+pub fn encode_response(out: &mut Vec<u8>, response: Response, context: &EncodeContext<'_>) -> Encoded {
     let body = whole_body(&response);
     let is_usual = response.status() == StatusCode::OK
         && (context.keep_alive && context.version == Version::HTTP_11 && !context.is_head)
@@ -76,7 +75,7 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response, context: &EncodeCo
         return encode_any(out, response, context);
     }
     out.reserve(MOST_OWN_LINES + response.lines().len() + body.len());
-    append_ok_and_date_line(out, context.now);
+    context.date.append_ok_and_line(out, context.now);
     append_own_lines(out, &response);
     append_content_length_and_end(out, body.len());
     out.extend_from_slice(body);
@@ -85,13 +84,17 @@ pub fn encode_response(out: &mut Vec<u8>, response: Response, context: &EncodeCo
 
 /// [`encode_response`] with nothing known about the response.
 #[inline(never)]
-fn encode_any(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext) -> Encoded {
+fn encode_any(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext<'_>) -> Encoded {
     let status = response.status();
     let content = Content::of(status);
     let announced = response.content_length();
     let is_missing = whole_body(&response).is_empty() && announced.is_some_and(|length| length > 0);
     if is_missing && content == Content::Allowed && !context.is_head {
-        log::error!("a Content-Length of {} announced without a body; answering 500", announced.unwrap_or_default());
+        let length = announced.unwrap_or_default();
+        report_failure(
+            "httpserver",
+            format_args!("a Content-Length of {length} announced without a body; answering 500"),
+        );
         return encode_any(out, Response::new(StatusCode::INTERNAL_SERVER_ERROR), context);
     }
     let keep_alive = context.keep_alive && !response.closes_connection();
@@ -106,7 +109,7 @@ fn encode_any(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext
     let sends_body = content == Content::Allowed && !context.is_head;
     let copied = if sends_body && body.len() <= MAX_COPIED_BODY { body.len() } else { 0 };
     out.reserve(MOST_OWN_LINES + response.lines().len() + copied);
-    append_lines(out, &response, status, context.now);
+    append_lines(out, &response, status, context);
     if let Some(length) = length {
         append_content_length(out, length);
     }
@@ -125,7 +128,7 @@ fn whole_body(response: &Response) -> &[u8] {
 }
 
 /// Appends the head of a response whose body will be streamed. The body of `response` is only asked for its size.
-pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &EncodeContext) -> EncodedStream {
+pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &EncodeContext<'_>) -> EncodedStream {
     let status = response.status();
     let length = response.content_length().or_else(|| response.body().size_to_send());
     let content = Content::of(status);
@@ -143,7 +146,7 @@ pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &Enco
     };
     let keep_alive = context.keep_alive && !response.closes_connection() && framing != StreamFraming::UntilClose;
     out.reserve(MOST_OWN_LINES + response.lines().len());
-    append_lines(out, response, status, context.now);
+    append_lines(out, response, status, context);
     if framing == StreamFraming::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     } else if let Some(length) = length {
@@ -155,8 +158,8 @@ pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &Enco
 
 /// Appends the head of a response behind which another protocol begins: a 101, or a 2xx to CONNECT, which has neither
 /// Content-Length nor Transfer-Encoding (RFC 9110 9.3.6).
-pub fn encode_switch(out: &mut Vec<u8>, response: &Response, context: &EncodeContext) {
-    append_lines(out, response, response.status(), context.now);
+pub fn encode_switch(out: &mut Vec<u8>, response: &Response, context: &EncodeContext<'_>) {
+    append_lines(out, response, response.status(), context);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         out.extend_from_slice(b"Connection: Upgrade\r\n");
     }
@@ -217,13 +220,13 @@ impl Content {
 }
 
 #[inline]
-fn append_lines(out: &mut Vec<u8>, response: &Response, status: StatusCode, now: Instant) {
+fn append_lines(out: &mut Vec<u8>, response: &Response, status: StatusCode, context: &EncodeContext<'_>) {
     if status == StatusCode::OK && !response.has_date() {
-        append_ok_and_date_line(out, now);
+        context.date.append_ok_and_line(out, context.now);
     } else {
         append_status_line(out, status);
         if !response.has_date() {
-            append_date_line(out, now);
+            context.date.append_line(out, context.now);
         }
     }
     append_own_lines(out, response);
@@ -251,7 +254,7 @@ fn append_own_lines(out: &mut Vec<u8>, response: &Response) {
 }
 
 #[inline]
-fn append_content_length(out: &mut Vec<u8>, length: u64) {
+pub(super) fn append_content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"Content-Length: ");
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     out.extend_from_slice(b"\r\n");

@@ -1,4 +1,7 @@
-//! Finds the ends of names and values, many bytes at a time.
+//! Finds the ends of names, values and pieces of a target, many bytes at a time.
+//!
+//! A third of the instructions of parsing a head are spent here. Nothing needs more of the processor than what the target has
+//! by default: the loops over fixed blocks compile to its vector instructions, the words of 8 bytes to integer ones.
 
 use crate::headers::is_token_byte;
 
@@ -49,6 +52,60 @@ pub(super) fn printable_len(text: &[u8]) -> usize {
 fn is_control(b: u8) -> bool {
     // Without a short cut, so that it can be computed for many bytes at once.
     (b < b' ') | (b == 0x7f)
+}
+
+/// A set of characters, a bit in the table of all of them.
+#[derive(Clone, Copy)]
+pub(super) struct Class(u8);
+
+impl Class {
+    /// Paths without percent signs, which the caller looks at by itself; see [`QUERY`](Class::QUERY). A path has no
+    /// backslash, because some servers take it for a slash.
+    pub(super) const PATH: Class = Class(1);
+    /// Queries: the characters of RFC 3986 and those that browsers send unencoded (URL standard, the path and query
+    /// percent-encode sets). Fragments, spaces, quotes, angle brackets, controls and bytes above 127 are not among them.
+    pub(super) const QUERY: Class = Class(2);
+    /// Hosts: a reg-name without the comma, which would make two Host lines joined into one look like a host.
+    pub(super) const HOST: Class = Class(4);
+}
+
+/// Length of the longest beginning of `text` made of this class.
+#[inline]
+pub(super) fn class_len(text: &[u8], class: Class) -> usize {
+    // Four at a time first: half the instructions of a byte by byte search, and this is a good part of parsing a head.
+    let mut len = 0;
+    for four in text.as_chunks::<4>().0 {
+        if four.iter().fold(class.0, |common, &b| common & CLASSES[b as usize]) == 0 {
+            break;
+        }
+        len += 4;
+    }
+    while len < text.len() && CLASSES[text[len] as usize] & class.0 != 0 {
+        len += 1;
+    }
+    len
+}
+
+/// The classes of each byte.
+static CLASSES: [u8; 256] = {
+    let (path, query, host) = (Class::PATH.0, Class::QUERY.0, Class::HOST.0);
+    let mut classes = [0; 256];
+    add(&mut classes, ALNUM, path | query | host);
+    add(&mut classes, b"-._~!$&'()*+;=", path | query | host);
+    add(&mut classes, b"%", query | host);
+    add(&mut classes, b",:@/[]{}|^`", path | query);
+    add(&mut classes, b"?\\", query);
+    classes
+};
+
+const ALNUM: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+const fn add(classes: &mut [u8; 256], bytes: &[u8], class: u8) {
+    let mut i = 0;
+    while i < bytes.len() {
+        classes[bytes[i] as usize] |= class;
+        i += 1;
+    }
 }
 
 // The functions below compute on the 8 bytes of a word at once, the first one lowest, and mark bytes by their highest

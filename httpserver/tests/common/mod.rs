@@ -12,7 +12,12 @@ use std::{
     time::Duration,
 };
 
-use httpserver::{HttpServer, IOLoop, IOStream, Limits, Service, iostream::ioloop::VirtualClock, yield_now};
+use httpserver::{
+    HttpServer, IOLoop, IOStream, Limits, Method, Service,
+    codec::{BodyFraming, ResponseFraming, parse_response_head},
+    iostream::ioloop::VirtualClock,
+    yield_now,
+};
 
 /// Far above what any test needs: a test that hangs fails.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -68,10 +73,16 @@ impl Client {
     pub async fn answer(&self) -> Answer {
         let head = self.head().await;
         let mut answer = Answer { head, body: Vec::new() };
-        if let Some(length) = answer.header("content-length") {
-            answer.body = self.stream.read_bytes(length.parse().unwrap()).await.unwrap().to_vec();
-        } else if answer.header("transfer-encoding") == Some("chunked") {
-            answer.body = self.chunks().await;
+        // The parser of a client, which is as strict as the server's.
+        let parsed = parse_response_head(answer.head.as_bytes(), &Limits::default(), &Method::GET).unwrap();
+        let (consumed, parsed) = parsed.expect("a whole head");
+        assert_eq!(consumed, answer.head.len());
+        match parsed.body {
+            ResponseFraming::Body(BodyFraming::Length(length)) => {
+                answer.body = self.stream.read_bytes(length as usize).await.unwrap().to_vec();
+            }
+            ResponseFraming::Body(BodyFraming::Chunked) => answer.body = self.chunks().await,
+            ResponseFraming::Body(BodyFraming::None) | ResponseFraming::UntilClose | ResponseFraming::Tunnel => {}
         }
         answer
     }

@@ -51,7 +51,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Head>, u16> {
     if hosts.len() > 1 || (hosts.is_empty() && is_http11) {
         return Err(400);
     }
-    if hosts.iter().any(|host| !host.is_empty() && !is_authority(host)) {
+    if hosts.iter().any(|host| !is_authority(host)) {
         return Err(400);
     }
     let body = framing(&all("content-length"), &all("transfer-encoding"), is_http11)?;
@@ -99,6 +99,9 @@ fn request_line(line: &[u8]) -> Result<(String, String, bool), u16> {
     if !is_token(method) || target.is_empty() || target.iter().any(|&b| b <= 32 || b == 127) {
         return Err(400);
     }
+    if method.len() > 64 {
+        return Err(501);
+    }
     let is_http11 = match version {
         b"HTTP/1.0" => false,
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => true,
@@ -115,11 +118,16 @@ fn target_form(method: &str, target: &str) -> (bool, Option<String>) {
         return (false, None);
     }
     if method == "CONNECT" {
-        let has_port = target.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && !port.is_empty());
+        let has_port = target
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && !port.is_empty() && port.bytes().any(|b| b != b'0'));
         return (has_port && is_authority(target.as_bytes()), Some(target.to_string()));
     }
     let lower = target.to_lowercase();
-    let path_ok = |path: &str| !path.split('?').next().unwrap_or_default().contains('\\');
+    let path_ok = |path: &str| {
+        let path = path.split('?').next().unwrap_or_default();
+        !path.contains('\\') && !path.contains("%00")
+    };
     if target.starts_with('/') {
         (path_ok(target), None)
     } else if target == "*" {
@@ -142,7 +150,14 @@ fn is_authority(text: &[u8]) -> bool {
     let port_ok = port.is_empty() || (port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
     let host_ok = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&b)),
+        None => {
+            !host.is_empty()
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&b))
+                && host.split('%').skip(1).all(|rest| {
+                    let digits = rest.as_bytes().get(..2);
+                    digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit) && digits != b"00")
+                })
+        }
     };
     host_ok && port_ok
 }
@@ -153,7 +168,8 @@ fn framing(lengths: &[Vec<u8>], codings: &[Vec<u8>], is_http11: bool) -> Result<
     }
     if let Some(length) = lengths.first() {
         let text = std::str::from_utf8(length).map_err(|_| 400u16)?;
-        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        let has_zeros = text.len() > 1 && text.starts_with('0');
+        if text.is_empty() || has_zeros || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(400);
         }
         let length: u64 = text.parse().map_err(|_| 400u16)?;

@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    cell::RefCell,
     error::Error as StdError,
     fmt,
     future::Future,
@@ -12,10 +11,14 @@ use std::{
 };
 
 use super::{
-    Scoped, detached, enter,
-    node::{Entry, Node, current},
+    detached, enter,
+    node::{Boundary, Entry, Node, current},
+    scoped::Scoped,
 };
-use crate::{CallbackException, IOLoop, WorkKind, panic};
+use crate::{
+    CallbackException, IOLoop, WorkKind,
+    panic::{self, Offered},
+};
 
 /// Is told of what goes wrong in everything started within its [`scope`](ErrorBoundary::scope): panics, and the errors
 /// given to [`report`]. A handle; clones are the same boundary.
@@ -89,7 +92,7 @@ pub fn catch<R>(handler: impl Fn(&CallbackException) -> bool + 'static, function
 impl ErrorBoundary {
     /// A boundary around nothing yet. `handler` gives true for what is settled.
     pub fn new(handler: impl Fn(&CallbackException) -> bool + 'static) -> ErrorBoundary {
-        ErrorBoundary { boundary: Rc::new(Boundary { handler: RefCell::new(Some(Rc::new(handler))) }) }
+        ErrorBoundary { boundary: Rc::new(Boundary::new(Rc::new(handler))) }
     }
 
     /// Calls `function`; whatever is registered within belongs to this boundary. May be called any number of times. Costs
@@ -120,8 +123,7 @@ impl ErrorBoundary {
     /// From now on this boundary is told of nothing, as if it had never been there: also of what was registered within
     /// before. Its handler is dropped. Other boundaries, within and around, stay as they are.
     pub fn deactivate(&self) {
-        let handler = self.boundary.handler.take();
-        drop(handler);
+        drop(self.boundary.take_handler());
     }
 
     /// Whether it has not been deactivated.
@@ -207,19 +209,7 @@ fn report_from(error: Box<dyn StdError + Send + Sync>, location: &'static Locati
     }
 }
 
-/// What the clones of an [`ErrorBoundary`] and the scopes made by it share.
-pub(super) struct Boundary {
-    /// `None` when deactivated.
-    handler: RefCell<Option<Rc<Handler>>>,
-}
-
-type Handler = dyn Fn(&CallbackException) -> bool;
-
 impl Boundary {
-    pub(super) fn is_active(&self) -> bool {
-        self.handler.borrow().is_some()
-    }
-
     /// Tells this boundary of a panic of its scope itself; the current context is the one around. Gives the payload to go
     /// on with.
     #[cold]
@@ -232,17 +222,21 @@ impl Boundary {
             return payload;
         }
         let exception = CallbackException::panic(WorkKind::Scope, location, &*payload);
-        if self.offer(current(), &exception) { Box::new(Offered::new(exception, true)) } else { payload }
+        if self.offer(current(), &exception) {
+            Box::new(Offered { message: exception.message, settled: true })
+        } else {
+            payload
+        }
     }
 
     fn offer(&self, around: Option<Rc<Node>>, exception: &CallbackException) -> bool {
-        let Some(handler) = self.handler.borrow().clone() else {
+        let Some(handler) = self.handler() else {
             return false;
         };
         let _entered = enter(around);
         // The handler is dropped within, for the case that it has deactivated itself: its destructor may panic as well.
         panic::catch(move || handler(exception)).unwrap_or_else(|payload| {
-            log::error!("{exception}; then its error boundary panicked: {}", payload.message());
+            panic::contain(|| log::error!("{exception}; then its error boundary panicked: {}", payload.printable()));
             false
         })
     }
@@ -262,18 +256,6 @@ fn offer(context: Option<&Rc<Node>>, exception: &CallbackException) -> bool {
     false
 }
 
-/// The payload of a panic that has gone past all boundaries it belongs to. On its way up the stack no other one is asked.
-pub(crate) struct Offered {
-    pub(crate) message: String,
-    settled: bool,
-}
-
-impl Offered {
-    fn new(exception: CallbackException, settled: bool) -> Offered {
-        Offered { message: exception.message, settled }
-    }
-}
-
 /// Tells the boundaries of `context` of a panic in work that was registered in it. Gives the payload to go on with.
 #[cold]
 pub(super) fn offer_panic(
@@ -287,10 +269,5 @@ pub(super) fn offer_panic(
     }
     let exception = CallbackException::panic(kind, location, &*payload);
     let settled = offer(context, &exception);
-    Box::new(Offered::new(exception, settled))
-}
-
-/// Whether a boundary has settled the panic, so that the loop has nothing to report.
-pub(crate) fn was_settled(payload: &(dyn Any + Send)) -> bool {
-    payload.downcast_ref::<Offered>().is_some_and(|offered| offered.settled)
+    Box::new(Offered { message: exception.message, settled })
 }

@@ -75,7 +75,6 @@ mod scoped;
 pub(crate) use bound::{bind_callback, bind_handler, bind_task};
 pub use bound::{wrap, wrap_mut};
 pub use boundary::{ErrorBoundary, catch, report, reporting};
-pub(crate) use boundary::{Offered, was_settled};
 pub use key::Key;
 pub(crate) use node::{Node, current, enter};
 pub use scoped::Scoped;

@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use super::boundary::Boundary;
+use crate::CallbackException;
 
 /// One scope and those around it. `None` in place of a node is the empty context.
 pub(crate) struct Node {
@@ -18,6 +18,34 @@ pub(crate) struct Node {
 pub(super) enum Entry {
     Value { key: usize, value: Box<dyn Any> },
     Boundary(Rc<Boundary>),
+}
+
+/// What the clones of an [`ErrorBoundary`](super::ErrorBoundary) and the scopes made by it share. How it is asked is in
+/// `boundary`.
+pub(super) struct Boundary {
+    /// `None` when deactivated.
+    handler: RefCell<Option<Rc<Handler>>>,
+}
+
+pub(super) type Handler = dyn Fn(&CallbackException) -> bool;
+
+impl Boundary {
+    pub(super) fn new(handler: Rc<Handler>) -> Boundary {
+        Boundary { handler: RefCell::new(Some(handler)) }
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.handler.borrow().is_some()
+    }
+
+    pub(super) fn handler(&self) -> Option<Rc<Handler>> {
+        self.handler.borrow().clone()
+    }
+
+    /// Deactivates it. The handler is the caller's to drop: its destructor is foreign code.
+    pub(super) fn take_handler(&self) -> Option<Rc<Handler>> {
+        self.handler.take()
+    }
 }
 
 impl Node {

@@ -1,7 +1,9 @@
 //! `run_in_executor`: blocking calls and long computations beside the loop. The threads are in `pool`.
 
+mod options;
 mod pool;
 
+pub use options::ExecutorOptions;
 pub(crate) use pool::Pool;
 
 use std::{
@@ -10,10 +12,9 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
-use crate::{IOLoop, JoinError, panic, process::cpu_count};
+use crate::{IOLoop, JoinError, panic};
 
 /// Runs `work` on a thread of the current loop's pool: [`IOLoop::run_in_executor`] of [`IOLoop::current`].
 pub fn run_in_executor<T, F>(work: F) -> Job<T>
@@ -64,7 +65,7 @@ impl IOLoop {
         let promise = Promise(Arc::clone(&job.slot));
         let submitted = pool.submit(Box::new(move || {
             let result = panic::catch(work);
-            promise.fulfil(result.map_err(|payload| JoinError::Panicked { message: payload.message() }));
+            promise.fulfil(result.map_err(|payload| JoinError::Panicked { message: payload.message().to_owned() }));
         }));
         if let Err(error) = submitted {
             job.slot().state = State::Done(Err(JoinError::NoThread { message: error.to_string() }));
@@ -87,40 +88,6 @@ impl IOLoop {
         if let Some(pool) = self.executor() {
             pool.configure(options);
         }
-    }
-}
-
-/// The limits of a loop's thread pool: [`IOLoop::configure_executor`].
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct ExecutorOptions {
-    max_threads: usize,
-    keep_alive: Duration,
-}
-
-impl ExecutorOptions {
-    /// Five threads per processor, kept for ten idle seconds.
-    pub fn new() -> ExecutorOptions {
-        ExecutorOptions { max_threads: cpu_count() * 5, keep_alive: Duration::from_secs(10) }
-    }
-
-    /// How many jobs run at the same time. Zero counts as one. Default: five per processor, since most jobs are calls
-    /// that wait.
-    pub fn max_threads(mut self, threads: usize) -> ExecutorOptions {
-        self.max_threads = threads.max(1);
-        self
-    }
-
-    /// How long a thread without work stays. Default: ten seconds.
-    pub fn keep_alive(mut self, limit: Duration) -> ExecutorOptions {
-        self.keep_alive = limit;
-        self
-    }
-}
-
-impl Default for ExecutorOptions {
-    fn default() -> ExecutorOptions {
-        ExecutorOptions::new()
     }
 }
 

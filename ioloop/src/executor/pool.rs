@@ -7,7 +7,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::ExecutorOptions;
+use super::options::ExecutorOptions;
 use crate::panic;
 
 pub(crate) type Work = Box<dyn FnOnce() + Send>;
@@ -184,6 +184,6 @@ fn retire(mut state: MutexGuard<'_, State>) {
 /// Panics of the work itself do not come this far; those of its result's destructor and of wakers do.
 fn guard(work: impl FnOnce()) {
     if let Err(payload) = panic::catch(work) {
-        log::error!("panic while an executor's result was handed over or dropped: {}", payload.message());
+        log::error!("panic while an executor's result was handed over or dropped: {}", payload.printable());
     }
 }

@@ -6,13 +6,20 @@ use std::{
     os::fd::AsFd,
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
+    task::Waker,
     time::Instant,
 };
 
 use super::{Counters, IOLoop, Inner, Pace, Root, SCRATCH, Watchdog, pace};
 use crate::{
-    Clock, Epoll, Error, Interest, Poller, Result, Trigger, VirtualClock, clock::LoopClock, process::Counted,
-    remote::Remote, task::Scheduler, timer::Timers,
+    Clock, Epoll, Error, Interest, Poller, Result, Trigger, VirtualClock,
+    clock::LoopClock,
+    process::Counted,
+    registry::Registry,
+    remote::{Remote, TaskWaker},
+    task::{ROOT, Scheduler},
+    timer::Timers,
+    virtual_clock::{Dial, Governed},
 };
 
 /// Makes the poller of a new loop: what [`IOLoop::configure`] takes.
@@ -47,7 +54,6 @@ pub(super) fn configure(factory: PollerFactory) -> PollerFactory {
 ///     Ok(())
 /// }
 /// ```
-#[must_use = "the loop is made by `build`"]
 pub struct Builder {
     poller: Option<Box<dyn Poller>>,
     clock: LoopClock,
@@ -66,12 +72,14 @@ impl Builder {
     }
 
     /// What the loop waits with. Default: a new [`Epoll`], or what [`IOLoop::configure`] says.
+    #[must_use]
     pub fn poller(mut self, poller: impl Poller + 'static) -> Builder {
         self.poller = Some(Box::new(poller));
         self
     }
 
     /// Where the loop reads the time. Default: [`MonotonicClock`](crate::MonotonicClock).
+    #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Builder {
         self.clock = LoopClock::Custom(Box::new(clock));
         self
@@ -95,6 +103,7 @@ impl Builder {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
     pub fn virtual_clock(mut self, clock: &VirtualClock) -> Builder {
         self.virtual_clock = Some(clock.clone());
         self
@@ -133,6 +142,7 @@ impl Builder {
     ///
     /// When it is zero.
     #[track_caller]
+    #[must_use]
     pub fn event_interval(mut self, pieces: u32) -> Builder {
         assert!(pieces > 0, "an event interval is at least 1");
         self.event_interval = pieces;
@@ -154,7 +164,10 @@ impl Builder {
             }
         };
         let (poller, clock) = match self.virtual_clock {
-            Some(clock) => (clock.govern(poller), LoopClock::Custom(clock.dial())),
+            Some(clock) => {
+                let governed: Box<dyn Poller> = Box::new(Governed::new(poller, clock.clone()));
+                (governed, LoopClock::Custom(Box::new(Dial::new(clock))))
+            }
             None => (poller, self.clock),
         };
         let ioloop = IOLoop { inner: Rc::new(inner(poller, clock, self.event_interval)?) };
@@ -174,14 +187,18 @@ impl fmt::Debug for Builder {
 }
 
 fn inner(poller: Box<dyn Poller>, clock: LoopClock, event_interval: u32) -> Result<Inner> {
+    let remote = Arc::new(Remote::new()?);
+    // As good as any other waker of the loop's tasks.
+    let waker = Waker::from(TaskWaker::new(&remote, ROOT));
     Ok(Inner {
         needs_rearming: poller.needs_rearming(),
         poller: RefCell::new(poller),
-        poller_fd: OnceCell::new(),
-        registry: RefCell::default(),
+        outlet: OnceCell::new(),
+        resting: Cell::new(false),
+        registry: RefCell::new(Registry::new(&waker)),
         timers: RefCell::new(Timers::new()),
         scheduler: RefCell::new(Scheduler::with_capacity(SCRATCH)),
-        remote: Arc::new(Remote::new()?),
+        remote,
         wakeup: Cell::new(None),
         epoch: Instant::now(),
         origin: clock.nanos(),

@@ -1,9 +1,9 @@
 //! The thread's current loop.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, sync::Arc, task::Wake};
 
 use super::{IOLoop, Root};
-use crate::{arena::Key, context, remote::Remote};
+use crate::{context, remote::TaskWaker};
 
 /// The thread's loop, made when there is none.
 pub(super) fn current() -> IOLoop {
@@ -12,7 +12,9 @@ pub(super) fn current() -> IOLoop {
             return ioloop.clone();
         }
         let ioloop = IOLoop::new().expect("an epoll instance and an eventfd for this thread's loop");
-        current.ioloop.borrow_mut().insert(ioloop).clone()
+        // What the poller's factory has made current meanwhile is dropped after the borrow.
+        drop(current.ioloop.replace(Some(ioloop.clone())));
+        ioloop
     })
 }
 
@@ -31,12 +33,26 @@ pub(super) fn replace(ioloop: Option<IOLoop>) -> Option<IOLoop> {
     })
 }
 
-/// Wakes a task of the loop when that loop is this thread's current one. False when it is not.
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    #[inline]
+    fn wake_by_ref(self: &Arc<Self>) {
+        // While the loop runs, a wake on its own thread is a push, without any atomic operation.
+        if !wake_if_running(self) {
+            wake_from_outside(self);
+        }
+    }
+}
+
+/// Wakes a task of the loop that runs on this thread. False when that is another one, or none.
 #[inline]
-pub(crate) fn wake_if_current(remote: &Arc<Remote>, task: Key) -> bool {
-    let wake = |current: &Current| match &*current.ioloop.borrow() {
-        Some(ioloop) if Arc::ptr_eq(&ioloop.inner.remote, remote) => {
-            ioloop.wake_task(task);
+fn wake_if_running(waker: &TaskWaker) -> bool {
+    let wake = |current: &Current| match &*current.running.borrow() {
+        Some(ioloop) if waker.belongs_to(&ioloop.inner.remote) => {
+            ioloop.wake_task(waker.task());
             true
         }
         _ => false,
@@ -45,13 +61,32 @@ pub(crate) fn wake_if_current(remote: &Arc<Remote>, task: Key) -> bool {
     CURRENT.try_with(wake).unwrap_or(false)
 }
 
+/// The thread's current loop is reached without a message also when it does not run; then the code around it has to notice.
+/// Anywhere else, or when another loop is current on this thread, a wake goes the way of all cross-thread work.
+#[cold]
+fn wake_from_outside(waker: &Arc<TaskWaker>) {
+    let wake = |current: &Current| match &*current.ioloop.borrow() {
+        Some(ioloop) if waker.belongs_to(&ioloop.inner.remote) => {
+            ioloop.wake_task(waker.task());
+            ioloop.rouse();
+            true
+        }
+        _ => false,
+    };
+    if !CURRENT.try_with(wake).unwrap_or(false) {
+        waker.send();
+    }
+}
+
 thread_local! {
-    static CURRENT: Current = const { Current { ioloop: RefCell::new(None) } };
+    static CURRENT: Current = const { Current { ioloop: RefCell::new(None), running: RefCell::new(None) } };
 }
 
 /// The thread's loop. Closing it when the thread ends breaks the circles of tasks that hold their loop.
 struct Current {
     ioloop: RefCell<Option<IOLoop>>,
+    /// The same while it runs. Apart, so that a wake-up within the loop finds out by a comparison that it makes in any case.
+    running: RefCell<Option<IOLoop>>,
 }
 
 impl Drop for Current {
@@ -63,17 +98,23 @@ impl Drop for Current {
 }
 
 /// While this lives the loop is running and current; afterwards the previous loop is current again.
-pub(super) struct Running<'a> {
+pub(super) struct RunGuard<'a> {
     ioloop: &'a IOLoop,
+    /// What was current before.
     previous: Option<IOLoop>,
+    /// What ran before, and goes on when this loop is done.
+    outer: Option<IOLoop>,
 }
 
-impl<'a> Running<'a> {
-    pub(super) fn enter(ioloop: &'a IOLoop) -> Running<'a> {
+impl<'a> RunGuard<'a> {
+    pub(super) fn enter(ioloop: &'a IOLoop) -> RunGuard<'a> {
         assert!(!ioloop.inner.running.replace(true), "the loop is already running");
-        let previous = CURRENT.with(|current| current.ioloop.replace(Some(ioloop.clone())));
+        let (previous, outer) = CURRENT.with(|current| {
+            (current.ioloop.replace(Some(ioloop.clone())), current.running.replace(Some(ioloop.clone())))
+        });
         // Made before the clock is asked, which may be a user's and panic.
-        let running = Running { ioloop, previous };
+        let running = RunGuard { ioloop, previous, outer };
+        ioloop.leave_rest();
         // What was done before is no part of a turn, and time-outs set before the first wait count from here.
         ioloop.inner.turn_time.set(ioloop.clock_nanos());
         ioloop.inner.pace.end();
@@ -81,7 +122,7 @@ impl<'a> Running<'a> {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunGuard<'_> {
     fn drop(&mut self) {
         if self.ioloop.inner.closed.get() {
             // The closed loop may hold itself by what was registered since.
@@ -90,7 +131,9 @@ impl Drop for Running<'_> {
         self.ioloop.inner.running.set(false);
         self.ioloop.inner.stopping.set(self.ioloop.inner.closed.get());
         self.ioloop.inner.root.set(Root::Absent);
-        let ended = CURRENT.with(|current| current.ioloop.replace(self.previous.take()));
+        let ended = CURRENT
+            .with(|current| (current.ioloop.replace(self.previous.take()), current.running.replace(self.outer.take())));
         drop(ended);
+        self.ioloop.rest();
     }
 }

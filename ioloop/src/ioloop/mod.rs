@@ -1,9 +1,11 @@
 //! [`IOLoop`]: what it offers here and in `run`, how it is made in `builder`, its turn in `turn`, its life inside of another
-//! loop in `nested`, what it has to say of itself in `metrics` and `watchdog`, what the other modules use of it in `inside`.
+//! loop in `nested`, what it has to say of itself in `metrics` and `watchdog`, what the other modules use of it in
+//! `internal`, and how user code is called in `guard`.
 
 mod builder;
 mod current;
-mod inside;
+mod guard;
+mod internal;
 mod metrics;
 mod nested;
 mod pace;
@@ -15,7 +17,7 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     fmt,
     future::Future,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     panic::Location,
     rc::Rc,
     sync::Arc,
@@ -23,23 +25,22 @@ use std::{
 };
 
 use crate::{
-    CallbackException, Clock, Error, Event, Interest, JoinHandle, LoopHandle, Poller, Result, TimeoutHandle, Token,
-    Trigger,
+    CallbackException, Clock, Error, Event, Interest, Poller, Printable, Result, TimeoutHandle, Token, Trigger,
     clock::{LoopClock, nanos},
     context,
     executor::Pool,
     process::Counted,
     registry::Registry,
     remote::{Remote, RemoteWork},
-    task::{self, Scheduler},
+    task::Scheduler,
     timer::{Action, Timers},
 };
 
 pub use builder::{Builder, PollerFactory};
-use current::Running;
-pub(crate) use current::wake_if_current;
+use current::RunGuard;
 use metrics::Counters;
 pub use metrics::Metrics;
+use nested::Outlet;
 use pace::Pace;
 pub use watchdog::SlowCallback;
 use watchdog::Watchdog;
@@ -47,7 +48,7 @@ use watchdog::Watchdog;
 /// The event loop of one thread: descriptors, callbacks, timers and tasks.
 ///
 /// A handle: cloning it is cheap and names the same loop. [`IOLoop::current`] is the thread's own, which is what most
-/// programs use. The loop is not `Send`; other threads reach it through a [`LoopHandle`].
+/// programs use. The loop is not `Send`; other threads reach it through a [`LoopHandle`](crate::LoopHandle).
 ///
 /// One turn of the loop is: wait for events (not at all when work is queued) → handle the events → take in what other
 /// threads have sent → fire the timers that are due → run the callbacks and tasks that are queued at this point. What is
@@ -111,8 +112,11 @@ struct Inner {
     poller: RefCell<Box<dyn Poller>>,
     /// What the poller says of itself: whether it is to be told when a cached bit is cleared.
     needs_rearming: bool,
-    /// A duplicate of the poller's own descriptor, made when somebody asks for it.
-    poller_fd: OnceCell<OwnedFd>,
+    /// What `as_fd` lends out, made when somebody asks for it.
+    outlet: OnceCell<Outlet>,
+    /// Whether work that is registered has to be announced by the outlet: the loop does not run, and nothing has been
+    /// announced since it did.
+    resting: Cell<bool>,
     registry: RefCell<Registry>,
     timers: RefCell<Timers>,
     scheduler: RefCell<Scheduler>,
@@ -254,7 +258,7 @@ impl IOLoop {
     ///
     /// Whoever adds a callback gives way: descriptors, other threads and timers are looked at before the next turn or the
     /// one after it, so a computation cut into callbacks holds up nobody for long. From other threads:
-    /// [`LoopHandle::add_callback`].
+    /// [`LoopHandle::add_callback`](crate::LoopHandle::add_callback).
     ///
     /// # Examples
     ///
@@ -290,7 +294,7 @@ impl IOLoop {
     }
 
     /// Runs `future` as a task and then `callback` with its output, as a callback in a turn of its own: never within this
-    /// call, and never within the future's last poll. A [`JoinHandle`] is a future too, so this is the way from a task to
+    /// call, and never within the future's last poll. A [`JoinHandle`](crate::JoinHandle) is a future too, so this is the way from a task to
     /// code that does not wait. When the future panics, the callback is dropped. Costs what a task and a callback cost.
     ///
     /// # Examples
@@ -422,8 +426,10 @@ impl IOLoop {
     /// [`Error::NotRegistered`] when the handler has been removed; otherwise what epoll_ctl(2) says.
     pub fn update_handler(&self, token: Token, interest: Interest) -> Result<()> {
         let fd = self.inner.registry.borrow().handler_fd(token.key()).ok_or(Error::NotRegistered)?;
-        let mut poller = self.inner.poller.borrow_mut();
-        poller.modify(fd.as_fd(), token, interest, Trigger::Level).map_err(Error::io("changing a watched descriptor"))
+        // `as_fd` is the user's, so it comes before the borrow.
+        let descriptor = fd.as_fd();
+        let modified = self.inner.poller.borrow_mut().modify(descriptor, token, interest, Trigger::Level);
+        modified.map_err(Error::io("changing a watched descriptor"))
     }
 
     /// Stops watching and drops the descriptor and the handler. An event for it that is under way reaches nobody. May be
@@ -434,56 +440,14 @@ impl IOLoop {
         };
         // An error means that the descriptor was closed behind the loop's back: the kernel has forgotten it then, unless a
         // duplicate is open, whose reports will reach nobody.
-        if let Err(error) = self.inner.poller.borrow_mut().remove(fd.as_fd(), token) {
-            log::debug!("a handler's descriptor was closed before its removal: {error}");
+        let descriptor = fd.as_fd();
+        let unwatched = self.inner.poller.borrow_mut().remove(descriptor, token);
+        if let Err(error) = unwatched {
+            log::debug!("a handler's descriptor was closed before its removal: {}", Printable::display(&error));
         }
         let removed = self.inner.registry.borrow_mut().remove(token.key());
-        context::detached(|| drop(removed));
+        context::detached(|| drop((removed, fd)));
         true
-    }
-
-    /// Runs `future` on this loop: it is polled for the first time in the turn that follows, in the [`context`] that is
-    /// current now. The handle gives its result and can abort it; dropping the handle detaches the task. The future need
-    /// not be `Send`.
-    ///
-    /// Costs one allocation, in which the future lies and then its result, and one more when it is suspended for the first
-    /// time: its waker. A task that is done at its first poll has none. Within a context it takes one besides. A suspended
-    /// task takes about 145 bytes beside its future; what is done keeps its memory until the handle takes the result or
-    /// is dropped.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use ioloop::IOLoop;
-    /// let ioloop = IOLoop::current();
-    /// let task = ioloop.spawn(async { 6 * 7 });
-    /// assert_eq!(ioloop.run_sync(task).unwrap(), 42);
-    /// ```
-    #[track_caller]
-    pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let key = self.insert_task(task::joinable(future, Location::caller()), true);
-        JoinHandle::new(self.clone(), key)
-    }
-
-    /// Runs `future` on this loop without a handle: for what only a panic or [`close`](IOLoop::close) ends before its time.
-    /// Costs the allocations of [`spawn`](IOLoop::spawn), and 24 bytes less each, about 120 beside the future, which
-    /// matters where there is a task per connection. Its memory goes when it is done.
-    #[track_caller]
-    pub fn spawn_detached(&self, future: impl Future<Output = ()> + 'static) {
-        self.spawn_forgotten(future, Location::caller());
-    }
-
-    /// [`spawn_detached`](IOLoop::spawn_detached) for a task that has nothing to do with whoever asks for it: it inherits
-    /// no [`context`]. What [`spawn_callback`](IOLoop::spawn_callback) is for callbacks.
-    #[track_caller]
-    pub fn spawn_independent(&self, future: impl Future<Output = ()> + 'static) {
-        let location = Location::caller();
-        context::detached(|| self.spawn_forgotten(future, location));
-    }
-
-    /// The way into this loop from other threads: a clone of a reference count.
-    pub fn handle(&self) -> LoopHandle {
-        LoopHandle::new(Arc::clone(&self.inner.remote))
     }
 
     /// The time of the loop's clock, read now: about 25 ns with the usual one. What instants for

@@ -9,11 +9,8 @@ use std::{
     time::Duration,
 };
 
-use super::{IOLoop, Root, Running};
-use crate::{
-    Error, Result, WorkKind, context, sleep,
-    task::{ROOT, TaskWaker},
-};
+use super::{IOLoop, Root, RunGuard};
+use crate::{Error, Result, WorkKind, context, remote::TaskWaker, sleep, task::ROOT};
 
 impl IOLoop {
     /// Runs the loop until [`stop`](IOLoop::stop). When `stop` was called before, returns at once; one call of `stop` ends
@@ -23,7 +20,7 @@ impl IOLoop {
     ///
     /// When the loop is running already, and when the poller fails for a reason other than a signal.
     pub fn start(&self) {
-        let _running = Running::enter(self);
+        let _running = RunGuard::enter(self);
         let _detached = context::enter(None);
         while !self.inner.stopping.get() {
             self.turn();
@@ -76,7 +73,7 @@ impl IOLoop {
     pub fn try_run_sync<F: Future>(&self, limit: Option<Duration>, future: F) -> Result<F::Output> {
         let location = Location::caller();
         // Declared first, dropped last: the future is also dropped while this loop is the current one.
-        let _running = Running::enter(self);
+        let _running = RunGuard::enter(self);
         let mut future = pin!(future);
         let mut limit = limit.map(sleep);
         let waker = Waker::from(TaskWaker::new(&self.inner.remote, ROOT));

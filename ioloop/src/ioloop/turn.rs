@@ -10,7 +10,7 @@ use std::{
 use super::{IOLoop, Root};
 use crate::{
     Event, JoinError, WorkKind,
-    arena::Key,
+    arena::ArenaKey,
     panic::{self, Payload},
     registry::{HandlerCallback, Notify},
     remote::RemoteWork,
@@ -100,8 +100,8 @@ impl IOLoop {
             }
             let notify = inner.registry.borrow_mut().record(event.token().key(), event.ready(), &mut others);
             match notify {
-                Notify::Waiters(Some(first)) => self.guard_foreign(|| first.wake()),
-                Notify::Waiters(None) | Notify::Nobody => {}
+                Notify::Source(Some(first)) => self.guard_foreign(|| first.wake()),
+                Notify::Source(None) | Notify::Nobody => {}
                 Notify::Handler(callback, location) => self.call_handler(*event, callback, location),
             }
             if !others.is_empty() {
@@ -127,7 +127,9 @@ impl IOLoop {
         for work in inbox.drain(..) {
             match work {
                 RemoteWork::Callback(callback, location) => self.enqueue((callback, location)),
-                RemoteWork::Spawn(spawn) => spawn(self),
+                RemoteWork::Spawn(make) => {
+                    self.insert_task(make(), false);
+                }
                 RemoteWork::Wake(signal) => self.wake_task(signal.receive()),
                 RemoteWork::Stop => self.stop(),
             }
@@ -173,7 +175,7 @@ impl IOLoop {
         self.inner.scheduler.borrow_mut().put_queue(queue);
     }
 
-    fn run_callback(&self, key: Key) {
+    fn run_callback(&self, key: ArenaKey) {
         let callback = self.inner.scheduler.borrow_mut().take_callback(key);
         if let Some((callback, location)) = callback {
             self.inner.counters.callbacks.add(1);
@@ -182,7 +184,7 @@ impl IOLoop {
     }
 
     #[inline]
-    fn run_task(&self, key: Key, mut work: BoxedWork) {
+    fn run_task(&self, key: ArenaKey, mut work: BoxedWork) {
         match self.poll_task(&mut work, |work| work.poll()) {
             Poll::Pending => self.suspend_task(key, work),
             Poll::Ready(()) => self.end_task(key, work),
@@ -190,7 +192,7 @@ impl IOLoop {
     }
 
     /// The first poll, after which many tasks are done and need no waker of their own.
-    fn run_new_task(&self, key: Key, mut work: BoxedWork) {
+    fn run_new_task(&self, key: ArenaKey, mut work: BoxedWork) {
         let spare = self.inner.scheduler.borrow_mut().take_spare();
         let fresh = match spare {
             Some(spare) => spare.rename(key),
@@ -233,19 +235,19 @@ impl IOLoop {
     fn fail_task(&self, work: &mut BoxedWork, payload: &Payload) {
         let location = work.location();
         self.report_panic(WorkKind::Task, location, payload);
-        let error = JoinError::Panicked { message: payload.message() };
+        let error = JoinError::Panicked { message: payload.message().to_owned() };
         self.guard(WorkKind::Task, location, || work.as_mut().fail(error));
     }
 
     #[inline(always)]
-    fn suspend_task(&self, key: Key, work: BoxedWork) {
+    fn suspend_task(&self, key: ArenaKey, work: BoxedWork) {
         let aborted = self.inner.scheduler.borrow_mut().suspend(key, work);
         if let Some(remains) = aborted {
             self.clear_away(remains);
         }
     }
 
-    fn end_task(&self, key: Key, work: BoxedWork) {
+    fn end_task(&self, key: ArenaKey, work: BoxedWork) {
         let remains = self.inner.scheduler.borrow_mut().end(key, work);
         if let Some(remains) = remains {
             self.clear_away(remains);

@@ -98,15 +98,19 @@ impl IOLoop {
     pub(super) fn timed<T>(&self, kind: WorkKind, location: &'static Location<'static>, work: impl FnOnce() -> T) -> T {
         let began = self.clock_nanos();
         let value = work();
+        self.judge(kind, location, began);
+        value
+    }
+
+    fn judge(&self, kind: WorkKind, location: &'static Location<'static>, began: u64) {
         let took = self.clock_nanos().saturating_sub(began);
         if let Some((slow, hook)) = self.inner.watchdog.judge(kind, location, took) {
             let told = &slow;
             // The hook is dropped within, for the case that it has replaced itself.
             if let Err(payload) = panic::catch(move || hook(told)) {
-                panic::contain(|| log::error!("{slow}; then its hook panicked: {}", payload.message()));
+                panic::contain(|| log::error!("{slow}; then its hook panicked: {}", payload.printable()));
             }
         }
-        value
     }
 }
 

@@ -10,7 +10,7 @@ use std::{fmt, io, os::fd::BorrowedFd, time::Duration};
 
 use nix::poll::PollTimeout;
 
-use crate::arena::Key;
+use crate::arena::ArenaKey;
 
 pub use self::{epoll::Epoll, poll::PosixPoll};
 
@@ -194,18 +194,18 @@ impl Token {
         Token(bits)
     }
 
-    pub(crate) fn from_key(key: Key) -> Token {
+    pub(crate) fn from_key(key: ArenaKey) -> Token {
         Token(key.to_u64())
     }
 
-    pub(crate) fn key(self) -> Key {
-        Key::from_u64(self.0)
+    pub(crate) fn key(self) -> ArenaKey {
+        ArenaKey::from_u64(self.0)
     }
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Key { index, generation } = self.key();
+        let ArenaKey { index, generation } = self.key();
         write!(f, "Token({index}@{generation})")
     }
 }
@@ -244,6 +244,40 @@ bitflags::bitflags! {
     }
 }
 
+impl Ready {
+    /// Whether a read will not block: there is data, the end of input, or an error that the read returns.
+    pub const fn is_readable(self) -> bool {
+        self.intersects(Ready::READABLE.union(Ready::HANGUP).union(Ready::ERROR))
+    }
+
+    /// Whether a write will not block: there is room, or an error that the write returns.
+    pub const fn is_writable(self) -> bool {
+        self.intersects(Ready::WRITABLE.union(Ready::HANGUP).union(Ready::ERROR))
+    }
+
+    /// Whether there is urgent data.
+    pub const fn is_priority(self) -> bool {
+        self.contains(Ready::PRIORITY)
+    }
+
+    /// Whether the peer sends nothing more: it has shut down its writing half, or both halves are shut down. What it sent
+    /// before may still be there to read.
+    pub const fn is_read_closed(self) -> bool {
+        self.intersects(Ready::READ_CLOSED.union(Ready::HANGUP))
+    }
+
+    /// Whether both halves are shut down, or the other end of a pipe is closed.
+    pub const fn is_hangup(self) -> bool {
+        self.contains(Ready::HANGUP)
+    }
+
+    /// Whether an error is pending. The next read or write returns it, and so does `SO_ERROR` (`take_error` of std's
+    /// sockets).
+    pub const fn is_error(self) -> bool {
+        self.contains(Ready::ERROR)
+    }
+}
+
 /// Whether readiness is reported as long as it lasts or when it begins. [`IOLoop::add_handler`](crate::IOLoop::add_handler)
 /// registers by level, [`Source`](crate::Source) by edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -277,14 +311,34 @@ impl Event {
         self.ready
     }
 
-    /// Whether a read will not block. True also at the end of input and after an error, which a read then reports.
+    /// Whether a read will not block: [`Ready::is_readable`].
     pub fn is_readable(&self) -> bool {
-        self.ready.intersects(Ready::READABLE | Ready::HANGUP | Ready::ERROR)
+        self.ready.is_readable()
     }
 
-    /// Whether a write will not block. True also after an error, which a write then reports.
+    /// Whether a write will not block: [`Ready::is_writable`].
     pub fn is_writable(&self) -> bool {
-        self.ready.intersects(Ready::WRITABLE | Ready::HANGUP | Ready::ERROR)
+        self.ready.is_writable()
+    }
+
+    /// Whether there is urgent data: [`Ready::is_priority`].
+    pub fn is_priority(&self) -> bool {
+        self.ready.is_priority()
+    }
+
+    /// Whether the peer sends nothing more: [`Ready::is_read_closed`].
+    pub fn is_read_closed(&self) -> bool {
+        self.ready.is_read_closed()
+    }
+
+    /// Whether both halves are shut down: [`Ready::is_hangup`].
+    pub fn is_hangup(&self) -> bool {
+        self.ready.is_hangup()
+    }
+
+    /// Whether an error is pending: [`Ready::is_error`].
+    pub fn is_error(&self) -> bool {
+        self.ready.is_error()
     }
 }
 
@@ -302,6 +356,24 @@ fn milliseconds(timeout: Option<Duration>) -> PollTimeout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_predicate_is_true_for_its_own_bits_and_for_what_ends_everything() {
+        let event = |ready| Event::new(Token::from_u64(0), ready);
+        let said = |ready| {
+            let event = event(ready);
+            let said = [event.is_readable(), event.is_writable(), event.is_priority()];
+            (said, [event.is_read_closed(), event.is_hangup(), event.is_error()])
+        };
+        assert_eq!(said(Ready::empty()), ([false; 3], [false; 3]));
+        assert_eq!(said(Ready::READABLE), ([true, false, false], [false; 3]));
+        assert_eq!(said(Ready::WRITABLE), ([false, true, false], [false; 3]));
+        assert_eq!(said(Ready::PRIORITY), ([false, false, true], [false; 3]));
+        assert_eq!(said(Ready::READ_CLOSED), ([false; 3], [true, false, false]));
+        assert_eq!(said(Ready::HANGUP), ([true, true, false], [true, true, false]));
+        assert_eq!(said(Ready::ERROR), ([true, true, false], [false, false, true]));
+        assert_eq!(said(Ready::all()), ([true; 3], [true; 3]));
+    }
 
     #[test]
     fn timeouts_are_rounded_up_to_whole_milliseconds() {

@@ -1,7 +1,11 @@
 use std::{
-    collections::{BTreeMap, HashMap},
-    fmt, io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    fmt,
+    fs::{File, Metadata},
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+        unix::fs::MetadataExt,
+    },
     time::Duration,
 };
 
@@ -9,7 +13,6 @@ use nix::{
     errno::Errno,
     libc,
     poll::{PollFd, PollFlags, poll},
-    sys::stat::{FileStat, SFlag, fstat},
 };
 
 use super::{Event, Interest, Poller, Ready, Token, Trigger, milliseconds};
@@ -17,7 +20,7 @@ use super::{Event, Interest, Poller, Ready, Token, Trigger, milliseconds};
 /// The poll(2) backend: for a few descriptors, for tests, and where there is no epoll(7).
 ///
 /// The kernel is handed the whole list of descriptors with every wait and looks at each of them, so a turn costs time in
-/// proportion to what is watched, ready or not, and allocates that list anew. The kernel keeps no memory between two
+/// proportion to what is watched, ready or not, and allocates that list anew. Registering takes as long. The kernel keeps no memory between two
 /// waits: edges are made here, by not asking again for what was reported until the loop wants it back
 /// ([`rearm`](Poller::rearm)).
 ///
@@ -27,15 +30,14 @@ use super::{Event, Interest, Poller, Ready, Token, Trigger, milliseconds};
 #[derive(Default)]
 pub struct PosixPoll {
     /// By token as a number, so in the order in which they were registered.
-    watched: BTreeMap<u64, Watched>,
-    /// Whose numbers these are, to refuse a second registration as epoll does.
-    numbers: HashMap<RawFd, Token>,
+    watched: Vec<Watched>,
 }
 
 struct Watched {
+    token: Token,
     /// Our own duplicate: the caller's descriptor is only borrowed, and nothing but a duplicate is sure to be still open
-    /// and still the same file at the next wait.
-    fd: OwnedFd,
+    /// and still the same file at the next wait. A `File` because that tells about any kind of descriptor.
+    fd: File,
     /// The number of the caller's descriptor.
     number: RawFd,
     interest: Interest,
@@ -51,33 +53,42 @@ impl PosixPoll {
     }
 
     /// Whether `fd` is what is registered under its number, and not a successor of one closed behind our back.
-    fn is_watched(&self, fd: BorrowedFd<'_>, stat: &FileStat) -> io::Result<bool> {
-        let known = self.numbers.get(&fd.as_raw_fd()).and_then(|token| self.watched.get(&token.to_u64()));
-        let Some(known) = known else { return Ok(false) };
-        let known = fstat(&known.fd)?;
-        Ok((known.st_dev, known.st_ino) == (stat.st_dev, stat.st_ino))
+    fn is_watched(&self, fd: BorrowedFd<'_>, about: &Metadata) -> io::Result<bool> {
+        for known in self.watched.iter().filter(|known| known.number == fd.as_raw_fd()) {
+            let known = known.fd.metadata()?;
+            if (known.dev(), known.ino()) == (about.dev(), about.ino()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn place(&self, token: Token) -> Result<usize, usize> {
+        self.watched.binary_search_by_key(&token.to_u64(), |watched| watched.token.to_u64())
     }
 
     fn watched_mut(&mut self, token: Token) -> io::Result<&mut Watched> {
-        self.watched.get_mut(&token.to_u64()).ok_or_else(|| Errno::ENOENT.into())
+        let place = self.place(token).map_err(|_| Errno::ENOENT)?;
+        Ok(&mut self.watched[place])
     }
 }
 
 impl Poller for PosixPoll {
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
-        let stat = fstat(fd)?;
+        let own = File::from(fd.try_clone_to_owned()?);
+        let about = own.metadata()?;
         // poll(2) would call them always ready; epoll(7) refuses them, and so do we.
-        let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-        if kind == SFlag::S_IFREG || kind == SFlag::S_IFDIR {
+        if about.is_file() || about.is_dir() {
             return Err(Errno::EPERM.into());
         }
-        if self.is_watched(fd, &stat)? {
+        if self.is_watched(fd, &about)? {
             return Err(Errno::EEXIST.into());
         }
-        let number = fd.as_raw_fd();
-        let fd = fd.try_clone_to_owned()?;
-        self.watched.insert(token.to_u64(), Watched { fd, number, interest, trigger, spent: Ready::empty() });
-        self.numbers.insert(number, token);
+        let watched = Watched { token, fd: own, number: fd.as_raw_fd(), interest, trigger, spent: Ready::empty() };
+        match self.place(token) {
+            Ok(place) => self.watched[place] = watched,
+            Err(place) => self.watched.insert(place, watched),
+        }
         Ok(())
     }
 
@@ -90,16 +101,14 @@ impl Poller for PosixPoll {
     }
 
     fn remove(&mut self, _fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
-        let watched = self.watched.remove(&token.to_u64()).ok_or(Errno::ENOENT)?;
-        if self.numbers.get(&watched.number) == Some(&token) {
-            self.numbers.remove(&watched.number);
-        }
+        let place = self.place(token).map_err(|_| Errno::ENOENT)?;
+        self.watched.remove(place);
         Ok(())
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let mut entries = Vec::with_capacity(self.watched.len() + self.watched.len() / 2);
-        for watched in self.watched.values() {
+        for watched in &self.watched {
             watched.ask(&mut entries);
         }
         match poll(&mut entries, milliseconds(timeout)) {
@@ -110,14 +119,14 @@ impl Poller for PosixPoll {
         // The answers borrow the descriptors, so the list of what was ready comes before its being noted.
         let mut answers = entries.iter();
         let before = events.len();
-        for (token, watched) in &self.watched {
+        for watched in &self.watched {
             let ready = watched.understand(&mut answers);
             if !ready.is_empty() {
-                events.push(Event::new(Token::from_u64(*token), ready));
+                events.push(Event::new(watched.token, ready));
             }
         }
         for event in &events[before..] {
-            if let Some(watched) = self.watched.get_mut(&event.token().to_u64())
+            if let Ok(watched) = self.watched_mut(event.token())
                 && watched.trigger == Trigger::Edge
             {
                 watched.spent |= event.ready();

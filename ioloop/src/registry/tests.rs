@@ -6,7 +6,7 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{readiness::FEW, *};
 
 /// A waker that writes down its name.
 struct Named(usize, Arc<Mutex<Vec<usize>>>);
@@ -15,6 +15,11 @@ impl Wake for Named {
     fn wake(self: Arc<Self>) {
         self.1.lock().unwrap().push(self.0);
     }
+}
+
+/// A registry to which the wakers of the tests are foreign.
+fn registry() -> Registry {
+    Registry::new(Waker::noop())
 }
 
 #[derive(Debug, Clone)]
@@ -69,7 +74,7 @@ struct Pair {
 struct Name(u32, u32);
 
 impl Name {
-    fn of(key: Key) -> Name {
+    fn of(key: ArenaKey) -> Name {
         Name(key.generation, key.index)
     }
 }
@@ -79,7 +84,7 @@ impl Pair {
         let woken = Arc::default();
         let named = |number| Waker::from(Arc::new(Named(number, Arc::clone(&woken))));
         let wakers = (0..40).map(named).collect();
-        Pair { registry: Registry::default(), model: BTreeMap::new(), woken, wakers, turn: 0 }
+        Pair { registry: registry(), model: BTreeMap::new(), woken, wakers, turn: 0 }
     }
 
     /// Wakes `wakers` and gives their names.
@@ -88,7 +93,7 @@ impl Pair {
         std::mem::take(&mut *self.woken.lock().unwrap()).into_iter().collect()
     }
 
-    fn insert(&mut self, is_source: bool) -> Key {
+    fn insert(&mut self, is_source: bool) -> ArenaKey {
         let (key, known) = if is_source {
             (self.registry.insert_source(), Known::Source { ready: Ready::WRITABLE, waiting: BTreeMap::new() })
         } else {
@@ -99,7 +104,7 @@ impl Pair {
         key
     }
 
-    fn remove(&mut self, key: Key) {
+    fn remove(&mut self, key: ArenaKey) {
         match self.model.remove(&Name::of(key)) {
             Some(Known::Source { waiting, .. }) => {
                 let mut wakers = Vec::new();
@@ -112,7 +117,7 @@ impl Pair {
         }
     }
 
-    fn event(&mut self, key: Key, ready: Ready) {
+    fn event(&mut self, key: ArenaKey, ready: Ready) {
         let mut others = Vec::new();
         let notify = self.registry.record(key, ready, &mut others);
         match (self.model.get_mut(&Name::of(key)), notify) {
@@ -122,7 +127,7 @@ impl Pair {
                 assert!(matches!(again, Notify::Nobody), "it is running");
                 assert!(self.registry.put_back(key, callback).is_none());
             }
-            (Some(Known::Source { ready: known, waiting }), Notify::Waiters(first)) => {
+            (Some(Known::Source { ready: known, waiting }), Notify::Source(first)) => {
                 *known |= ready;
                 let due: Vec<usize> = waiting
                     .iter()
@@ -139,9 +144,9 @@ impl Pair {
         }
     }
 
-    fn wait(&mut self, key: Key, wanted: Ready, waiter: usize) {
+    fn wait(&mut self, key: ArenaKey, wanted: Ready, waiter: usize) {
         let waker = self.wakers[waiter].clone();
-        let wait = self.registry.ready_or_wait(key, wanted, &waker, self.turn);
+        let wait = self.registry.ready_or_wait(key, wanted, &waker);
         let Some(Known::Source { ready, waiting }) = self.model.get_mut(&Name::of(key)) else {
             assert!(matches!(wait, Wait::Ready(all) if all == Ready::all()), "nothing to wait for");
             return;
@@ -154,21 +159,25 @@ impl Pair {
         match wait {
             Wait::Ready(_) => panic!("nothing of {wanted:?} is known"),
             Wait::Pending => {}
-            Wait::Swept(swept) => {
-                let woken = self.wake(swept);
-                assert!(!woken.contains(&waiter), "a sweep is not for the newcomer");
-                self.forget(key, &woken);
-            }
+            Wait::NeedsClone => match self.registry.wait(key, wanted, waker, self.turn) {
+                Kept::Yes => {}
+                Kept::Swept(swept) => {
+                    let woken = self.wake(swept);
+                    assert!(!woken.contains(&waiter), "a sweep is not for the newcomer");
+                    self.forget(key, &woken);
+                }
+                Kept::No(_) => panic!("nothing has come in between"),
+            },
         }
     }
 
-    fn forget(&mut self, key: Key, woken: &BTreeSet<usize>) {
+    fn forget(&mut self, key: ArenaKey, woken: &BTreeSet<usize>) {
         if let Some(Known::Source { waiting, .. }) = self.model.get_mut(&Name::of(key)) {
             waiting.retain(|waiter, _| !woken.contains(waiter));
         }
     }
 
-    fn clear(&mut self, key: Key, what: Ready, unless: Ready) {
+    fn clear(&mut self, key: ArenaKey, what: Ready, unless: Ready) {
         let cleared = self.registry.clear_unless(key, what, unless);
         match self.model.get_mut(&Name::of(key)) {
             Some(Known::Source { ready, .. }) if !ready.intersects(unless) => {
@@ -179,7 +188,7 @@ impl Pair {
         }
     }
 
-    fn check(&self, names: &[Key]) {
+    fn check(&self, names: &[ArenaKey]) {
         for key in names {
             let known = match self.model.get(&Name::of(*key)) {
                 Some(Known::Source { ready, .. }) => *ready,
@@ -224,4 +233,47 @@ proptest! {
         pair.model.clear();
         pair.check(&names);
     }
+}
+
+/// A waker's clone is foreign code, which may come back to a registry that is borrowed. There is no way to see a clone
+/// but by the count of what it shares.
+#[test]
+fn foreign_waker_is_never_cloned_inside() {
+    let told = || Arc::new(Named(0, Arc::default()));
+    let shared = told();
+    let waker = Waker::from(Arc::clone(&shared));
+    let mut registry = registry();
+    let key = registry.insert_source();
+    for _ in 0..2 * FEW {
+        let other = Waker::from(told());
+        assert!(matches!(registry.wait(key, Ready::READABLE, other, 0), Kept::Yes));
+        assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, &waker), Wait::NeedsClone));
+        assert_eq!(Arc::strong_count(&shared), 2);
+    }
+    assert!(matches!(registry.wait(key, Ready::READABLE, waker.clone(), 0), Kept::Yes));
+    assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, &waker), Wait::Pending));
+    assert_eq!(Arc::strong_count(&shared), 3);
+}
+
+#[test]
+fn waker_whose_clone_has_changed_what_it_waits_for_is_given_back() {
+    let mut registry = registry();
+    let key = registry.insert_source();
+    let foreign = Waker::from(Arc::new(Named(0, Arc::default())));
+    assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, &foreign), Wait::NeedsClone));
+    registry.record(key, Ready::READABLE, &mut Vec::new());
+    assert!(matches!(registry.wait(key, Ready::READABLE, foreign.clone(), 0), Kept::No(_)));
+    registry.remove_source(key, &mut Vec::new());
+    assert!(matches!(registry.wait(key, Ready::READABLE, foreign.clone(), 0), Kept::No(_)));
+}
+
+#[test]
+fn own_waker_is_kept_at_once() {
+    let shared = Arc::new(Named(0, Arc::default()));
+    let waker = Waker::from(Arc::clone(&shared));
+    let mut registry = Registry::new(&waker);
+    let key = registry.insert_source();
+    assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, &waker), Wait::Pending));
+    assert_eq!(Arc::strong_count(&shared), 3);
+    assert!(matches!(registry.record(key, Ready::READABLE, &mut Vec::new()), Notify::Source(Some(_))));
 }

@@ -55,7 +55,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::waiters::{Place, WaitList};
+use super::wait_list::{Place, WaitList};
 
 /// A channel that keeps its latest `capacity` messages, and one receiver of everything sent from now on.
 ///
@@ -319,7 +319,7 @@ pub enum RecvError {
     Lagged(u64),
 
     /// All senders are gone, and everything has been received.
-    #[error("the channel is closed")]
+    #[error("the channel is closed: all senders are gone")]
     Closed,
 }
 

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::waiters::{Bound, Place, WaitList};
+use super::wait_list::{Bound, Place, WaitList};
 
 /// A bell: tasks wait for its next ring, and a ring lets through as many of those who wait as the ringer says.
 ///

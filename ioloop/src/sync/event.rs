@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::waiters::{Place, WaitList};
+use super::wait_list::{Place, WaitList};
 
 /// A flag that tasks can wait for.
 ///

@@ -43,7 +43,7 @@ mod event;
 mod lock;
 mod queue;
 mod semaphore;
-mod waiters;
+mod wait_list;
 
 pub use self::{
     condition::{Condition, ConditionWait},

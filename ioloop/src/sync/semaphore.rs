@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::waiters::{Place, WaitList};
+use super::wait_list::{Place, WaitList};
 
 /// A number of permits: at most so many tasks do something at the same time.
 ///

@@ -1,8 +1,8 @@
-use std::{any::Any, collections::VecDeque, mem, panic::Location, rc::Rc, task::Waker};
+use std::{collections::VecDeque, mem, panic::Location, rc::Rc, task::Waker};
 
 use super::{BoxedWork, Fresh};
 use crate::{
-    arena::{Arena, Key},
+    arena::{Arena, ArenaKey},
     context::Node,
 };
 
@@ -13,13 +13,13 @@ pub(crate) struct Scheduler {
     ended: usize,
     /// Names of tasks, which are small and have no destructor; [`CALLBACK`] stands for the next of `callbacks`. A turn takes
     /// the whole list and leaves an empty one, which is half the work of a ring that is pushed to and popped from.
-    queue: Vec<Key>,
+    queue: Vec<ArenaKey>,
     /// The other list, kept for its capacity.
-    spare_queue: Vec<Key>,
+    spare_queue: Vec<ArenaKey>,
     callbacks: VecDeque<Callback>,
     /// Whoever waits for a task and has first asked while it ran and its place was empty: a loop inside of its poll, or its
     /// own destructor. As good as always nobody.
-    early_waiters: Vec<(Key, Waker)>,
+    early_waiters: Vec<(ArenaKey, Waker)>,
     /// The waker that the last task has left unused.
     spare: Option<Fresh>,
 }
@@ -96,9 +96,9 @@ pub(crate) enum Join {
 }
 
 /// The name of the future that `run_sync` polls itself, outside of the arena.
-pub(crate) const ROOT: Key = Key { index: u32::MAX, generation: u32::MAX };
+pub(crate) const ROOT: ArenaKey = ArenaKey { index: u32::MAX, generation: u32::MAX };
 
-const CALLBACK: Key = Key { index: u32::MAX - 1, generation: u32::MAX };
+const CALLBACK: ArenaKey = ArenaKey { index: u32::MAX - 1, generation: u32::MAX };
 
 /// Room for so many entries of the queue is kept in any case.
 const KEPT_CAPACITY: usize = 1024;
@@ -123,7 +123,7 @@ impl Scheduler {
     }
 
     /// Adds a task, which is ready for its first poll.
-    pub(crate) fn insert(&mut self, work: BoxedWork, has_handle: bool) -> Key {
+    pub(crate) fn insert(&mut self, work: BoxedWork, has_handle: bool) -> ArenaKey {
         let key = self.tasks.insert(Task { work: Some(work), state: State::New, has_handle });
         self.queue.push(key);
         key
@@ -136,7 +136,7 @@ impl Scheduler {
 
     /// Queues a task, unless it is over or stands in the queue already.
     #[inline]
-    pub(crate) fn wake(&mut self, key: Key) -> Woken {
+    pub(crate) fn wake(&mut self, key: ArenaKey) -> Woken {
         let Some(task) = self.tasks.get_mut(key) else { return Woken::Nobody };
         match task.state {
             State::Idle => {
@@ -150,7 +150,7 @@ impl Scheduler {
     }
 
     #[cold]
-    fn wake_running(&mut self, key: Key) -> Woken {
+    fn wake_running(&mut self, key: ArenaKey) -> Woken {
         if let Some(task) = self.tasks.get_mut(key) {
             task.state = State::RunningQueued;
         }
@@ -160,12 +160,12 @@ impl Scheduler {
 
     /// Takes everything that is ready, for a turn: each is a task to [`begin`](Scheduler::begin), or else may be a callback
     /// to [take](Scheduler::take_callback). What becomes ready from here on is for the next turn.
-    pub(crate) fn take_queue(&mut self) -> Vec<Key> {
+    pub(crate) fn take_queue(&mut self) -> Vec<ArenaKey> {
         mem::replace(&mut self.queue, mem::take(&mut self.spare_queue))
     }
 
     /// Gives a list back, for its capacity. What a burst has made it grow to is given up by and by.
-    pub(crate) fn put_queue(&mut self, mut queue: Vec<Key>) {
+    pub(crate) fn put_queue(&mut self, mut queue: Vec<ArenaKey>) {
         if queue.capacity() > KEPT_CAPACITY && queue.len() < queue.capacity() / 8 {
             queue.shrink_to(queue.capacity() / 2);
             // Each callback has its entry in the queue, so these have grown by the same burst, if at all.
@@ -177,7 +177,7 @@ impl Scheduler {
 
     /// Takes a task out of its place to be polled. From here on a wake queues it again.
     #[inline]
-    pub(crate) fn begin(&mut self, key: Key) -> Begun {
+    pub(crate) fn begin(&mut self, key: ArenaKey) -> Begun {
         let Some(task) = self.tasks.get_mut(key) else { return Begun::Nothing };
         let begun = match (task.state, task.work.take()) {
             (State::Queued, Some(work)) => Begun::Again(work),
@@ -193,13 +193,13 @@ impl Scheduler {
     }
 
     /// None when `key` names a task, which was aborted after it had been woken.
-    pub(crate) fn take_callback(&mut self, key: Key) -> Option<Callback> {
+    pub(crate) fn take_callback(&mut self, key: ArenaKey) -> Option<Callback> {
         if key == CALLBACK { self.callbacks.pop_front() } else { None }
     }
 
     /// Puts a pending task back. Something remains when it was aborted meanwhile.
     #[inline]
-    pub(crate) fn suspend(&mut self, key: Key, work: BoxedWork) -> Option<Remains> {
+    pub(crate) fn suspend(&mut self, key: ArenaKey, work: BoxedWork) -> Option<Remains> {
         match self.tasks.get_mut(key) {
             Some(task) if task.state != State::RunningAborted => {
                 task.state = if task.state == State::Running { State::Idle } else { State::Queued };
@@ -213,7 +213,7 @@ impl Scheduler {
 
     /// A task is over. Its result stays if a handle may ask for it; then mostly nothing else remains.
     #[inline]
-    pub(crate) fn end(&mut self, key: Key, mut work: BoxedWork) -> Option<Remains> {
+    pub(crate) fn end(&mut self, key: ArenaKey, mut work: BoxedWork) -> Option<Remains> {
         let Some(task) = self.tasks.get_mut(key).filter(|task| task.has_handle) else {
             return Some(self.bury(key, work));
         };
@@ -230,7 +230,7 @@ impl Scheduler {
 
     /// Removes a task that is suspended. One that runs is marked, and goes after its poll; one that has ended keeps its
     /// result.
-    pub(crate) fn abort(&mut self, key: Key) -> Option<Remains> {
+    pub(crate) fn abort(&mut self, key: ArenaKey) -> Option<Remains> {
         let task = self.tasks.get_mut(key)?;
         if task.state == State::Ended {
             return None;
@@ -244,14 +244,14 @@ impl Scheduler {
         }
     }
 
-    fn bury(&mut self, key: Key, mut work: BoxedWork) -> Remains {
+    fn bury(&mut self, key: ArenaKey, mut work: BoxedWork) -> Remains {
         self.tasks.remove(key);
         let waiter = work.as_mut().waiter().and_then(Option::take);
         Remains { work: Some(work), waiters: [waiter, self.take_early_waiter(key)], context: None }
     }
 
     #[inline]
-    pub(crate) fn join(&mut self, key: Key, waker: &Waker) -> Join {
+    pub(crate) fn join(&mut self, key: ArenaKey, waker: &Waker) -> Join {
         let Some(task) = self.tasks.get_mut(key) else { return Join::Gone };
         if task.state == State::Ended {
             self.ended -= 1;
@@ -269,7 +269,7 @@ impl Scheduler {
     /// # Errors
     ///
     /// The waker itself when the task is over: making it was foreign code, which may have come back to the loop.
-    pub(crate) fn set_waiter(&mut self, key: Key, waker: Waker) -> Result<Option<Waker>, Waker> {
+    pub(crate) fn set_waiter(&mut self, key: ArenaKey, waker: Waker) -> Result<Option<Waker>, Waker> {
         let Some(task) = self.tasks.get_mut(key).filter(|task| task.state != State::Ended) else { return Err(waker) };
         match task.work.as_mut().and_then(|work| work.as_mut().waiter()) {
             Some(place) => Ok(place.replace(waker)),
@@ -278,14 +278,14 @@ impl Scheduler {
     }
 
     #[cold]
-    fn set_early_waiter(&mut self, key: Key, waker: Waker) -> Option<Waker> {
+    fn set_early_waiter(&mut self, key: ArenaKey, waker: Waker) -> Option<Waker> {
         let previous = self.take_early_waiter(key);
         self.early_waiters.push((key, waker));
         previous
     }
 
     #[inline]
-    fn take_early_waiter(&mut self, key: Key) -> Option<Waker> {
+    fn take_early_waiter(&mut self, key: ArenaKey) -> Option<Waker> {
         if self.early_waiters.is_empty() {
             return None;
         }
@@ -294,7 +294,7 @@ impl Scheduler {
     }
 
     /// Nobody will ask for the result any more. Gives what there is of it, to be dropped.
-    pub(crate) fn detach(&mut self, key: Key) -> Option<BoxedWork> {
+    pub(crate) fn detach(&mut self, key: ArenaKey) -> Option<BoxedWork> {
         let task = self.tasks.get_mut(key)?;
         task.has_handle = false;
         if task.state != State::Ended {
@@ -304,7 +304,7 @@ impl Scheduler {
         self.tasks.remove(key)?.work
     }
 
-    pub(crate) fn is_finished(&self, key: Key) -> bool {
+    pub(crate) fn is_finished(&self, key: ArenaKey) -> bool {
         self.tasks.get(key).is_none_or(|task| task.state == State::Ended)
     }
 
@@ -329,13 +329,6 @@ impl Scheduler {
     pub(crate) fn put_spare(&mut self, fresh: Fresh) -> Option<Fresh> {
         self.spare.replace(fresh)
     }
-}
-
-/// Moves a task's result out of what it has left.
-pub(crate) fn take_result<T: 'static>(mut work: BoxedWork) -> Option<T> {
-    let mut place: Option<T> = None;
-    work.as_mut().take_result(&mut place as &mut dyn Any);
-    place
 }
 
 #[cfg(test)]

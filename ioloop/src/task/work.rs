@@ -9,7 +9,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::JoinError;
+use super::error::JoinError;
 use crate::context::Node;
 
 /// A task, the type of its future forgotten: all that is looked at only when it runs. One allocation.
@@ -77,6 +77,13 @@ pub(crate) fn joinable(future: impl Future + 'static, location: &'static Locatio
         location,
         stage: Joinable { progress: Progress::Running { future }, waiter: None },
     })
+}
+
+/// Moves a task's result out of what it has left.
+pub(crate) fn take_result<T: 'static>(mut work: BoxedWork) -> Option<T> {
+    let mut place: Option<T> = None;
+    work.as_mut().take_result(&mut place as &mut dyn Any);
+    place
 }
 
 impl<S: Stage> TaskWork for TaskCell<S> {

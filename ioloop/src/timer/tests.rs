@@ -1,5 +1,3 @@
-use super::*;
-use proptest::prelude::*;
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -8,6 +6,9 @@ use std::{
     task::Wake,
 };
 
+use proptest::prelude::*;
+
+use super::*;
 use crate::arena;
 
 /// What has fired, by the numbers given to [`call`](Log::call) and [`wake`](Log::wake).
@@ -103,6 +104,15 @@ struct Known {
     moved: bool,
 }
 
+/// Moves a deadline as the loop does.
+fn set_due(timers: &mut Timers, key: ArenaKey, due: u64) -> bool {
+    let is_earlier = timers.set_due(key, due);
+    if is_earlier {
+        timers.arm(key);
+    }
+    is_earlier
+}
+
 proptest! {
     /// The model is a plain list of deadlines. Moved timers keep no promise about their place among equals, so the
     /// model compares order only by deadline, and by insertion for those never moved.
@@ -114,7 +124,7 @@ proptest! {
         let timers = RefCell::new(with_sequences_left(left));
         let log = Log::default();
         let mut model: BTreeMap<usize, Known> = BTreeMap::new();
-        let mut keys: Vec<Key> = Vec::new();
+        let mut keys: Vec<ArenaKey> = Vec::new();
         let mut now = 0;
         for op in ops {
             match op {
@@ -131,8 +141,8 @@ proptest! {
                 Op::Move(which, due) if !keys.is_empty() => {
                     let id = which.index(keys.len());
                     let due = due.saturating_add(now);
-                    timers.borrow_mut().set_due(keys[id], due);
-                    timers.borrow_mut().set_waker(keys[id], &log.waker(id));
+                    set_due(&mut timers.borrow_mut(), keys[id], due);
+                    timers.borrow_mut().set_waker(keys[id], log.waker(id));
                     if let Some(known) = model.get_mut(&id).filter(|known| known.wakes) {
                         *known = Known { due, wakes: true, moved: true };
                     }
@@ -204,7 +214,7 @@ fn deadline_moved_to_later_costs_no_heap_entry() {
     let mut timers = Timers::new();
     let key = timers.insert(10, Action::Wake(None));
     for due in 11..1_000 {
-        timers.set_due(key, due);
+        set_due(&mut timers, key, due);
     }
     assert_eq!(timers.heap.len(), 1);
     assert_eq!(timers.begin_firing(10), Some(0));
@@ -271,8 +281,8 @@ mod while_firing {
         let deadline = timers.borrow_mut().insert(5, log.wake(1));
         let (inner, waker) = (Rc::clone(&timers), log.waker(2));
         let set_again = log.call_and(3, move || {
-            inner.borrow_mut().set_due(deadline, 10);
-            inner.borrow_mut().set_waker(deadline, &waker);
+            set_due(&mut inner.borrow_mut(), deadline, 10);
+            inner.borrow_mut().set_waker(deadline, waker);
         });
         timers.borrow_mut().insert(6, set_again);
         timers.borrow_mut().insert(10, log.call(4));
@@ -284,7 +294,7 @@ mod while_firing {
         let (timers, log) = shared(Timers::new());
         let deadline = timers.borrow_mut().insert(100, log.wake(1));
         let inner = Rc::clone(&timers);
-        let advance = log.call_and(2, move || inner.borrow_mut().set_due(deadline, 10));
+        let advance = log.call_and(2, move || assert!(set_due(&mut inner.borrow_mut(), deadline, 10), "earlier"));
         timers.borrow_mut().insert(10, advance);
         timers.borrow_mut().insert(10, log.call(3));
         assert_eq!(fire_twice(&timers, &log), [vec![2, 3], vec![1]]);
@@ -297,7 +307,8 @@ mod while_firing {
         let inner = Rc::clone(&timers);
         let deadline = Rc::new(RefCell::new(None));
         let moved = Rc::clone(&deadline);
-        let delay = log.call_and(1, move || inner.borrow_mut().set_due(moved.take().unwrap(), 50));
+        let delay =
+            log.call_and(1, move || assert!(!set_due(&mut inner.borrow_mut(), moved.take().unwrap(), 50), "later"));
         timers.borrow_mut().insert(10, delay);
         deadline.replace(Some(timers.borrow_mut().insert(10, log.wake(2))));
         assert_eq!(fire_twice(&timers, &log), [vec![1], vec![]]);
@@ -313,7 +324,7 @@ mod while_firing {
         let victim = Rc::new(RefCell::new(None));
         let removed = Rc::clone(&victim);
         let replace = log.call_and(1, move || {
-            let removed: Key = removed.take().unwrap();
+            let removed: ArenaKey = removed.take().unwrap();
             assert!(inner.borrow_mut().remove(removed).is_some());
             let successor = inner.borrow_mut().insert(10, inner_log.call(3));
             assert_eq!(successor.index, removed.index);
@@ -349,7 +360,7 @@ mod while_firing {
                 for id in 11..16 {
                     inner.borrow_mut().insert(10, inner_log.call(id));
                 }
-                inner.borrow_mut().set_due(late, 10);
+                set_due(&mut inner.borrow_mut(), late, 10);
             });
             timers.borrow_mut().insert(10, first);
             for id in 2..5 {
@@ -381,7 +392,7 @@ fn outdated_entries_do_not_come_back_with_new_numbers() {
     let (timers, log) = (RefCell::new(with_sequences_left(6)), Log::default());
     let cancelled = timers.borrow_mut().insert(5, log.call(0));
     let moved = timers.borrow_mut().insert(30, log.wake(1));
-    timers.borrow_mut().set_due(moved, 20);
+    set_due(&mut timers.borrow_mut(), moved, 20);
     timers.borrow_mut().remove(cancelled);
     let unset = timers.borrow_mut().insert(NEVER, log.wake(2));
     assert_eq!((unset.index, timers.borrow().dead), (cancelled.index, 2));
@@ -389,7 +400,7 @@ fn outdated_entries_do_not_come_back_with_new_numbers() {
         timers.borrow_mut().insert(10, log.call(id));
     }
     assert_eq!((timers.borrow().heap.len(), timers.borrow().dead), (4, 0));
-    timers.borrow_mut().set_due(unset, 40);
+    set_due(&mut timers.borrow_mut(), unset, 40);
     fire(&timers, 10);
     assert_eq!(log.take(), [3, 4, 5]);
     assert_eq!(timers.borrow_mut().next_deadline(), Some(20));

@@ -1,16 +1,16 @@
 use std::{io, os::fd::BorrowedFd, time::Duration};
 
 use super::{Idle, VirtualClock};
-use crate::{Event, IOLoop, Interest, Poller, Ready, Token, Trigger};
+use crate::{Clock, Event, IOLoop, Interest, Poller, Ready, Token, Trigger};
 
-/// A poller that asks the clock before it waits.
-pub(super) struct Governed {
+/// What a loop with a virtual clock waits with: a poller that asks the clock before it waits.
+pub(crate) struct Governed {
     poller: Box<dyn Poller>,
     clock: VirtualClock,
 }
 
 impl Governed {
-    pub(super) fn new(poller: Box<dyn Poller>, clock: VirtualClock) -> Governed {
+    pub(crate) fn new(poller: Box<dyn Poller>, clock: VirtualClock) -> Governed {
         clock.state.loops.set(clock.state.loops.get() + 1);
         Governed { poller, clock }
     }
@@ -65,5 +65,21 @@ impl Poller for Governed {
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.poller.descriptor()
+    }
+}
+
+/// What a loop with a virtual clock reads. [`VirtualClock`] is no [`Clock`] itself: taken for one like any other, it would
+/// leave the loop with a poller that waits in real time.
+pub(crate) struct Dial(VirtualClock);
+
+impl Dial {
+    pub(crate) fn new(clock: VirtualClock) -> Dial {
+        Dial(clock)
+    }
+}
+
+impl Clock for Dial {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
     }
 }

@@ -14,8 +14,8 @@ use crate::{Error, IOStream, Result};
 impl IOStream {
     /// Reads up to and including `delimiter`.
     ///
-    /// The search goes on where it stopped when more comes, so its cost is linear in the data. An empty delimiter is
-    /// found at once. See [`ReadUntil::max_bytes`] for a limit, which a server wants.
+    /// The search resumes where it stopped when more comes, so its cost is linear in the data. An empty delimiter is found
+    /// at once. A server should set a limit by [`max_bytes`](ReadUntilFuture::max_bytes).
     ///
     /// # Errors
     ///
@@ -35,8 +35,8 @@ impl IOStream {
     ///     stream.write(line).await
     /// }
     /// ```
-    pub fn read_until<'a>(&'a self, delimiter: &'a [u8]) -> ReadUntil<'a> {
-        ReadUntil { reading: Reading::new(self), delimiter, max_bytes: usize::MAX, scanned: 0 }
+    pub fn read_until<'a>(&'a self, delimiter: &'a [u8]) -> ReadUntilFuture<'a> {
+        ReadUntilFuture { reading: Reading::new(self), delimiter, max_bytes: usize::MAX, scanned: 0 }
     }
 
     /// Reads exactly `n` bytes; with `n` = 0, none, at once.
@@ -49,8 +49,8 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// A dropped read leaves the bytes in the stream.
-    pub fn read_bytes(&self, n: usize) -> ReadBytes<'_> {
-        ReadBytes { reading: Reading::new(self), n }
+    pub fn read_bytes(&self, n: usize) -> ReadBytesFuture<'_> {
+        ReadBytesFuture { reading: Reading::new(self), n }
     }
 
     /// Reads what there is: at least one byte, at most `max`; with `max` = 0, none, at once.
@@ -62,11 +62,11 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// A dropped read leaves the bytes in the stream.
-    pub fn read_some(&self, max: usize) -> ReadSome<'_> {
-        ReadSome { reading: Reading::new(self), max }
+    pub fn read_some(&self, max: usize) -> ReadSomeFuture<'_> {
+        ReadSomeFuture { reading: Reading::new(self), max }
     }
 
-    /// Fills `buf` and gives its length. See [`ReadInto::partial`] for less. The result may be larger than
+    /// Fills `buf` and returns its length. See [`ReadIntoFuture::partial`] for less. The result may be larger than
     /// `max_buffer_size`, as it does not go through the buffer.
     ///
     /// # Errors
@@ -76,11 +76,12 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// A dropped read puts the bytes back into the stream.
-    pub fn read_into<'a>(&'a self, buf: &'a mut [u8]) -> ReadInto<'a> {
-        ReadInto { reading: Reading::new(self), buf, filled: 0, partial: false }
+    pub fn read_into<'a>(&'a self, buf: &'a mut [u8]) -> ReadIntoFuture<'a> {
+        ReadIntoFuture { reading: Reading::new(self), buf, filled: 0, partial: false }
     }
 
-    /// Reads everything up to the end of input. On a stream that is closed already it gives what was buffered.
+    /// Reads everything up to the end of input. On a stream that is closed already it returns what was
+    /// buffered.
     ///
     /// # Errors
     ///
@@ -90,25 +91,26 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// A dropped read leaves the bytes in the stream.
-    pub fn read_until_close(&self) -> ReadUntilClose<'_> {
-        ReadUntilClose { reading: Reading::new(self), max_bytes: usize::MAX }
+    pub fn read_until_close(&self) -> ReadUntilCloseFuture<'_> {
+        ReadUntilCloseFuture { reading: Reading::new(self), max_bytes: usize::MAX }
     }
 
     /// Reads whatever `parse` makes of the bytes: the primitive below all other reads.
     ///
-    /// `parse` is shown all that has come and was not consumed, straight from the thread's read chunk when the stream
-    /// held nothing back, and says what it took. It is called again, with more, as long as it answers
-    /// [`Parsed::Incomplete`]; never with nothing. It may use other streams, and write to or close this one, but not
-    /// read from it.
+    /// `parse` is shown all bytes that have come and were not consumed, straight from the thread's read chunk when the
+    /// stream held none, and returns how many it consumed. It is called again, with more, while it returns
+    /// [`Parsed::Incomplete`], and never with an empty slice. It may use other streams, and write to or close this one,
+    /// but not read from it.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the input ends before `parse` is content, [`Error::BufferFull`],
+    /// [`Error::Closed`] when the input ends before `parse` is done, [`Error::BufferFull`],
     /// [`Error::AlreadyReading`].
     ///
     /// # Panics
     ///
-    /// When the parser claims to have consumed more than it was shown.
+    /// When the parser claims to have consumed more than it was shown. Then, and when it panics itself, nothing is
+    /// consumed.
     ///
     /// # Cancel safety
     ///
@@ -132,8 +134,8 @@ impl IOStream {
     ///         .await
     /// }
     /// ```
-    pub fn read_with<T, P: FnMut(&[u8]) -> Parsed<T>>(&self, parse: P) -> ReadWith<'_, P> {
-        ReadWith { reading: Reading::new(self), parse }
+    pub fn read_with<T, P: FnMut(&[u8]) -> Parsed<T>>(&self, parse: P) -> ReadWithFuture<'_, P> {
+        ReadWithFuture { reading: Reading::new(self), parse }
     }
 }
 
@@ -178,7 +180,7 @@ impl Drop for Reading<'_> {
 
 /// The future of [`IOStream::read_until`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct ReadUntil<'a> {
+pub struct ReadUntilFuture<'a> {
     reading: Reading<'a>,
     delimiter: &'a [u8],
     max_bytes: usize,
@@ -186,7 +188,7 @@ pub struct ReadUntil<'a> {
     scanned: usize,
 }
 
-impl ReadUntil<'_> {
+impl ReadUntilFuture<'_> {
     /// Limits the result, delimiter included; unlimited by default, except by the stream's `max_buffer_size`. When the
     /// delimiter does not end within `limit` bytes, the stream is closed and the read fails with
     /// [`Error::Unsatisfiable`].
@@ -196,11 +198,11 @@ impl ReadUntil<'_> {
     }
 }
 
-impl Future for ReadUntil<'_> {
+impl Future for ReadUntilFuture<'_> {
     type Output = Result<Bytes>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let ReadUntil { reading, delimiter, max_bytes, scanned } = &mut *self;
+        let ReadUntilFuture { reading, delimiter, max_bytes, scanned } = &mut *self;
         if delimiter.is_empty() {
             return Poll::Ready(Ok(Bytes::new()));
         }
@@ -232,16 +234,16 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 /// The future of [`IOStream::read_bytes`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct ReadBytes<'a> {
+pub struct ReadBytesFuture<'a> {
     reading: Reading<'a>,
     n: usize,
 }
 
-impl Future for ReadBytes<'_> {
+impl Future for ReadBytesFuture<'_> {
     type Output = Result<Bytes>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let ReadBytes { reading, n } = &mut *self;
+        let ReadBytesFuture { reading, n } = &mut *self;
         if *n == 0 {
             return Poll::Ready(Ok(Bytes::new()));
         }
@@ -263,16 +265,16 @@ impl Future for ReadBytes<'_> {
 
 /// The future of [`IOStream::read_some`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct ReadSome<'a> {
+pub struct ReadSomeFuture<'a> {
     reading: Reading<'a>,
     max: usize,
 }
 
-impl Future for ReadSome<'_> {
+impl Future for ReadSomeFuture<'_> {
     type Output = Result<Bytes>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let ReadSome { reading, max } = &mut *self;
+        let ReadSomeFuture { reading, max } = &mut *self;
         let mut taken = Bytes::new();
         if *max > 0 {
             ready!(reading.poll(cx, &mut |window| {
@@ -286,7 +288,7 @@ impl Future for ReadSome<'_> {
 
 /// The future of [`IOStream::read_into`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct ReadInto<'a> {
+pub struct ReadIntoFuture<'a> {
     reading: Reading<'a>,
     buf: &'a mut [u8],
     /// How much of `buf` holds bytes that the read has not yet given to its caller; they go back if it never does.
@@ -294,19 +296,19 @@ pub struct ReadInto<'a> {
     partial: bool,
 }
 
-impl ReadInto<'_> {
-    /// Makes the read content with one byte or more.
+impl ReadIntoFuture<'_> {
+    /// Makes the read complete with one byte or more.
     pub fn partial(mut self) -> Self {
         self.partial = true;
         self
     }
 }
 
-impl Future for ReadInto<'_> {
+impl Future for ReadIntoFuture<'_> {
     type Output = Result<usize>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let ReadInto { reading, buf, filled, partial } = &mut *self;
+        let ReadIntoFuture { reading, buf, filled, partial } = &mut *self;
         if !buf.is_empty() {
             ready!(reading.poll(cx, &mut |window| {
                 let free = &mut buf[*filled..];
@@ -321,7 +323,7 @@ impl Future for ReadInto<'_> {
     }
 }
 
-impl Drop for ReadInto<'_> {
+impl Drop for ReadIntoFuture<'_> {
     fn drop(&mut self) {
         if self.filled > 0 {
             self.reading.stream.inner.held.borrow_mut().prepend(&self.buf[..self.filled]);
@@ -331,12 +333,12 @@ impl Drop for ReadInto<'_> {
 
 /// The future of [`IOStream::read_until_close`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct ReadUntilClose<'a> {
+pub struct ReadUntilCloseFuture<'a> {
     reading: Reading<'a>,
     max_bytes: usize,
 }
 
-impl ReadUntilClose<'_> {
+impl ReadUntilCloseFuture<'_> {
     /// Limits the result; unlimited by default, except by the stream's `max_buffer_size`. When more comes, the stream is
     /// closed and the read fails with [`Error::Unsatisfiable`].
     pub fn max_bytes(mut self, limit: usize) -> Self {
@@ -345,15 +347,15 @@ impl ReadUntilClose<'_> {
     }
 }
 
-impl Future for ReadUntilClose<'_> {
+impl Future for ReadUntilCloseFuture<'_> {
     type Output = Result<Bytes>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let ReadUntilClose { reading, max_bytes } = &mut *self;
+        let ReadUntilCloseFuture { reading, max_bytes } = &mut *self;
         match ready!(reading.poll(cx, &mut |window| window.bytes().len() > *max_bytes)) {
             Ok(()) => Poll::Ready(Err(reading.unsatisfiable(*max_bytes))),
             // The end this read has waited for.
-            Err(Error::Closed { source: None }) => {
+            Err(Error::Closed { cause: None }) => {
                 let mut held = reading.stream.inner.held.borrow_mut();
                 let all = held.len();
                 Poll::Ready(Ok(held.take(all)))
@@ -365,19 +367,19 @@ impl Future for ReadUntilClose<'_> {
 
 /// The future of [`IOStream::read_with`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct ReadWith<'a, P> {
+pub struct ReadWithFuture<'a, P> {
     reading: Reading<'a>,
     parse: P,
 }
 
 // The parser is only called, never pinned.
-impl<P> Unpin for ReadWith<'_, P> {}
+impl<P> Unpin for ReadWithFuture<'_, P> {}
 
-impl<T, P: FnMut(&[u8]) -> Parsed<T>> Future for ReadWith<'_, P> {
+impl<T, P: FnMut(&[u8]) -> Parsed<T>> Future for ReadWithFuture<'_, P> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let ReadWith { reading, parse } = &mut *self;
+        let ReadWithFuture { reading, parse } = &mut *self;
         let mut value = None;
         ready!(reading.poll(cx, &mut |window| run_parser(parse, window, &mut value)))?;
         Poll::Ready(Ok(value.expect("a successful read has set its value")))
@@ -395,10 +397,10 @@ macro_rules! opaque_debug {
 }
 
 opaque_debug! {
-    "ReadUntil" ReadUntil<'_>;
-    "ReadBytes" ReadBytes<'_>;
-    "ReadSome" ReadSome<'_>;
-    "ReadInto" ReadInto<'_>;
-    "ReadUntilClose" ReadUntilClose<'_>;
-    "ReadWith" ReadWith<'_, P>, P;
+    "ReadUntilFuture" ReadUntilFuture<'_>;
+    "ReadBytesFuture" ReadBytesFuture<'_>;
+    "ReadSomeFuture" ReadSomeFuture<'_>;
+    "ReadIntoFuture" ReadIntoFuture<'_>;
+    "ReadUntilCloseFuture" ReadUntilCloseFuture<'_>;
+    "ReadWithFuture" ReadWithFuture<'_, P>, P;
 }

@@ -3,11 +3,10 @@
 mod futures;
 
 use std::{
-    io,
+    mem,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
-
-use ioloop::Ready;
 
 use crate::{
     Error, IOStream, Result,
@@ -15,7 +14,9 @@ use crate::{
     iostream::Inner,
 };
 
-pub use futures::{ReadBytes, ReadInto, ReadSome, ReadUntil, ReadUntilClose, ReadWith};
+pub use futures::{
+    ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture, ReadWithFuture,
+};
 
 /// How often a stream may call `recv` without ever having to wait, before the rest of the loop gets its turn: at 64 KiB
 /// each, 1 MiB. Counted over reads, since each of a series may be satisfied at once.
@@ -30,28 +31,30 @@ pub enum Parsed<T> {
     Done {
         /// How many of the bytes shown are used up; the rest stays in the stream.
         consumed: usize,
-        /// What the read gives.
+        /// What the read returns.
         value: T,
     },
 }
 
 impl IOStream {
-    /// The polling form of [`read_with`](IOStream::read_with), for hand-written futures. The parser may be shown bytes
-    /// that it has seen in an earlier poll, and no more.
+    /// The polling form of [`read_with`](IOStream::read_with), for hand-written futures. The parser may be shown the bytes
+    /// that it has seen in an earlier poll once more, with none behind them.
     ///
     /// # Errors
     ///
-    /// As [`read_with`](IOStream::read_with). When two tasks poll one stream by this function, nobody notices, and each
-    /// gets some of the bytes.
+    /// As [`read_with`](IOStream::read_with). Two tasks that poll one stream by this function go unnoticed, and each gets
+    /// some of the bytes.
     ///
     /// # Panics
     ///
-    /// When the parser claims to have consumed more than it was shown.
+    /// When the parser claims to have consumed more than it was shown. Then, and when it panics itself, nothing is
+    /// consumed.
     pub fn poll_read_with<T>(
         &self,
         cx: &mut Context<'_>,
         mut parse: impl FnMut(&[u8]) -> Parsed<T>,
     ) -> Poll<Result<T>> {
+        // A pending future has bytes of its own to be shown, in its own order.
         if self.inner.claimed.get() {
             return Poll::Ready(Err(Error::AlreadyReading));
         }
@@ -61,12 +64,11 @@ impl IOStream {
         // over `dyn` and a window, and costs a third more.
         if inner.held.borrow().is_empty() && !inner.parsing.get() {
             let (chunk, count) = ready!(inner.poll_chunk(cx))?;
-            if count > 0 {
-                if let Some(value) = inner.show_fresh(&chunk[..count], &mut parse) {
-                    return Poll::Ready(Ok(value));
-                }
-                shown = count;
+            if let Some(value) = inner.show_fresh(&chunk[..count], &mut parse) {
+                return Poll::Ready(Ok(value));
             }
+            // What it left is held now; it has seen all of that.
+            shown = count;
         }
         let mut value = None;
         ready!(inner.poll_read(cx, &mut shown, &mut |window| run_parser(&mut parse, window, &mut value)))?;
@@ -78,7 +80,8 @@ impl IOStream {
     ///
     /// # Panics
     ///
-    /// When the parser claims to have consumed more than it was shown.
+    /// When the parser claims to have consumed more than it was shown. Then, and when it panics itself, nothing is
+    /// consumed.
     ///
     /// # Examples
     ///
@@ -134,26 +137,27 @@ impl Inner {
     /// `shown` is how much `parse` has seen already; a future that remembers it is not shown the same bytes twice.
     ///
     /// `dyn`, so that there is one copy of this; the call costs less than the cache misses of several.
-    fn poll_read(&self, cx: &mut Context<'_>, shown: &mut usize, parse: &mut Parse<'_>) -> Poll<Result<()>> {
+    fn poll_read(self: &Rc<Self>, cx: &mut Context<'_>, shown: &mut usize, parse: &mut Parse<'_>) -> Poll<Result<()>> {
         if self.parsing.get() {
             return Poll::Ready(Err(Error::AlreadyReading));
         }
         let held = self.held.borrow().len();
+        // The same bytes once more would be the same answer: a parser that scans would scan them for each packet.
         if held != *shown && self.show(&[], shown, parse) {
             return Poll::Ready(Ok(()));
         }
         loop {
             let (chunk, count) = ready!(self.poll_chunk(cx))?;
-            if count > 0 && self.show(&chunk[..count], shown, parse) {
+            if self.show(&chunk[..count], shown, parse) {
                 return Poll::Ready(Ok(()));
             }
         }
     }
 
-    /// One `recv` into the thread's chunk, when it is our turn: the chunk, and how much of it was filled, which may be
-    /// nothing.
+    /// One `recv` for a reader: the chunk it went to, and how much of it was filled.
     #[inline]
-    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
+    fn poll_chunk(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
+        // After the FIN a `recv` would say 0 for ever. The cause tells a broken connection from an ended one.
         if self.is_closed() || self.eof.get() {
             return Poll::Ready(Err(self.closed_error()));
         }
@@ -161,45 +165,59 @@ impl Inner {
         if room == 0 {
             return Poll::Ready(Err(self.buffer_full()));
         }
-        ready!(self.poll_turn(cx));
-        let mut chunk = Chunk::take();
-        let count = self.receive(&mut chunk[..room.min(CHUNK_SIZE)])?;
-        Poll::Ready(Ok((chunk, count.unwrap_or(0))))
+        self.poll_receive(cx, room)
     }
 
     /// Receives without a reader, into the buffer, until the input ends or the buffer is full.
-    pub(crate) fn receive_rest(&self, cx: &mut Context<'_>) {
+    pub(crate) fn receive_rest(self: &Rc<Self>, cx: &mut Context<'_>) {
         loop {
             let room = self.max_buffer_size().saturating_sub(self.held.borrow().len());
+            // While a parser runs, the buffer is with it; the reader goes on when it returns.
             if room == 0 || self.parsing.get() || self.is_closed() || self.eof.get() {
                 return;
             }
-            if self.poll_turn(cx).is_pending() {
-                return;
-            }
-            let mut chunk = Chunk::take();
-            match self.receive(&mut chunk[..room.min(CHUNK_SIZE)]) {
-                Ok(count) => self.held.borrow_mut().append(&chunk[..count.unwrap_or(0)]),
-                // The stream is closed now, and whoever reads is told why.
-                Err(_) => return,
+            match self.poll_receive(cx, room) {
+                Poll::Ready(Ok((chunk, count))) => self.held.borrow_mut().append(&chunk[..count]),
+                // At an error the stream is closed now, and the next read is told why.
+                Poll::Ready(Err(_)) | Poll::Pending => return,
             }
         }
     }
 
-    /// Ready when there is something to receive and it is our turn: a peer that sends as fast as it is read must not
-    /// starve the others.
-    fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.transport.borrow().poll_ready(cx, Ready::READABLE).is_pending() {
+    /// One `recv` of one byte or more into the thread's chunk. The end of input is noted, and is an error to the operation
+    /// that meets it.
+    #[inline]
+    fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, room: usize) -> Poll<Result<(Chunk, usize)>> {
+        let transport = self.transport.borrow();
+        // Asked first, because this is how nearly every request begins: with a wait, which needs no chunk.
+        if transport.poll_recv_ready(cx).is_pending() {
             self.recvs.set(0);
             return Poll::Pending;
         }
+        // A peer that sends as fast as it is read must not starve the others.
         if self.recvs.get() == RECVS_PER_TURN {
             self.recvs.set(0);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         self.recvs.set(self.recvs.get() + 1);
-        Poll::Ready(())
+        // Never more than there is room for: what is not received stays in the kernel, whose window slows the peer down.
+        let mut chunk = Chunk::take();
+        let received = transport.poll_recv(cx, &mut chunk[..room.min(CHUNK_SIZE)]);
+        // The end or an error closes the stream, which replaces the transport.
+        drop(transport);
+        match received {
+            Poll::Ready(Ok(0)) => {
+                self.end_of_input();
+                Poll::Ready(Err(self.closed_error()))
+            }
+            Poll::Ready(Ok(count)) => Poll::Ready(Ok((chunk, count))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(error))),
+            Poll::Pending => {
+                self.recvs.set(0);
+                Poll::Pending
+            }
+        }
     }
 
     /// How much may be received now. One byte more than may be held: so input that fills the buffer and then ends is
@@ -208,34 +226,9 @@ impl Inner {
         self.max_buffer_size().saturating_add(1).saturating_sub(self.held.borrow().len())
     }
 
-    pub(crate) fn buffer_full(&self) -> Error {
+    pub(crate) fn buffer_full(self: &Rc<Self>) -> Error {
         self.close(None);
         Error::BufferFull { limit: self.max_buffer_size() }
-    }
-
-    /// One `recv`. `None` when nothing came of it: no data yet, or the end of input, which is noted.
-    fn receive(&self, buf: &mut [u8]) -> Result<Option<usize>> {
-        let transport = self.transport.borrow();
-        let result = transport.recv(buf);
-        match &result {
-            Ok(count) if *count < buf.len() => transport.note_short_read(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // An error that `recv` does not report has been reported elsewhere. It must not make us try again and
-                // again.
-                transport.clear(Ready::READABLE | Ready::PRIORITY | Ready::ERROR);
-            }
-            _ => {}
-        }
-        drop(transport);
-        match result {
-            Ok(0) => {
-                self.end_of_input();
-                Ok(None)
-            }
-            Ok(count) => Ok(Some(count)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
-            Err(error) => Err(self.fail(error)),
-        }
     }
 
     /// Shows `parse` what is held and, behind it, `received`; keeps what it leaves. Only bytes that are left, or that
@@ -244,37 +237,39 @@ impl Inner {
         if !self.held.borrow().is_empty() {
             return self.show_held(received, shown, parse);
         }
-        let parsing = Parsing::enter(self);
+        let fresh = Fresh::enter(self, received);
         let mut window = Window::Chunk(received);
         let done = parse(&mut window);
-        let rest = window.bytes().len();
-        if rest > 0 {
-            self.held.borrow_mut().append(&received[received.len() - rest..]);
+        fresh.over();
+        let rest = window.bytes();
+        if !rest.is_empty() {
+            self.held.borrow_mut().append(rest);
         }
-        *shown = rest;
-        drop(parsing);
+        *shown = rest.len();
         done
     }
 
     /// [`show`](Inner::show) for a stream that holds nothing and a user's parser.
     #[inline]
     fn show_fresh<T>(&self, received: &[u8], parse: &mut impl FnMut(&[u8]) -> Parsed<T>) -> Option<T> {
-        let parsing = Parsing::enter(self);
+        let fresh = Fresh::enter(self, received);
         let (consumed, value) = match parse(received) {
             Parsed::Incomplete => (0, None),
             Parsed::Done { consumed, value } => (consumed, Some(value)),
         };
         assert!(consumed <= received.len(), "the parser consumed {consumed} of {} bytes", received.len());
+        fresh.over();
+        // A request that came alone is consumed whole: then nothing is copied and no buffer is taken.
         if consumed < received.len() {
             self.held.borrow_mut().append(&received[consumed..]);
         }
-        drop(parsing);
         value
     }
 
     fn show_held(&self, received: &[u8], shown: &mut usize, parse: &mut Parse<'_>) -> bool {
         let mut borrowed = Borrowed::from(self);
         let buffer = &mut borrowed.buffer;
+        // Appended before the parser runs, so a panic loses nothing.
         buffer.append(received);
         let done = parse(&mut Window::Held(buffer));
         *shown = buffer.len();
@@ -312,7 +307,37 @@ impl<'a> Borrowed<'a> {
 
 impl Drop for Borrowed<'_> {
     fn drop(&mut self) {
-        self.parsing.0.held.replace(std::mem::take(&mut self.buffer));
+        self.parsing.0.held.replace(mem::take(&mut self.buffer));
+    }
+}
+
+/// Bytes in the thread's chunk that a parser is being shown. Dropped by a panic, it keeps all of them, because the next
+/// `recv` brings what is behind. It has no work in the other case, which is every request's.
+struct Fresh<'a> {
+    received: &'a [u8],
+    inner: &'a Inner,
+}
+
+impl<'a> Fresh<'a> {
+    #[inline]
+    fn enter(inner: &'a Inner, received: &'a [u8]) -> Self {
+        inner.parsing.set(true);
+        Fresh { received, inner }
+    }
+
+    /// The parser has returned, with a claim that can be true.
+    #[inline]
+    fn over(self) {
+        self.inner.parsing.set(false);
+        mem::forget(self);
+    }
+}
+
+impl Drop for Fresh<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.inner.parsing.set(false);
+        self.inner.held.borrow_mut().append(self.received);
     }
 }
 
@@ -338,7 +363,7 @@ mod tests {
         peer.write_all(b"request").unwrap();
         IOLoop::current().run_sync(stream.read_bytes(7)).unwrap();
         assert_eq!(stream.inner.recvs.get(), 1);
-        assert!(!stream.inner.ready().contains(Ready::READABLE));
+        assert!(!stream.is_readable());
     }
 
     #[test]

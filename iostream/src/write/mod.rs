@@ -1,6 +1,7 @@
 //! Writing: at once what the kernel takes, and a queue for the rest.
 
 mod data;
+mod flush;
 mod queue;
 
 use std::{
@@ -8,15 +9,16 @@ use std::{
     future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use bytes::{Buf, Bytes};
-use ioloop::{Ready, yield_now};
-
 use crate::{Error, IOStream, Result, iostream::Inner};
+use bytes::{Buf, Bytes};
 
 pub use data::WriteData;
+pub(crate) use flush::WriteTimeout;
 pub(crate) use queue::WriteQueue;
 
 /// After how many bytes that the kernel took without hesitation a writer has to let the others have their turn: 1 MiB.
@@ -29,7 +31,8 @@ impl IOStream {
     /// everything before it has been taken. Awaiting it is the back-pressure: a slow peer slows its writer down. Nothing
     /// is copied when the kernel takes all; of what is left, a slice is copied and an owned buffer kept.
     ///
-    /// Writing goes on by itself: neither awaiting the future nor keeping a handle is needed.
+    /// Writing goes on by itself: neither awaiting the future nor keeping a handle is needed. A peer that takes nothing is
+    /// given up as [`set_write_timeout`](IOStream::set_write_timeout) says.
     ///
     /// # Errors
     ///
@@ -39,12 +42,12 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// Dropping the future does not take the bytes back.
-    pub fn write(&self, data: impl WriteData) -> Write {
+    pub fn write(&self, data: impl WriteData) -> WriteFuture {
         let total = data.unsent().len();
         match self.inner.try_send(data.unsent(), &[]) {
             Ok(sent) if sent == total => {}
             Ok(sent) => self.enqueue(data.into_rest(sent)),
-            Err(error) => return Write(State::Done(Err(error))),
+            Err(error) => return WriteFuture(State::Done(Err(error))),
         }
         self.when_sent(total)
     }
@@ -59,7 +62,7 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// As [`write`](IOStream::write).
-    pub fn write_parts(&self, head: &[u8], mut body: Bytes) -> Write {
+    pub fn write_parts(&self, head: &[u8], mut body: Bytes) -> WriteFuture {
         let total = head.len() + body.len();
         match self.inner.try_send(head, &body) {
             Ok(sent) if sent == total => {}
@@ -71,9 +74,39 @@ impl IOStream {
                 body.advance(sent - head.len());
                 self.enqueue(body);
             }
-            Err(error) => return Write(State::Done(Err(error))),
+            Err(error) => return WriteFuture(State::Done(Err(error))),
         }
         self.when_sent(total)
+    }
+
+    /// How many bytes the kernel has taken in all. Grows as the peer reads: no growth while bytes are
+    /// [queued](IOStream::pending_write) is a peer that has stopped reading.
+    pub fn bytes_sent(&self) -> u64 {
+        self.inner.sent.get()
+    }
+
+    /// Offers what is queued to the kernel once more, without waiting until it tells of room. Returns whether it took
+    /// anything.
+    ///
+    /// Sending goes on by itself; this is for judging a slow peer. The kernel tells of room when a third of the socket's
+    /// buffer is free, which may be megabytes after a peer has begun to read, and
+    /// [`bytes_sent`](IOStream::bytes_sent) stands still until then.
+    pub fn offer_queued(&self) -> bool {
+        self.inner.offer_queued()
+    }
+
+    /// How long queued bytes may wait without the kernel taking any of them. When `limit` is over, the stream is closed
+    /// with a cause for which [`Error::is_timed_out`] holds; pending writes and flushes fail with it.
+    ///
+    /// The time starts when the stream has to wait for its peer, and afresh with every byte that leaves, so a slow peer is
+    /// not cut. `Duration::MAX` is no limit. Resolution is a millisecond.
+    ///
+    /// By default there is no limit while the stream has a handle, whose holder can see to it, and
+    /// [`DEFAULT_FLUSH_TIMEOUT`](IOStream::DEFAULT_FLUSH_TIMEOUT) once the last handle has been dropped. A limit set here
+    /// holds for both.
+    pub fn set_write_timeout(&self, limit: Duration) {
+        self.inner.write_timeout.set(WriteTimeout::new(limit));
+        self.inner.wake_flush();
     }
 
     /// How many bytes are queued: written, and not yet taken by the kernel.
@@ -81,8 +114,7 @@ impl IOStream {
         self.inner.queue.borrow().as_ref().map_or(0, |queue| queue.len)
     }
 
-    /// Waits until the kernel has taken everything written so far, and ready with an error when some of it never will
-    /// be.
+    /// Ready when the kernel has taken everything written so far, and with an error when some of it never will be taken.
     ///
     /// # Errors
     ///
@@ -92,12 +124,10 @@ impl IOStream {
         if inner.unsent.get() {
             return Poll::Ready(Err(inner.closed_error()));
         }
-        match inner.queue.borrow_mut().as_mut() {
+        let queued = inner.queue.borrow().as_ref().map(|queue| queue.len);
+        match queued {
             None => Poll::Ready(Ok(())),
-            Some(queue) => {
-                queue.wake_at(inner.sent.get() + queue.len as u64, cx.waker());
-                Poll::Pending
-            }
+            Some(len) => inner.poll_sent(cx, inner.sent.get() + len as u64),
         }
     }
 
@@ -112,20 +142,21 @@ impl IOStream {
     ///
     /// Dropped before completion, the FIN is not sent.
     pub async fn shutdown_write(&self) -> Result<()> {
+        // A FIN sent earlier would cut off what is queued.
         poll_fn(|cx| self.poll_flush(cx)).await?;
         let inner = &self.inner;
         if inner.is_closed() {
             return Err(inner.closed_error());
         }
         if !inner.write_ended.replace(true) {
-            let result = inner.transport.borrow().shutdown_write();
+            let result = inner.transport.borrow().shutdown();
             result.map_err(|error| inner.fail(error))?;
         }
         Ok(())
     }
 
     /// The future of everything written so far, of which the last write is `last` bytes.
-    fn when_sent(&self, last: usize) -> Write {
+    fn when_sent(&self, last: usize) -> WriteFuture {
         let sent = self.inner.sent.get();
         // A peer that reads as fast as this is written must not starve the others. The next write finds a queue, empty
         // as it is, and waits for the turns of the loop that it takes to find that out.
@@ -133,33 +164,27 @@ impl IOStream {
             self.enqueue(Bytes::new());
         }
         match self.inner.queue.borrow().as_ref() {
-            None => Write(State::Done(Ok(()))),
-            Some(queue) => Write(State::Waiting { end: sent + queue.len as u64, stream: self.clone() }),
+            None => WriteFuture(State::Done(Ok(()))),
+            Some(queue) => WriteFuture(State::Waiting { end: sent + queue.len as u64, stream: self.clone() }),
         }
     }
 
     /// Queues what the kernel did not take, and sees to it that it leaves.
     fn enqueue(&self, rest: Bytes) {
+        // The queue's task is there exactly as long as the queue.
         let starts = self.inner.queue.borrow().is_none();
         let holds_up = rest.is_empty();
         self.inner.queue.borrow_mut().get_or_insert_default().push(rest);
         if starts && let Some(ioloop) = self.inner.ioloop() {
             // Holds the stream until its last byte has left. Absent while nothing is queued.
-            let stream = self.clone();
-            ioloop.spawn_independent(async move {
-                // Tasks that wake each other do not make the loop look at the descriptors; one that gives way does.
-                if holds_up {
-                    yield_now().await;
-                }
-                poll_fn(|cx| stream.inner.poll_drain(cx)).await;
-            });
+            ioloop.spawn_independent(flush::send_queue(self.clone(), holds_up));
         }
     }
 }
 
 /// The future of a write.
 #[must_use = "await it for back-pressure and errors, or drop it explicitly: the bytes are sent anyway"]
-pub struct Write(State);
+pub struct WriteFuture(State);
 
 enum State {
     Done(Result<()>),
@@ -170,7 +195,7 @@ enum State {
     },
 }
 
-impl Write {
+impl WriteFuture {
     /// Whether there is nothing to wait for: the kernel has taken all, or the write has failed.
     pub fn is_done(&self) -> bool {
         match &self.0 {
@@ -180,7 +205,7 @@ impl Write {
     }
 }
 
-impl Future for Write {
+impl Future for WriteFuture {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -191,24 +216,26 @@ impl Future for Write {
     }
 }
 
-impl fmt::Debug for Write {
+impl fmt::Debug for WriteFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            State::Done(result) => f.debug_tuple("Write").field(result).finish(),
-            State::Waiting { .. } => f.write_str("Write(waiting)"),
+            State::Done(result) => f.debug_tuple("WriteFuture").field(result).finish(),
+            State::Waiting { .. } => f.write_str("WriteFuture(waiting)"),
         }
     }
 }
 
 impl Inner {
-    /// Tries to send without queueing, when nothing is queued before. Gives the number of bytes sent.
-    fn try_send(&self, head: &[u8], body: &[u8]) -> Result<usize> {
+    /// Tries to send without queueing, when nothing is queued before. Returns the number of bytes sent.
+    fn try_send(self: &Rc<Self>, head: &[u8], body: &[u8]) -> Result<usize> {
+        // Checked here, because a closed transport has no error to give but `ENOTCONN`, which would hide the cause.
         if self.is_closed() || self.write_ended.get() {
             return Err(self.closed_error());
         }
         let total = head.len() + body.len();
         let queued = self.queue.borrow().as_ref().map(|queue| queue.len);
         let limit = self.max_write_buffer_size();
+        // Before anything is sent: a write that fails half-way would leave half a message with the peer.
         if queued.unwrap_or(0).saturating_add(total) > limit {
             return Err(Error::WriteBufferFull { limit });
         }
@@ -217,41 +244,45 @@ impl Inner {
             return Ok(0);
         }
         let transport = self.transport.borrow();
+        // Without a look at the readiness: a socket nearly always has room, and the call itself tells when not.
         let result = match body {
-            [] => transport.send(head),
-            _ => transport.send_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
+            // send(2) costs the kernel less than writev(2).
+            [] => transport.try_send(head),
+            _ => transport.try_send_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
         };
         drop(transport);
-        self.account(total, result)
+        match result {
+            Ok(sent) => Ok(self.count_sent(sent)),
+            Err(error) => self.not_sent(error),
+        }
     }
 
-    /// Notes what became of asking the system to take `total` bytes. A short write means that the kernel's buffer is
-    /// full.
-    pub(super) fn account(&self, total: usize, result: io::Result<usize>) -> Result<usize> {
-        let sent = match result {
-            Ok(sent) => sent,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            // The queue's task tries again.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
-            Err(error) => return Err(self.fail(error)),
-        };
-        if sent < total {
-            self.transport.borrow().clear(Ready::WRITABLE);
-        }
+    /// Notes that bytes have left.
+    #[inline]
+    fn count_sent(&self, sent: usize) -> usize {
         self.sent.set(self.sent.get() + sent as u64);
-        Ok(sent)
+        sent
     }
 
+    #[cold]
+    fn not_sent(self: &Rc<Self>, error: io::Error) -> Result<usize> {
+        if error.kind() == io::ErrorKind::WouldBlock { Ok(0) } else { Err(self.fail(error)) }
+    }
+
+    /// Ready when `end` bytes have been sent in all, or never will be.
     fn poll_sent(&self, cx: &mut Context<'_>, end: u64) -> Poll<Result<()>> {
-        if self.sent.get() >= end {
-            return Poll::Ready(Ok(()));
+        let waits = |queue: &mut WriteQueue| queue.move_waiter(end, cx.waker());
+        if self.sent.get() < end && self.queue.borrow_mut().as_deref_mut().is_some_and(waits) {
+            return Poll::Pending;
         }
-        match self.queue.borrow_mut().as_mut() {
-            None => Poll::Ready(Err(self.closed_error())),
-            Some(queue) => {
-                queue.wake_at(end, cx.waker());
-                Poll::Pending
+        if self.sent.get() < end && self.queue.borrow().is_some() {
+            // Cloning a waker is foreign code: outside of the borrow. It may end the queue.
+            let waker = cx.waker().clone();
+            if let Some(queue) = self.queue.borrow_mut().as_mut() {
+                queue.add_waiter(end, waker);
+                return Poll::Pending;
             }
         }
+        Poll::Ready(if self.sent.get() >= end { Ok(()) } else { Err(self.closed_error()) })
     }
 }

@@ -1,13 +1,15 @@
 use std::{
     collections::VecDeque,
-    io::IoSlice,
+    io::{self, IoSlice},
+    mem,
+    rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, Bytes};
-use ioloop::Ready;
+use ioloop::Printable;
 
-use crate::{Result, iostream::Inner};
+use crate::{Result, iostream::Inner, transport::Transport};
 
 /// How often one turn of the loop may send for one stream before the others get theirs.
 const SENDS_PER_POLL: usize = 16;
@@ -15,7 +17,7 @@ const SENDS_PER_POLL: usize = 16;
 /// How many queued pieces leave in one `writev`.
 const PIECES_PER_SEND: usize = 64;
 
-/// Bytes on their way to the kernel, and who waits for them to get there.
+/// Bytes on their way to the kernel, and the tasks that wait for them to get there.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
     pieces: VecDeque<Bytes>,
@@ -23,6 +25,8 @@ pub(crate) struct WriteQueue {
     pub(super) len: usize,
     /// Wakers, each with the count of sent bytes at which to wake. One entry per task.
     waiters: Vec<(u64, Waker)>,
+    /// The task that sends them, while it waits.
+    pub(super) task: Option<Waker>,
 }
 
 impl WriteQueue {
@@ -33,11 +37,14 @@ impl WriteQueue {
         }
     }
 
-    pub(super) fn wake_at(&mut self, end: u64, waker: &Waker) {
-        match self.waiters.iter_mut().find(|(_, known)| known.will_wake(waker)) {
-            Some((earliest, _)) => *earliest = end.min(*earliest),
-            None => self.waiters.push((end, waker.clone())),
-        }
+    /// Makes a task that waits already be woken at `end` too. False when it does not wait yet.
+    pub(super) fn move_waiter(&mut self, end: u64, waker: &Waker) -> bool {
+        let known = self.waiters.iter_mut().find(|(_, known)| known.will_wake(waker));
+        known.map(|(earliest, _)| *earliest = end.min(*earliest)).is_some()
+    }
+
+    pub(super) fn add_waiter(&mut self, end: u64, waker: Waker) {
+        self.waiters.push((end, waker));
     }
 
     pub(crate) fn wake_all(self) {
@@ -65,52 +72,87 @@ impl WriteQueue {
 
 impl Inner {
     /// Sends the queue. Ready when it is empty or the stream is closed.
-    pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_drain(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..SENDS_PER_POLL {
             if self.queue.borrow().as_ref().is_none_or(|queue| queue.is_empty()) {
+                // Away before anybody is woken: a woken writer finds no queue and sends by itself.
                 if let Some(queue) = self.queue.take() {
                     queue.wake_all();
                 }
+                // A peer's FIN that came meanwhile has waited for this.
                 self.close_after_eof();
                 return Poll::Ready(());
             }
-            ready!(self.transport.borrow().poll_ready(cx, Ready::WRITABLE));
-            match self.send_queued() {
+            match ready!(self.poll_send_queued(cx)) {
                 Ok(sent) => self.remove_sent(sent),
                 // The stream is closed now, and the writers are told why.
                 Err(error) => {
-                    log::debug!("sending what was queued: {error}");
+                    log::debug!("sending what was queued: {}", Printable::display(&error));
                     return Poll::Ready(());
                 }
             }
         }
+        // The peer reads as fast as this sends: go on in the next turn.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    fn send_queued(&self) -> Result<usize> {
-        let queue = self.queue.borrow();
-        let Some(pieces) = queue.as_ref().map(|queue| &queue.pieces) else {
-            return Ok(0);
+    fn poll_send_queued(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<usize>> {
+        let sent = self.with_pieces(|transport, pieces| match pieces {
+            // One piece is the common case, and send(2) is cheaper for it.
+            [piece] => transport.poll_send(cx, piece),
+            pieces => transport.poll_send_vectored(cx, pieces),
+        });
+        sent.map(|result| match result {
+            Ok(sent) => Ok(self.count_sent(sent)),
+            Err(error) => Err(self.fail(error)),
+        })
+    }
+
+    /// Sends what the kernel takes of the queue although it has not told of room. Returns whether that was anything.
+    ///
+    /// Linux tells of room in a TCP socket when a third of its buffer is free (`sk_stream_is_writeable`), and takes bytes
+    /// earlier. The buffer may have grown to megabytes: a client that reads steadily is a minute away from that third.
+    pub(crate) fn offer_queued(self: &Rc<Self>) -> bool {
+        let result = self.with_pieces(|transport, pieces| Poll::Ready(transport.try_send_vectored(pieces)));
+        // An error shows by itself: the queue's task meets it at its next attempt.
+        let Poll::Ready(Ok(sent)) = result else { return false };
+        let sent = self.count_sent(sent);
+        self.remove_sent(sent);
+        sent > 0
+    }
+
+    /// Shows the queued pieces, or as many of them as leave in one call, to `send`.
+    fn with_pieces(
+        &self,
+        send: impl FnOnce(&Transport, &[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        // Taken out, because the transport keeps the task's waker, and cloning that is foreign code.
+        let Some(pieces) = self.queue.borrow_mut().as_mut().map(|queue| mem::take(&mut queue.pieces)) else {
+            return Poll::Ready(Ok(0));
         };
         let mut slices = [IoSlice::new(&[]); PIECES_PER_SEND];
         let count = pieces.len().min(slices.len());
-        slices.iter_mut().zip(pieces).for_each(|(slice, piece)| *slice = IoSlice::new(piece));
-        let slices = &slices[..count];
-        let total = slices.iter().map(|slice| slice.len()).sum();
-        let result = self.transport.borrow().send_vectored(slices);
-        drop(queue);
-        self.account(total, result)
+        slices.iter_mut().zip(&pieces).for_each(|(slice, piece)| *slice = IoSlice::new(piece));
+        let result = send(&self.transport.borrow(), &slices[..count]);
+        if let Some(queue) = self.queue.borrow_mut().as_mut() {
+            // What was written meanwhile comes behind.
+            let written = mem::replace(&mut queue.pieces, pieces);
+            queue.pieces.extend(written);
+        }
+        result
     }
 
-    /// Takes what was sent off the queue and wakes the writers who waited for it.
+    /// Takes what was sent off the queue and wakes the writers that waited for it.
     fn remove_sent(&self, mut sent: usize) {
         while sent > 0 {
             let emptied = self.queue.borrow_mut().as_mut().and_then(|queue| queue.advance(&mut sent));
+            // The last piece is not empty yet. An emptied one is dropped here, outside of the borrow.
             if emptied.is_none() {
                 break;
             }
         }
+        // One at a time, because a waker is foreign code: it may write, and so change the list.
         loop {
             let done = self.sent.get();
             let reached = self.queue.borrow_mut().as_mut().and_then(|queue| {

@@ -14,7 +14,7 @@ use iostream::{IOLoop, IOStream};
 
 /// As a part of `over_poll`, makes the loops of this process wait with poll(2) from the first one on: every test begins
 /// with one of the functions below.
-fn choose_poller() {
+pub(crate) fn choose_poller() {
     if module_path!().starts_with("over_poll::") {
         IOLoop::configure(|| Ok(Box::new(PosixPoll::new())));
     }

@@ -17,23 +17,23 @@ impl<T: sealed::Sealed> Content for T {}
 
 /// What was written and not yet sent. Most responses are written in one go, and then nothing is merged.
 #[derive(Debug, Default)]
-pub enum Buffer {
+pub enum Unsent {
     #[default]
     Empty,
     One(Bytes),
     Many(Vec<u8>),
 }
 
-impl Buffer {
+impl Unsent {
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Buffer::Empty)
+        matches!(self, Unsent::Empty)
     }
 
     pub(super) fn take(&mut self) -> Bytes {
         match std::mem::take(self) {
-            Buffer::Empty => Bytes::new(),
-            Buffer::One(bytes) => bytes,
-            Buffer::Many(bytes) => bytes.into(),
+            Unsent::Empty => Bytes::new(),
+            Unsent::One(bytes) => bytes,
+            Unsent::Many(bytes) => bytes.into(),
         }
     }
 
@@ -42,19 +42,21 @@ impl Buffer {
             return;
         }
         match self {
-            Buffer::Empty => *self = Buffer::One(Bytes::copy_from_slice(piece)),
-            Buffer::One(first) => {
+            // Exactly as long as the piece: most responses are written at once.
+            Unsent::Empty => *self = Unsent::One(Bytes::copy_from_slice(piece)),
+            Unsent::One(first) => {
+                // Without a copy if nobody else holds the bytes.
                 let mut bytes = Vec::from(std::mem::take(first));
                 bytes.extend_from_slice(piece);
-                *self = Buffer::Many(bytes);
+                *self = Unsent::Many(bytes);
             }
-            Buffer::Many(bytes) => bytes.extend_from_slice(piece),
+            Unsent::Many(bytes) => bytes.extend_from_slice(piece),
         }
     }
 
     fn append(&mut self, piece: Bytes) {
         if self.is_empty() && !piece.is_empty() {
-            *self = Buffer::One(piece);
+            *self = Unsent::One(piece);
         } else {
             self.copy(&piece);
         }
@@ -62,7 +64,7 @@ impl Buffer {
 
     fn append_vec(&mut self, piece: Vec<u8>) {
         if self.is_empty() && !piece.is_empty() {
-            *self = Buffer::Many(piece);
+            *self = Unsent::Many(piece);
         } else {
             self.copy(&piece);
         }
@@ -70,16 +72,16 @@ impl Buffer {
 }
 
 mod sealed {
-    use super::{Buffer, Bytes, Cow};
+    use super::{Bytes, Cow, Unsent};
 
     pub trait Sealed {
-        fn append_to(self, buffer: &mut Buffer);
+        fn append_to(self, unsent: &mut Unsent);
     }
 
     macro_rules! content {
-        ($($type:ty: $piece:ident, $buffer:ident => $append:expr;)*) => {$(
+        ($($type:ty: $piece:ident, $unsent:ident => $append:expr;)*) => {$(
             impl Sealed for $type {
-                fn append_to(self, $buffer: &mut Buffer) {
+                fn append_to(self, $unsent: &mut Unsent) {
                     let $piece = self;
                     $append
                 }
@@ -88,23 +90,23 @@ mod sealed {
     }
 
     content! {
-        &str: text, buffer => buffer.copy(text.as_bytes());
-        &String: text, buffer => buffer.copy(text.as_bytes());
-        String: text, buffer => buffer.append_vec(text.into_bytes());
-        Cow<'_, str>: text, buffer => match text {
-            Cow::Borrowed(text) => buffer.copy(text.as_bytes()),
-            Cow::Owned(text) => buffer.append_vec(text.into_bytes()),
+        &str: text, unsent => unsent.copy(text.as_bytes());
+        &String: text, unsent => unsent.copy(text.as_bytes());
+        String: text, unsent => unsent.append_vec(text.into_bytes());
+        Cow<'_, str>: text, unsent => match text {
+            Cow::Borrowed(text) => unsent.copy(text.as_bytes()),
+            Cow::Owned(text) => unsent.append_vec(text.into_bytes()),
         };
-        &[u8]: bytes, buffer => buffer.copy(bytes);
-        &Vec<u8>: bytes, buffer => buffer.copy(bytes);
-        Vec<u8>: bytes, buffer => buffer.append_vec(bytes);
-        Bytes: bytes, buffer => buffer.append(bytes);
-        &Bytes: bytes, buffer => buffer.append(bytes.clone());
+        &[u8]: bytes, unsent => unsent.copy(bytes);
+        &Vec<u8>: bytes, unsent => unsent.copy(bytes);
+        Vec<u8>: bytes, unsent => unsent.append_vec(bytes);
+        Bytes: bytes, unsent => unsent.append(bytes);
+        &Bytes: bytes, unsent => unsent.append(bytes.clone());
     }
 
     impl<const N: usize> Sealed for &[u8; N] {
-        fn append_to(self, buffer: &mut Buffer) {
-            buffer.copy(self);
+        fn append_to(self, unsent: &mut Unsent) {
+            unsent.copy(self);
         }
     }
 }
@@ -116,30 +118,30 @@ mod tests {
 
     #[test]
     fn pieces_are_joined_in_order() {
-        let mut buffer = Buffer::default();
-        "a".append_to(&mut buffer);
-        String::from("bc").append_to(&mut buffer);
-        b"d".append_to(&mut buffer);
-        vec![b'e'].append_to(&mut buffer);
-        Bytes::from_static(b"f").append_to(&mut buffer);
-        assert_eq!(buffer.take(), "abcdef");
-        assert!(buffer.is_empty());
+        let mut unsent = Unsent::default();
+        "a".append_to(&mut unsent);
+        String::from("bc").append_to(&mut unsent);
+        b"d".append_to(&mut unsent);
+        vec![b'e'].append_to(&mut unsent);
+        Bytes::from_static(b"f").append_to(&mut unsent);
+        assert_eq!(unsent.take(), "abcdef");
+        assert!(unsent.is_empty());
     }
 
     #[test]
     fn empty_pieces_are_nothing() {
-        let mut buffer = Buffer::default();
-        "".append_to(&mut buffer);
-        Vec::new().append_to(&mut buffer);
-        Bytes::new().append_to(&mut buffer);
-        assert!(buffer.is_empty());
+        let mut unsent = Unsent::default();
+        "".append_to(&mut unsent);
+        Vec::new().append_to(&mut unsent);
+        Bytes::new().append_to(&mut unsent);
+        assert!(unsent.is_empty());
     }
 
     #[test]
     fn owned_bytes_are_not_copied() {
         let bytes = Bytes::from(vec![1, 2, 3]);
-        let mut buffer = Buffer::default();
-        bytes.clone().append_to(&mut buffer);
-        assert_eq!(buffer.take().as_ptr(), bytes.as_ptr());
+        let mut unsent = Unsent::default();
+        bytes.clone().append_to(&mut unsent);
+        assert_eq!(unsent.take().as_ptr(), bytes.as_ptr());
     }
 }

@@ -1,72 +1,79 @@
 //! The request's side: arguments, headers, body.
 
 use std::borrow::Cow;
-use std::str::FromStr;
 
-use httpserver::{Bytes, Headers, Method};
+use httpserver::{Bytes, Headers, Method, StatusCode};
 
-use super::Exchange;
-use crate::arguments::Arguments;
-use crate::error::{Error, Result};
+use super::{Exchange, collected::Collected};
+use crate::{
+    arguments::Arguments,
+    error::{Error, Result},
+    from_text::FromText,
+};
 
-const FORM: &str = "application/x-www-form-urlencoded";
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 #[cfg(feature = "json")]
 const JSON: &str = "application/json";
 
 impl Exchange {
-    /// The request's method. A GET route sees HEAD here when it answers one.
+    /// Returns the request's method. A GET route sees HEAD here when it answers one.
     pub fn method(&self) -> &Method {
         self.request.method()
     }
 
-    /// The request's headers.
+    /// Returns the request's headers.
     pub fn headers(&self) -> &Headers {
         self.request.headers()
     }
 
-    /// The value of the request's first header line with this name, if it is there and UTF-8.
+    /// Returns the value of the request's first header line with this name; `None` if there is none, or if it is not UTF-8.
+    ///
+    /// Values are bytes, and a client may send any byte above 127. [`Headers::get_bytes`] and [`Headers::get_all`] return
+    /// them as they are.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.request.headers().get(name)
     }
 
-    /// The parameter `{name}` of the route's path, percent-decoded and parsed: `x.path::<u64>("id")?`.
+    /// Returns the parameter `{name}` of the route's path, percent-decoded and parsed: `exchange.path::<u64>("id")?`.
     ///
     /// # Errors
     ///
-    /// 400 when it is not UTF-8 or does not parse as `T`, and also when the route has no parameter of that name.
-    pub fn path<T: FromStr>(&self, name: &str) -> Result<T> {
+    /// 400 when it is not UTF-8 or does not parse as `T`. A parameter that the route's pattern does not have is a mistake
+    /// in the program: 500, and a log line that names parameter and pattern.
+    pub fn path<T: FromText>(&self, name: &str) -> Result<T> {
         parse(name, &self.params.decoded(name, self.request.path())?)
     }
 
-    /// The argument `name` of the query string: `x.query::<u32>("page")?`. The last one if there are several.
+    /// Returns the argument `name` of the query string, decoded and parsed: `exchange.query::<u32>("page")?`. If there are
+    /// several, the last one counts.
     ///
     /// # Errors
     ///
     /// 400 when it is missing, is not UTF-8 or does not parse as `T`, and when there are too many arguments.
-    pub fn query<T: FromStr>(&self, name: &str) -> Result<T> {
+    pub fn query<T: FromText>(&self, name: &str) -> Result<T> {
         required(name, self.query_opt(name)?)
     }
 
-    /// As [`query`](Exchange::query), but `None` when the argument is missing.
+    /// Returns the argument `name` of the query string, or `None` when it is missing.
     ///
     /// # Errors
     ///
     /// 400 when it is there and does not parse as `T`.
-    pub fn query_opt<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
+    pub fn query_opt<T: FromText>(&self, name: &str) -> Result<Option<T>> {
         let value = self.query_arguments()?.get(name)?;
         value.map(|value| parse(name, &value)).transpose()
     }
 
-    /// All values of the argument `name` of the query string, in order.
+    /// Returns all values of the argument `name` of the query string, in order.
     ///
     /// # Errors
     ///
     /// 400 when one of them does not parse as `T`.
-    pub fn queries<T: FromStr>(&self, name: &str) -> Result<Vec<T>> {
+    pub fn queries<T: FromText>(&self, name: &str) -> Result<Vec<T>> {
         parse_all(name, self.query_arguments()?.get_all(name)?)
     }
 
-    /// All arguments of the query string.
+    /// Returns all arguments of the query string.
     ///
     /// # Errors
     ///
@@ -75,24 +82,32 @@ impl Exchange {
         Arguments::parse(self.request.query().unwrap_or_default().as_bytes())
     }
 
-    /// The argument `name` of the form in the body, or of the query string when the form does not have it; the last one
-    /// if there are several.
+    /// Returns the argument `name` of the form in the body, or of the query string when the form does not have it. If
+    /// there are several, the last one counts.
     ///
-    /// Reads the body if it is an urlencoded form; other bodies are left alone.
+    /// Reads the body if it is an urlencoded form, and leaves any other body alone.
     ///
     /// # Errors
     ///
-    /// As [`query`](Exchange::query), and whatever can go wrong with [`bytes`](Exchange::bytes).
-    pub async fn argument<T: FromStr>(&mut self, name: &str) -> Result<T> {
+    /// As [`query`](Exchange::query) and [`bytes`](Exchange::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
+    pub async fn argument<T: FromText>(&mut self, name: &str) -> Result<T> {
         required(name, self.argument_opt(name).await?)
     }
 
-    /// As [`argument`](Exchange::argument), but `None` when the argument is missing.
+    /// Returns the argument `name` as [`argument`](Exchange::argument) does, or `None` when it is missing.
     ///
     /// # Errors
     ///
-    /// As [`argument`](Exchange::argument), except for missing ones.
-    pub async fn argument_opt<T: FromStr>(&mut self, name: &str) -> Result<Option<T>> {
+    /// As [`argument`](Exchange::argument), but for a missing one.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
+    pub async fn argument_opt<T: FromText>(&mut self, name: &str) -> Result<Option<T>> {
         let value = self.form().await?.get(name)?;
         match value {
             Some(value) => Ok(Some(parse(name, &value)?)),
@@ -100,61 +115,116 @@ impl Exchange {
         }
     }
 
-    /// The arguments of the urlencoded form in the body; none if the body is something else.
+    /// Returns the arguments of the urlencoded form in the body; none if the body is something else.
     ///
-    /// The body is collected by the first call and kept for later ones.
+    /// The form is parsed once. Later calls, and those of [`argument`](Exchange::argument), search what was found then.
     ///
     /// # Errors
     ///
-    /// 400 when there are more than [`MAX_ARGUMENTS`](crate::MAX_ARGUMENTS), and whatever can go wrong with
-    /// [`bytes`](Exchange::bytes).
+    /// 400 when there are more than [`MAX_ARGUMENTS`](crate::MAX_ARGUMENTS), and as [`bytes`](Exchange::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
     pub async fn form(&mut self) -> Result<Arguments<'_>> {
         if !self.is_media_type(|media_type| media_type.eq_ignore_ascii_case(FORM)) {
             return Arguments::parse(&[]);
         }
-        if self.extras().form.is_none() {
-            let body = self.request.bytes().await?;
-            self.extras().form = Some(body);
+        self.collect().await?;
+        match self.collected() {
+            Some(body) => body.arguments(),
+            None => Arguments::parse(&[]),
         }
-        let form = self.extras().form.as_deref();
-        Arguments::parse(form.unwrap_or_default())
     }
 
-    /// The body, parsed as JSON: `let order: Order = x.json().await?;`
+    /// Parses the body as JSON: `let order: Order = exchange.json().await?;`
     ///
     /// # Errors
     ///
     /// 415 when the request's `Content-Type` is neither `application/json` nor one that ends in `+json`; 400 when the
-    /// body is not JSON, or not the JSON of a `T`; 413 when it is longer than may be collected.
+    /// body is not JSON, or not the JSON of a `T`; and as [`bytes`](Exchange::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
     #[cfg(feature = "json")]
     pub async fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<T> {
         if !self.is_media_type(is_json) {
             return Err(Error::UnsupportedMediaType { expected: JSON });
         }
-        let body = self.request.bytes().await?;
-        serde_json::from_slice(&body).map_err(Error::InvalidJson)
+        let body = self.collect().await?;
+        serde_json::from_slice(body).map_err(Error::InvalidJson)
     }
 
-    /// The whole body, collected in memory, up to the limit that the server sets for that (1 MiB by default).
+    /// Returns the body as text, whatever its `Content-Type`.
+    ///
+    /// # Errors
+    ///
+    /// 400 when it is not UTF-8, and as [`bytes`](Exchange::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// async fn shout(exchange: &mut web::Exchange) -> web::Result<()> {
+    ///     let text = exchange.text().await?;
+    ///     exchange.write_text(text.to_uppercase());
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn text(&mut self) -> Result<String> {
+        let body = self.collect().await?;
+        match std::str::from_utf8(body) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => Err(Error::http(StatusCode::BAD_REQUEST, "The body is not UTF-8")),
+        }
+    }
+
+    /// Returns the whole body, collected in memory, up to the limit that the server sets for that (1 MiB by default).
+    ///
+    /// The first call reads the body and keeps it as long as the exchange lives. `bytes`, [`text`](Exchange::text),
+    /// [`form`](Exchange::form), [`json`](Exchange::json) and [`argument`](Exchange::argument) all see the same body, in any
+    /// order and any number of times. What [`chunk`](Exchange::chunk) has taken before is not part of it.
     ///
     /// # Errors
     ///
     /// 413 when it is longer, 400 when it is malformed, 408 when it stalls.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: what was collected is lost with the future.
     pub async fn bytes(&mut self) -> Result<Bytes> {
-        Ok(self.request.bytes().await?)
+        self.collect().await?;
+        Ok(self.collected().map(|body| body.bytes().clone()).unwrap_or_default())
     }
 
-    /// As [`bytes`](Exchange::bytes), with a limit for this request.
+    /// Returns the whole body as [`bytes`](Exchange::bytes) does, with a limit in bytes for this call.
     ///
     /// # Errors
     ///
     /// As [`bytes`](Exchange::bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`bytes`](Exchange::bytes).
     pub async fn bytes_limited(&mut self, max: usize) -> Result<Bytes> {
-        Ok(self.request.bytes_limited(max).await?)
+        if self.collected().is_none() {
+            let body = self.request.bytes_limited(max).await?;
+            self.keep(body);
+        }
+        match self.collected() {
+            // Collected before, under another limit.
+            Some(body) if body.bytes().len() > max => Err(httpserver::Error::BodyTooLarge { limit: max as u64 }.into()),
+            Some(body) => Ok(body.bytes().clone()),
+            None => Ok(Bytes::new()),
+        }
     }
 
-    /// The next piece of the body as it arrives, `None` at its end: for bodies that are too large to collect. The client
-    /// is not read from while the handler is busy with a piece.
+    /// Returns the next piece of the body as it arrives, and `None` at its end: for bodies that are too large to collect.
+    /// The client is not read from while the handler is busy with a piece.
     ///
     /// # Errors
     ///
@@ -163,12 +233,12 @@ impl Exchange {
     /// # Examples
     ///
     /// ```
-    /// async fn count(x: &mut web::Exchange) -> web::Result<()> {
+    /// async fn count(exchange: &mut web::Exchange) -> web::Result<()> {
     ///     let mut received = 0;
-    ///     while let Some(piece) = x.chunk().await? {
+    ///     while let Some(piece) = exchange.chunk().await? {
     ///         received += piece.len();
     ///     }
-    ///     x.write(received.to_string());
+    ///     exchange.write(received.to_string());
     ///     Ok(())
     /// }
     /// ```
@@ -176,12 +246,34 @@ impl Exchange {
         Ok(self.request.body_mut().chunk().await?)
     }
 
+    /// Reads the body unless that was done before. A second handle to its bytes costs an allocation, which what parses them
+    /// at once is spared.
+    async fn collect(&mut self) -> Result<&[u8]> {
+        if self.collected().is_none() {
+            let body = self.request.bytes().await?;
+            self.keep(body);
+        }
+        Ok(self.collected().map_or(&[], |body| body.bytes()))
+    }
+
+    fn collected(&mut self) -> Option<&mut Collected> {
+        self.extras.as_mut()?.body.as_mut()
+    }
+
+    /// Keeps a body for later calls. An empty one needs no place: reading again returns the same.
+    fn keep(&mut self, body: Bytes) {
+        if !body.is_empty() {
+            self.extras().body = Some(Collected::new(body));
+        }
+    }
+
     /// Whether the media type in `Content-Type`, without its parameters, is a certain one.
-    fn is_media_type(&self, matches: impl FnOnce(&str) -> bool) -> bool {
-        self.header("content-type").is_some_and(|value| {
-            let media_type = value.split(';').next().unwrap_or_default();
-            matches(media_type.trim())
-        })
+    ///
+    /// The value is bytes: what a parameter holds does not matter here, and need not be text.
+    fn is_media_type(&self, matches: impl FnOnce(&[u8]) -> bool) -> bool {
+        let Some(value) = self.headers().get_bytes("content-type") else { return false };
+        let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
+        matches(value[..end].trim_ascii())
     }
 
     /// The parameter as it stands in the path.
@@ -191,11 +283,11 @@ impl Exchange {
     }
 }
 
-fn parse<T: FromStr>(name: &str, value: &str) -> Result<T> {
+fn parse<T: FromText>(name: &str, value: &str) -> Result<T> {
     value.parse().map_err(|_| Error::invalid_argument(name, "it cannot be parsed"))
 }
 
-fn parse_all<T: FromStr>(name: &str, values: Vec<Cow<'_, str>>) -> Result<Vec<T>> {
+fn parse_all<T: FromText>(name: &str, values: Vec<Cow<'_, str>>) -> Result<Vec<T>> {
     values.iter().map(|value| parse(name, value)).collect()
 }
 
@@ -204,7 +296,8 @@ fn required<T>(name: &str, value: Option<T>) -> Result<T> {
 }
 
 #[cfg(feature = "json")]
-fn is_json(media_type: &str) -> bool {
-    let media_type = media_type.to_ascii_lowercase();
-    media_type == JSON || media_type.ends_with("+json")
+fn is_json(media_type: &[u8]) -> bool {
+    const SUFFIX: &[u8] = b"+json";
+    let (_, end) = media_type.split_at(media_type.len().saturating_sub(SUFFIX.len()));
+    media_type.eq_ignore_ascii_case(JSON.as_bytes()) || end.eq_ignore_ascii_case(SUFFIX)
 }

@@ -1,23 +1,31 @@
 //! A request and the response in progress.
 
+mod collected;
+mod conditional;
 mod content;
 mod input;
 mod output;
 
-use std::fmt;
-use std::future::{Future, poll_fn};
-use std::net::IpAddr;
-use std::pin::pin;
-use std::task::Poll;
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    net::IpAddr,
+    pin::pin,
+    task::Poll,
+};
 
-use httpserver::{Bytes, ClientGone, Request, Response, ResponseWriter, StatusCode};
+use httpserver::{BodyWriter, ClientGone, Extensions, Request, Response, StatusCode};
 
-use crate::error::{Error, Result};
-use crate::locals::Locals;
-use crate::path_params::PathParams;
+#[cfg(feature = "static")]
+pub(crate) use self::conditional::precondition_failed;
+pub use self::content::Content;
+use self::{collected::Collected, content::Unsent};
+#[cfg(feature = "cookies")]
 use crate::set_cookie::SetCookies;
-use content::Buffer;
-pub use content::Content;
+use crate::{
+    error::{Error, Result},
+    path_params::PathParams,
+};
 
 /// One request and the response to it while a handler makes it: what every handler is given.
 ///
@@ -38,7 +46,7 @@ pub use content::Content;
 ///     let dish: String = x.argument("dish").await?;
 ///     x.set_status(StatusCode::CREATED);
 ///     x.set_header("X-Kitchen", "open")?;
-///     x.write(format!("{dish} for table {table}"));
+///     x.write_text(format!("{dish} for table {table}"));
 ///     Ok(())
 /// }
 /// ```
@@ -49,14 +57,25 @@ pub struct Exchange {
     /// The headers of the response, once there are any. Boxed, because requests that wait have none yet.
     head: Option<Box<Response>>,
     /// What was written and not yet sent.
-    buffer: Buffer,
+    buffer: Unsent,
     head_sent: bool,
-    /// Whether a `Content-Type` has been set.
-    has_type: bool,
+    kind: Kind,
+    /// Whether `ETag` or `Last-Modified` has been set, so that the request's conditions count.
+    has_validators: bool,
     stage: Stage,
     /// What few handlers need.
     extras: Option<Box<Extras>>,
-    locals: Option<Locals>,
+}
+
+/// Where the `Content-Type` of the response comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Nothing was said: what is written is HTML.
+    Html,
+    /// Something was written as plain text.
+    Text,
+    /// The handler has set a `Content-Type`.
+    Own,
 }
 
 /// How far the response is.
@@ -72,10 +91,13 @@ enum Stage {
 
 #[derive(Default)]
 struct Extras {
-    /// The rest of a response whose head has been sent.
-    writer: Option<ResponseWriter>,
-    /// The body, once it was collected for its arguments.
-    form: Option<Bytes>,
+    /// Of the body of a response whose head has been sent.
+    writer: Option<BodyWriter>,
+    /// To be run when the head of the response is complete.
+    response_hooks: Vec<Box<dyn FnOnce(&mut Response)>>,
+    /// The body, once it was collected.
+    body: Option<Collected>,
+    #[cfg(feature = "cookies")]
     cookies: SetCookies,
 }
 
@@ -86,12 +108,12 @@ impl Exchange {
             params,
             status: StatusCode::OK,
             head: None,
-            buffer: Buffer::default(),
+            buffer: Unsent::default(),
             head_sent: false,
-            has_type: false,
+            kind: Kind::Html,
+            has_validators: false,
             stage: Stage::Open,
             extras: None,
-            locals: None,
         }
     }
 
@@ -108,9 +130,34 @@ impl Exchange {
         self.request.peer_addr().map(|peer| peer.ip())
     }
 
-    /// Values that live as long as this request, one of each type: a place for what `prepare` found out.
-    pub fn locals(&mut self) -> &Locals {
-        self.locals.get_or_insert_default()
+    /// Values that travel with this request, one of each type: a place for what a wrap or `prepare` found out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// struct User { name: String }
+    ///
+    /// # fn handler(exchange: &mut web::Exchange) {
+    /// exchange.extensions().set(User { name: "ada".into() });
+    /// let user = exchange.extensions().get::<User>().expect("set above");
+    /// exchange.write_text(&user.name);
+    /// # }
+    /// ```
+    pub fn extensions(&self) -> &Extensions {
+        self.request.extensions()
+    }
+
+    /// The pattern of the route that answers, such as `/user/{id}`: for logs and metrics, which want to know what kind of
+    /// request it was. `None` when no route has the path.
+    pub fn pattern(&self) -> Option<&str> {
+        self.params.pattern()
+    }
+
+    /// Lets at most `max` bytes of body through.
+    pub(crate) fn limit_body(&mut self, max: u64) {
+        if !self.request.is_body_end() {
+            self.request.body_mut().limit(max);
+        }
     }
 
     /// A future that resolves when the client has gone away, or has at least closed its side of the connection.
@@ -167,6 +214,7 @@ impl Exchange {
         .await
     }
 
+    #[cfg(feature = "cookies")]
     pub(crate) fn response_cookies(&mut self) -> &mut SetCookies {
         &mut self.extras().cookies
     }

@@ -2,12 +2,17 @@
 
 use std::borrow::Cow;
 
-use httpserver::{Response, ResponseWriter, StatusCode};
+use httpserver::{Body, Response, StatusCode, iostream::ioloop::report_failure};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::content::{Buffer, Content};
-use super::{Exchange, Stage};
-use crate::error::{Error, Result};
+use super::{
+    Exchange, Kind, Stage,
+    content::{Content, Unsent},
+};
+use crate::{
+    early::{self, Early},
+    error::{Error, Result},
+};
 
 /// What a `Location` may not hold as it is. `%` is left alone: most locations are encoded already. A backslash is a
 /// slash to browsers, and `/\host` therefore another host.
@@ -20,10 +25,12 @@ impl Exchange {
         self.status
     }
 
-    /// Sets the response's status. Without effect once the head has been sent.
+    /// Sets the response's status. Once the response is finished or its head has been sent, this changes nothing, and an
+    /// error is logged.
     pub fn set_status(&mut self, status: StatusCode) {
-        if self.is_open() {
-            self.status = status;
+        match self.check_open() {
+            Ok(()) => self.status = status,
+            Err(error) => report_failure("web", format_args!("set_status({}): {error}", status.as_u16())),
         }
     }
 
@@ -34,7 +41,8 @@ impl Exchange {
     /// # Errors
     ///
     /// When the name is no token or the value holds CR, LF, NUL or another control character: a header cannot be used to
-    /// smuggle in another one. [`Error::HeadSent`] after the first [`flush`](Exchange::flush).
+    /// smuggle in another one. [`Error::HeadSent`] after the first [`flush`](Exchange::flush), and [`Error::Finished`]
+    /// after [`finish`](Exchange::finish) or [`redirect`](Exchange::redirect).
     pub fn set_header(&mut self, name: &str, value: impl AsRef<str>) -> Result<()> {
         self.check_open()?;
         self.head_mut().set_header(name, value.as_ref())?;
@@ -54,11 +62,15 @@ impl Exchange {
         Ok(())
     }
 
-    /// Removes all lines of that name from the response. Without effect once the head has been sent.
+    /// Removes all lines of that name from the response. Once the response is finished or its head has been sent, this
+    /// changes nothing, and an error is logged.
     pub fn clear_header(&mut self, name: &str) {
-        if self.is_open() {
-            self.head_mut().remove_header(name);
-            self.note_type(name, false);
+        match self.check_open() {
+            Ok(()) => {
+                self.head_mut().remove_header(name);
+                self.note_type(name, false);
+            }
+            Err(error) => report_failure("web", format_args!("clear_header({name:?}): {error}")),
         }
     }
 
@@ -69,10 +81,33 @@ impl Exchange {
     /// text is dropped and an error logged.
     pub fn write(&mut self, content: impl Content) {
         if self.stage == Stage::Finished {
-            log::error!(target: "web", "write() after the response was finished");
+            report_failure("web", format_args!("write() after the response was finished"));
             return;
         }
         content.append_to(&mut self.buffer);
+    }
+
+    /// Adds plain text to the response's body, which makes it `text/plain; charset=utf-8`: a browser shows what a client
+    /// sent as it is, and runs none of it.
+    ///
+    /// Otherwise as [`write`](Exchange::write), whose text is HTML and has to be escaped
+    /// ([`xhtml_escape`](crate::xhtml_escape)). A `Content-Type` set by the handler stays, and the type of a response whose
+    /// head has been sent cannot change any more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// async fn hello(exchange: &mut web::Exchange) -> web::Result<()> {
+    ///     let name: String = exchange.path("name")?;
+    ///     exchange.write_text(format!("Hello, {name}\n"));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn write_text(&mut self, text: impl Content) {
+        if self.kind == Kind::Html {
+            self.kind = Kind::Text;
+        }
+        self.write(text);
     }
 
     /// Writes a value as JSON, with `Content-Type: application/json`.
@@ -83,7 +118,7 @@ impl Exchange {
     #[cfg(feature = "json")]
     pub fn write_json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         let json = serde_json::to_vec(value)?;
-        if self.is_open() {
+        if self.stage == Stage::Open {
             self.set_header("Content-Type", "application/json")?;
         }
         self.write(json);
@@ -92,8 +127,10 @@ impl Exchange {
 
     /// Sends what was written so far and waits until the connection has taken it: how a response is streamed.
     ///
-    /// The first flush sends status and headers, which cannot change afterwards. A client of HTTP/1.1 gets a chunk per
-    /// flush, unless the handler has set `Content-Length`.
+    /// The first flush makes the head known: status and headers cannot change afterwards, and what the handler does from
+    /// then on is the response's body. A client of HTTP/1.1 gets it in chunks, unless the handler has set
+    /// `Content-Length`. When there is no body to send, for a HEAD request or a status without content, the response is
+    /// complete with its head, and the handler is dropped at this call.
     ///
     /// # Errors
     ///
@@ -120,16 +157,47 @@ impl Exchange {
     /// ```
     pub async fn flush(&mut self) -> Result<()> {
         if self.stage == Stage::Open {
-            self.send_head()?;
+            self.hand_out_head()?;
         }
         let Some(writer) = self.extras.as_mut().and_then(|extras| extras.writer.as_mut()) else {
             // Finished before anything was sent: it leaves as a whole.
             return Ok(());
         };
-        match self.buffer.take() {
-            data if data.is_empty() => Ok(writer.flush().await?),
-            data => Ok(writer.write(data).await?),
+        let data = self.buffer.take();
+        if !data.is_empty() {
+            writer.write_bytes(data).await?;
         }
+        Ok(writer.flush().await?)
+    }
+
+    /// Has `change` look at the response when its head is complete and nothing of it has been sent, streamed or whole,
+    /// and change it: add a header, put something around its body. Error pages are responses too.
+    ///
+    /// Of several, the one registered last runs first, so that what a [`Wrap`](crate::Wrap) further out registers before
+    /// it calls the rest sees what those further in have made.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Exchange, Next};
+    ///
+    /// async fn frame_options(exchange: &mut Exchange, next: Next<'_>) -> web::Result<()> {
+    ///     exchange.on_response(|response| {
+    ///         // Cannot fail: both texts are known to be valid.
+    ///         let _ = response.set_header("X-Frame-Options", "DENY");
+    ///     });
+    ///     next.run(exchange).await
+    /// }
+    /// ```
+    pub fn on_response(&mut self, change: impl FnOnce(&mut Response) + 'static) {
+        self.extras().response_hooks.push(Box::new(change));
+    }
+
+    /// Runs what [`on_response`](Exchange::on_response) was given, once.
+    pub(crate) fn run_response_hooks(&mut self, response: &mut Response) {
+        let Some(extras) = &mut self.extras else { return };
+        let hooks = std::mem::take(&mut extras.response_hooks);
+        hooks.into_iter().rev().for_each(|change| change(response));
     }
 
     /// Declares the response complete: nothing can be added to it. A `prepare` that calls this is the whole answer.
@@ -173,7 +241,7 @@ impl Exchange {
         let location: Cow<'_, str> = utf8_percent_encode(location, LOCATION).into();
         self.set_header("location", location)?;
         self.status = status;
-        self.buffer = Buffer::default();
+        self.buffer = Unsent::default();
         self.finish();
         Ok(())
     }
@@ -193,8 +261,8 @@ impl Exchange {
             self.head =
                 Some(Box::new(error.headers().iter().fold(head, |head, (name, value)| head.with_header(name, value))));
         }
-        self.buffer = Buffer::default();
-        self.has_type = false;
+        self.buffer = Unsent::default();
+        self.kind = Kind::Html;
         self.stage = Stage::Open;
     }
 
@@ -210,40 +278,46 @@ impl Exchange {
         if body.is_empty() || self.head.is_some() || self.extras.is_some() {
             let mut response = self.take_head(!body.is_empty())?;
             response.set_body(body);
+            if self.has_validators {
+                self.apply_conditions(&mut response)?;
+            }
             return Ok(response);
         }
-        Ok(Response::html(body).with_status(self.status))
+        let response = if self.kind == Kind::Text { Response::text(body) } else { Response::html(body) };
+        Ok(response.with_status(self.status))
     }
 
-    /// Sends what is left of a response whose head has been sent, and its end.
-    pub(crate) async fn end_stream(&mut self) -> Result<Response> {
+    /// Gives what is left of a response whose head has been sent to its body, and ends it.
+    pub(crate) fn end_stream(&mut self) -> Result<()> {
         let rest = self.buffer.take();
         self.finish();
-        let Some(mut writer) = self.take_writer() else {
-            return Err(Error::HeadSent);
-        };
-        if !rest.is_empty() {
-            writer.write(rest).await?;
-        }
-        Ok(writer.finish().await?)
+        let writer = self.extras.as_mut().and_then(|extras| extras.writer.take()).ok_or(Error::HeadSent)?;
+        writer.finish_with(rest);
+        Ok(())
     }
 
     /// Leaves a response unfinished, so that the connection is closed and the client can tell.
     pub(crate) fn abandon_stream(&mut self) {
-        self.take_writer();
+        let writer = self.extras.as_mut().and_then(|extras| extras.writer.take());
         self.finish();
+        drop(writer);
     }
 
-    fn take_writer(&mut self) -> Option<ResponseWriter> {
-        self.extras.as_mut()?.writer.take()
-    }
-
-    fn send_head(&mut self) -> Result<()> {
-        let head = self.take_head(true)?;
-        let writer = self.request.respond(head)?;
+    /// Hands out the response, with a body that this exchange goes on to write.
+    fn hand_out_head(&mut self) -> Result<()> {
+        let mut response = self.take_head(true)?;
+        if self.has_validators {
+            self.apply_conditions(&mut response)?;
+        }
+        let (writer, body) = Body::channel();
+        let driver = writer.driver();
+        response.set_body(body);
+        self.run_response_hooks(&mut response);
+        self.status = response.status();
         self.extras().writer = Some(writer);
         self.head_sent = true;
         self.stage = Stage::Streaming;
+        early::hand_out(Early { response, driver });
         Ok(())
     }
 
@@ -252,9 +326,12 @@ impl Exchange {
         let mut head = self.head.take().map_or_else(|| Response::html(""), |head| *head);
         head.set_status(self.status);
         let has_body = with_body && !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if !has_body && !self.has_type {
+        if !has_body && self.kind != Kind::Own {
             head.remove_header("content-type");
+        } else if self.kind == Kind::Text {
+            head.set_content_type("text/plain; charset=utf-8")?;
         }
+        #[cfg(feature = "cookies")]
         if let Some(extras) = &self.extras {
             extras.cookies.write_to(&mut head)?;
         }
@@ -266,18 +343,23 @@ impl Exchange {
         self.head.get_or_insert_with(|| Box::new(Response::html("")))
     }
 
-    /// Keeps track of whether the handler has set a type: only the default one goes when there is no body.
+    /// Keeps track of whether the handler has set a type: only the default one goes when there is no body. And of
+    /// validators, without which the request's conditions need no look.
     fn note_type(&mut self, name: &str, present: bool) {
-        if name.eq_ignore_ascii_case("content-type") {
-            self.has_type = present;
+        match name.len() {
+            12 if name.eq_ignore_ascii_case("content-type") => self.kind = if present { Kind::Own } else { Kind::Html },
+            4 if name.eq_ignore_ascii_case("etag") => self.has_validators = true,
+            13 if name.eq_ignore_ascii_case("last-modified") => self.has_validators = true,
+            _ => {}
         }
     }
 
-    fn is_open(&self) -> bool {
-        !self.head_sent
-    }
-
+    /// Whether status and headers can still change.
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.is_open() { Ok(()) } else { Err(Error::HeadSent) }
+        match self.stage {
+            Stage::Open => Ok(()),
+            _ if self.head_sent => Err(Error::HeadSent),
+            Stage::Streaming | Stage::Finished => Err(Error::Finished),
+        }
     }
 }

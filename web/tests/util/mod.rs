@@ -100,6 +100,12 @@ impl Client {
         self.send(format!("{method} {target} HTTP/1.1\r\nHost: test\r\n{headers}{length}\r\n{body}"));
     }
 
+    /// A request whose headers need not be text.
+    pub fn request_bytes(&mut self, method: &str, target: &str, headers: &[u8]) {
+        let line = format!("{method} {target} HTTP/1.1\r\nHost: test\r\n");
+        self.send([line.as_bytes(), headers, b"\r\n"].concat());
+    }
+
     /// The next answer, to a request that was not HEAD.
     pub fn reply(&mut self) -> Reply {
         self.reply_to("GET")

@@ -1,17 +1,21 @@
 //! Layer: web.
 //!
-//! What the page asks for: the rooms, news of one room, and to say something in it.
+//! The requests of the page: the list of rooms, news of one room, and posting in it.
 
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use web::{Exchange, Method, RequestHandler, StatusCode, timeout};
 
-use crate::room::{Draft, Room};
-use crate::rooms::{Entry, Rooms, is_room_name};
+use crate::{
+    room::{Draft, Room},
+    rooms::{Entry, Rooms, is_room_name},
+};
 
-/// A poll is answered after this long, with or without news: proxies cut what is silent for a minute.
+/// A poll is answered after this long, with or without news: proxies cut connections that are silent for a minute.
 const LONGEST_POLL: Duration = Duration::from_secs(25);
 
 /// The longest message, in characters.
@@ -37,17 +41,17 @@ impl RoomList {
 impl RequestHandler for RoomList {
     const METHODS: &'static [Method] = &[Method::GET];
 
-    async fn get(&self, x: &mut Exchange) -> web::Result<()> {
+    async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
         #[derive(Serialize)]
         struct List {
             rooms: Vec<Entry>,
         }
-        x.set_header("Cache-Control", "no-store")?;
-        x.write_json(&List { rooms: self.rooms.list() })
+        exchange.set_header("Cache-Control", "no-store")?;
+        exchange.write_json(&List { rooms: self.rooms.list() })
     }
 }
 
-/// `GET /rooms/{room}/messages`: waits for news; `POST`: says something.
+/// `GET /rooms/{room}/messages` waits for news, `POST` posts a message.
 pub struct Messages {
     rooms: Rc<Rooms>,
 }
@@ -57,8 +61,8 @@ impl Messages {
         Messages { rooms }
     }
 
-    fn room(&self, x: &Exchange) -> web::Result<Rc<Room>> {
-        let name: String = x.path("room")?;
+    fn room(&self, exchange: &Exchange) -> web::Result<Rc<Room>> {
+        let name: String = exchange.path("room")?;
         if !is_room_name(&name) {
             return Err(refused("A room's name has 1 to 32 letters, digits, - or _"));
         }
@@ -70,43 +74,43 @@ impl Messages {
 impl RequestHandler for Messages {
     const METHODS: &'static [Method] = &[Method::GET, Method::POST];
 
-    /// The long poll. Arguments: `after`, the cursor of the answer before; `people`, the head count
-    /// that the page shows; `client`, the page's name for itself, without which nobody is counted;
-    /// `wait`, how many seconds to wait at most.
-    async fn get(&self, x: &mut Exchange) -> web::Result<()> {
-        let room = self.room(x)?;
-        let (after, people) = (x.query_opt("after")?, x.query_opt("people")?);
-        let wait = x.query_opt("wait")?.map_or(LONGEST_POLL, Duration::from_secs).min(LONGEST_POLL);
-        let visit = match x.query_opt::<String>("client")? {
+    /// The long poll. Arguments: `after`, the cursor of the previous answer; `people`, the head
+    /// count that the page shows; `client`, the page's name for itself, without which it is not
+    /// counted; `wait`, the longest time to wait in seconds.
+    async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
+        let room = self.room(exchange)?;
+        let (after, people) = (exchange.query_opt("after")?, exchange.query_opt("people")?);
+        let wait = exchange.query_opt("wait")?.map_or(LONGEST_POLL, Duration::from_secs).min(LONGEST_POLL);
+        let visit = match exchange.query_opt::<String>("client")? {
             Some(page) if page.len() > LONGEST_KEY => return Err(refused("The client's name is too long")),
             page => page.map(|page| Visit::begin(room.clone(), page)),
         };
 
-        // When the client goes away this returns early, and everything above is freed.
-        let news = x.while_connected(timeout(wait, room.news(after, people))).await?;
-        if let Some(visit) = visit.filter(|_| !x.is_client_gone()) {
+        // Returns early when the client goes away, and frees everything above.
+        let news = exchange.while_connected(timeout(wait, room.news(after, people))).await?;
+        if let Some(visit) = visit.filter(|_| !exchange.is_client_gone()) {
             visit.answered();
         }
-        x.set_header("Cache-Control", "no-store")?;
-        x.write_json(&news.unwrap_or_else(|_nothing_new| room.look(after)))
+        exchange.set_header("Cache-Control", "no-store")?;
+        exchange.write_json(&news.unwrap_or_else(|_nothing_new| room.look(after)))
     }
 
-    async fn post(&self, x: &mut Exchange) -> web::Result<()> {
-        let room = self.room(x)?;
-        let draft = checked(x.json().await?)?;
+    async fn post(&self, exchange: &mut Exchange) -> web::Result<()> {
+        let room = self.room(exchange)?;
+        let draft = checked(exchange.json().await?)?;
         let seq = room.post(draft, Instant::now());
-        x.set_status(StatusCode::CREATED);
-        x.write_json(&serde_json::json!({ "seq": seq }))
+        exchange.set_status(StatusCode::CREATED);
+        exchange.write_json(&serde_json::json!({ "seq": seq }))
     }
 
-    fn write_error(&self, x: &mut Exchange, error: &web::Error) {
-        // A text always becomes JSON; if it did not, the plain error page would be the answer.
-        let _ = x.write_json(&serde_json::json!({ "error": error.message() }));
+    fn write_error(&self, exchange: &mut Exchange, error: &web::Error) {
+        // A text always becomes JSON; if it did not, the answer would be the plain error page.
+        let _ = exchange.write_json(&serde_json::json!({ "error": error.message() }));
     }
 }
 
-/// Somebody's presence in a room for the time of one poll. Dropped before the answer, it means that
-/// the page has gone.
+/// The presence of a page in a room during one poll. Dropped before the answer, it means that the
+/// page has gone.
 struct Visit {
     room: Rc<Room>,
     page: String,
@@ -131,8 +135,8 @@ impl Drop for Visit {
         if self.answered {
             self.room.people().answered(&self.page, Instant::now());
         } else {
-            // Not announced here: when many leave at once, the news of the first departure would
-            // be an answer for the others, whose own has not been noticed yet. The next tick does it.
+            // The next tick announces it: when many leave at once, the news of the first departure
+            // would answer the polls of others whose departure has not been noticed yet.
             self.room.people().leave(&self.page);
         }
     }

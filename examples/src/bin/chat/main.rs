@@ -11,10 +11,10 @@
 //! curl 'http://127.0.0.1:8888/rooms/lobby/messages?after=CURSOR&people=0'    # waits for news
 //! ```
 //!
-//! `page.rs` serves the page, `handlers.rs` the requests it makes; behind them stand `rooms.rs`,
-//! `room.rs` and `people.rs`, which know nothing of HTTP.
+//! `page.rs` serves the page and `handlers.rs` its requests. `rooms.rs`, `room.rs` and `people.rs`
+//! hold the state and know nothing of HTTP.
 
-// A program has no outside: `pub` means to the other modules.
+// A program exports nothing: `pub` is for its other modules.
 #![allow(unreachable_pub)]
 
 mod handlers;
@@ -23,22 +23,33 @@ mod people;
 mod room;
 mod rooms;
 
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::{
+    error::Error,
+    net::SocketAddr,
+    process::ExitCode,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use web::{Application, IOLoop, PeriodicCallback};
 
-use crate::handlers::{Messages, RoomList};
-use crate::rooms::Rooms;
+use crate::{
+    handlers::{Messages, RoomList},
+    rooms::Rooms,
+};
 
-/// How often rooms look for people who did not come back and announce the head count.
+/// How often rooms remove people who did not come back, and announce the head count.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How long polls may go on after SIGTERM. Pages come back by themselves, so there is no point in more.
+/// How long polls may go on after SIGTERM. Pages reconnect by themselves, so a short time is enough.
 const DRAIN: Duration = Duration::from_secs(2);
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let address = examples::cli::listen_address("A chat room by long polling.");
+    examples::cli::exit_code(serve(address))
+}
+
+fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let rooms = Rc::new(Rooms::default());
 
     let application = page::add_to(Application::new())

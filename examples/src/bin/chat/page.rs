@@ -4,7 +4,7 @@
 
 use web::{Application, Exchange};
 
-/// The page loads nothing from elsewhere and runs no script but its own.
+/// The page loads nothing from elsewhere and runs only its own scripts.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 struct Asset {
@@ -13,7 +13,7 @@ struct Asset {
     content: &'static str,
 }
 
-const ASSETS: [Asset; 4] = [
+const ASSETS: [Asset; 5] = [
     Asset { path: "/", content_type: "text/html; charset=utf-8", content: include_str!("../../../chat/index.html") },
     Asset {
         path: "/style.css",
@@ -25,19 +25,24 @@ const ASSETS: [Asset; 4] = [
         content_type: "text/javascript; charset=utf-8",
         content: include_str!("../../../chat/chat.js"),
     },
+    Asset {
+        path: "/links.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../../../chat/links.js"),
+    },
     Asset { path: "/icon.svg", content_type: "image/svg+xml", content: include_str!("../../../chat/icon.svg") },
 ];
 
 /// Adds a route for each part of the page.
 pub fn add_to(application: Application) -> Application {
     ASSETS.iter().fold(application, |application, asset| {
-        application.get(asset.path, async move |x: &mut Exchange| {
-            x.set_header("Content-Type", asset.content_type)?;
-            x.set_header("Content-Security-Policy", POLICY)?;
-            x.set_header("X-Content-Type-Options", "nosniff")?;
+        application.get(asset.path, async move |exchange: &mut Exchange| {
+            exchange.set_header("Content-Type", asset.content_type)?;
+            exchange.set_header("Content-Security-Policy", POLICY)?;
+            exchange.set_header("X-Content-Type-Options", "nosniff")?;
             // A new build has to be seen at once; the page is small.
-            x.set_header("Cache-Control", "no-cache")?;
-            x.write(asset.content);
+            exchange.set_header("Cache-Control", "no-cache")?;
+            exchange.write(asset.content);
             Ok(())
         })
     })

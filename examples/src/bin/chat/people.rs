@@ -1,23 +1,25 @@
 //! Layer: ioloop.
 //!
-//! Who is in a room: everybody whose poll is open, or was answered a moment ago.
+//! The people in a room: those whose poll is open, or was answered a moment ago.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
-/// How long somebody stays without an open poll: the next one is on its way.
+/// How long a page keeps its seat without an open poll: the next one is on its way.
 const BETWEEN_POLLS: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub struct People {
-    /// By the name that each page gave itself.
+    /// By the name that each page has chosen for itself.
     seats: RefCell<HashMap<String, Seat>>,
 }
 
 #[derive(Debug)]
 struct Seat {
-    /// Polls that are open: two for a moment, when a page repeats one whose answer did not arrive.
+    /// Open polls: for a moment two, when a page repeats one whose answer did not arrive.
     polls: usize,
     /// When the last poll was answered.
     answered: Instant,
@@ -42,7 +44,7 @@ impl People {
         }
     }
 
-    /// A poll ended because its page went away: nobody to wait for.
+    /// A poll ended because its page went away: it is not expected back.
     pub fn leave(&self, page: &str) {
         let mut seats = self.seats.borrow_mut();
         let Some(seat) = seats.get_mut(page) else { return };

@@ -1,13 +1,15 @@
 //! Layer: ioloop.
 //!
-//! A room: what was said, who is here, and the wait for news of either.
+//! A room: its messages, its people, and the wait for news of either.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::fmt;
-use std::rc::Rc;
-use std::str::FromStr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    fmt,
+    rc::Rc,
+    str::FromStr,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use ioloop::sync::Condition;
 use serde::{Deserialize, Serialize};
@@ -17,10 +19,11 @@ use crate::people::People;
 /// How many messages a room keeps.
 pub const HISTORY: usize = 500;
 
-/// The head count is announced at most this often: a storm of arrivals wakes everybody once, not once each.
+/// The shortest time between two announcements of the head count: a storm of arrivals wakes all waiters once, and not
+/// once for each arrival.
 const BETWEEN_ANNOUNCEMENTS: Duration = Duration::from_millis(500);
 
-/// One message, as every page gets it.
+/// One message, as pages receive it.
 #[derive(Debug, Serialize)]
 pub struct Message {
     /// Its place in the room: the first one is 1, and no number is left out.
@@ -40,9 +43,9 @@ pub struct Draft {
     pub key: String,
 }
 
-/// How far somebody has read.
+/// How far a page has read.
 ///
-/// Numbers alone would not do: after a restart of the server they begin again, so each room has an
+/// Numbers alone are not enough: they begin again when the server restarts, so each room has an
 /// epoch as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
@@ -67,15 +70,17 @@ impl FromStr for Cursor {
     }
 }
 
-/// What happened behind a cursor.
+/// What has happened since a cursor.
 #[derive(Debug, Serialize)]
 pub struct News {
     pub messages: Vec<Rc<Message>>,
-    /// To be given with the next request.
+    /// For the next request.
     #[serde(serialize_with = "as_text")]
     pub cursor: Cursor,
-    /// Messages between the cursor and these have been lost: the history no longer reaches that far back.
+    /// Messages between the cursor and these are lost: the history no longer reaches that far back.
     pub missed: bool,
+    /// The cursor is of another epoch: the room has begun anew, and the server knows nothing of what was said before.
+    pub restarted: bool,
     pub people: usize,
 }
 
@@ -86,16 +91,16 @@ fn as_text<S: serde::Serializer>(cursor: &Cursor, serializer: S) -> Result<S::Ok
 #[derive(Debug)]
 pub struct Room {
     epoch: u64,
-    /// Oldest first; the places of its messages follow each other without a gap.
+    /// Oldest first; the places of its messages are consecutive.
     history: RefCell<VecDeque<Rc<Message>>>,
     /// The place of the newest message, kept or not; 0 before the first.
     last: Cell<u64>,
     used: Cell<Instant>,
     people: People,
-    /// The head count as it was announced last.
+    /// The head count that was announced last.
     announced: Cell<usize>,
     announced_at: Cell<Option<Instant>>,
-    /// Notified when there is something to tell.
+    /// Notified when there is news.
     bell: Condition,
 }
 
@@ -117,7 +122,7 @@ impl Room {
         &self.people
     }
 
-    /// Adds a message and returns its place; of a message that is here already, the place it has.
+    /// Adds a message and returns its place. A message whose key is known is not added again.
     pub fn post(&self, draft: Draft, now: Instant) -> u64 {
         self.used.set(now);
         if let Some(known) = self.place_of(&draft.key) {
@@ -130,38 +135,40 @@ impl Room {
         seq
     }
 
-    /// Waits until there is something to tell to somebody who has read up to `after` and shows the
-    /// head count `people`. Without a cursor everything is news.
+    /// Waits for news for a page that has read up to `after` and shows the head count `people`.
+    /// Without a cursor everything is news.
     pub async fn news(&self, after: Option<Cursor>, people: Option<usize>) -> News {
         loop {
             let next_ring = self.bell.wait();
             let news = self.look(after);
-            if after.is_none() || news.missed || !news.messages.is_empty() || people != Some(news.people) {
+            let has_caught_up = news.messages.is_empty() && !news.missed && !news.restarted;
+            if after.is_none() || !has_caught_up || people != Some(news.people) {
                 return news;
             }
             next_ring.await;
         }
     }
 
-    /// What there is behind a cursor now.
+    /// What there is after a cursor now.
     pub fn look(&self, after: Option<Cursor>) -> News {
         let history = self.history.borrow();
         let last = self.last.get();
         let gone = last - history.len() as u64;
         let same_epoch = after.filter(|cursor| cursor.epoch == self.epoch);
-        // Somebody of another epoch has read nothing of this one.
+        // A page with a cursor of another epoch has read nothing of this one.
         let read = same_epoch.map_or(0, |cursor| cursor.seq.min(last));
         let skip = read.saturating_sub(gone) as usize;
         News {
             messages: history.iter().skip(skip).cloned().collect(),
             cursor: Cursor { epoch: self.epoch, seq: last },
-            missed: after.is_some() && (same_epoch.is_none() || read < gone),
+            missed: after.is_some() && read < gone,
+            restarted: after.is_some() && same_epoch.is_none(),
             people: self.announced.get(),
         }
     }
 
-    /// Tells everybody the head count, unless it is the same as before or was told a moment ago:
-    /// then the next [`Room::tick`] does it.
+    /// Announces the head count, unless it is unchanged. Soon after another announcement, the next
+    /// [`Room::tick`] does it.
     pub fn announce(&self, now: Instant) {
         let people = self.people.count();
         let too_soon = self.announced_at.get().is_some_and(|at| now < at + BETWEEN_ANNOUNCEMENTS);
@@ -173,13 +180,13 @@ impl Room {
         self.bell.notify_all();
     }
 
-    /// Work that has to be done from time to time.
+    /// Periodic work.
     pub fn tick(&self, now: Instant) {
         self.people.sweep(now);
         self.announce(now);
     }
 
-    /// Nobody is here, and nothing was said for a while.
+    /// Whether the room has been empty and silent for `after`.
     pub fn is_abandoned(&self, now: Instant, after: Duration) -> bool {
         self.people.count() == 0 && self.bell.waiting() == 0 && now >= self.used.get() + after
     }
@@ -188,7 +195,7 @@ impl Room {
         self.last.get()
     }
 
-    /// A page repeats its last few messages at most, hence the search from the end.
+    /// Searches from the end: a page repeats its last few messages at most.
     fn place_of(&self, key: &str) -> Option<u64> {
         let history = self.history.borrow();
         history.iter().rev().find(|message| message.draft.key == key).map(|message| message.seq)
@@ -204,7 +211,7 @@ impl Room {
 }
 
 fn unix_millis() -> u64 {
-    // A clock set to before 1970 is no reason to fail: the times shown are wrong either way.
+    // With a clock set before 1970 the times shown are wrong either way, which is no reason to fail.
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 

@@ -1,17 +1,19 @@
 //! Layer: ioloop.
 //!
-//! All rooms by their name. A room exists once somebody has been there.
+//! All rooms by name. A room is created on its first visit.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 
 use crate::room::Room;
 
-/// How many rooms there may be, so that nobody fills the memory by walking from room to room.
+/// The most rooms there may be: without a bound, a visitor of ever new rooms fills the memory.
 const MOST_ROOMS: usize = 1000;
 
 /// How long an empty room keeps its history.
@@ -31,7 +33,7 @@ pub struct Entry {
 }
 
 impl Rooms {
-    /// The room of this name, opened when it does not exist yet; `None` when there are too many.
+    /// The room of this name, created if it does not exist yet; `None` if there are too many.
     pub fn enter(&self, name: &str, now: Instant) -> Option<Rc<Room>> {
         let mut rooms = self.rooms.borrow_mut();
         if let Some(room) = rooms.get(name) {
@@ -55,10 +57,10 @@ impl Rooms {
         rooms.iter().map(entry).collect()
     }
 
-    /// Lets every room do its periodic work and closes those that nobody uses.
+    /// Closes abandoned rooms, and runs the periodic work of the others.
     pub fn tick(&self, now: Instant) {
         self.rooms.borrow_mut().retain(|_, room| !room.is_abandoned(now, KEEP_EMPTY));
-        // Announcing wakes tasks: the borrow ends before.
+        // End the borrow first: announcing wakes tasks.
         let rooms: Vec<Rc<Room>> = self.rooms.borrow().values().cloned().collect();
         rooms.iter().for_each(|room| room.tick(now));
     }

@@ -12,7 +12,7 @@ use crate::{
     Error, Limits, Result,
     http1::{
         chunked::{ChunkStep, ChunkedDecoder},
-        head::BodyFraming,
+        framing::BodyFraming,
     },
 };
 

@@ -6,26 +6,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use iostream::{Write, ioloop::Deadline};
+use iostream::{WriteFuture, ioloop::Deadline};
 
 use super::Conn;
 use crate::{Error, Limits, Result, pool};
 
-/// A wait for a peer to take what is queued, from when it began to wait until the queue is empty.
+/// A wait for a peer to take what is queued, from when it began until the queue is empty. The stream watches over its
+/// own silence ([`IOStream::set_write_timeout`](iostream::IOStream::set_write_timeout)); this is about a peer that takes
+/// something, and too little.
 pub(super) struct Stall {
     deadline: Deadline,
     began: Instant,
-    /// Bytes in the queue when it began.
-    queued: usize,
-    /// Bytes in the queue when it was last looked at: fewer means progress.
-    seen: usize,
-    /// When progress was last seen.
-    progressed: Instant,
+    /// Bytes that the kernel had taken when it began.
+    sent_before: u64,
 }
-
-/// How often per [`Limits::write_timeout`] a queue is looked at. The stream tells when all has left, and not when some has:
-/// progress seen late would let a peer have the time twice.
-const LOOKS: u32 = 8;
 
 impl Conn {
     /// Adds to what leaves next. The bytes stay here until the connection has to wait, or ends: so all answers to
@@ -49,7 +43,7 @@ impl Conn {
     }
 
     /// A failure shows at the next read or flush; the bytes leave by themselves.
-    fn note_queue(&self, write: &Write) {
+    fn note_queue(&self, write: &WriteFuture) {
         if !write.is_done() {
             self.queued.set(true);
         }
@@ -69,8 +63,8 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// [`Error::WriteTimeout`] when the peer takes nothing for too long, or too little; the stream is closed then.
-    /// [`Error::Closed`] when the connection has ended.
+    /// [`Error::WriteTimeout`] when the peer takes nothing for too long, [`Error::WriteTooSlow`] when it takes too little; the
+    /// stream is closed then. [`Error::Closed`] when the connection has ended.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<()>> {
         self.start_flush();
         if self.queued.get() {
@@ -81,42 +75,42 @@ impl Conn {
     }
 
     fn poll_queue(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<()>> {
-        let flushed = self.stream.poll_flush(cx).map_err(|error| match error.is_closed() {
-            true => Error::Closed,
+        let flushed = self.stream.poll_flush(cx).map_err(|error| match error.is_timed_out() {
+            true => Error::WriteTimeout(limits.write_timeout),
+            false if error.is_closed() => Error::Closed,
             false => Error::Connection(error),
         });
-        if flushed?.is_ready() {
-            self.queued.set(false);
-            self.stall.take();
-            return Poll::Ready(Ok(()));
+        if flushed?.is_pending() {
+            return self.poll_stall(cx, limits);
         }
-        let pending = self.stream.pending_write();
-        let mut stall = self.stall.take().unwrap_or_else(|| self.begin_stall(pending));
-        let now = self.now();
-        if pending != stall.seen {
-            stall.seen = pending;
-            stall.progressed = now;
-        }
-        let in_silence = limits.write_timeout.saturating_sub(now - stall.progressed);
-        // What the peer has taken buys it time; more than was queued at first may have been queued since.
-        let taken = stall.queued.saturating_sub(pending) as u64;
-        let by_rate = limits.time_for(taken, limits.min_write_rate).saturating_sub(now - stall.began);
-        let left = in_silence.min(by_rate);
-        if !left.is_zero() {
-            stall.deadline.set_after(left.min(limits.write_timeout / LOOKS));
-            if stall.deadline.poll_expired(cx).is_ready() {
-                // Shorter than the clock can tell.
-                cx.waker().wake_by_ref();
-            }
-            self.stall.set(Some(stall));
-            return Poll::Pending;
-        }
-        self.stream.close();
-        Poll::Ready(Err(Error::WriteTimeout(limits.write_timeout)))
+        self.queued.set(false);
+        self.stall.take();
+        Poll::Ready(Ok(()))
     }
 
-    fn begin_stall(&self, pending: usize) -> Box<Stall> {
-        let now = self.now();
-        Box::new(Stall { deadline: Deadline::new(), began: now, queued: pending, seen: pending, progressed: now })
+    /// Ready with an error when the peer has taken too little for the time that it was waited for.
+    fn poll_stall(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<()>> {
+        if limits.min_write_rate == 0 {
+            return Poll::Pending;
+        }
+        let stall = self.stall.take().unwrap_or_else(|| {
+            let stall = Stall { deadline: Deadline::new(), began: self.now(), sent_before: self.stream.bytes_sent() };
+            stall.deadline.set_after(limits.rate_grace);
+            Box::new(stall)
+        });
+        // What the peer has taken meanwhile has bought it time, which is worked out when the time before is over.
+        while stall.deadline.poll_expired(cx).is_ready() {
+            self.stream.offer_queued();
+            let taken = self.stream.bytes_sent() - stall.sent_before;
+            let allowed = limits.time_for(taken, limits.min_write_rate);
+            let left = allowed.saturating_sub(self.now() - stall.began);
+            if left.is_zero() {
+                self.stream.close();
+                return Poll::Ready(Err(Error::WriteTooSlow));
+            }
+            stall.deadline.set_after(left);
+        }
+        self.stall.set(Some(stall));
+        Poll::Pending
     }
 }

@@ -1,6 +1,7 @@
 //! Answers: what follows from them, and their encoding.
 
 use http::{StatusCode, Version};
+use iostream::ioloop::report_failure;
 
 use super::{RequestFacts, ServerConn, streamed::Streamed};
 use crate::{
@@ -91,7 +92,9 @@ impl ServerConn {
             }
             None if !status.is_informational() => Err(response),
             _ => {
-                log::error!("{status} given as an answer without an upgrade that was asked for; answering 500");
+                let message =
+                    format_args!("{status} as an answer, without an upgrade that was asked for; answering 500");
+                report_failure("httpserver", message);
                 Err(internal_error())
             }
         }
@@ -140,13 +143,14 @@ impl ServerConn {
         !self.expects_continue.get()
     }
 
-    fn encode_context(&self, can_pass_body: bool) -> EncodeContext {
+    fn encode_context(&self, can_pass_body: bool) -> EncodeContext<'_> {
         let facts = self.request.get();
         EncodeContext {
             version: if facts.is_http11 { Version::HTTP_11 } else { Version::HTTP_10 },
             is_head: facts.is_head,
             keep_alive: facts.keep_alive && can_pass_body && !self.server.is_draining(),
             now: self.now(),
+            date: &self.server.date,
         }
     }
 }

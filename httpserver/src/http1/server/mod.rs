@@ -67,6 +67,9 @@ impl RequestFacts {
 
 impl ServerConn {
     pub(crate) fn new(stream: IOStream, peer: Option<SocketAddr>, server: Rc<ServerState>) -> ServerConn {
+        // A request that came before the client's FIN is answered; the connection decides when to close.
+        stream.set_half_open(true);
+        stream.set_write_timeout(server.limits.write_timeout);
         ServerConn {
             conn: Conn::new(stream),
             server,

@@ -11,7 +11,10 @@ use iostream::Parsed;
 use super::{RequestFacts, ServerConn};
 use crate::{
     Error, Request, Result,
-    http1::head::{Expect, HeadParser, RequestHead},
+    http1::{
+        head_parser::HeadParser,
+        request_head::{Expect, RequestHead},
+    },
 };
 
 /// What waiting for a request's head keeps between polls.

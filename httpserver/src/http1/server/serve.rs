@@ -5,9 +5,10 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use iostream::ioloop::yield_now;
+use iostream::ioloop::{Printable, panic_message, report_failure, yield_now};
 
 use super::{
     HeadWait, ServerConn,
@@ -99,7 +100,8 @@ impl ServerConn {
     }
 
     pub(super) fn log_panic(&self, payload: &(dyn Any + Send), consequence: &str) {
-        log::error!("panic in a service: {}; {consequence}", panic_message(payload));
+        let message = Printable::text(panic_message(payload));
+        report_failure("httpserver", format_args!("panic in a service: {message}; {consequence}"));
     }
 }
 
@@ -110,7 +112,7 @@ async fn drop_body(conn: &ServerConn) -> Result<()> {
 
 /// Answers what could not be understood, if there is anybody to answer.
 fn refuse(conn: &ServerConn, error: Error) {
-    log::debug!("refusing a request from {:?}: {error}", conn.peer());
+    log::debug!("refusing a request from {:?}: {}", conn.peer(), Printable::display(&error));
     if error.status().is_some() {
         conn.refuse(error.into_response());
     }
@@ -120,20 +122,27 @@ fn refuse(conn: &ServerConn, error: Error) {
 /// counting the connection and can end it.
 async fn upgrade(conn: Rc<ServerConn>, handler: UpgradeHandler, registration: Registration) {
     if poll_fn(|cx| conn.poll_flush(cx)).await.is_ok() {
+        let stream = conn.stream();
         // Time-outs of HTTP end here.
         conn.conn.deadline().clear();
-        let mut protocol = handler(conn.stream().clone());
+        stream.set_write_timeout(Duration::MAX);
+        let mut protocol = handler(stream.clone());
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| protocol.as_mut().poll(cx))) {
             Ok(Poll::Ready(())) => Poll::Ready(()),
             Ok(Poll::Pending) => conn.poll_cancelled(cx),
             Err(payload) => {
                 conn.log_panic(&*payload, "closing the connection");
-                conn.stream().close();
+                stream.close();
                 Poll::Ready(())
             }
         })
         .await;
+        // Its destructors run while the connection still counts.
+        drop(protocol);
+        stream.set_write_timeout(conn.limits().write_timeout);
+        let _ = poll_fn(|cx| stream.poll_flush(cx)).await;
     }
+    conn.stream().close();
     drop(registration);
 }
 
@@ -153,9 +162,4 @@ async fn linger(conn: &ServerConn) -> Result<()> {
     let mut linger = Linger::default();
     poll_fn(|cx| conn.poll_linger(cx, &mut linger)).await;
     Ok(())
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("<not a string>")
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use iostream::ioloop::{Printable, report_failure};
 
 use super::ServerConn;
 use crate::{
@@ -105,9 +106,13 @@ impl ServerConn {
                     return self.poll_interrupted(cx, streamed);
                 }
                 Err(error) => {
-                    // A client that has gone is told nothing, and neither is the log.
-                    let level = if error.is_client_gone() { log::Level::Debug } else { log::Level::Error };
-                    log::log!(level, "answer to {:?} broken off: {error}", self.peer());
+                    // A client that has gone is no news, and whoever broke the body off has said why.
+                    let is_known = error.is_client_gone() || matches!(error, Error::BodyBroken);
+                    let (peer, reason) = (self.peer(), Printable::display(&error));
+                    match is_known {
+                        true => log::debug!("answer to {peer:?} broken off: {reason}"),
+                        false => report_failure("httpserver", format_args!("answer to {peer:?} broken off: {reason}")),
+                    }
                     return Poll::Ready(false);
                 }
             }

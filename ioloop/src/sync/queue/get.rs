@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Order, OrderedQueue};
-use crate::sync::waiters::Place;
+use crate::sync::wait_list::Place;
 
 /// The future of [`OrderedQueue::get`].
 ///

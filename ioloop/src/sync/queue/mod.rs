@@ -14,7 +14,7 @@ pub use self::{
     order::{Fifo, Lifo, Order, Priority},
     put::Put,
 };
-use super::{Event, EventWait, waiters::WaitList};
+use super::{Event, EventWait, wait_list::WaitList};
 
 /// A queue between tasks that gives out its items in the order in which they were put.
 ///

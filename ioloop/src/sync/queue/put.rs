@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Full, Order, OrderedQueue};
-use crate::sync::waiters::Place;
+use crate::sync::wait_list::Place;
 
 /// The future of [`OrderedQueue::put`].
 ///

@@ -81,8 +81,28 @@ fn a_cursor_from_before_a_restart_starts_over_and_is_told_so() {
     post(&room, 2);
     let old = Cursor { epoch: room.epoch - 1, seq: 2 };
     let news = room.look(Some(old));
-    assert!(news.missed);
+    assert!(news.restarted);
     assert_eq!(places(&news), [1, 2]);
+}
+
+#[test]
+fn nothing_counts_as_missed_after_a_restart_unless_the_history_was_trimmed_since() {
+    let room = room();
+    let old = Cursor { epoch: room.epoch - 1, seq: 2 };
+    assert!(!room.look(Some(old)).missed);
+    post(&room, HISTORY as u64);
+    assert!(!room.look(Some(old)).missed);
+    post(&room, 1);
+    assert!(room.look(Some(old)).missed);
+}
+
+#[test]
+fn a_waiting_reader_of_another_epoch_is_answered_at_once() {
+    let room = room();
+    let old = Cursor { epoch: room.epoch - 1, seq: 2 };
+    let news = IOLoop::current().run_sync(room.news(Some(old), Some(0)));
+    assert!(news.restarted && !news.missed);
+    assert_eq!(news.cursor, Cursor { epoch: room.epoch, seq: 0 });
 }
 
 #[test]

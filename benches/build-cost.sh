@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# What building costs: a hello world on `web`, on `httpserver` and on axum, each a fresh package with the release profile
+# that cargo gives it, built into an empty target directory. Prints the processor time of each build and its ratio to
+# axum's. Needs cargo and its registry; takes a few minutes. Nothing is left behind.
+set -euo pipefail
+export LC_ALL=C
+layers=$(cd "$(dirname "$0")/.." && pwd)
+# Outside the workspace: a fresh package takes neither its profile nor its lock file.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+main() {
+    package web "waterspout-web = { path = \"$layers/web\" }" <<'RUST'
+use web::{Application, Exchange, IOLoop};
+
+async fn hello(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write("Hello, world\n");
+    Ok(())
+}
+
+fn main() {
+    Application::new().get("/", hello).listen(("127.0.0.1", 8888)).expect("the port is free");
+    IOLoop::current().start();
+}
+RUST
+
+    package httpserver "waterspout-httpserver = { path = \"$layers/httpserver\" }" <<'RUST'
+use httpserver::{HttpServer, IOLoop, Request, Response};
+
+fn main() {
+    let server = HttpServer::new(async |_request: Request| Response::text("Hello, world\n"));
+    server.listen(("127.0.0.1", 8888)).expect("the port is free");
+    IOLoop::current().start();
+}
+RUST
+
+    # As in axum's own example `hello-world`.
+    package axum 'axum = "0.8"' 'tokio = { version = "1", features = ["full"] }' <<'RUST'
+use axum::{Router, routing::get};
+
+#[tokio::main]
+async fn main() {
+    let app = Router::new().route("/", get(|| async { "Hello, world\n" }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8888").await.expect("the port is free");
+    axum::serve(listener, app).await.expect("serving does not end");
+}
+RUST
+
+    local axum web httpserver
+    axum=$(build_time axum)
+    web=$(build_time web)
+    httpserver=$(build_time httpserver)
+    printf '%s\n\n' "$(rustc --version)"
+    row 'hello world on' 'packages' 'user + sys' 'to axum'
+    row '---' '---:' '---:' '---:'
+    local name
+    for name in web httpserver axum; do
+        row "$name" "$(packages "$name")" "${!name} s" "$(awk "BEGIN { printf \"%.2f\", ${!name} / $axum }")"
+    done
+}
+
+# A package of the given dependencies, with its `main.rs` from standard input; its dependencies are downloaded.
+package() {
+    local folder=$work/$1
+    shift
+    mkdir -p "$folder/src"
+    cat >"$folder/src/main.rs"
+    printf '%s\n' '[package]' 'name = "hello"' 'version = "0.0.0"' 'edition = "2024"' '' '[dependencies]' "$@" '' \
+        '[workspace]' >"$folder/Cargo.toml"
+    cargo fetch --quiet --manifest-path "$folder/Cargo.toml"
+}
+
+# Seconds of processor time, cargo, compiler and linker together. Settings of the caller's that change a build are left out.
+build_time() {
+    local folder=$work/$1 TIMEFORMAT='%U %S'
+    {
+        time env --chdir "$folder" -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS -u CARGO_BUILD_RUSTFLAGS -u RUSTC_WRAPPER \
+            CARGO_TARGET_DIR="$folder/target" cargo build --quiet --release --offline 2>"$folder/errors"
+    } 2>"$folder/time" || { cat "$folder/errors" >&2 && return 1; }
+    awk '{ printf "%.1f", $1 + $2 }' "$folder/time"
+}
+
+# How many packages are compiled, the hello world itself left out.
+packages() {
+    cargo tree --manifest-path "$work/$1/Cargo.toml" --offline --edges normal,build --prefix none --no-dedupe |
+        grep -v '^hello ' | awk '{ print $1, $2 }' | sort -u | wc -l
+}
+
+row() {
+    printf '| %-14s | %8s | %10s | %7s |\n' "$@"
+}
+
+main "$@"

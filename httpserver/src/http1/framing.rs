@@ -1,0 +1,209 @@
+//! The header lines that say where a message ends and what becomes of the connection, in requests and responses alike.
+//!
+//! Whatever another program could read differently is refused here, so that no message can be smuggled past one of them.
+//!
+//! A message goes through in two steps. [`FramingHeaders::note`] takes in each line while the parser walks over the head,
+//! and refuses what is wrong in itself or by repetition. When the last line has been seen, the other methods say what the
+//! lines come to together, which depends on the version and, in [`body`](FramingHeaders::body), on the limit. The
+//! collectors of the two roles are built on this: [`RequestHeaders`](super::request_headers) adds Host and Expect, and
+//! responses need nothing else.
+
+use super::refusal::bad;
+use crate::{
+    Error,
+    headers::{is_token_byte, list_items, trim_ows},
+};
+
+/// How the end of a body is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFraming {
+    /// There is no body.
+    None,
+    /// Content-Length, which may be 0.
+    Length(u64),
+    /// Transfer-Encoding: chunked.
+    Chunked,
+}
+
+/// What Content-Length, Transfer-Encoding, Connection and Upgrade say, gathered line by line.
+#[derive(Default)]
+pub(super) struct FramingHeaders {
+    content_length: Option<u64>,
+    transfer_encoding: Option<TransferEncoding>,
+    /// Connection has `close` among its options.
+    asks_close: bool,
+    /// Connection has `keep-alive`.
+    asks_keep_alive: bool,
+    /// Connection has `upgrade`.
+    asks_upgrade: bool,
+    /// There is an Upgrade line, whatever it names.
+    has_upgrade: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TransferEncoding {
+    /// The one value `chunked`.
+    Chunked,
+    /// Codings we do not have, with a final chunked: understood, but not implemented.
+    Unknown,
+}
+
+impl FramingHeaders {
+    /// Takes in one line, whose value has no white space around it.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a line that is malformed or may not be repeated.
+    // The length tells the names apart, so that at most one comparison follows. Inlined into the collectors of either role, so that each has one switch over the lengths of names.
+    #[inline(always)]
+    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
+        match name.len() {
+            7 if is_name(name, b"upgrade") => {
+                self.has_upgrade = true;
+                Ok(())
+            }
+            10 if is_name(name, b"connection") => {
+                self.note_connection(value);
+                Ok(())
+            }
+            14 if is_name(name, b"content-length") => self.note_content_length(value),
+            17 if is_name(name, b"transfer-encoding") => self.note_transfer_encoding(value),
+            _ => Ok(()),
+        }
+    }
+
+    /// Connection is a list over all its lines; a `close` anywhere wins (RFC 9112 9.3).
+    #[inline]
+    fn note_connection(&mut self, value: &[u8]) {
+        // What browsers and load generators send, compared as a whole; anything else is walked as a list.
+        if is_name(value, b"keep-alive") {
+            self.asks_keep_alive = true;
+            return;
+        }
+        for item in list_items(value) {
+            self.asks_close |= item.eq_ignore_ascii_case(b"close");
+            self.asks_keep_alive |= item.eq_ignore_ascii_case(b"keep-alive");
+            self.asks_upgrade |= item.eq_ignore_ascii_case(b"upgrade");
+        }
+    }
+
+    /// Stricter than RFC 9110 8.6, which lets equal values be repeated: a sender that does so is broken, or tries to be
+    /// read differently by two programs.
+    fn note_content_length(&mut self, value: &[u8]) -> Result<(), Error> {
+        let Some(length) = parse_length(value) else {
+            return Err(bad("malformed Content-Length"));
+        };
+        if self.content_length.replace(length).is_some() {
+            return Err(bad("more than one Content-Length"));
+        }
+        Ok(())
+    }
+
+    /// Takes in a Transfer-Encoding. The only coding there is here is `chunked`; others are told from nonsense, because a
+    /// client can do something about a 501.
+    fn note_transfer_encoding(&mut self, value: &[u8]) -> Result<(), Error> {
+        // RFC 9112 6.1 lets codings be spread over lines. Then the order of the lines decides what the framing is, which
+        // some gateways change.
+        if self.transfer_encoding.is_some() {
+            return Err(bad("more than one Transfer-Encoding"));
+        }
+        self.transfer_encoding = Some(if value.eq_ignore_ascii_case(b"chunked") {
+            TransferEncoding::Chunked
+        } else {
+            check_unknown_codings(value)?;
+            TransferEncoding::Unknown
+        });
+        Ok(())
+    }
+
+    /// The framing that the lines ask for; `None` if they say nothing. What that means depends on the role: a request
+    /// has no body then, a response one that ends with the connection.
+    ///
+    /// # Errors
+    ///
+    /// 400 for what could be read in two ways, 413 for a length above `max_body`, 501 for a coding that is not there.
+    #[inline]
+    pub(super) fn body(&self, is_http11: bool, max_body: u64) -> Result<Option<BodyFraming>, Error> {
+        let Some(coding) = self.transfer_encoding else {
+            return match self.content_length {
+                None => Ok(None),
+                Some(length) if length <= max_body => Ok(Some(BodyFraming::Length(length))),
+                Some(_) => Err(Error::BodyTooLarge { limit: max_body }),
+            };
+        };
+        // RFC 9112 6.3 lets Transfer-Encoding win. The classic of request smuggling: the other program takes the length.
+        if self.content_length.is_some() {
+            return Err(bad("both Content-Length and Transfer-Encoding"));
+        }
+        // RFC 9112 6.1: treated as faulty framing. An intermediary of HTTP/1.0 may have passed it on without knowing it.
+        if !is_http11 {
+            return Err(bad("Transfer-Encoding in HTTP/1.0"));
+        }
+        match coding {
+            TransferEncoding::Chunked => Ok(Some(BodyFraming::Chunked)),
+            TransferEncoding::Unknown => Err(Error::NotImplemented("transfer coding")),
+        }
+    }
+
+    /// Whether the sender lets the connection be kept (RFC 9112 9.3).
+    #[inline]
+    pub(super) fn keep_alive(&self, is_http11: bool) -> bool {
+        !self.asks_close && (is_http11 || self.asks_keep_alive)
+    }
+
+    /// Whether the sender names another protocol and says so in Connection, without which an Upgrade line is nothing
+    /// (RFC 9110 7.8). HTTP/1.0 has no upgrades.
+    #[inline]
+    pub(super) fn upgrade(&self, is_http11: bool) -> bool {
+        is_http11 && self.has_upgrade && self.asks_upgrade
+    }
+}
+
+/// Accepts a list of tokens that ends in the only `chunked`; the one value `chunked` alone was handled before.
+///
+/// Empty items and parameters, which the list grammar would allow, are refused: nobody sends them in good faith.
+#[cold]
+fn check_unknown_codings(value: &[u8]) -> Result<(), Error> {
+    let mut is_chunked = false;
+    for item in value.split(|&b| b == b',').map(trim_ows) {
+        if item.is_empty() || !item.iter().copied().all(is_token_byte) {
+            return Err(bad("malformed Transfer-Encoding"));
+        }
+        if is_chunked {
+            return Err(bad("Transfer-Encoding: chunked is not last or comes twice"));
+        }
+        is_chunked = item.eq_ignore_ascii_case(b"chunked");
+    }
+    if is_chunked { Ok(()) } else { Err(bad("Transfer-Encoding without chunked")) }
+}
+
+/// A length in decimal digits without leading zeros; `None` also on overflow.
+///
+/// RFC 9110 8.6 would allow zeros in front. No client sends them, and some parsers read `010` as 8.
+fn parse_length(value: &[u8]) -> Option<u64> {
+    match value {
+        [] | [b'0', _, ..] => return None,
+        _ => {}
+    }
+    value.iter().try_fold(0u64, |number, &b| {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// Whether `name`, a token, is `lower` in any case. Setting bit 5 maps no other token character onto one of `lower`,
+/// and comparing a fixed length without branches compiles to a few vector instructions.
+#[inline]
+pub(super) fn is_name<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+    let Some(name) = name.first_chunk::<N>().filter(|_| name.len() == N) else {
+        return false;
+    };
+    let mut difference = 0;
+    for i in 0..N {
+        difference |= (name[i] | 0x20) ^ lower[i];
+    }
+    difference == 0
+}

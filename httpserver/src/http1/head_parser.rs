@@ -1,0 +1,88 @@
+//! Parses heads out of a buffer that grows, at a cost linear in their length.
+//!
+//! A client that sends one byte at a time must not have its head parsed once for each. So a parse that came to no end is
+//! repeated only where the result can be another: when the empty line that ends a head has come, a bare LF, a limit has
+//! been reached, or twice the bytes are there.
+
+use http::Method;
+use memchr::memchr_iter;
+
+use super::{
+    header_lines::max_head, request_head::RequestHead, request_parser::parse_request_head, response_head::ResponseHead,
+    response_parser::parse_response_head,
+};
+use crate::{Error, Limits};
+
+/// Parses heads out of a buffer that grows.
+///
+/// It keeps how far the bytes were looked at, so that a head that comes in many small pieces costs time linear in
+/// its length. Until a head is complete `buf` has to begin with the same bytes on every call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadParser {
+    /// Bytes known to hold neither the end of the head nor a bare LF. 0 for a fresh head.
+    scanned: usize,
+    /// Length at the last full parse. Parsing again when it has doubled reports errors early at linear cost.
+    parsed: usize,
+}
+
+impl HeadParser {
+    /// The head of a request: `None` while it is incomplete, else the bytes it takes in `buf` and the head.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse_request_head`], as soon as the bytes cannot become a head that is accepted. Of a head that comes in
+    /// small pieces a fault may be found later than its last byte, at twice the bytes by then.
+    #[inline]
+    pub fn parse(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<(usize, RequestHead)>, Error> {
+        self.parse_by(buf, limits, |buf| parse_request_head(buf, limits))
+    }
+
+    /// [`parse`](HeadParser::parse) for the head of a response to a request with this method.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse_response_head`].
+    pub fn parse_response(
+        &mut self,
+        buf: &[u8],
+        limits: &Limits,
+        method: &Method,
+    ) -> Result<Option<(usize, ResponseHead)>, Error> {
+        self.parse_by(buf, limits, |buf| parse_response_head(buf, limits, method))
+    }
+
+    #[inline]
+    fn parse_by<T>(
+        &mut self,
+        buf: &[u8],
+        limits: &Limits,
+        parse: impl FnOnce(&[u8]) -> Result<Option<T>, Error>,
+    ) -> Result<Option<T>, Error> {
+        // A head that is complete at the first call, as nearly all are, is parsed once and nothing is kept.
+        if self.scanned != 0 && !self.is_worth_parsing(buf, limits) {
+            self.scanned = buf.len();
+            return Ok(None);
+        }
+        let parsed = parse(buf);
+        if let Ok(None) = parsed {
+            self.scanned = buf.len();
+            self.parsed = buf.len();
+        } else {
+            *self = HeadParser::default();
+        }
+        parsed
+    }
+
+    /// Whether another parse could come to something.
+    fn is_worth_parsing(&self, buf: &[u8], limits: &Limits) -> bool {
+        let passes = |limit: usize| self.parsed < limit && buf.len() >= limit;
+        // The room for the method and an empty line in front is a guess: parsing once more or less does no harm.
+        if buf.len() >= 2 * self.parsed || passes(limits.max_target.saturating_add(16)) || passes(max_head(limits)) {
+            return true;
+        }
+        let new = self.scanned.min(buf.len());
+        memchr_iter(b'\n', &buf[new..])
+            .map(|at| new + at)
+            .any(|at| !buf[..at].ends_with(b"\r") || buf[..at].ends_with(b"\r\n\r"))
+    }
+}

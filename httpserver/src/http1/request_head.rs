@@ -1,0 +1,97 @@
+//! What a request's head comes to.
+
+use http::{Method, Version};
+
+use super::{
+    framing::BodyFraming,
+    target::{Target, TargetForm},
+};
+use crate::{Headers, span::Span};
+
+/// The head of one request.
+///
+/// Owns one allocation: a copy of the head as it came, with the positions of the header lines behind it.
+#[derive(Clone, Debug)]
+pub struct RequestHead {
+    /// The method, of any name.
+    pub method: Method,
+    /// `HTTP_11` or `HTTP_10`; a higher minor version counts as 1.1 (RFC 9110 2.5).
+    pub version: Version,
+    /// The header lines.
+    pub headers: Headers,
+    /// How the body is framed.
+    pub body: BodyFraming,
+    /// Whether the client lets the connection be kept.
+    pub keep_alive: bool,
+    /// What the client wants to hear before it sends the body.
+    pub expect: Expect,
+    /// Whether the client asks for another protocol: an Upgrade line, `Connection: upgrade`, and HTTP/1.1.
+    pub upgrade: bool,
+    pub(super) target: Target,
+    /// The authority of the target if it has one, else the Host line; `None` without either (HTTP/1.0).
+    pub(super) host: Option<Span>,
+}
+
+/// The Expect header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Absent, or `100-continue` in HTTP/1.0, where it has to be ignored (RFC 9110 10.1.1).
+    None,
+    /// `100-continue`.
+    Continue,
+    /// Anything else: to be answered 417.
+    Other,
+}
+
+impl RequestHead {
+    /// The target as sent.
+    pub fn target(&self) -> &str {
+        self.text(self.target.whole)
+    }
+
+    /// Which of the four forms the target has.
+    pub fn form(&self) -> TargetForm {
+        self.target.form
+    }
+
+    /// The path of the target, percent-encoded as sent; `*` for the asterisk form, empty for CONNECT.
+    pub fn path(&self) -> &str {
+        ascii(self.path_bytes())
+    }
+
+    /// [`path`](RequestHead::path) as bytes.
+    #[inline]
+    pub fn path_bytes(&self) -> &[u8] {
+        match self.bytes(self.target.path) {
+            // `http://host` without a path means the root, but for OPTIONS the server itself (RFC 9112 3.2.4).
+            b"" if self.target.form == TargetForm::Absolute => {
+                if self.method == Method::OPTIONS && self.target.query.is_none() { b"*" } else { b"/" }
+            }
+            path => path,
+        }
+    }
+
+    /// What follows the `?` of the target.
+    pub fn query(&self) -> Option<&str> {
+        self.target.query.map(|span| self.text(span))
+    }
+
+    /// The authority of the target if it has one, else the value of Host. Never empty.
+    pub fn host(&self) -> Option<&str> {
+        self.host.map(|span| self.text(span))
+    }
+
+    fn text(&self, span: Span) -> &str {
+        ascii(self.bytes(span))
+    }
+
+    #[inline]
+    fn bytes(&self, span: Span) -> &[u8] {
+        &self.headers.text()[span.range()]
+    }
+}
+
+/// A part of the target: only ASCII passes the checks of `target`, so the default is never taken.
+fn ascii(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}

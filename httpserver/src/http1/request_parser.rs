@@ -1,0 +1,286 @@
+//! Parses request heads: the usual ones in one pass, all others by way of httparse.
+//!
+//! The [fast path](super::fast_path) takes nearly every head that clients send, and refuses none: what it does not know
+//! goes to httparse, whose result is then judged by the same rules. Either way the lines are walked once: their positions
+//! go into the table of [`Headers`](crate::Headers), and what decides about the message into [`RequestHeaders`].
+//!
+//! httparse is lenient in places where RFC 9112 lets a recipient be: a bare LF ends a line, any token is a method, any
+//! printable text a target. What it lets pass is looked at again here, in `build` where a head is complete and in
+//! `check_partial` where it is not, so that a fault is reported as soon as it is certain.
+
+use http::{Method, Version};
+
+use super::{
+    fast_path::parse_fast,
+    header_lines::{self, Slot, head_too_large, max_head, with_slots},
+    refusal::{BARE_LINE_END, bad, has_bare_line_end},
+    request_head::RequestHead,
+    request_headers::RequestHeaders,
+    target,
+};
+use crate::{
+    Error, Limits,
+    headers::is_token_byte,
+    span::{Span, offset},
+};
+
+/// Longest method. The longest one registered, UPDATEREDIRECTREF, has 17 letters; RFC 9112 3 has what is longer than
+/// any method that is implemented answered 501.
+pub const MAX_METHOD: usize = 64;
+
+type Parse = Result<Option<(usize, RequestHead)>, Error>;
+
+/// Parses the head of a request that `buf` begins with, one empty line in front tolerated.
+///
+/// `None` while it is incomplete, else the bytes it takes and the head.
+///
+/// # Errors
+///
+/// 400, 413, 414, 431, 501 or 505 by [`Error::status`]; reported before the head is complete where nothing that
+/// follows could change it.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::{Limits, codec::parse_request_head};
+///
+/// let buf = b"GET /rooms?page=2 HTTP/1.1\r\nHost: example.com\r\n\r\nGET /next";
+/// let (consumed, head) = parse_request_head(buf, &Limits::default())?.expect("a whole head");
+/// assert_eq!((head.path(), head.query(), head.host()), ("/rooms", Some("page=2"), Some("example.com")));
+/// assert_eq!(&buf[consumed..], b"GET /next");
+/// # Ok::<_, httpserver::Error>(())
+/// ```
+#[inline]
+pub fn parse_request_head(buf: &[u8], limits: &Limits) -> Result<Option<(usize, RequestHead)>, Error> {
+    let skipped = match buf.first() {
+        None => return Ok(None),
+        Some(b'\r' | b'\n') => match leading_empty_line(buf)? {
+            Some(skipped) => skipped,
+            None => return Ok(None),
+        },
+        Some(_) => 0,
+    };
+    // A head has to end within the limit, so nothing behind it is looked at.
+    let window = &buf[skipped..];
+    let window = &window[..window.len().min(max_head(limits))];
+    match parse_fast(window, limits) {
+        Some((len, head)) => Ok(Some((skipped + len, head))),
+        None => parse_by_httparse(window, skipped, limits),
+    }
+}
+
+/// Parses any head. `skipped` bytes were taken in front of `window`.
+#[cold]
+fn parse_by_httparse(window: &[u8], skipped: usize, limits: &Limits) -> Parse {
+    with_slots(limits, |slots| parse_window(window, skipped, limits, slots))
+}
+
+/// RFC 9112 2.2: a server should ignore an empty line in front of the request line. One, with its CRLF.
+#[cold]
+fn leading_empty_line(buf: &[u8]) -> Result<Option<usize>, Error> {
+    match buf {
+        [b'\r'] | [b'\r', b'\n'] => Ok(None),
+        [b'\r', b'\n', b'\r' | b'\n', ..] => Err(bad("more than one empty line before the request")),
+        [b'\r', b'\n', ..] => Ok(Some(2)),
+        _ => Err(BARE_LINE_END),
+    }
+}
+
+/// Parses what of the buffer may be a head.
+fn parse_window<'b>(window: &'b [u8], skipped: usize, limits: &Limits, slots: &mut [Slot<'b>]) -> Parse {
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(window, slots) {
+        Ok(httparse::Status::Complete(len)) => build(&window[..len], skipped, &request, limits),
+        Ok(httparse::Status::Partial) => check_partial(window, limits),
+        Err(error) => explain(window, skipped, error, limits),
+    }
+}
+
+/// Turns what httparse found into a head, or refuses it.
+fn build(head: &[u8], skipped: usize, request: &httparse::Request<'_, '_>, limits: &Limits) -> Parse {
+    // httparse sets all three before it reports a complete head; the defaults would be refused below.
+    let method = request.method.unwrap_or_default();
+    let path = request.path.unwrap_or_default();
+    let version = match request.version {
+        Some(1) => Version::HTTP_11,
+        _ => Version::HTTP_10,
+    };
+    check_lengths(method.as_bytes(), path.as_bytes(), limits)?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad("malformed method"))?;
+    let target = target::parse(head, Span::within(head, path.as_bytes()), &method)?;
+    let mut known = RequestHeaders::default();
+    let headers = header_lines::collect(head, request.headers, |name, value, span| known.note(name, value, span))?;
+    let is_http11 = version == Version::HTTP_11;
+    let request = RequestHead {
+        body: known.body(is_http11, limits.max_body)?,
+        host: known.host(is_http11, target.authority)?,
+        keep_alive: known.keep_alive(is_http11),
+        expect: known.expect(is_http11),
+        upgrade: known.upgrade(is_http11),
+        headers,
+        method,
+        version,
+        target,
+    };
+    Ok(Some((skipped + head.len(), request)))
+}
+
+/// The limits of the request line. The method comes first: one that is too long is not the fault of the target behind it.
+fn check_lengths(method: &[u8], target: &[u8], limits: &Limits) -> Result<(), Error> {
+    if method.len() > MAX_METHOD {
+        return Err(Error::NotImplemented("a method this long"));
+    }
+    if target.len() > limits.max_target {
+        return Err(Error::TargetTooLong { limit: limits.max_target });
+    }
+    Ok(())
+}
+
+/// Whether an incomplete head can still become one.
+#[cold]
+fn check_partial(window: &[u8], limits: &Limits) -> Parse {
+    let (method, target) = method_and_target(window);
+    check_lengths(method, target.unwrap_or_default(), limits)?;
+    if has_bare_line_end(window) {
+        return Err(BARE_LINE_END);
+    }
+    if window.len() >= max_head(limits) {
+        return Err(head_too_large(limits));
+    }
+    Ok(None)
+}
+
+/// Why httparse refused; the version is looked at again, because httparse knows 1.0 and 1.1 only.
+#[cold]
+fn explain(window: &[u8], skipped: usize, error: httparse::Error, limits: &Limits) -> Parse {
+    if window.starts_with(&[TLS_HANDSHAKE]) {
+        return Err(bad("this port speaks plain HTTP, not TLS"));
+    }
+    let (method, target) = method_and_target(window);
+    check_lengths(method, target.unwrap_or_default(), limits)?;
+    match error {
+        httparse::Error::Version => other_version(window, skipped, limits),
+        _ => Err(header_lines::explain(error, limits, bad("malformed request line"))),
+    }
+}
+
+/// The record type that every TLS connection begins with (RFC 8446 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// A version other than 1.0 and 1.1: a higher minor one is served as 1.1, another major one is 505.
+fn other_version(window: &[u8], skipped: usize, limits: &Limits) -> Parse {
+    let Some(start) = version_start(window) else {
+        return Err(MALFORMED_VERSION);
+    };
+    let text = &window[start..];
+    let fits = text.iter().zip(b"HTTP/d.d\r\n").all(|(&b, &pattern)| match pattern {
+        b'd' => b.is_ascii_digit(),
+        _ => b == pattern,
+    });
+    match text {
+        _ if !fits => Err(MALFORMED_VERSION),
+        [_, _, _, _, _, b'1', _, _, _, _, ..] => {
+            // A copy of the head, because httparse knows no such version. No client is known that sends one.
+            let mut served = window.to_vec();
+            served[start + b"HTTP/1.".len()] = b'1';
+            with_slots(limits, |slots| parse_window(&served, skipped, limits, slots))
+        }
+        [_, _, _, _, _, _, _, _, _, _, ..] => Err(Error::VersionNotSupported),
+        _ => check_partial(window, limits),
+    }
+}
+
+/// Where the version begins, behind a method, a target and single spaces.
+fn version_start(window: &[u8]) -> Option<usize> {
+    let target = method_and_target(window).1?;
+    let end = offset(window, target) + target.len();
+    (window.get(end) == Some(&b' ')).then_some(end + 1)
+}
+
+/// Method and target of the request line as far as they have come; `None` for a target that has not begun.
+fn method_and_target(window: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let end = window.iter().position(|&b| !is_token_byte(b)).unwrap_or(window.len());
+    let (method, behind) = window.split_at(end);
+    let [b' ', rest @ ..] = behind else {
+        return (method, None);
+    };
+    let is_end = |&b: &u8| b <= b' ' || b == 0x7f;
+    let target = &rest[..rest.iter().position(is_end).unwrap_or(rest.len())];
+    (method, Some(target).filter(|_| !method.is_empty()))
+}
+
+const MALFORMED_VERSION: Error = bad("malformed HTTP version");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"POST /a/%41b?c=d HTTP/1.1\r\nHost: a:80\r\nUser-Agent: some client of some length\r\n\
+        X_1: \xff\r\nEmpty:\r\nConnection: close\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc";
+
+    /// The request with some bytes replaced, inserted or removed, half of them around the ends of names and values:
+    /// mostly heads with one fault or one oddity.
+    fn request_like() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![prop::sample::select(&b"\r\n \t:?#/\x7f\0\xffa0%,-\"[]"[..]), any::<u8>()];
+        let is_end = |&at: &usize| matches!(REQUEST[at], b'\r' | b':' | b' ') || REQUEST[at - 1] == b'\n';
+        let ends: Vec<usize> = (1..REQUEST.len()).filter(is_end).collect();
+        let edit = (prop_oneof![prop::sample::select(ends), 0..REQUEST.len()], 0..3u8, byte);
+        prop::collection::vec(edit, 0..4).prop_map(|edits| {
+            let mut request = REQUEST.to_vec();
+            for (at, kind, byte) in edits {
+                let at = at.min(request.len() - 1);
+                match kind {
+                    0 => request[at] = byte,
+                    1 => request.insert(at, byte),
+                    _ => drop(request.remove(at)),
+                }
+            }
+            request
+        })
+    }
+
+    fn summary(len: usize, head: &RequestHead) -> String {
+        format!("{len} {head:?} {} {} {:?} {:?}", head.target(), head.path(), head.query(), head.host())
+    }
+
+    #[test]
+    fn usual_heads_take_the_fast_path_and_odd_ones_do_not() {
+        for method in ["GET", "POST", "HEAD", "PUT", "DELETE"] {
+            for version in [Version::HTTP_11, Version::HTTP_10] {
+                let request = format!("{method} /a/b?c=d {version:?}\r\nHost: a:80\r\n\r\nrest");
+                let (len, head) = parse_fast(request.as_bytes(), &Limits::default()).expect("usual");
+                assert_eq!(len, request.len() - 4);
+                assert_eq!((head.method.as_str(), head.version), (method, version));
+                assert_eq!((head.path(), head.query(), head.host()), ("/a/b", Some("c=d"), Some("a:80")));
+            }
+        }
+        assert!(parse_fast(REQUEST, &Limits::default()).is_some());
+        let is_usual = |request: String| parse_fast(request.as_bytes(), &Limits::default()).is_some();
+        for odd in ["CONNECT a:1", "OPTIONS *", "GET http://a/", "get /", "GET  /"] {
+            assert!(!is_usual(format!("{odd} HTTP/1.1\r\nHost: a\r\n\r\n")), "{odd}");
+        }
+        // Values would have to be trimmed, or hold a tab.
+        for odd in ["X:  y", "X: y ", "X:\ty", "X: y\t", "X: y\tz"] {
+            assert!(!is_usual(format!("GET / HTTP/1.1\r\nHost: a\r\n{odd}\r\n\r\n")), "{odd}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_fast_path_takes_only_what_httparse_takes_alike(request in request_like()) {
+            let limits = Limits::default();
+            if let Some((len, head)) = parse_fast(&request, &limits) {
+                match parse_by_httparse(&request, 0, &limits) {
+                    Ok(Some((expected_len, expected))) => {
+                        prop_assert_eq!(summary(len, &head), summary(expected_len, &expected));
+                    }
+                    other => prop_assert!(false, "{}: {:?}", request.escape_ascii(), other),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Parses response heads, by way of httparse and the rules that requests are held to.
+//!
+//! There is no fast path: a client spends its time waiting, and reads one head per request that it has made.
+
+use http::{Method, StatusCode, Version};
+
+use super::{
+    framing::FramingHeaders,
+    header_lines::{self, Slot, head_too_large, max_head, with_slots},
+    refusal::{BARE_LINE_END, bad, fault_of_server, has_bare_line_end},
+    response_head::{ResponseFraming, ResponseHead},
+};
+use crate::{Error, Limits, span::Span};
+
+type Parse = Result<Option<(usize, ResponseHead)>, Error>;
+
+/// Parses the head of a response that `buf` begins with and that answers a request with this `method`.
+///
+/// `None` while it is incomplete, else the bytes it takes and the head. Of `limits` those of a message apply: `max_head`,
+/// `max_headers` and, to a Content-Length, `max_body`.
+///
+/// # Errors
+///
+/// [`Error::BadResponse`] for what is refused in a request too: lines that do not end in CR LF, folded lines, control
+/// characters, a length that two programs could read differently, a head or a body that is too long; reported before the
+/// head is complete where nothing that follows could change it.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::{Limits, Method, codec::{BodyFraming, ResponseFraming, parse_response_head}};
+///
+/// let buf = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+/// let (consumed, head) = parse_response_head(buf, &Limits::default(), &Method::GET)?.expect("a whole head");
+/// assert_eq!((head.status.as_u16(), head.body), (200, ResponseFraming::Body(BodyFraming::Length(5))));
+/// assert_eq!(&buf[consumed..], b"hello");
+///
+/// // The same head in answer to HEAD ends the response.
+/// let (_, head) = parse_response_head(buf, &Limits::default(), &Method::HEAD)?.expect("a whole head");
+/// assert_eq!(head.body, ResponseFraming::Body(BodyFraming::None));
+/// # Ok::<_, httpserver::Error>(())
+/// ```
+pub fn parse_response_head(
+    buf: &[u8],
+    limits: &Limits,
+    method: &Method,
+) -> Result<Option<(usize, ResponseHead)>, Error> {
+    parse(buf, limits, method).map_err(fault_of_server)
+}
+
+fn parse(buf: &[u8], limits: &Limits, method: &Method) -> Parse {
+    // httparse would skip them. An empty line belongs to no response, so framing before it has gone wrong.
+    if let Some(b'\r' | b'\n') = buf.first() {
+        return Err(MALFORMED);
+    }
+    let window = &buf[..buf.len().min(max_head(limits))];
+    with_slots(limits, |slots| parse_window(window, limits, method, slots))
+}
+
+/// Parses what of the buffer may be a head.
+fn parse_window<'b>(window: &'b [u8], limits: &Limits, method: &Method, slots: &mut [Slot<'b>]) -> Parse {
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut response, window, slots) {
+        Ok(httparse::Status::Complete(len)) => build(&window[..len], &response, limits, method),
+        Ok(httparse::Status::Partial) => check_partial(window, limits),
+        Err(httparse::Error::Version) => other_version(window, limits, method),
+        Err(error) => Err(header_lines::explain(error, limits, MALFORMED)),
+    }
+}
+
+/// Turns what httparse found into a head, or refuses it.
+fn build(head: &[u8], response: &httparse::Response<'_, '_>, limits: &Limits, method: &Method) -> Parse {
+    let is_http11 = response.version == Some(1);
+    // httparse takes three digits, which may be less than 100.
+    let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(MALFORMED)?;
+    let mut framing = FramingHeaders::default();
+    let headers = header_lines::collect(head, response.headers, |name, value, _| framing.note(name, value))?;
+    let body = match ResponseFraming::by_status(status, method) {
+        Some(body) => body,
+        None => framing.body(is_http11, limits.max_body)?.map_or(ResponseFraming::UntilClose, ResponseFraming::Body),
+    };
+    let response = ResponseHead {
+        keep_alive: framing.keep_alive(is_http11) && matches!(body, ResponseFraming::Body(_)),
+        reason: reason(head),
+        version: if is_http11 { Version::HTTP_11 } else { Version::HTTP_10 },
+        status,
+        headers,
+        body,
+    };
+    Ok(Some((head.len(), response)))
+}
+
+/// Where the reason phrase of a complete head lies. httparse drops one with bytes above 127.
+fn reason(head: &[u8]) -> Span {
+    let start = b"HTTP/1.1 200".len();
+    let line = head.iter().position(|&b| b == b'\r').unwrap_or(start);
+    // Some servers leave out the space together with the phrase.
+    let start = (start + 1).min(line);
+    Span::new(start, line - start)
+}
+
+/// Whether an incomplete head can still become one.
+#[cold]
+fn check_partial(window: &[u8], limits: &Limits) -> Parse {
+    if has_bare_line_end(window) {
+        return Err(BARE_LINE_END);
+    }
+    if window.len() >= max_head(limits) {
+        return Err(head_too_large(limits));
+    }
+    Ok(None)
+}
+
+/// A version other than 1.0 and 1.1: a higher minor one is read as 1.1 (RFC 9110 2.5), another major one is refused.
+#[cold]
+fn other_version(window: &[u8], limits: &Limits, method: &Method) -> Parse {
+    match window {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', b' ', ..] => {
+            let mut served = window.to_vec();
+            served[b"HTTP/1.".len()] = b'1';
+            with_slots(limits, |slots| parse_window(&served, limits, method, slots))
+        }
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9', b' ', ..] => Err(Error::VersionNotSupported),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => check_partial(window, limits),
+        _ => Err(MALFORMED),
+    }
+}
+
+const MALFORMED: Error = bad("malformed status line");

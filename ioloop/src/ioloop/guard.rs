@@ -1,0 +1,108 @@
+//! How user code is called and dropped: a panic ends here.
+
+use std::{os::fd::AsFd, panic::Location};
+
+use super::IOLoop;
+use crate::{
+    CallbackException, WorkKind,
+    panic::{self, Payload},
+    timer::Action,
+};
+
+impl IOLoop {
+    /// Drops everything registered, and what is registered by that: a few rounds settle all that does not go on for ever.
+    pub(super) fn discard_everything(&self) {
+        for _ in 0..8 {
+            if self.discard_once() {
+                break;
+            }
+        }
+    }
+
+    /// True when there was nothing.
+    fn discard_once(&self) -> bool {
+        let inner = &self.inner;
+        // All borrows end before the first drop: destructors may come back to the loop.
+        let (tasks, callbacks) = inner.scheduler.borrow_mut().drain();
+        let timers = inner.timers.borrow_mut().drain();
+        let (handlers, wakers) = inner.registry.borrow_mut().drain();
+        let nothing =
+            tasks.is_empty() && callbacks.is_empty() && timers.is_empty() && handlers.is_empty() && wakers.is_empty();
+        for remains in tasks {
+            self.clear_away(remains);
+        }
+        for (callback, location) in callbacks {
+            self.guard(WorkKind::Callback, location, || drop(callback));
+        }
+        for action in timers {
+            match action {
+                Action::Call(callback, location) => {
+                    self.guard(WorkKind::Timer, location, || drop(callback));
+                }
+                Action::Wake(waker) => self.guard_foreign(|| drop(waker)),
+            }
+        }
+        for (token, handler) in handlers {
+            self.guard_foreign(|| {
+                let fd = handler.fd.as_fd();
+                // A shared descriptor stays open, and would go on being reported.
+                let _ = inner.poller.borrow_mut().remove(fd, token);
+            });
+            self.guard(WorkKind::Handler, handler.location, || drop(handler));
+        }
+        for waker in wakers {
+            self.guard_foreign(|| waker.wake());
+        }
+        nothing
+    }
+
+    /// Calls user code: a panic is reported and ends here.
+    pub(super) fn guard<T>(
+        &self,
+        kind: WorkKind,
+        location: &'static Location<'static>,
+        work: impl FnOnce() -> T,
+    ) -> Option<T> {
+        match self.watching(kind, location, || panic::catch(work)) {
+            Ok(value) => Some(value),
+            Err(payload) => {
+                self.report_panic(kind, location, &payload);
+                None
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn report_panic(&self, kind: WorkKind, location: &'static Location<'static>, payload: &Payload) {
+        if !panic::was_settled(payload.as_any()) {
+            panic::contain(|| self.report(&CallbackException::panic(kind, location, payload.as_any())));
+        }
+    }
+
+    /// Calls user code that has no registration to blame: wakers, which are our own but for exotic cases, and destructors.
+    pub(super) fn guard_foreign(&self, work: impl FnOnce()) {
+        if let Err(payload) = panic::catch(work) {
+            log_foreign(&payload);
+        }
+    }
+
+    #[cold]
+    pub(crate) fn report(&self, exception: &CallbackException) {
+        let hook = self.inner.exception_hook.borrow().clone();
+        match hook {
+            // Letting a panic of the hook through would tear the turn apart and lose what is left of its batch. The hook is
+            // dropped within, for the case that it has replaced itself.
+            Some(hook) => {
+                if let Err(payload) = panic::catch(move || hook(exception)) {
+                    panic::contain(|| log::error!("{exception}; then its hook panicked: {}", payload.printable()));
+                }
+            }
+            None => panic::contain(|| log::error!("{exception}")),
+        }
+    }
+}
+
+#[cold]
+fn log_foreign(payload: &Payload) {
+    panic::contain(|| log::error!("panic in a waker or a destructor: {}", payload.printable()));
+}

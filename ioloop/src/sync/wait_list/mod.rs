@@ -1,0 +1,267 @@
+#[cfg(test)]
+mod tests;
+
+use std::{
+    cell::RefCell,
+    fmt,
+    marker::PhantomData,
+    mem,
+    num::NonZeroU64,
+    task::{Context, Poll, Waker},
+};
+
+/// Those who wait for one thing, oldest first: the part that everything in [`sync`](crate::sync) has in common.
+///
+/// A waiter stands in line until it is notified or leaves. *Not standing in line any more is being notified*: there is
+/// no other mark to keep, and a waiter that is gone costs nothing. `P` is what a waiter brings along.
+///
+/// The line is a linked list through one vector, so joining, leaving and being notified take a few instructions each, and
+/// no allocation while the line is no longer than it has been before.
+///
+/// No method runs foreign code (a waker's clone, wake or drop) while the line is borrowed.
+///
+/// ```compile_fail,E0277
+/// fn to_another_thread(_: impl Send) {}
+/// to_another_thread(ioloop::sync::Event::new());
+/// ```
+pub(super) struct WaitList<P = ()> {
+    line: RefCell<Line<P>>,
+    /// Everything built on it stays on its thread, even before somebody waits.
+    _not_send: PhantomData<*const ()>,
+}
+
+/// Where a waiter stands. The ticket is never given out twice, so a place kept too long finds nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    ticket: NonZeroU64,
+    index: u32,
+}
+
+/// Somebody taken out of the line, not woken yet, and what they brought.
+#[must_use = "a waiter that is taken out has to be woken"]
+pub(super) struct Notified<P> {
+    waker: Option<Waker>,
+    pub(super) payload: P,
+}
+
+impl<P: Default> WaitList<P> {
+    pub(super) const fn new() -> Self {
+        WaitList { line: RefCell::new(Line::new()), _not_send: PhantomData }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.line.borrow().len as usize
+    }
+
+    /// Takes the last place. Nobody is woken for it before [`poll_notified`](WaitList::poll_notified) was called.
+    pub(super) fn join(&self, payload: P) -> Place {
+        self.line.borrow_mut().push(None, payload)
+    }
+
+    /// [`join`](WaitList::join) and [`poll_notified`](WaitList::poll_notified) in one step. To clone the waker, the caller
+    /// has run foreign code: what it waits for has to be looked at after that.
+    pub(super) fn join_with(&self, waker: Waker, payload: P) -> Place {
+        self.line.borrow_mut().push(Some(waker), payload)
+    }
+
+    /// Ready once the waiter has been notified, which is as long as it likes: from then on the place means nothing.
+    pub(super) fn poll_notified(&self, place: Place, cx: &mut Context<'_>) -> Poll<()> {
+        match self.line.borrow_mut().get_mut(place) {
+            None => return Poll::Ready(()),
+            Some(node) if node.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) => return Poll::Pending,
+            Some(_) => {}
+        }
+        // Cloning may run anything, a notification of this very waiter included: look again.
+        let waker = cx.waker().clone();
+        let earlier = match self.line.borrow_mut().get_mut(place) {
+            None => return Poll::Ready(()),
+            Some(node) => node.waker.replace(waker),
+        };
+        drop(earlier);
+        Poll::Pending
+    }
+
+    /// Gives the place up. Returns what the waiter brought, or `None` when it had been notified.
+    pub(super) fn leave(&self, place: Place) -> Option<P> {
+        let left = self.line.borrow_mut().remove(place)?;
+        Some(left.payload)
+    }
+
+    /// Takes out the oldest waiter; the caller wakes it when its own state is in order.
+    pub(super) fn pop(&self) -> Option<Notified<P>> {
+        let mut line = self.line.borrow_mut();
+        let oldest = line.pop_before(u64::MAX);
+        line.shrink();
+        oldest
+    }
+
+    /// Notifies the oldest waiter and says whether there was one.
+    pub(super) fn notify_one(&self) -> bool {
+        let oldest = self.pop();
+        oldest.map(Notified::wake).is_some()
+    }
+
+    /// Notifies the oldest `count` of those who stand in line at this moment. Those who join while the others are woken
+    /// wait on.
+    pub(super) fn notify(&self, count: usize) {
+        let (bound, present) = (self.now(), self.len());
+        for _ in 0..count.min(present) {
+            let next = self.line.borrow_mut().pop_before(bound.0);
+            let Some(waiter) = next else { break };
+            waiter.wake();
+        }
+        if present > 0 {
+            self.line.borrow_mut().end_round(present);
+        }
+    }
+
+    /// Notifies everybody who stands in line at this moment.
+    pub(super) fn notify_all(&self) {
+        self.notify(usize::MAX);
+    }
+
+    /// Parts those who have joined already from those who will.
+    pub(super) fn now(&self) -> Bound {
+        Bound(self.line.borrow().next_ticket)
+    }
+}
+
+impl<P> Notified<P> {
+    pub(super) fn wake(self) {
+        if let Some(waker) = self.waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<P> fmt::Debug for WaitList<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitList").field("waiting", &self.line.borrow().len).finish()
+    }
+}
+
+/// A moment in the life of a [`WaitList`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bound(u64);
+
+impl Bound {
+    /// Before everything.
+    pub(super) const START: Bound = Bound(0);
+
+    /// Whether `place` was taken before this moment.
+    pub(super) fn includes(self, place: Place) -> bool {
+        place.ticket.get() < self.0
+    }
+}
+
+/// The list itself.
+struct Line<P> {
+    nodes: Vec<Node<P>>,
+    /// The first of the unused nodes, which are linked through `next`.
+    free: u32,
+    oldest: u32,
+    newest: u32,
+    len: u32,
+    /// Of the next to join. Counting one a nanosecond, it lasts for five centuries.
+    next_ticket: u64,
+}
+
+struct Node<P> {
+    /// 0 when the node is unused.
+    ticket: u64,
+    waker: Option<Waker>,
+    older: u32,
+    newer: u32,
+    payload: P,
+}
+
+/// No node.
+const NONE: u32 = u32::MAX;
+
+/// A line that has run empty gives its memory back when there was place for more than this.
+const KEPT_PLACES: usize = 1024;
+
+impl<P: Default> Line<P> {
+    const fn new() -> Self {
+        Line { nodes: Vec::new(), free: NONE, oldest: NONE, newest: NONE, len: 0, next_ticket: 1 }
+    }
+
+    fn push(&mut self, waker: Option<Waker>, payload: P) -> Place {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let index = self.unused();
+        let node = &mut self.nodes[index as usize];
+        self.free = node.newer;
+        *node = Node { ticket, waker, older: self.newest, newer: NONE, payload };
+        match self.newest {
+            NONE => self.oldest = index,
+            newest => self.nodes[newest as usize].newer = index,
+        }
+        self.newest = index;
+        self.len += 1;
+        Place { ticket: NonZeroU64::new(ticket).expect("counts from 1"), index }
+    }
+
+    /// The first of the unused nodes, made if there is none.
+    fn unused(&mut self) -> u32 {
+        if self.free == NONE {
+            self.free = u32::try_from(self.nodes.len()).expect("memory ends before 2^32 waiters");
+            self.nodes.push(Node { ticket: 0, waker: None, older: NONE, newer: NONE, payload: P::default() });
+        }
+        self.free
+    }
+
+    fn get_mut(&mut self, place: Place) -> Option<&mut Node<P>> {
+        let node = self.nodes.get_mut(place.index as usize)?;
+        (node.ticket == place.ticket.get()).then_some(node)
+    }
+
+    fn remove(&mut self, place: Place) -> Option<Notified<P>> {
+        self.get_mut(place)?;
+        let gone = self.unlink(place.index);
+        self.shrink();
+        Some(gone)
+    }
+
+    /// The oldest waiter, when its ticket is below `bound`.
+    fn pop_before(&mut self, bound: u64) -> Option<Notified<P>> {
+        let oldest = self.oldest;
+        if oldest == NONE || self.nodes[oldest as usize].ticket >= bound {
+            return None;
+        }
+        Some(self.unlink(oldest))
+    }
+
+    fn unlink(&mut self, index: u32) -> Notified<P> {
+        let node = &mut self.nodes[index as usize];
+        let (older, newer) = (node.older, node.newer);
+        node.ticket = 0;
+        node.newer = mem::replace(&mut self.free, index);
+        let gone = Notified { waker: node.waker.take(), payload: mem::take(&mut node.payload) };
+        match older {
+            NONE => self.oldest = newer,
+            older => self.nodes[older as usize].newer = newer,
+        }
+        match newer {
+            NONE => self.newest = older,
+            newer => self.nodes[newer as usize].older = older,
+        }
+        self.len -= 1;
+        gone
+    }
+
+    /// After `count` were there to be woken. They will most likely be back together, so their memory is kept, but not that
+    /// of a crowd which has gone home meanwhile.
+    fn end_round(&mut self, count: usize) {
+        if self.nodes.capacity() / 8 > count {
+            self.shrink();
+        }
+    }
+
+    fn shrink(&mut self) {
+        if self.len == 0 && self.nodes.capacity() > KEPT_PLACES {
+            self.nodes = Vec::new();
+            self.free = NONE;
+        }
+    }
+}

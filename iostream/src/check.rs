@@ -1,0 +1,56 @@
+//! Whether a descriptor is what its type says. `TcpStream` and `UnixStream` can be made from any.
+
+use std::{
+    io,
+    net::TcpStream,
+    os::{fd::AsFd, unix::net::UnixStream},
+};
+
+use nix::{
+    errno::Errno,
+    sys::socket::{SockType, getsockopt, sockopt},
+};
+
+use crate::{Error, Result};
+
+pub(crate) fn tcp(socket: &TcpStream) -> Result<()> {
+    is_stream(socket)?;
+    // Fails for other families, because std cannot read their addresses.
+    socket.local_addr().map_err(|_| not_a_stream("it is not a TCP socket"))?;
+    is_connected(socket.peer_addr().map(drop), || socket.take_error())
+}
+
+pub(crate) fn unix(socket: &UnixStream) -> Result<()> {
+    is_stream(socket)?;
+    socket.local_addr().map_err(|_| not_a_stream("it is not a Unix socket"))?;
+    is_connected(socket.peer_addr().map(drop), || socket.take_error())
+}
+
+fn is_stream(socket: &impl AsFd) -> Result<()> {
+    match getsockopt(socket, sockopt::SockType) {
+        Ok(SockType::Stream) => {}
+        Ok(_) => return Err(not_a_stream("its type is not SOCK_STREAM")),
+        Err(Errno::ENOTSOCK) => return Err(not_a_stream("it is no socket")),
+        Err(errno) => return Err(io::Error::from(errno).into()),
+    }
+    // It would be readable with every connection, and every `recv` would fail.
+    match getsockopt(socket, sockopt::AcceptConn) {
+        Ok(true) => Err(not_a_stream("it listens for connections")),
+        _ => Ok(()),
+    }
+}
+
+fn is_connected(peer: io::Result<()>, pending_error: impl Fn() -> io::Result<Option<io::Error>>) -> Result<()> {
+    if peer.is_ok() {
+        return Ok(());
+    }
+    // A connection that has been reset has no peer any more, and knows why.
+    match pending_error() {
+        Ok(Some(error)) => Err(error.into()),
+        _ => Err(not_a_stream("it is not connected")),
+    }
+}
+
+fn not_a_stream(reason: &'static str) -> Error {
+    Error::NotAStream { reason }
+}

@@ -1,0 +1,176 @@
+//! What carries the bytes. Everything above speaks to [`Transport`] alone, in reads and writes; a new kind of stream is a
+//! new variant, with a file of its own here.
+//!
+//! # The contract
+//!
+//! A transport is a pipe of bytes in each direction, with an end. It keeps to itself how it learns of readiness, what a
+//! short read means, and which descriptors it has, if any.
+//!
+//! * `poll_recv_ready` is ready when `poll_recv` is worth calling. It exists because a stream has no buffer of its own: an
+//!   idle one, which is what most streams are at most times, is found idle before the thread's chunk is taken. A transport
+//!   that cannot tell is always ready.
+//! * `poll_recv` receives at least one byte; 0 is the end of input. It may be called without `poll_recv_ready` before it.
+//! * `try_send` and `try_send_vectored` send what can leave at once. `WouldBlock` when nothing can: the stream then
+//!   queues the bytes and gives them to `poll_send`. A write is no future at this point, so there is no task to wake.
+//! * `poll_send` and `poll_send_vectored` send at least one byte.
+//! * `poll_peer_closed` waits until the peer has ended its input or is gone, `poll_broken` until nothing can be sent any
+//!   more. Both leave what has come where it is. `is_readable`, `is_peer_closed` and `is_broken` are what is known without
+//!   asking the system.
+//! * `shutdown` ends our side (FIN) behind everything that was sent.
+//! * `close` closes the transport and wakes every task that waits in it.
+//!
+//! A `poll_` function that is pending has kept the task's waker, and any number of tasks may wait at once, each for
+//! something else: one reads, one sends, one looks out for the peer's end. `Interrupted` never comes up; the call is
+//! made again below this line. Waking and cloning wakers happens outside of every borrow that belongs to the transport.
+//!
+//! # How TLS fits
+//!
+//! A TLS session receives in order to send (handshake, key update) and sends in order to receive (handshake, alerts). That
+//! stays below this line: `poll_recv` sends what the session wants to send first, by the carrier's `poll_send` with the
+//! same `cx`, and is pending on whichever of the two directions stopped it, so the reading task is woken by either.
+//! `poll_send` does the same the other way round. `try_send` encrypts and sends as far as the carrier takes it at once, and
+//! is `WouldBlock` during the handshake, which moves the bytes to the queue, whose task then drives the handshake by
+//! `poll_send`. `poll_recv_ready` is ready when decrypted bytes wait or the carrier is ready. `shutdown` queues
+//! close_notify. `is_broken` and `poll_peer_closed` are the carrier's, or a close_notify that was received.
+
+mod memory;
+mod socket;
+mod tcp;
+mod unix;
+
+use std::{
+    io::{self, IoSlice},
+    net::TcpStream,
+    task::{Context, Poll},
+};
+
+use ioloop::IOLoop;
+
+pub(crate) use self::{memory::Memory, tcp::Tcp, unix::Unix};
+
+/// A kind of stream. See the module for what each of them has to do.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    Tcp(Tcp),
+    Unix(Unix),
+    Memory(Memory),
+    /// What is left when the transport has been closed.
+    Closed,
+}
+
+/// Passes a call on to the transport there is; `closed` is the answer when there is none.
+macro_rules! dispatch {
+    ($self:ident, $transport:ident => $call:expr, closed => $closed:expr) => {
+        match $self {
+            Transport::Tcp($transport) => $call,
+            Transport::Unix($transport) => $call,
+            Transport::Memory($transport) => $call,
+            Transport::Closed => $closed,
+        }
+    };
+}
+
+// Every request passes `poll_recv_ready`, `poll_recv` and `try_send`. They go straight to TCP, and by another function to
+// the rest: a jump over four kinds costs more than the question whether it is the one.
+impl Transport {
+    #[inline]
+    pub(crate) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Transport::Tcp(tcp) => tcp.poll_recv_ready(cx),
+            other => other.poll_recv_ready_beside_tcp(cx),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Transport::Tcp(tcp) => tcp.poll_recv(cx, buf),
+            other => other.poll_recv_beside_tcp(cx, buf),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn try_send(&self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(tcp) => tcp.try_send(data),
+            other => other.try_send_beside_tcp(data),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn try_send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        dispatch!(self, transport => transport.try_send_vectored(pieces), closed => Err(not_connected()))
+    }
+
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        dispatch!(self, transport => transport.poll_send(cx, data), closed => Poll::Ready(Err(not_connected())))
+    }
+
+    pub(crate) fn poll_send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        dispatch!(self, transport => transport.poll_send_vectored(cx, pieces), closed => Poll::Ready(Err(not_connected())))
+    }
+
+    #[inline]
+    pub(crate) fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        dispatch!(self, transport => transport.poll_peer_closed(cx), closed => Poll::Ready(()))
+    }
+
+    pub(crate) fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        dispatch!(self, transport => transport.poll_broken(cx), closed => Poll::Ready(()))
+    }
+
+    #[inline]
+    pub(crate) fn is_readable(&self) -> bool {
+        dispatch!(self, transport => transport.is_readable(), closed => false)
+    }
+
+    #[inline]
+    pub(crate) fn is_peer_closed(&self) -> bool {
+        dispatch!(self, transport => transport.is_peer_closed(), closed => false)
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        dispatch!(self, transport => transport.is_broken(), closed => false)
+    }
+
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        dispatch!(self, transport => transport.shutdown(), closed => Err(not_connected()))
+    }
+
+    pub(crate) fn ioloop(&self) -> Option<&IOLoop> {
+        dispatch!(self, transport => Some(transport.ioloop()), closed => None)
+    }
+
+    /// The TCP socket, for its options and addresses; `None` for every other kind.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Transport::Tcp(tcp) => Some(tcp.get_ref()),
+            _ => None,
+        }
+    }
+
+    /// Closes the transport and wakes every task that waits in it. `sole` says that its descriptor has no duplicate:
+    /// then closing it deregisters it.
+    pub(crate) fn close(self, sole: bool) {
+        dispatch!(self, transport => transport.close(sole), closed => {})
+    }
+
+    #[inline(never)]
+    fn poll_recv_ready_beside_tcp(&self, cx: &mut Context<'_>) -> Poll<()> {
+        dispatch!(self, transport => transport.poll_recv_ready(cx), closed => Poll::Ready(()))
+    }
+
+    #[inline(never)]
+    fn poll_recv_beside_tcp(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        dispatch!(self, transport => transport.poll_recv(cx, buf), closed => Poll::Ready(Err(not_connected())))
+    }
+
+    #[inline(never)]
+    fn try_send_beside_tcp(&self, data: &[u8]) -> io::Result<usize> {
+        dispatch!(self, transport => transport.try_send(data), closed => Err(not_connected()))
+    }
+}
+
+fn not_connected() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}

@@ -1,0 +1,115 @@
+//! One route, before it is added to an application.
+
+use std::{fmt, rc::Rc};
+
+use httpserver::Method;
+
+use crate::{
+    endpoint::{Endpoint, Function, Object},
+    handler::Handler,
+    request_handler::{RequestHandler, check_methods},
+    scope::Scope,
+    wrap::Wrap,
+};
+
+/// A route with settings of its own, for [`Application::add`](crate::Application::add). One that needs none is shorter
+/// written with [`Application::get`](crate::Application::get) and its relatives.
+///
+/// # Examples
+///
+/// ```
+/// use web::{Application, Exchange, Next, Route};
+///
+/// async fn members_only(exchange: &mut Exchange, next: Next<'_>) -> web::Result<()> {
+///     if exchange.cookie("member").is_none() {
+///         return Err(web::Error::http(web::StatusCode::FORBIDDEN, "Members only"));
+///     }
+///     next.run(exchange).await
+/// }
+///
+/// async fn upload(exchange: &mut Exchange) -> web::Result<()> {
+///     let length = exchange.bytes().await?.len();
+///     exchange.write_text(format!("{length} bytes\n"));
+///     Ok(())
+/// }
+///
+/// let application = Application::new()
+///     .add(Route::post("/upload", upload).wrap(members_only).body_limit(512 * 1024));
+/// ```
+#[must_use = "a route does nothing until it is added to an application"]
+pub struct Route {
+    pub(crate) methods: Vec<Method>,
+    pub(crate) path: String,
+    pub(crate) endpoint: Rc<dyn Endpoint>,
+    pub(crate) scope: Scope,
+}
+
+impl Route {
+    /// `handler` for `method` on `path`.
+    pub fn new(method: Method, path: &str, handler: impl Handler) -> Route {
+        Route::with_endpoint(vec![method], path, Rc::new(Function(handler)))
+    }
+
+    /// `handler` for GET on `path`, and for HEAD.
+    pub fn get(path: &str, handler: impl Handler) -> Route {
+        Route::new(Method::GET, path, handler)
+    }
+
+    /// `handler` for POST on `path`.
+    pub fn post(path: &str, handler: impl Handler) -> Route {
+        Route::new(Method::POST, path, handler)
+    }
+
+    /// `handler` for PUT on `path`.
+    pub fn put(path: &str, handler: impl Handler) -> Route {
+        Route::new(Method::PUT, path, handler)
+    }
+
+    /// `handler` for PATCH on `path`.
+    pub fn patch(path: &str, handler: impl Handler) -> Route {
+        Route::new(Method::PATCH, path, handler)
+    }
+
+    /// `handler` for DELETE on `path`.
+    pub fn delete(path: &str, handler: impl Handler) -> Route {
+        Route::new(Method::DELETE, path, handler)
+    }
+
+    /// `handler` for the methods that it lists in [`METHODS`](RequestHandler::METHODS), on `path`.
+    ///
+    /// # Panics
+    ///
+    /// If `METHODS` lists a method that is not written, or not one that is; the message names type and method.
+    #[track_caller]
+    pub fn handler<H: RequestHandler>(path: &str, handler: H) -> Route {
+        check_methods::<H>();
+        Route::with_endpoint(H::METHODS.to_vec(), path, Rc::new(Object(handler)))
+    }
+
+    /// Puts `wrap` around the handler. Several run in the order in which they were added, inside those of the application.
+    pub fn wrap(mut self, wrap: impl Wrap) -> Route {
+        self.scope.wraps.push(Rc::new(wrap));
+        self
+    }
+
+    /// Refuses bodies of more than `max` bytes with 413, in place of the limit that the application sets. The server's own
+    /// limit, [`Limits::max_body`](crate::Limits::max_body), holds in any case.
+    pub fn body_limit(mut self, max: u64) -> Route {
+        self.scope.body_limit = Some(max);
+        self
+    }
+
+    pub(crate) fn with_endpoint(methods: Vec<Method>, path: &str, endpoint: Rc<dyn Endpoint>) -> Route {
+        Route { methods, path: path.to_owned(), endpoint, scope: Scope::default() }
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("methods", &self.methods)
+            .field("path", &self.path)
+            .field("wraps", &self.scope.wraps.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,134 @@
+//! What runs around handlers.
+
+use std::{fmt, future::Future, pin::Pin, rc::Rc};
+
+use crate::{error::Result, exchange::Exchange};
+
+/// Something that runs around handlers: it looks at a request before them, and at what came of it behind them.
+///
+/// Above all an `async fn(exchange: &mut Exchange, next: Next<'_>) -> web::Result<()>`, or an async closure of that shape.
+/// It is put around a whole application ([`Application::wrap`](crate::Application::wrap)), around the routes of a nested one
+/// ([`Application::nest`](crate::Application::nest)), or around one route ([`Route::wrap`](crate::Route::wrap)).
+///
+/// A wrap can
+///
+/// * answer itself, by not calling [`Next::run`], or by returning an error;
+/// * leave values for the handler in [`Exchange::extensions`];
+/// * turn an error of what it wraps into an answer, or the other way round;
+/// * look at the response, whole or streamed, and change its head and body:
+///   [`Exchange::on_response`](crate::Exchange::on_response).
+///
+/// # Order
+///
+/// The wraps of an application run around those of the applications nested in it, and these around those of the route. Of
+/// several at one place the one added first is outermost. The wraps of an application run for every request, those that no
+/// route answers included. Routing comes first: [`Exchange::pattern`] is known.
+///
+/// # Cost
+///
+/// Each wrap is one allocation per request, of its future's size. Without wraps nothing is paid.
+///
+/// # Examples
+///
+/// ```
+/// use web::{Application, Exchange, Next};
+///
+/// /// Lets pages of other origins read the answers, errors and streams included.
+/// async fn cors(exchange: &mut Exchange, next: Next<'_>) -> web::Result<()> {
+///     exchange.on_response(|response| {
+///         let _ = response.set_header("Access-Control-Allow-Origin", "*");
+///     });
+///     next.run(exchange).await
+/// }
+///
+/// async fn hello(exchange: &mut Exchange) -> web::Result<()> {
+///     exchange.write_text("hello");
+///     Ok(())
+/// }
+///
+/// let application = Application::new().get("/", hello).wrap(cors);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot run around handlers",
+    label = "not a wrap",
+    note = "a wrap is an `async fn(exchange: &mut Exchange, next: Next<'_>) -> web::Result<()>` or an async closure of that shape"
+)]
+pub trait Wrap: 'static {
+    /// Runs around one request.
+    ///
+    /// # Errors
+    ///
+    /// An error becomes the response, unless a wrap further out makes something else of it.
+    fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> impl Future<Output = Result<()>>;
+}
+
+impl<F> Wrap for F
+where
+    F: AsyncFn(&mut Exchange, Next<'_>) -> Result<()> + 'static,
+{
+    fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> impl Future<Output = Result<()>> {
+        self(exchange, next)
+    }
+}
+
+/// A future of a wrap or handler whose type is forgotten.
+pub(crate) type BoxFuture<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// A [`Wrap`] of any type.
+pub(crate) trait AnyWrap {
+    fn wrap<'a>(&'a self, exchange: &'a mut Exchange, next: Next<'a>) -> BoxFuture<'a>;
+}
+
+impl<W: Wrap> AnyWrap for W {
+    fn wrap<'a>(&'a self, exchange: &'a mut Exchange, next: Next<'a>) -> BoxFuture<'a> {
+        Box::pin(Wrap::wrap(self, exchange, next))
+    }
+}
+
+/// What wraps run around: a handler of any type.
+pub(crate) trait AnyHandler {
+    fn handle<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a>;
+}
+
+/// What a [`Wrap`] runs around: the wraps further in, and the handler.
+pub struct Next<'a> {
+    /// Of the application, and then of the route: what is left of them.
+    outer: &'a [Rc<dyn AnyWrap>],
+    inner: &'a [Rc<dyn AnyWrap>],
+    handler: &'a dyn AnyHandler,
+}
+
+impl<'a> Next<'a> {
+    pub(crate) fn new(
+        outer: &'a [Rc<dyn AnyWrap>],
+        inner: &'a [Rc<dyn AnyWrap>],
+        handler: &'a dyn AnyHandler,
+    ) -> Next<'a> {
+        Next { outer, inner, handler }
+    }
+
+    /// Runs what is further in, until the handler has returned. A response that was not streamed is still to be sent
+    /// then; its status can be changed, and more can be written. Of a streamed one the head has left.
+    ///
+    /// # Errors
+    ///
+    /// Those of what is further in. Nothing has been made of them yet: returned, an error becomes its page.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the handler where it waits.
+    pub async fn run(self, exchange: &mut Exchange) -> Result<()> {
+        let Next { outer, inner, handler } = self;
+        match (outer.split_first(), inner.split_first()) {
+            (Some((wrap, outer)), _) => wrap.wrap(exchange, Next { outer, inner, handler }).await,
+            (None, Some((wrap, inner))) => wrap.wrap(exchange, Next { outer, inner, handler }).await,
+            (None, None) => handler.handle(exchange).await,
+        }
+    }
+}
+
+impl fmt::Debug for Next<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Next").field("wraps", &(self.outer.len() + self.inner.len())).finish_non_exhaustive()
+    }
+}
