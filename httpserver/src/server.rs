@@ -230,12 +230,8 @@ fn connection(
 /// Tells a client beyond the limit of connections that there is no room, and closes. As far as that can be done without
 /// waiting: the limit is there because the server has no more to give.
 fn turn_away(mut stream: TcpStream) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable
-Retry-After: 1
-Content-Length: 0
-Connection: close
-
-";
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     if stream.set_nonblocking(true).is_err() {
         return;
     }

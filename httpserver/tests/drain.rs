@@ -87,6 +87,7 @@ fn a_request_half_received_is_still_served() {
         turns(2).await;
         let draining = drain(&server, LONG);
         until(|| server.local_addrs().is_empty()).await;
+        turns(2).await;
         head.send("TP/1.1\r\nHost: a\r\n\r\n").await;
         body.send("llo").await;
         for (client, text) in [(head, ""), (body, "hello")] {
@@ -109,6 +110,7 @@ fn an_answer_that_is_still_being_sent_is_sent_whole() {
         client.head().await;
         let draining = drain(&server, LONG);
         until(|| server.local_addrs().is_empty()).await;
+        turns(2).await;
         assert_eq!(client.stream.read_bytes(LENGTH).await.unwrap().len(), LENGTH);
         client.expect_closed().await;
         let report = draining.await.unwrap();
@@ -137,6 +139,7 @@ fn a_streamed_answer_begun_before_is_finished() {
         client.head().await;
         let draining = drain(&server, LONG);
         until(|| server.local_addrs().is_empty()).await;
+        turns(2).await;
         gate.set();
         assert_eq!(client.rest().await, "4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n");
         assert_eq!(draining.await.unwrap().finished, 1);
@@ -192,6 +195,7 @@ fn the_last_request_of_a_pipeline_may_be_the_one_that_drains() {
         called.wait().await;
         let draining = drain(&server, LONG);
         until(|| server.local_addrs().is_empty()).await;
+        turns(2).await;
         gate.set();
         let answer = client.answer().await;
         assert_eq!((answer.text(), answer.header("connection")), ("/wait", Some("close")));
@@ -292,6 +296,7 @@ fn a_drain_that_is_given_up_has_stopped_listening_and_cuts_nothing() {
         called.wait().await;
         let draining = drain(&server, LONG);
         until(|| server.local_addrs().is_empty()).await;
+        turns(2).await;
         draining.abort();
         assert!(draining.await.is_err());
         assert!(TcpStream::connect(addr).is_err(), "it still listens");
