@@ -145,11 +145,11 @@ impl Exchange {
     /// ```
     /// use std::time::Duration;
     ///
-    /// async fn count(x: &mut web::Exchange) -> web::Result<()> {
-    ///     x.set_header("Content-Type", "text/plain")?;
+    /// async fn count(exchange: &mut web::Exchange) -> web::Result<()> {
+    ///     exchange.set_header("Content-Type", "text/plain")?;
     ///     for second in 1..=10 {
-    ///         x.write(format!("{second}\n"));
-    ///         x.flush().await?;
+    ///         exchange.write(format!("{second}\n"));
+    ///         exchange.flush().await?;
     ///         web::sleep(Duration::from_secs(1)).await;
     ///     }
     ///     Ok(())

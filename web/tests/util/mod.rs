@@ -3,11 +3,13 @@
 // Every test file includes this and uses its own part of it.
 #![allow(dead_code, unreachable_pub)]
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::mpsc,
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use web::{Application, IOLoop};
 
