@@ -3,6 +3,8 @@
 // Every test file includes this and uses its own part of it.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod in_process;
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
@@ -11,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use web::{Application, IOLoop};
+use web::{Application, HttpServer, IOLoop};
 
 /// A running application; it stops when this is dropped.
 pub struct Server {
@@ -22,6 +24,11 @@ pub struct Server {
 
 /// Builds the application on the thread that will serve it: it cannot leave that thread.
 pub fn serve(build: impl FnOnce() -> Application + Send + 'static) -> Server {
+    serve_on(|| build().into_server())
+}
+
+/// The same for a server of any service.
+pub fn serve_on(build: impl FnOnce() -> HttpServer + Send + 'static) -> Server {
     let (ready, started) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         let server = build().listen(("127.0.0.1", 0)).expect("a free port");
