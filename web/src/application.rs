@@ -14,7 +14,7 @@ use crate::{
     path_params::PathParams,
     request_handler::RequestHandler,
     route::Route,
-    router::{Found, Router, Table},
+    router::{Found, Router},
     scope::Scope,
     wrap::Wrap,
 };
@@ -329,25 +329,31 @@ impl Application {
 
     fn answer(&self, request: Request) -> Answering {
         if *request.method() == Method::CONNECT {
-            return self.answer_unrouted(request, None, None, Unrouted::Connect);
+            return self.answer_unrouted(request, PathParams::default(), None, Unrouted::Connect);
         }
         match self.router.find_for(&request) {
             Found::Target(target, params) => {
                 self.call(Exchange::new(request, params), &target.scope, Rc::clone(&target.endpoint))
             }
-            Found::Nothing(scope) => {
-                let scope = scope.cloned();
-                self.answer_unrouted(request, None, scope, Unrouted::NotFound)
+            Found::Nothing(Some(fallback), scope) => {
+                let scope = scope.unwrap_or(&self.no_route);
+                self.call(Exchange::new(request, PathParams::default()), scope, Rc::clone(fallback))
             }
-            Found::WrongMethod(table) => {
+            Found::Nothing(None, scope) => {
+                self.answer_unrouted(request, PathParams::default(), scope, Unrouted::NotFound)
+            }
+            Found::WrongMethod(table, params) => {
                 let answer = Unrouted::WrongMethod(table.allow().to_owned());
-                self.answer_unrouted(request, Some(table), None, answer)
+                self.answer_unrouted(request, params, Some(table.scope()), answer)
             }
-            Found::Options(table) => {
+            Found::Options(table, params) => {
                 let answer = Unrouted::Options(table.allow().to_owned());
-                self.answer_unrouted(request, Some(table), None, answer)
+                self.answer_unrouted(request, params, Some(table.scope()), answer)
             }
-            Found::ServerOptions => self.answer_unrouted(request, None, None, Unrouted::Options(self.router.allow())),
+            Found::ServerOptions => {
+                let answer = Unrouted::Options(self.router.allow());
+                self.answer_unrouted(request, PathParams::default(), None, answer)
+            }
         }
     }
 
@@ -355,14 +361,11 @@ impl Application {
     fn answer_unrouted(
         &self,
         request: Request,
-        table: Option<&Table>,
-        scope: Option<Rc<Scope>>,
+        params: PathParams,
+        scope: Option<&Rc<Scope>>,
         answer: Unrouted,
     ) -> Answering {
-        let params = table.map_or_else(PathParams::default, |table| PathParams::none(table.pattern()));
-        let scope = scope.or_else(|| table.map(|table| Rc::clone(table.scope())));
-        let scope = scope.unwrap_or_else(|| Rc::clone(&self.no_route));
-        self.call(Exchange::new(request, params), &scope, Rc::new(answer))
+        self.call(Exchange::new(request, params), scope.unwrap_or(&self.no_route), Rc::new(answer))
     }
 
     fn call(&self, exchange: Exchange, scope: &Rc<Scope>, endpoint: Rc<dyn Endpoint>) -> Answering {

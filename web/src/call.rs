@@ -18,7 +18,7 @@ use crate::{
     access_log::{self, Summary},
     answering::Outcome,
     endpoint::Endpoint,
-    error::{Error, Result, client_closed_request},
+    error::{Error, HttpError, Result, client_closed_request},
     error_page::write_default_page,
     exchange::Exchange,
     scope::Scope,
@@ -72,8 +72,10 @@ impl Call {
         // Only a header can be at fault, and what the error page sets is all there is now.
         let response = response.or_else(|error| self.answer_error(error));
         let mut response = response.unwrap_or_else(|_| internal_error());
-        if !self.guard(|call| call.exchange.run_response_hooks(&mut response)) {
-            response = internal_error();
+        // Once per hook that panics: those further out are still to see what is sent instead.
+        while !self.guard(|call| call.exchange.run_response_hooks(&mut response)) {
+            let error = HttpError::new(StatusCode::INTERNAL_SERVER_ERROR).into();
+            response = self.answer_error(error).unwrap_or_else(|_| internal_error());
         }
         let status = response.status();
         self.end(status);

@@ -1,9 +1,6 @@
 //! What can go wrong while a request is answered, and what the client is told.
 
-use std::any::Any;
-use std::borrow::Cow;
-use std::error::Error as StdError;
-use std::fmt;
+use std::{any::Any, borrow::Cow, error::Error as StdError, fmt};
 
 use httpserver::{Method, StatusCode};
 
@@ -19,12 +16,12 @@ use httpserver::{Method, StatusCode};
 /// ```
 /// use web::{Error, Exchange, StatusCode};
 ///
-/// async fn show(x: &mut Exchange) -> web::Result<()> {
+/// async fn show(exchange: &mut Exchange) -> web::Result<()> {
 ///     let text = std::fs::read_to_string("note.txt")?; // an io::Error is a 500
 ///     if text.is_empty() {
 ///         return Err(Error::http(StatusCode::NOT_FOUND, "There is no note yet"));
 ///     }
-///     x.write_text(text);
+///     exchange.write_text(text);
 ///     Ok(())
 /// }
 /// ```
@@ -228,7 +225,7 @@ impl From<Error> for Box<dyn StdError> {
 /// ```
 /// use web::{Exchange, HttpError, StatusCode};
 ///
-/// async fn secret(x: &mut Exchange) -> web::Result<()> {
+/// async fn secret(exchange: &mut Exchange) -> web::Result<()> {
 ///     Err(HttpError::new(StatusCode::FORBIDDEN)
 ///         .message("Members only")
 ///         .log("no session")

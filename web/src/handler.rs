@@ -2,29 +2,28 @@
 
 use std::future::Future;
 
-use crate::error::Result;
-use crate::exchange::Exchange;
+use crate::{error::Result, exchange::Exchange};
 
 /// Something that answers requests: above all an `async fn` over the exchange.
 ///
-/// Implemented for every `async fn(x: &mut Exchange) -> web::Result<()>` and for async closures of that shape, which may
-/// capture what they need (an `Rc`, a `RefCell`: everything runs on one thread):
+/// Implemented for every `async fn(exchange: &mut Exchange) -> web::Result<()>` and for async closures of that shape,
+/// which may capture what they need (an `Rc`, a `RefCell`: everything runs on one thread):
 ///
 /// ```
 /// use std::cell::Cell;
 /// use web::{Application, Exchange};
 ///
-/// async fn hello(x: &mut Exchange) -> web::Result<()> {
-///     x.write("Hello");
+/// async fn hello(exchange: &mut Exchange) -> web::Result<()> {
+///     exchange.write("Hello");
 ///     Ok(())
 /// }
 ///
 /// let visits = Cell::new(0u64);
 /// let application = Application::new()
 ///     .get("/", hello)
-///     .get("/visits", async move |x: &mut Exchange| {
+///     .get("/visits", async move |exchange: &mut Exchange| {
 ///         visits.set(visits.get() + 1);
-///         x.write(visits.get().to_string());
+///         exchange.write(visits.get().to_string());
 ///         Ok(())
 ///     });
 /// ```
@@ -38,8 +37,8 @@ use crate::exchange::Exchange;
 /// struct Moved(&'static str);
 ///
 /// impl Handler for Moved {
-///     async fn handle(&self, x: &mut Exchange) -> web::Result<()> {
-///         x.redirect(self.0)
+///     async fn handle(&self, exchange: &mut Exchange) -> web::Result<()> {
+///         exchange.redirect(self.0)
 ///     }
 /// }
 ///
@@ -54,7 +53,7 @@ use crate::exchange::Exchange;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot answer requests",
     label = "not a handler",
-    note = "a handler is an `async fn(x: &mut Exchange) -> web::Result<()>` or an async closure of that shape",
+    note = "a handler is an `async fn(exchange: &mut Exchange) -> web::Result<()>` or an async closure of that shape",
     note = "an `impl RequestHandler` is added with `Application::handler`"
 )]
 pub trait Handler: 'static {
@@ -63,14 +62,14 @@ pub trait Handler: 'static {
     /// # Errors
     ///
     /// An error becomes the response: its status, and a page made by `error_page`.
-    fn handle(&self, x: &mut Exchange) -> impl Future<Output = Result<()>>;
+    fn handle(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>>;
 }
 
 impl<F> Handler for F
 where
     F: AsyncFn(&mut Exchange) -> Result<()> + 'static,
 {
-    fn handle(&self, x: &mut Exchange) -> impl Future<Output = Result<()>> {
-        self(x)
+    fn handle(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>> {
+        self(exchange)
     }
 }

@@ -22,8 +22,8 @@ pub(crate) struct Router {
 struct Fallback {
     /// Without a slash at its end; empty for everything.
     prefix: String,
-    /// `None` for a plain 404.
-    target: Option<Target>,
+    /// `None` when the application has none of its own: then that of the one around it answers, and a 404 in the end.
+    endpoint: Option<Rc<dyn Endpoint>>,
     scope: Rc<Scope>,
 }
 
@@ -39,13 +39,13 @@ pub(crate) enum Found<'r> {
     /// A route answers it, perhaps a GET route a HEAD.
     Target(&'r Target, PathParams),
     /// The path has routes, but none for this method.
-    WrongMethod(&'r Table),
+    WrongMethod(&'r Table, PathParams),
     /// An OPTIONS that no route answers itself.
-    Options(&'r Table),
+    Options(&'r Table, PathParams),
     /// `OPTIONS *`: a question about the server as a whole.
     ServerOptions,
-    /// No route has this path, and no fallback. What a nested application around it says about its requests.
-    Nothing(Option<&'r Rc<Scope>>),
+    /// No route has this path. The fallback for it, and what a nested application around it says about its requests.
+    Nothing(Option<&'r Rc<dyn Endpoint>>, Option<&'r Rc<Scope>>),
 }
 
 /// The routes that share a pattern.
@@ -83,6 +83,10 @@ impl Router {
     /// As [`add`](Router::add).
     #[track_caller]
     pub(crate) fn nest(&mut self, prefix: &str, nested: Router, scope: &Scope) {
+        // The patterns are checked as a whole; but an application may have a fallback and no routes.
+        if let Err(error) = Pattern::parse(prefix) {
+            panic!("the prefix {prefix:?} {error}");
+        }
         let within = |inner: &Rc<Scope>| Rc::new(Scope::clone(inner).within(scope));
         for table in nested.tables {
             let pattern = format!("{prefix}{}", table.pattern.text());
@@ -93,19 +97,17 @@ impl Router {
         }
         let mut fallbacks = nested.fallbacks;
         if !fallbacks.iter().any(|fallback| fallback.prefix.is_empty()) {
-            fallbacks.push(Fallback { prefix: String::new(), target: None, scope: Rc::default() });
+            fallbacks.push(Fallback { prefix: String::new(), endpoint: None, scope: Rc::default() });
         }
-        for Fallback { prefix: inner, target, scope } in fallbacks {
-            let target = target.map(|Target { endpoint, scope }| Target { endpoint, scope: within(&scope) });
-            self.add_fallback(Fallback { prefix: format!("{prefix}{inner}"), target, scope: within(&scope) });
+        for Fallback { prefix: inner, endpoint, scope } in fallbacks {
+            self.add_fallback(Fallback { prefix: format!("{prefix}{inner}"), endpoint, scope: within(&scope) });
         }
     }
 
     /// Sets the endpoint for paths without a route.
     pub(crate) fn set_fallback(&mut self, endpoint: Rc<dyn Endpoint>) {
-        let target = Target { endpoint, scope: Rc::default() };
         self.fallbacks.retain(|fallback| !fallback.prefix.is_empty());
-        self.add_fallback(Fallback { prefix: String::new(), target: Some(target), scope: Rc::default() });
+        self.add_fallback(Fallback { prefix: String::new(), endpoint: Some(endpoint), scope: Rc::default() });
     }
 
     fn add_fallback(&mut self, fallback: Fallback) {
@@ -147,11 +149,10 @@ impl Router {
         if path == "*" && method == Method::OPTIONS {
             return Found::ServerOptions;
         }
-        match self.fallbacks.iter().find(|fallback| fallback.has(path)) {
-            Some(Fallback { target: Some(target), .. }) => Found::Target(target, PathParams::default()),
-            Some(Fallback { target: None, scope, .. }) => Found::Nothing(Some(scope)),
-            None => Found::Nothing(None),
-        }
+        // The innermost application around the path is first, and the first that has a fallback answers.
+        let mut around = self.fallbacks.iter().filter(|fallback| fallback.has(path)).peekable();
+        let scope = around.peek().map(|fallback| &fallback.scope);
+        Found::Nothing(around.find_map(|fallback| fallback.endpoint.as_ref()), scope)
     }
 
     /// The table of `pattern`, new if it is the first of its routes.
@@ -184,10 +185,6 @@ impl Table {
         &self.allow
     }
 
-    pub(crate) fn pattern(&self) -> &Rc<Pattern> {
-        &self.pattern
-    }
-
     pub(crate) fn scope(&self) -> &Rc<Scope> {
         &self.scope
     }
@@ -202,9 +199,9 @@ impl Table {
     fn find(&self, method: &Method, params: impl FnOnce() -> PathParams) -> Found<'_> {
         match self.target_for(method) {
             Some(target) => Found::Target(target, params()),
-            None if method == Method::OPTIONS => Found::Options(self),
+            None if method == Method::OPTIONS => Found::Options(self, params()),
             // 405 rather than the fallback: the path is known (RFC 9110, section 15.5.6).
-            None => Found::WrongMethod(self),
+            None => Found::WrongMethod(self, params()),
         }
     }
 

@@ -5,15 +5,15 @@ mod util;
 use util::{Server, serve};
 use web::{Application, Error, Exchange, HttpError, Method, RequestHandler, StatusCode};
 
-async fn header(x: &mut Exchange) -> web::Result<()> {
-    x.write("dropped");
-    let name: String = x.query_opt("name")?.unwrap_or("X-Test".to_owned());
-    x.set_header(&name, x.query::<String>("value")?)
+async fn header(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write("dropped");
+    let name: String = exchange.query_opt("name")?.unwrap_or("X-Test".to_owned());
+    exchange.set_header(&name, exchange.query::<String>("value")?)
 }
 
-async fn redirect(x: &mut Exchange) -> web::Result<()> {
-    let to: String = x.query("to")?;
-    x.redirect(&to)
+async fn redirect(exchange: &mut Exchange) -> web::Result<()> {
+    let to: String = exchange.query("to")?;
+    exchange.redirect(&to)
 }
 
 async fn io(_: &mut Exchange) -> web::Result<()> {
@@ -29,8 +29,8 @@ async fn teapot(_: &mut Exchange) -> web::Result<()> {
         .into())
 }
 
-async fn panics(x: &mut Exchange) -> web::Result<()> {
-    x.write("dropped");
+async fn panics(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write("dropped");
     panic!("secret")
 }
 
@@ -43,13 +43,13 @@ struct OwnPage;
 impl RequestHandler for OwnPage {
     const METHODS: &'static [Method] = &[Method::GET];
 
-    async fn get(&self, x: &mut Exchange) -> web::Result<()> {
-        x.set_header("X-Lost", "1")?;
+    async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
+        exchange.set_header("X-Lost", "1")?;
         Err(Error::http(StatusCode::CONFLICT, "own"))
     }
 
-    fn write_error(&self, x: &mut Exchange, error: &Error) {
-        x.write(format!("handler: {}", error.message()));
+    fn write_error(&self, exchange: &mut Exchange, error: &Error) {
+        exchange.write(format!("handler: {}", error.message()));
     }
 }
 
@@ -112,10 +112,10 @@ fn the_connection_survives_errors() {
 #[test]
 fn an_application_can_have_its_own_page() {
     let server = serve(|| {
-        routes().error_page(|x, error| {
+        routes().error_page(|exchange, error| {
             if error.status() != StatusCode::IM_A_TEAPOT {
-                let _ = x.set_header("Content-Type", "text/plain");
-                x.write(format!("application: {}", error.message()));
+                let _ = exchange.set_header("Content-Type", "text/plain");
+                exchange.write(format!("application: {}", error.message()));
             }
         })
     });
@@ -142,17 +142,17 @@ fn panics_behind_the_handler_do_not_break_the_answer() {
     struct Clumsy;
     impl RequestHandler for Clumsy {
         const METHODS: &'static [Method] = &[Method::GET];
-        async fn get(&self, x: &mut Exchange) -> web::Result<()> {
-            match x.query_opt::<u8>("fail")? {
+        async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
+            match exchange.query_opt::<u8>("fail")? {
                 Some(_) => Err(Error::http(StatusCode::CONFLICT, "as asked")),
                 None => {
-                    x.write("fine");
+                    exchange.write("fine");
                     Ok(())
                 }
             }
         }
-        fn write_error(&self, x: &mut Exchange, _: &Error) {
-            x.write("half a page");
+        fn write_error(&self, exchange: &mut Exchange, _: &Error) {
+            exchange.write("half a page");
             panic!("on purpose");
         }
         fn on_finish(&self, _: &mut Exchange) {
@@ -211,11 +211,15 @@ fn a_response_without_a_body_has_no_type() {
 }
 
 #[test]
-fn a_client_that_stops_in_the_middle_of_its_body_gets_no_answer() {
-    let server =
-        serve(|| Application::new().post("/", async |x: &mut Exchange| x.bytes().await.map(|body| x.write(body))));
+fn a_body_cut_short_by_a_client_that_still_reads_is_400() {
+    let server = serve(|| {
+        Application::new()
+            .post("/", async |exchange: &mut Exchange| exchange.bytes().await.map(|body| exchange.write(body)))
+    });
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
     client.shutdown_write();
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.header("connection")), (400, Some("close")));
     assert_eq!(client.rest(), b"");
 }

@@ -2,10 +2,12 @@
 
 mod util;
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::mpsc::{Receiver, Sender, channel},
+    time::Duration,
+};
 
 use util::serve;
 use web::{Application, Error, Exchange, Extensions, Method, RequestHandler, StatusCode};
@@ -18,50 +20,50 @@ struct Reporter {
 impl RequestHandler for Reporter {
     const METHODS: &'static [Method] = &[Method::GET, Method::POST, Method::PATCH];
 
-    async fn prepare(&self, x: &mut Exchange) -> web::Result<()> {
+    async fn prepare(&self, exchange: &mut Exchange) -> web::Result<()> {
         self.say("prepare");
-        match x.query_opt::<String>("prepare")?.as_deref() {
+        match exchange.query_opt::<String>("prepare")?.as_deref() {
             Some("finish") => {
-                x.write("prepared");
-                x.finish();
+                exchange.write("prepared");
+                exchange.finish();
             }
-            Some("redirect") => return x.redirect("/elsewhere"),
+            Some("redirect") => return exchange.redirect("/elsewhere"),
             Some("fail") => return Err(Error::http(StatusCode::FORBIDDEN, "Not you")),
             _ => {}
         }
         Ok(())
     }
 
-    async fn get(&self, x: &mut Exchange) -> web::Result<()> {
+    async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
         self.say("get");
-        match x.query_opt::<String>("get")?.as_deref() {
+        match exchange.query_opt::<String>("get")?.as_deref() {
             Some("panic") => panic!("on purpose"),
             Some("fail") => return Err(Error::http(StatusCode::CONFLICT, "Twice")),
             Some("wait") => std::future::pending().await,
             Some("cancel") => {
-                x.cancel_on_disconnect();
+                exchange.cancel_on_disconnect();
                 std::future::pending().await
             }
-            Some("until-gone") => x.client_gone().await,
+            Some("until-gone") => exchange.client_gone().await,
             _ => {}
         }
-        x.write("got");
+        exchange.write("got");
         Ok(())
     }
 
-    async fn post(&self, x: &mut Exchange) -> web::Result<()> {
+    async fn post(&self, exchange: &mut Exchange) -> web::Result<()> {
         self.say("post");
-        x.extensions().set(String::from("left by post"));
+        exchange.extensions().set(String::from("left by post"));
         Ok(())
     }
 
     // Calls one that is not written.
-    async fn patch(&self, x: &mut Exchange) -> web::Result<()> {
-        self.put(x).await
+    async fn patch(&self, exchange: &mut Exchange) -> web::Result<()> {
+        self.put(exchange).await
     }
 
-    fn on_finish(&self, x: &mut Exchange) {
-        self.say(match x.extensions().get::<String>() {
+    fn on_finish(&self, exchange: &mut Exchange) {
+        self.say(match exchange.extensions().get::<String>() {
             Some(_) => "finish with extensions",
             None => "finish",
         });
@@ -199,9 +201,9 @@ fn one_object_serves_all_requests() {
     struct Counter(Cell<u32>);
     impl RequestHandler for Counter {
         const METHODS: &'static [Method] = &[Method::GET];
-        async fn get(&self, x: &mut Exchange) -> web::Result<()> {
+        async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
             self.0.set(self.0.get() + 1);
-            x.write(self.0.get().to_string());
+            exchange.write(self.0.get().to_string());
             Ok(())
         }
     }
@@ -219,14 +221,14 @@ fn closures_capture_state_without_locks() {
         let seen = Rc::new(RefCell::new(Vec::<String>::new()));
         let listed = Rc::clone(&seen);
         Application::new()
-            .post("/{name}", async move |x: &mut Exchange| {
-                let name = x.path("name")?;
+            .post("/{name}", async move |exchange: &mut Exchange| {
+                let name = exchange.path("name")?;
                 web::sleep(Duration::from_millis(1)).await;
                 seen.borrow_mut().push(name);
                 Ok(())
             })
-            .get("/", async move |x: &mut Exchange| {
-                x.write(listed.borrow().join(","));
+            .get("/", async move |exchange: &mut Exchange| {
+                exchange.write(listed.borrow().join(","));
                 Ok(())
             })
     });
@@ -246,14 +248,14 @@ fn while_connected_ends_the_handler_with_its_client() {
     }
     let (report, dropped) = channel();
     let server = serve(|| {
-        Application::new().get("/", async move |x: &mut Exchange| {
+        Application::new().get("/", async move |exchange: &mut Exchange| {
             let _held = Noisy(report.clone());
-            if x.query_opt::<u8>("quick")?.is_some() {
-                let answer = x.while_connected(async { "in time" }).await?;
-                x.write(answer);
+            if exchange.query_opt::<u8>("quick")?.is_some() {
+                let answer = exchange.while_connected(async { "in time" }).await?;
+                exchange.write(answer);
                 return Ok(());
             }
-            x.while_connected(std::future::pending::<()>()).await
+            exchange.while_connected(std::future::pending::<()>()).await
         })
     });
     assert_eq!(server.get("/?quick=1").text(), "in time");

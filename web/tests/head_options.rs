@@ -5,14 +5,14 @@ mod util;
 use util::serve;
 use web::{Application, Exchange, Method, RequestHandler};
 
-async fn hello(x: &mut Exchange) -> web::Result<()> {
-    x.write("Hello");
+async fn hello(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write("Hello");
     Ok(())
 }
 
-async fn tagged(x: &mut Exchange) -> web::Result<()> {
-    let method = x.method().clone();
-    x.set_header("X-Method", method)
+async fn tagged(exchange: &mut Exchange) -> web::Result<()> {
+    let method = exchange.method().clone();
+    exchange.set_header("X-Method", method)
 }
 
 struct Both;
@@ -20,17 +20,17 @@ struct Both;
 impl RequestHandler for Both {
     const METHODS: &'static [Method] = &[Method::GET, Method::HEAD, Method::OPTIONS];
 
-    async fn get(&self, x: &mut Exchange) -> web::Result<()> {
-        x.write("from get");
+    async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
+        exchange.write("from get");
         Ok(())
     }
 
-    async fn head(&self, x: &mut Exchange) -> web::Result<()> {
-        x.set_header("X-From", "head")
+    async fn head(&self, exchange: &mut Exchange) -> web::Result<()> {
+        exchange.set_header("X-From", "head")
     }
 
-    async fn options(&self, x: &mut Exchange) -> web::Result<()> {
-        x.write("from options");
+    async fn options(&self, exchange: &mut Exchange) -> web::Result<()> {
+        exchange.write("from options");
         Ok(())
     }
 }

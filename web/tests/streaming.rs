@@ -2,8 +2,7 @@
 
 mod util;
 
-use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::{sync::mpsc::channel, time::Duration};
 
 use util::serve;
 use web::{Application, Error, Exchange, StatusCode};
@@ -12,18 +11,18 @@ use web::{Application, Error, Exchange, StatusCode};
 fn each_flush_is_a_chunk_and_arrives_at_once() {
     let (go_on, wait) = channel::<()>();
     let server = serve(move || {
-        Application::new().get("/", async move |x: &mut Exchange| {
-            x.set_header("Content-Type", "text/plain")?;
-            x.write("one");
-            x.flush().await?;
+        Application::new().get("/", async move |exchange: &mut Exchange| {
+            exchange.set_header("Content-Type", "text/plain")?;
+            exchange.write("one");
+            exchange.flush().await?;
             // The client has the first chunk before the second is written: it says so.
             while wait.try_recv().is_err() {
                 web::sleep(Duration::from_millis(1)).await;
             }
-            x.write("two");
-            x.write("three");
-            x.flush().await?;
-            x.write("four");
+            exchange.write("two");
+            exchange.write("three");
+            exchange.flush().await?;
+            exchange.write("four");
             Ok(())
         })
     });
@@ -45,11 +44,11 @@ fn each_flush_is_a_chunk_and_arrives_at_once() {
 #[test]
 fn the_head_alone_can_be_flushed() {
     let server = serve(|| {
-        Application::new().get("/", async |x: &mut Exchange| {
-            x.set_status(StatusCode::ACCEPTED);
-            x.flush().await?;
-            assert!(x.is_head_sent());
-            x.client_gone().await;
+        Application::new().get("/", async |exchange: &mut Exchange| {
+            exchange.set_status(StatusCode::ACCEPTED);
+            exchange.flush().await?;
+            assert!(exchange.is_head_sent());
+            exchange.client_gone().await;
             Ok(())
         })
     });
@@ -63,11 +62,11 @@ fn the_head_alone_can_be_flushed() {
 #[test]
 fn a_length_that_was_set_is_kept() {
     let server = serve(|| {
-        Application::new().get("/", async |x: &mut Exchange| {
-            x.set_header("Content-Length", "6")?;
+        Application::new().get("/", async |exchange: &mut Exchange| {
+            exchange.set_header("Content-Length", "6")?;
             for piece in ["abc", "def"] {
-                x.write(piece);
-                x.flush().await?;
+                exchange.write(piece);
+                exchange.flush().await?;
             }
             Ok(())
         })
@@ -83,16 +82,16 @@ fn a_length_that_was_set_is_kept() {
 #[test]
 fn status_and_headers_cannot_change_once_sent() {
     let server = serve(|| {
-        Application::new().get("/", async |x: &mut Exchange| {
-            x.write("a");
-            x.flush().await?;
-            x.set_status(StatusCode::NOT_FOUND);
-            x.clear_header("Content-Type");
-            assert!(matches!(x.set_header("X", "y"), Err(Error::HeadSent)));
-            assert!(matches!(x.add_header("X", "y"), Err(Error::HeadSent)));
-            assert!(matches!(x.redirect("/"), Err(Error::HeadSent)));
-            assert!(matches!(x.set_cookie(("a", "b")), Err(Error::HeadSent)));
-            x.write(x.status().as_str());
+        Application::new().get("/", async |exchange: &mut Exchange| {
+            exchange.write("a");
+            exchange.flush().await?;
+            exchange.set_status(StatusCode::NOT_FOUND);
+            exchange.clear_header("Content-Type");
+            assert!(matches!(exchange.set_header("X", "y"), Err(Error::HeadSent)));
+            assert!(matches!(exchange.add_header("X", "y"), Err(Error::HeadSent)));
+            assert!(matches!(exchange.redirect("/"), Err(Error::HeadSent)));
+            assert!(matches!(exchange.set_cookie(("a", "b")), Err(Error::HeadSent)));
+            exchange.write(exchange.status().as_str());
             Ok(())
         })
     });
@@ -103,14 +102,14 @@ fn status_and_headers_cannot_change_once_sent() {
 fn an_error_in_mid_stream_cuts_the_connection() {
     let server = serve(|| {
         Application::new()
-            .get("/error", async |x: &mut Exchange| {
-                x.write("begun");
-                x.flush().await?;
+            .get("/error", async |exchange: &mut Exchange| {
+                exchange.write("begun");
+                exchange.flush().await?;
                 Err(Error::http(StatusCode::NOT_FOUND, "too late"))
             })
-            .get("/panic", async |x: &mut Exchange| {
-                x.write("begun");
-                x.flush().await?;
+            .get("/panic", async |exchange: &mut Exchange| {
+                exchange.write("begun");
+                exchange.flush().await?;
                 panic!("on purpose");
             })
     });
@@ -130,16 +129,16 @@ fn a_slow_reader_holds_back_its_handler_only() {
     let (sent, pieces_sent) = channel();
     let server = serve(move || {
         Application::new()
-            .get("/large", async move |x: &mut Exchange| {
+            .get("/large", async move |exchange: &mut Exchange| {
                 for piece in 0..PIECES {
-                    x.write(vec![b'x'; 64 * 1024]);
-                    x.flush().await?;
+                    exchange.write(vec![b'x'; 64 * 1024]);
+                    exchange.flush().await?;
                     let _ = sent.send(piece);
                 }
                 Ok(())
             })
-            .get("/small", async |x: &mut Exchange| {
-                x.write("small");
+            .get("/small", async |exchange: &mut Exchange| {
+                exchange.write("small");
                 Ok(())
             })
     });
@@ -156,10 +155,10 @@ fn a_slow_reader_holds_back_its_handler_only() {
 #[test]
 fn http_1_0_gets_no_chunks() {
     let server = serve(|| {
-        Application::new().get("/", async |x: &mut Exchange| {
-            x.write("a");
-            x.flush().await?;
-            x.write("b");
+        Application::new().get("/", async |exchange: &mut Exchange| {
+            exchange.write("a");
+            exchange.flush().await?;
+            exchange.write("b");
             Ok(())
         })
     });
@@ -173,11 +172,11 @@ fn http_1_0_gets_no_chunks() {
 #[test]
 fn writing_after_the_end_is_dropped() {
     let server = serve(|| {
-        Application::new().get("/", async |x: &mut Exchange| {
-            x.write("a");
-            x.finish();
-            x.write("b");
-            x.flush().await?;
+        Application::new().get("/", async |exchange: &mut Exchange| {
+            exchange.write("a");
+            exchange.finish();
+            exchange.write("b");
+            exchange.flush().await?;
             Ok(())
         })
     });

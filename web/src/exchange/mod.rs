@@ -41,12 +41,12 @@ use crate::{
 /// ```
 /// use web::{Exchange, StatusCode};
 ///
-/// async fn order(x: &mut Exchange) -> web::Result<()> {
-///     let table: u32 = x.path("table")?;
-///     let dish: String = x.argument("dish").await?;
-///     x.set_status(StatusCode::CREATED);
-///     x.set_header("X-Kitchen", "open")?;
-///     x.write_text(format!("{dish} for table {table}"));
+/// async fn order(exchange: &mut Exchange) -> web::Result<()> {
+///     let table: u32 = exchange.path("table")?;
+///     let dish: String = exchange.argument("dish").await?;
+///     exchange.set_status(StatusCode::CREATED);
+///     exchange.set_header("X-Kitchen", "open")?;
+///     exchange.write_text(format!("{dish} for table {table}"));
 ///     Ok(())
 /// }
 /// ```
@@ -196,9 +196,9 @@ impl Exchange {
     /// ```
     /// use std::time::Duration;
     ///
-    /// async fn poll(x: &mut web::Exchange) -> web::Result<()> {
-    ///     x.while_connected(web::sleep(Duration::from_secs(25))).await?;
-    ///     x.write("nothing new");
+    /// async fn poll(exchange: &mut web::Exchange) -> web::Result<()> {
+    ///     exchange.while_connected(web::sleep(Duration::from_secs(25))).await?;
+    ///     exchange.write("nothing new");
     ///     Ok(())
     /// }
     /// ```

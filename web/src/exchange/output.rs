@@ -145,11 +145,11 @@ impl Exchange {
     /// ```
     /// use std::time::Duration;
     ///
-    /// async fn count(x: &mut web::Exchange) -> web::Result<()> {
-    ///     x.set_header("Content-Type", "text/plain")?;
+    /// async fn count(exchange: &mut web::Exchange) -> web::Result<()> {
+    ///     exchange.set_header("Content-Type", "text/plain")?;
     ///     for second in 1..=10 {
-    ///         x.write(format!("{second}\n"));
-    ///         x.flush().await?;
+    ///         exchange.write(format!("{second}\n"));
+    ///         exchange.flush().await?;
     ///         web::sleep(Duration::from_secs(1)).await;
     ///     }
     ///     Ok(())
@@ -193,11 +193,12 @@ impl Exchange {
         self.extras().response_hooks.push(Box::new(change));
     }
 
-    /// Runs what [`on_response`](Exchange::on_response) was given, once.
+    /// Runs what [`on_response`](Exchange::on_response) was given, once. When one of them panics, the others are left.
     pub(crate) fn run_response_hooks(&mut self, response: &mut Response) {
         let Some(extras) = &mut self.extras else { return };
-        let hooks = std::mem::take(&mut extras.response_hooks);
-        hooks.into_iter().rev().for_each(|change| change(response));
+        while let Some(change) = extras.response_hooks.pop() {
+            change(response);
+        }
     }
 
     /// Declares the response complete: nothing can be added to it. A `prepare` that calls this is the whole answer.

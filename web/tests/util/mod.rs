@@ -3,13 +3,17 @@
 // Every test file includes this and uses its own part of it.
 #![allow(dead_code, unreachable_pub)]
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
-use std::time::Duration;
+pub mod in_process;
 
-use web::{Application, IOLoop};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::mpsc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use web::{Application, HttpServer, IOLoop};
 
 /// A running application; it stops when this is dropped.
 pub struct Server {
@@ -20,6 +24,11 @@ pub struct Server {
 
 /// Builds the application on the thread that will serve it: it cannot leave that thread.
 pub fn serve(build: impl FnOnce() -> Application + Send + 'static) -> Server {
+    serve_on(|| build().into_server())
+}
+
+/// The same for a server of any service.
+pub fn serve_on(build: impl FnOnce() -> HttpServer + Send + 'static) -> Server {
     let (ready, started) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         let server = build().listen(("127.0.0.1", 0)).expect("a free port");

@@ -1,0 +1,47 @@
+//! What cannot be nested is refused when the program starts. The hook of panics belongs to the process: this file has one
+//! test.
+
+use std::{
+    panic::{AssertUnwindSafe, Location, catch_unwind},
+    sync::{Arc, Mutex},
+};
+
+use web::{Application, Exchange};
+
+async fn path(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write_text(exchange.request().path().to_owned());
+    Ok(())
+}
+
+/// The message of a panic, and whether it is located in this file: where the application was built.
+fn refusal(build: impl FnOnce() -> Application) -> (String, bool) {
+    let place: Arc<Mutex<Option<String>>> = Arc::default();
+    let noted = place.clone();
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        *noted.lock().unwrap() = info.location().map(|location| location.file().to_owned());
+    }));
+    let result = catch_unwind(AssertUnwindSafe(|| drop(build())));
+    std::panic::set_hook(previous);
+    let payload = result.expect_err("it is refused");
+    let message = payload.downcast_ref::<String>().expect("a text").clone();
+    let here = place.lock().unwrap().as_deref() == Some(Location::caller().file());
+    (message, here)
+}
+
+#[test]
+fn what_cannot_be_nested_is_refused_where_it_is_nested() {
+    let nested = || Application::new().get("/x", path).get("/y/{id}", path);
+    for prefix in ["", "admin", "/admin/", "/"] {
+        let (message, here) = refusal(|| Application::new().nest(prefix, nested()));
+        assert!(message.contains(&format!("the prefix {prefix:?} has to begin with a slash")) && here, "{message}");
+    }
+    let (message, here) = refusal(|| Application::new().get("/n/x", path).nest("/n", nested()));
+    assert!(message.contains("GET /n/x has two handlers") && here, "{message}");
+    let (message, here) = refusal(|| Application::new().get("/n/y/{other}", path).nest("/n", nested()));
+    assert!(message.contains("\"/n/y/{id}\" cannot be added") && here, "{message}");
+    let (message, here) = refusal(|| Application::new().nest("/n/{id}", nested()));
+    assert!(message.contains("two parameters named \"id\"") && here, "{message}");
+    let (message, here) = refusal(|| Application::new().nest("/a b", Application::new().fallback(path)));
+    assert!(message.contains("\"/a b\" can never match") && here, "{message}");
+}
