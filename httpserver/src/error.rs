@@ -8,8 +8,9 @@ use http::StatusCode;
 /// next message may begin anywhere after one that could not be understood.
 ///
 /// An error says whose connection failed. [`Closed`](Error::Closed), [`Connection`](Error::Connection),
-/// [`WriteTimeout`](Error::WriteTimeout) and [`WriteTooSlow`](Error::WriteTooSlow) speak of the client's, made by this crate alone. An [`iostream::Error`] that a
-/// service passes on with `?` speaks of a stream of the service's own, and becomes [`Stream`](Error::Stream).
+/// [`WriteTimeout`](Error::WriteTimeout) and [`WriteTooSlow`](Error::WriteTooSlow) speak of the client's, made by this
+/// crate alone. An [`iostream::Error`] that a service passes on with `?` speaks of a stream of the service's own, and
+/// becomes [`Stream`](Error::Stream).
 ///
 /// Cloneable, because the first failure of a body is repeated by every later read.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -215,6 +215,34 @@ fn a_client_that_takes_less_than_the_minimum_is_cut_although_it_goes_on_taking()
 }
 
 #[test]
+fn a_body_learns_that_its_client_was_too_slow() {
+    run_virtual(async |clock| {
+        let told = Event::new();
+        let limits = patient().with_min_write_rate(100 * 1024 * 1024).with_rate_grace(2 * SECOND);
+        let server = listen(limits, {
+            let told = told.clone();
+            async move |_: Request| {
+                let told = told.clone();
+                Response::bytes(Body::writer(async move |mut out| {
+                    let error = loop {
+                        if let Err(error) = out.write([b'x'; 64 * 1024]).await {
+                            break error;
+                        }
+                    };
+                    assert!(matches!(error, Error::WriteTooSlow), "{error}");
+                    assert!(error.is_timeout() && error.is_client_gone());
+                    told.set();
+                    Err(error)
+                }))
+            }
+        });
+        let client = begin(&server).await;
+        sip(&client, &clock, &server, 100_000, 60).await;
+        assert!(told.is_set());
+    });
+}
+
+#[test]
 fn a_client_that_takes_nothing_is_cut_by_the_write_time_out() {
     run_virtual(async |clock| {
         let limits = patient().with_write_timeout(30 * SECOND);
