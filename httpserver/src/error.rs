@@ -110,8 +110,9 @@ pub enum Error {
     #[error("the body was broken off by its writer")]
     BodyBroken,
 
-    /// The request cannot be upgraded: it did not ask for it, or it has no connection of its own. Answered 426.
-    #[error("the request does not ask for an upgrade")]
+    /// The request cannot be upgraded: it did not ask for another protocol, or its body has not been read to the end.
+    /// Answered 400. A service that offers nothing else answers 426 with an `Upgrade` header of its own (RFC 9110 15.5.22).
+    #[error("the request cannot be upgraded")]
     NotUpgradable,
 
     /// A header of a response cannot be sent as given: its name is no token, its value has a control character, or
@@ -159,7 +160,7 @@ impl Error {
             Error::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Error::IncompleteBody => StatusCode::BAD_REQUEST,
             Error::HeaderTimeout(_) | Error::BodyTimeout(_) | Error::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Error::NotUpgradable => StatusCode::UPGRADE_REQUIRED,
+            Error::NotUpgradable => StatusCode::BAD_REQUEST,
             Error::WriteTimeout(_)
             | Error::WriteTooSlow
             | Error::Closed

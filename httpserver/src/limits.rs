@@ -20,7 +20,7 @@ use std::time::Duration;
 /// | `idle_timeout` | 75 s | closed without an answer |
 /// | `write_timeout` | 30 s without a byte taken | closed |
 /// | `min_write_rate` | 240 bytes/s, after `rate_grace` | closed |
-/// | `rate_grace` | 10 s | |
+/// | `rate_grace` | 60 s | |
 /// | `linger_timeout`, `linger_time` | 5 s of silence, 30 s in all | closed |
 /// | `max_connections` | 16,384 | 503 |
 /// | `max_connections_per_address` | off | 503 |
@@ -70,7 +70,8 @@ pub struct Limits {
     /// Slowest rate in bytes per second at which a client may take what is queued for it; counted as `min_body_rate` is.
     /// Default 240; 0 turns it off.
     pub min_write_rate: u32,
-    /// Time that either rate allows before any byte has to have moved. Default 10 s.
+    /// Time that either rate allows before any byte has to have moved. Default 60 s: no less than the time-outs above, which
+    /// are for peers that are silent; the rates are for those that trickle.
     pub rate_grace: Duration,
     /// When the connection ends with input unread, the server reads and drops it, so that the client sees the answer
     /// instead of a reset. This is the longest silence in which it goes on waiting for the client's end. Default 5 s.
@@ -105,7 +106,7 @@ impl Default for Limits {
             min_body_rate: 240,
             request_timeout: Duration::from_secs(3600),
             min_write_rate: 240,
-            rate_grace: Duration::from_secs(10),
+            rate_grace: Duration::from_secs(60),
             max_pipelined: 64,
             max_connections: 16_384,
             max_connections_per_address: 0,

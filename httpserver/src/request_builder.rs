@@ -3,7 +3,9 @@ use std::net::SocketAddr;
 use http::{Method, Version};
 
 use crate::{
-    Body, Error, Limits, Request, Result, field_lines::check_header, http1::request_parser::parse_request_head,
+    Body, Error, Limits, Request, Result,
+    field_lines::check_header,
+    http1::{framing::BodyFraming, request_parser::parse_request_head},
 };
 
 /// Makes a [`Request`] that comes from no connection; see [`Request::builder`].
@@ -127,11 +129,15 @@ impl RequestBuilder {
         head.extend_from_slice(&self.lines);
         head.extend_from_slice(b"\r\n");
         let limits = Limits::default().with_max_body(u64::MAX);
-        match parse_request_head(&head, &limits)? {
-            Some((_, head)) => Ok(Request::built(head, self.body, self.peer)),
-            // It ends with an empty line, so it is complete or refused.
-            None => Err(Error::BadRequest("incomplete request head")),
+        // It ends with an empty line, so it is complete or refused.
+        let (_, head) = parse_request_head(&head, &limits)?.ok_or(Error::BadRequest("incomplete request head"))?;
+        let known = self.body.content_length();
+        if let BodyFraming::Length(announced) = head.body
+            && known.is_some_and(|length| length != announced)
+        {
+            return Err(Error::BadRequest("Content-Length is not that of the body"));
         }
+        Ok(Request::built(head, self.body, self.peer))
     }
 
     /// The Host that goes with the target: RFC 9112 3.2 wants one in any case, equal to that of the target if it has one.
