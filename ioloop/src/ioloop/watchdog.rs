@@ -95,6 +95,7 @@ impl IOLoop {
     }
 
     #[cold]
+    #[inline(never)]
     pub(super) fn timed<T>(&self, kind: WorkKind, location: &'static Location<'static>, work: impl FnOnce() -> T) -> T {
         let began = self.clock_nanos();
         let value = work();

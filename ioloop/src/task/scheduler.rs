@@ -123,6 +123,7 @@ impl Scheduler {
     }
 
     /// Adds a task, which is ready for its first poll.
+    #[inline]
     pub(crate) fn insert(&mut self, work: BoxedWork, has_handle: bool) -> ArenaKey {
         let key = self.tasks.insert(Task { work: Some(work), state: State::New, has_handle });
         self.queue.push(key);
