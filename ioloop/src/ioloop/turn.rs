@@ -84,6 +84,9 @@ impl IOLoop {
 
     /// How long to wait: not at all with work queued, else until the next timer. Counted from now, not from the beginning
     /// of the turn: a turn that took long must not make a timer late twice. Beside it what the clock said, if it was asked.
+    ///
+    /// Inlined by force: the pair goes through memory otherwise, thirty instructions for each wait.
+    #[inline(always)]
     pub(super) fn poll_timeout(&self) -> (Option<Duration>, Option<u64>) {
         if self.has_work() || self.inner.stopping.get() {
             return (Some(Duration::ZERO), None);
