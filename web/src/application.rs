@@ -158,6 +158,7 @@ impl Application {
     ///
     /// As [`route`](Application::route).
     #[track_caller]
+    #[expect(clippy::should_implement_trait, reason = "an application and a route make no sum")]
     pub fn add(mut self, route: Route) -> Application {
         self.router.add(route);
         self
