@@ -144,8 +144,9 @@ impl Application {
     /// # Panics
     ///
     /// If the pattern is malformed, if it can never match (`/a b`, `/what?`; the message says what to write instead, for the
-    /// parameters of other frameworks such as `/:id` too), if it conflicts with another one (as `/{a}` does with `/{b}`), or if this method and
-    /// path have a handler already. Routes are part of the program: a mistake shows when it starts.
+    /// parameters of other frameworks such as `/:id` too), if it conflicts with another one (as `/{a}` does with `/{b}`), or
+    /// if this method and path have a handler already. A route for CONNECT, which has no path, is refused too. Routes are
+    /// part of the program: a mistake shows when it starts.
     #[track_caller]
     pub fn route(self, method: Method, path: &str, handler: impl Handler) -> Application {
         self.add(Route::new(method, path, handler))
@@ -157,6 +158,7 @@ impl Application {
     ///
     /// As [`route`](Application::route).
     #[track_caller]
+    #[expect(clippy::should_implement_trait, reason = "an application and a route make no sum")]
     pub fn add(mut self, route: Route) -> Application {
         self.router.add(route);
         self

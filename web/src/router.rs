@@ -69,6 +69,9 @@ impl Router {
     pub(crate) fn add(&mut self, route: Route) {
         let Route { methods, path, endpoint, scope } = route;
         assert!(!methods.is_empty(), "the handler at {path:?} lists no methods: it could never be called");
+        // It names a host instead of a path, so no pattern matches it.
+        let is_tunnel = methods.contains(&Method::CONNECT);
+        assert!(!is_tunnel, "the route {path:?} can never match: CONNECT asks for a tunnel, and is answered 501");
         let target = Target { endpoint, scope: Rc::new(scope) };
         let table = self.table(&path, Rc::default());
         for method in methods {

@@ -48,6 +48,32 @@ fn head_is_get_without_the_body() {
     assert_eq!(client.reply().text(), "Hello");
 }
 
+/// Sets a length, and writes what the query says.
+async fn announced(exchange: &mut Exchange) -> web::Result<()> {
+    if let Some(length) = exchange.query_opt::<u64>("length")? {
+        exchange.set_header("Content-Length", length.to_string())?;
+    }
+    exchange.write(exchange.query::<String>("text")?);
+    if exchange.query_opt::<u8>("flush")?.is_some() {
+        exchange.flush().await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_length_of_head_is_that_of_get_whatever_was_set() {
+    let server = serve(|| Application::new().get("/", announced));
+    for query in ["text=", "text=hello", "text=hello&length=5", "text=hello&length=7", "text=hello&length=0"] {
+        let (get, head) = (server.get(&format!("/?{query}")), server.send("HEAD", &format!("/?{query}"), "", ""));
+        assert_eq!(get.header("content-length"), Some(get.body.len().to_string().as_str()), "{query}");
+        assert_eq!(head.header("content-length"), get.header("content-length"), "{query}");
+    }
+    for query in ["text=hello&flush=1", "text=hello&length=5&flush=1"] {
+        let (get, head) = (server.get(&format!("/?{query}")), server.send("HEAD", &format!("/?{query}"), "", ""));
+        assert_eq!((get.text(), head.header("content-length")), ("hello", get.header("content-length")), "{query}");
+    }
+}
+
 #[test]
 fn a_head_route_goes_before_the_get_route() {
     let server = serve(|| Application::new().get("/", hello).head("/", tagged));

@@ -225,13 +225,26 @@ fn a_wrap_can_give_up_what_it_wraps_after_a_time() {
 }
 
 #[test]
-fn a_wrap_that_drops_next_is_the_whole_answer() {
-    let application = Application::new().get("/", hello).wrap(async |exchange: &mut Exchange, next: Next<'_>| {
-        drop(next);
-        exchange.write("alone");
-        Ok(())
-    });
-    assert_eq!(get(&application, "/").text(), "alone");
+fn a_wrap_that_does_not_run_next_is_the_whole_answer() {
+    let ran = Rc::new(Cell::new(false));
+    let noted = ran.clone();
+    let application = Application::new()
+        .get("/", async move |_: &mut Exchange| {
+            noted.set(true);
+            Ok(())
+        })
+        .wrap(async |exchange: &mut Exchange, next: Next<'_>| {
+            if exchange.query_opt::<u8>("begin")?.is_some() {
+                // Not polled.
+                drop(next.run(exchange));
+            }
+            exchange.write("alone");
+            Ok(())
+        });
+    for target in ["/", "/?begin=1"] {
+        assert_eq!(get(&application, target).text(), "alone");
+    }
+    assert!(!ran.get());
     let silent = Application::new().get("/", hello).wrap(async |_: &mut Exchange, _: Next<'_>| Ok(()));
     assert_eq!((get(&silent, "/").status, get(&silent, "/").text()), (200, ""));
 }

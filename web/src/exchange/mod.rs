@@ -89,12 +89,14 @@ enum Stage {
     Finished,
 }
 
+type ResponseHook = Box<dyn FnOnce(&mut Response)>;
+
 #[derive(Default)]
 struct Extras {
     /// Of the body of a response whose head has been sent.
     writer: Option<BodyWriter>,
     /// To be run when the head of the response is complete.
-    response_hooks: Vec<Box<dyn FnOnce(&mut Response)>>,
+    response_hooks: Vec<ResponseHook>,
     /// The body, once it was collected.
     body: Option<Collected>,
     #[cfg(feature = "cookies")]

@@ -80,11 +80,9 @@ impl Exchange {
     /// Takes strings and bytes, borrowed (they are copied) or owned (they are not). After the response was finished, the
     /// text is dropped and an error logged.
     pub fn write(&mut self, content: impl Content) {
-        if self.stage == Stage::Finished {
-            report_failure("web", format_args!("write() after the response was finished"));
-            return;
+        if self.can_be_added_to() {
+            content.append_to(&mut self.buffer);
         }
-        content.append_to(&mut self.buffer);
     }
 
     /// Adds plain text to the response's body, which makes it `text/plain; charset=utf-8`: a browser shows what a client
@@ -104,10 +102,13 @@ impl Exchange {
     /// }
     /// ```
     pub fn write_text(&mut self, text: impl Content) {
+        if !self.can_be_added_to() {
+            return;
+        }
         if self.kind == Kind::Html {
             self.kind = Kind::Text;
         }
-        self.write(text);
+        text.append_to(&mut self.buffer);
     }
 
     /// Writes a value as JSON, with `Content-Type: application/json`.
@@ -353,6 +354,15 @@ impl Exchange {
             13 if name.eq_ignore_ascii_case("last-modified") => self.has_validators = true,
             _ => {}
         }
+    }
+
+    /// Whether more of the body can follow. If not, an error is logged.
+    #[inline]
+    fn can_be_added_to(&self) -> bool {
+        if self.stage == Stage::Finished {
+            report_failure("web", format_args!("write() after the response was finished"));
+        }
+        self.stage != Stage::Finished
     }
 
     /// Whether status and headers can still change.
