@@ -9,7 +9,7 @@ use std::{
 use ioloop::{IOLoop, Interest, Token};
 use nix::errno::Errno;
 
-use crate::{Result, burst::Burst};
+use crate::{Result, burst::Burst, error::errno};
 
 /// How long accepting pauses when the process or the system is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -226,6 +226,5 @@ impl Acceptor {
 }
 
 fn is_exhaustion(error: &io::Error) -> bool {
-    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
+    matches!(errno(error), Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
 }

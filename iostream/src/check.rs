@@ -6,12 +6,10 @@ use std::{
     os::{fd::AsFd, unix::net::UnixStream},
 };
 
-use nix::{
-    errno::Errno,
-    sys::socket::{SockType, getsockopt, sockopt},
-};
+use nix::errno::Errno;
+use socket2::{SockRef, Type};
 
-use crate::{Error, Result};
+use crate::{Error, Result, error::errno};
 
 pub(crate) fn tcp(socket: &TcpStream) -> Result<()> {
     is_stream(socket)?;
@@ -27,14 +25,15 @@ pub(crate) fn unix(socket: &UnixStream) -> Result<()> {
 }
 
 fn is_stream(socket: &impl AsFd) -> Result<()> {
-    match getsockopt(socket, sockopt::SockType) {
-        Ok(SockType::Stream) => {}
+    let socket = SockRef::from(socket);
+    match socket.r#type() {
+        Ok(Type::STREAM) => {}
         Ok(_) => return Err(not_a_stream("its type is not SOCK_STREAM")),
-        Err(Errno::ENOTSOCK) => return Err(not_a_stream("it is no socket")),
-        Err(errno) => return Err(io::Error::from(errno).into()),
+        Err(error) if errno(&error) == Errno::ENOTSOCK => return Err(not_a_stream("it is no socket")),
+        Err(error) => return Err(error.into()),
     }
     // It would be readable with every connection, and every `recv` would fail.
-    match getsockopt(socket, sockopt::AcceptConn) {
+    match socket.is_listener() {
         Ok(true) => Err(not_a_stream("it listens for connections")),
         _ => Ok(()),
     }

@@ -1,17 +1,16 @@
 use std::{
     future::poll_fn,
+    io,
     net::{SocketAddr, TcpStream},
-    os::fd::AsRawFd,
 };
 
 use ioloop::{Ready, Source};
-use nix::{
-    errno::Errno,
-    sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage},
-};
+use nix::errno::Errno;
+use socket2::{Domain, Socket, Type};
 
 use crate::{
     Error, IOStream, Result,
+    error::errno,
     transport::{Tcp, Transport},
 };
 
@@ -43,7 +42,7 @@ impl IOStream {
     /// # }
     /// ```
     pub async fn connect(addr: SocketAddr) -> Result<IOStream> {
-        let socket = start_connect(addr).map_err(|errno| Error::connect(addr)(errno.into()))?;
+        let socket = start_connect(addr).map_err(Error::connect(addr))?;
         let source = Source::new(socket)?;
         // A new source counts as writable, which a socket is only once it is connected.
         source.clear(Ready::WRITABLE);
@@ -55,16 +54,16 @@ impl IOStream {
     }
 }
 
-fn start_connect(addr: SocketAddr) -> nix::Result<TcpStream> {
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let socket = socket::socket(family(addr), SockType::Stream, flags, None)?;
-    match socket::connect(socket.as_raw_fd(), &SockaddrStorage::from(addr)) {
+fn start_connect(addr: SocketAddr) -> io::Result<TcpStream> {
+    let socket = new_socket(addr)?;
+    match socket.connect(&addr.into()) {
         // `EINTR`: the attempt goes on by itself.
-        Ok(()) | Err(Errno::EINPROGRESS | Errno::EINTR) => Ok(TcpStream::from(socket)),
-        Err(errno) => Err(errno),
+        Err(error) if !matches!(errno(&error), Errno::EINPROGRESS | Errno::EINTR) => Err(error),
+        _ => Ok(socket.into()),
     }
 }
 
-pub(crate) fn family(addr: SocketAddr) -> AddressFamily {
-    if addr.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+/// A non-blocking TCP socket, closed on exec, of the family of `addr`.
+pub(crate) fn new_socket(addr: SocketAddr) -> io::Result<Socket> {
+    Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking().cloexec(), None)
 }

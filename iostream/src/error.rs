@@ -161,6 +161,11 @@ impl From<ioloop::Error> for Error {
     }
 }
 
+/// The code of the system's error; that of an error which is none of the system's has no name.
+pub(crate) fn errno(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

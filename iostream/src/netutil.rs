@@ -3,15 +3,16 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
-    os::fd::{AsRawFd, OwnedFd},
 };
 
-use nix::{
-    errno::Errno,
-    sys::socket::{self, Backlog, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt},
-};
+use nix::errno::Errno;
+use socket2::SockRef;
 
-use crate::{Error, Result, connect::family};
+use crate::{
+    Error, Result,
+    connect::new_socket,
+    error::errno,
+};
 
 pub use crate::accept::{AcceptHandle, add_accept_handler};
 
@@ -23,8 +24,7 @@ const PORT_ATTEMPTS: usize = 8;
 #[non_exhaustive]
 pub struct BindOptions {
     /// How many connections may wait to be accepted; 4096 by default. The system caps it at
-    /// `/proc/sys/net/core/somaxconn`, and what is more than the C library's `SOMAXCONN` (4,096 in glibc, 128 in musl)
-    /// means as many as that.
+    /// `/proc/sys/net/core/somaxconn`.
     pub backlog: u32,
     /// Whether other sockets, of this process or another of the same user, may be bound to the same address, each
     /// getting a share of the connections (`SO_REUSEPORT`); off by default.
@@ -110,8 +110,7 @@ pub fn bind_sockets(addr: impl ToSocketAddrs, options: &BindOptions) -> Result<V
 ///
 /// [`Error::Io`] when the socket is not a TCP socket.
 pub fn set_nodelay_for_accepted(listener: &TcpListener) -> Result<()> {
-    setsockopt(listener, sockopt::TcpNoDelay, &true).map_err(io::Error::from)?;
-    Ok(())
+    Ok(SockRef::from(listener).set_tcp_nodelay(true)?)
 }
 
 fn bind_all(addrs: &[SocketAddr], options: &BindOptions) -> Result<Vec<TcpListener>> {
@@ -131,10 +130,10 @@ fn bind_all(addrs: &[SocketAddr], options: &BindOptions) -> Result<Vec<TcpListen
                 }
                 sockets.push(socket);
             }
-            Err(errno @ (Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT)) => {
-                skipped = Some(Error::bind(addr)(errno.into()));
+            Err(error) if matches!(errno(&error), Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT) => {
+                skipped = Some(Error::bind(addr)(error));
             }
-            Err(errno) => return Err(Error::bind(addr)(errno.into())),
+            Err(error) => return Err(Error::bind(addr)(error)),
         }
     }
     match (sockets.is_empty(), skipped) {
@@ -144,24 +143,18 @@ fn bind_all(addrs: &[SocketAddr], options: &BindOptions) -> Result<Vec<TcpListen
     }
 }
 
-fn bind_one(addr: SocketAddr, options: &BindOptions) -> nix::Result<TcpListener> {
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let socket: OwnedFd = socket::socket(family(addr), SockType::Stream, flags, None)?;
-    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+fn bind_one(addr: SocketAddr, options: &BindOptions) -> io::Result<TcpListener> {
+    let socket = new_socket(addr)?;
+    socket.set_reuse_address(true)?;
     if options.reuse_port {
-        setsockopt(&socket, sockopt::ReusePort, &true)?;
+        socket.set_reuse_port(true)?;
     }
     if addr.is_ipv6() {
-        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+        socket.set_only_v6(true)?;
     }
     // Only now: the options count for what is bound after them.
-    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(addr))?;
-    socket::listen(&socket, backlog(options.backlog))?;
-    Ok(TcpListener::from(socket))
-}
-
-fn backlog(connections: u32) -> Backlog {
-    // `Backlog` refuses what is above the C library's constant, which says nothing about the kernel. listen(2) caps every
-    // number at somaxconn, taking it as unsigned: -1 is the most there can be.
-    i32::try_from(connections).ok().and_then(|count| Backlog::new(count).ok()).unwrap_or(Backlog::MAXALLOWABLE)
+    socket.bind(&addr.into())?;
+    // listen(2) caps the number at somaxconn.
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
 }

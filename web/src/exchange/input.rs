@@ -148,7 +148,7 @@ impl Exchange {
     ///
     /// As [`bytes`](Exchange::bytes).
     #[cfg(feature = "json")]
-    pub async fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<T> {
+    pub async fn json<T: serde_core::de::DeserializeOwned>(&mut self) -> Result<T> {
         if !self.is_media_type(is_json) {
             return Err(Error::UnsupportedMediaType { expected: JSON });
         }

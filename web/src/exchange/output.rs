@@ -117,7 +117,7 @@ impl Exchange {
     ///
     /// When the value cannot be serialised, for instance a map whose keys are not strings: 500.
     #[cfg(feature = "json")]
-    pub fn write_json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+    pub fn write_json<T: serde_core::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         let json = serde_json::to_vec(value)?;
         if self.stage == Stage::Open {
             self.set_header("Content-Type", "application/json")?;
