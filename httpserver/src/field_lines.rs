@@ -22,6 +22,7 @@ impl FieldLines {
         self.0.is_some()
     }
 
+    /// All lines as they are sent, each with its CRLF.
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.0.as_deref().map_or(&[], Vec::as_slice)
     }
@@ -50,6 +51,7 @@ impl FieldLines {
     pub(crate) fn remove(&mut self, name: &[u8]) {
         let Some(lines) = &mut self.0 else { return };
         let mut start = 0;
+        // A line feed ends a line and nothing else: no value holds one.
         while let Some(length) = memchr::memchr(b'\n', &lines[start..]) {
             let end = start + length + 1;
             let line = &lines[start..end];
@@ -62,6 +64,7 @@ impl FieldLines {
         }
     }
 
+    /// The lines as name and value, without the white space and the line end around them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.as_slice().split_inclusive(|&b| b == b'\n').filter_map(|line| {
             let colon = memchr::memchr(b':', line)?;

@@ -46,6 +46,7 @@ impl ServerState {
         }
     }
 
+    /// Whether answers are to announce the end of their connection.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
     }
@@ -75,6 +76,7 @@ impl ServerState {
         self.draining.set(true);
     }
 
+    /// Whether a connection that has nothing in hand ends.
     pub(crate) fn ends_idle(&self) -> bool {
         self.ends_idle.get()
     }
@@ -91,6 +93,7 @@ impl ServerState {
         self.registered().iter().filter(|connection| connection.cut()).count()
     }
 
+    /// Those that still live, as handles: cutting one may end others, and run code of the user's.
     fn registered(&self) -> Vec<Rc<dyn Registered>> {
         self.connections.borrow().iter().filter_map(|(_, connection)| connection.upgrade()).collect()
     }

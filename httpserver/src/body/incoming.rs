@@ -17,6 +17,7 @@ pub(crate) trait IncomingSource {
     fn is_current(&self, serial: u32) -> bool;
     /// The Content-Length of the message in hand.
     fn announced_body(&self) -> Option<u64>;
+    /// Whether nothing of the message in hand is still to come.
     fn is_body_done(&self) -> bool;
     /// The time since an earlier read was given up does not count.
     fn begin_body_wait(&self);
@@ -37,10 +38,12 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
+    /// The body of the message that has this number on `source`.
     pub(crate) fn new(source: Rc<dyn IncomingSource>, serial: u32) -> Incoming {
         Incoming { source, serial }
     }
 
+    /// What has come, in one piece of its own; `None` at the end.
     pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         self.check_current()?;
         // Several chunks that arrived together become one piece.
@@ -82,10 +85,12 @@ impl Incoming {
         }
     }
 
+    /// Whether nothing more can be read: the end has come, or the message has been answered.
     pub(super) fn is_end(&self) -> bool {
         self.check_current().is_err() || self.source.is_body_done()
     }
 
+    /// The length that the peer announced, however much of it has been read; `None` for a chunked body.
     pub(super) fn content_length(&self) -> Option<u64> {
         self.check_current().ok().and_then(|()| self.source.announced_body())
     }
@@ -101,6 +106,7 @@ impl Incoming {
         }
     }
 
+    /// What is kept beyond its answer must not read the next message as its own.
     fn check_current(&self) -> Result<()> {
         if self.source.is_current(self.serial) {
             return Ok(());

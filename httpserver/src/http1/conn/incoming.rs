@@ -68,10 +68,12 @@ impl Conn {
         }
     }
 
+    /// The Content-Length of the message in hand; `None` for a chunked body.
     pub(crate) fn announced_body(&self) -> Option<u64> {
         Some(self.announced.get()).filter(|length| *length != UNKNOWN)
     }
 
+    /// Whether all of the message in hand has come in.
     pub(crate) fn is_body_done(&self) -> bool {
         matches!(self.body.get(), BodyState::Done)
     }
@@ -119,10 +121,12 @@ impl Conn {
         self.with_reading(|reading| reading.failure.clone()).unwrap_or(Error::Closed)
     }
 
+    /// Takes what `buf` has of the body, shows it to `sink`, and says what it was.
     fn take_body(&self, buf: &[u8], max_body: u64, sink: &mut dyn FnMut(&[u8])) -> Parsed<Result<Taken>> {
         match self.body.get() {
             BodyState::Length(_) if buf.is_empty() => Parsed::Incomplete,
             BodyState::Length(remaining) => {
+                // No further than the body: what lies behind it is the next message.
                 let count = usize::try_from(remaining).unwrap_or(usize::MAX).min(buf.len());
                 sink(&buf[..count]);
                 let left = remaining - count as u64;
@@ -159,6 +163,7 @@ impl Conn {
                 Err(error) => break Err(error),
             }
         };
+        // Back before anything else looks for it: the failure of the body is kept there too.
         self.reading.set(Some(reading));
         if at == 0 && matches!(taken, Ok(Taken::Framing)) {
             return Parsed::Incomplete;
@@ -193,6 +198,7 @@ impl Conn {
         }
     }
 
+    /// Data has come: what was waited for it counts for the rate.
     fn end_body_wait(&self) {
         let Some(mut reading) = self.reading.take() else { return };
         if let Some(since) = reading.waits_since.take() {
@@ -212,6 +218,7 @@ impl Conn {
             reading.waits_since = Some(now);
             let began = *reading.began.get_or_insert(now);
             let received = left.map_or(reading.received, |left| self.announced.get() - left);
+            // Time that the service spent elsewhere is not the client's: only waits add up.
             let by_rate = limits.time_for(received, limits.min_body_rate).saturating_sub(reading.waited);
             let in_all = limits.request_timeout.saturating_sub(now - began);
             self.deadline.set_after(limits.body_timeout.min(by_rate).min(in_all));
@@ -223,6 +230,7 @@ impl Conn {
         Poll::Ready(self.fail_body(error))
     }
 
+    /// Shows `f` what is kept of the body, made if there is nothing yet.
     fn with_reading<T>(&self, f: impl FnOnce(&mut Reading) -> T) -> T {
         let mut reading = self.reading.take().unwrap_or_default();
         let result = f(&mut reading);
