@@ -2,23 +2,30 @@
 //!
 //! Run with `cargo bench -p benches --bench ioloop`.
 
-use std::cell::Cell;
-use std::future::poll_fn;
-use std::hint::black_box;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::task::Poll;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    hint::black_box,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    task::Poll,
+    thread,
+    time::{Duration, Instant},
+};
 
 use benches::gate::Gate;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ioloop::sync::{Queue, broadcast};
-use ioloop::{Deadline, IOLoop, Interest, LoopHandle, yield_now};
+use ioloop::{
+    Deadline, IOLoop, Interest, LoopHandle,
+    sync::{Queue, broadcast},
+    yield_now,
+};
 
 const MANY: u64 = 10_000;
 

@@ -6,8 +6,10 @@ mod client;
 
 use std::rc::Rc;
 
-use benches::load::Request;
-use benches::message::{HELLO, Message};
+use benches::{
+    load::Request,
+    message::{HELLO, Message},
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 use web::{Application, Exchange, Method, RequestHandler};
 

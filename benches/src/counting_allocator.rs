@@ -1,8 +1,10 @@
 //! A global allocator that counts, when told to.
 #![allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait; this file only forwards to the system allocator")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+};
 
 use crate::message::Allocations;
 

@@ -1,10 +1,12 @@
 //! A gate many futures wait at, which one call opens for all of them.
 
-use std::cell::{Cell, RefCell};
-use std::mem;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::{
+    cell::{Cell, RefCell},
+    mem,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
 
 /// What `GET /park` waits at and `GET /release` opens. Clones are the same gate.
 #[derive(Clone, Debug, Default)]

@@ -1,8 +1,10 @@
 //! The command line of the server programs, and the line by which they say that they listen.
 
-use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::exit;
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::exit,
+};
 
 use lexopt::prelude::*;
 

@@ -2,8 +2,10 @@
 
 mod program;
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpStream},
+};
 
 use benches::load::{Request, Session, Stop, reconnect};
 use program::Program;

@@ -2,11 +2,15 @@
 
 mod program;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
 
-use benches::load::{Request, Session, Stop, fetch};
-use benches::message::{Allocations, Sizes};
+use benches::{
+    load::{Request, Session, Stop, fetch},
+    message::{Allocations, Sizes},
+};
 use program::Program;
 
 const SERVERS: [&str; 2] = [env!("CARGO_BIN_EXE_bench-http"), env!("CARGO_BIN_EXE_bench-web")];

@@ -5,15 +5,15 @@
 //!
 //! Run with `cargo run --release -p benches --bin bench-web -- --port 8080`.
 
-use std::error::Error;
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::{error::Error, sync::OnceLock, time::Duration};
 
-use benches::counting_allocator::CountingAllocator;
-use benches::gate::Gate;
-use benches::message::{ECHO_LIMIT, HELLO, Message, Sizes};
-use benches::options::{ServerOptions, announce};
-use benches::process::raise_descriptor_limit;
+use benches::{
+    counting_allocator::CountingAllocator,
+    gate::Gate,
+    message::{ECHO_LIMIT, HELLO, Message, Sizes},
+    options::{ServerOptions, announce},
+    process::raise_descriptor_limit,
+};
 use web::{Application, Exchange, IOLoop};
 
 #[global_allocator]

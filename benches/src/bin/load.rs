@@ -2,14 +2,12 @@
 //!
 //! Run with `cargo run --release -p benches --bin load -- --url http://127.0.0.1:8080/plaintext --connections 64`.
 
-use std::error::Error;
-use std::io;
-use std::net::SocketAddr;
-use std::process::exit;
-use std::time::Duration;
+use std::{error::Error, io, net::SocketAddr, process::exit, time::Duration};
 
-use benches::load::{Request, Session, Stop, reconnect};
-use benches::process::{pin, raise_descriptor_limit};
+use benches::{
+    load::{Request, Session, Stop, reconnect},
+    process::{pin, raise_descriptor_limit},
+};
 use lexopt::prelude::*;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -6,16 +6,24 @@
 //!
 //! Run with `cargo run --release -p benches --bin raw -- --port 8080`.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
+    os::fd::AsRawFd,
+};
 
-use benches::options::{ServerOptions, announce};
-use benches::process::raise_descriptor_limit;
+use benches::{
+    options::{ServerOptions, announce},
+    process::raise_descriptor_limit,
+};
 use memchr::memmem::Finder;
-use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::socket::{Backlog, listen};
+use nix::{
+    errno::Errno,
+    sys::{
+        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+        socket::{Backlog, listen},
+    },
+};
 
 fn main() -> io::Result<()> {
     let options = ServerOptions::from_env();

@@ -1,12 +1,16 @@
 //! Allocations per request, counted by the programs' own allocator.
 
-use super::limits::{self, Limits};
-use super::report::Unit;
-use super::server::Server;
-use super::subject::Subject;
-use super::{Options, Result, Row};
-use crate::load::{Request, Session, Stop};
-use crate::message::Allocations;
+use super::{
+    Options, Result, Row,
+    limits::{self, Limits},
+    report::Unit,
+    server::Server,
+    subject::Subject,
+};
+use crate::{
+    load::{Request, Session, Stop},
+    message::Allocations,
+};
 
 pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {
     Ok(vec![

@@ -3,16 +3,19 @@
 //! All servers run at the same time on one core and are driven in turn from another one, so that whatever disturbs the machine
 //! disturbs all of them. The figure is the median over the rounds.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use super::limits::{self, Limits};
-use super::report::Unit;
-use super::server::Server;
-use super::subject::Subject;
-use super::{Options, Result, Row};
-use crate::load::{Request, Session, Stop, reconnect};
-use crate::process::{allowed_cores, pin};
+use super::{
+    Options, Result, Row,
+    limits::{self, Limits},
+    report::Unit,
+    server::Server,
+    subject::Subject,
+};
+use crate::{
+    load::{Request, Session, Stop, reconnect},
+    process::{allowed_cores, pin},
+};
 
 /// One kind of load.
 struct Scenario {

@@ -1,16 +1,19 @@
 //! Instructions in user space per plaintext request, counted by callgrind: the figure that does not depend on the machine's load.
 
-use std::env;
-use std::fs;
-use std::path::PathBuf;
-use std::process::{self, Command, Stdio};
+use std::{
+    env, fs,
+    path::PathBuf,
+    process::{self, Command, Stdio},
+};
 
-use super::limits::{self, Limits};
-use super::programs::require_tool;
-use super::report::Unit;
-use super::server::Server;
-use super::subject::Subject;
-use super::{Options, Result, Row};
+use super::{
+    Options, Result, Row,
+    limits::{self, Limits},
+    programs::require_tool,
+    report::Unit,
+    server::Server,
+    subject::Subject,
+};
 use crate::load::{Request, Session, Stop};
 
 pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {

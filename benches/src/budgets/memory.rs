@@ -1,12 +1,10 @@
 //! Memory in user space per idle and per parked connection: anonymous memory of the process, as the kernel counts it.
 
-use super::limits;
-use super::report::Unit;
-use super::server::Server;
-use super::subject::Subject;
-use super::{Options, Result, Row};
-use crate::load::{Request, Session, Stop};
-use crate::message::Allocations;
+use super::{Options, Result, Row, limits, report::Unit, server::Server, subject::Subject};
+use crate::{
+    load::{Request, Session, Stop},
+    message::Allocations,
+};
 
 pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {
     let new = |what, limits| Row::new(what, Unit::Count, limits);

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
-use super::Section;
-use super::subject::Subject;
+use super::{Section, subject::Subject};
 
 /// What to measure, and how thoroughly.
 #[derive(Clone, Debug)]

@@ -1,11 +1,8 @@
 //! Builds the programs to measure and finds them, beside the budget command itself.
 
-use std::env;
-use std::path::PathBuf;
-use std::process::Command;
+use std::{env, path::PathBuf, process::Command};
 
-use super::subject::Subject;
-use super::{Options, Result};
+use super::{Options, Result, subject::Subject};
 
 /// `cargo run --bin budgets` has built this program alone; the servers may be missing or older than their source.
 pub(super) fn build(options: &Options) -> Result<()> {

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::limits::Limits;
-use super::subject::Subject;
+use super::{limits::Limits, subject::Subject};
 
 /// One line of the table.
 #[derive(Clone, Debug)]

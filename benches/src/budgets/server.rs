@@ -1,21 +1,23 @@
 //! A server that is being measured: started, watched through /proc, ended.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, ChildStdout, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use nix::sys::signal::{Signal, kill};
 use serde::de::DeserializeOwned;
 
-use super::Result;
-use super::programs;
-use super::subject::Subject;
-use crate::load::{Request, fetch};
-use crate::options::LISTENING_ON;
-use crate::process::{pin, to_pid};
+use super::{Result, programs, subject::Subject};
+use crate::{
+    load::{Request, fetch},
+    options::LISTENING_ON,
+    process::{pin, to_pid},
+};
 
 /// A running server. Dropped without [`end`](Server::end), it is killed.
 #[derive(Debug)]

@@ -1,9 +1,6 @@
 //! The size of the future that serves one connection: what an idle connection carries of its service.
 
-use super::report::Unit;
-use super::server::Server;
-use super::subject::Subject;
-use super::{Options, Result, Row, limits};
+use super::{Options, Result, Row, limits, report::Unit, server::Server, subject::Subject};
 use crate::message::Sizes;
 
 pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {

@@ -1,15 +1,18 @@
 //! System calls per plaintext request, counted by strace.
 
-use std::env;
-use std::fs;
-use std::process::{self, Command};
+use std::{
+    env, fs,
+    process::{self, Command},
+};
 
-use super::limits::{self, Limits};
-use super::programs::require_tool;
-use super::report::Unit;
-use super::server::Server;
-use super::subject::Subject;
-use super::{Options, Result, Row};
+use super::{
+    Options, Result, Row,
+    limits::{self, Limits},
+    programs::require_tool,
+    report::Unit,
+    server::Server,
+    subject::Subject,
+};
 use crate::load::{Request, Session, Stop};
 
 pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {

@@ -1,15 +1,19 @@
 //! A connection per request.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Instant;
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Instant,
+};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
-use super::answer::Expected;
-use super::request::Request;
-use super::session::{PATIENCE, wait};
-use super::totals::{Stop, Totals};
+use super::{
+    answer::Expected,
+    request::Request,
+    session::{PATIENCE, wait},
+    totals::{Stop, Totals},
+};
 
 /// Makes a new connection for each request, `concurrent` of them at any time, and closes it when its answer is complete.
 ///

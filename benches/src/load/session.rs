@@ -1,16 +1,22 @@
 //! Keep-alive connections to one server.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    ops::Range,
+    time::{Duration, Instant},
+};
 
-use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::{
+    errno::Errno,
+    sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+};
 
-use super::answer::Expected;
-use super::request::Request;
-use super::totals::{Stop, Totals};
+use super::{
+    answer::Expected,
+    request::Request,
+    totals::{Stop, Totals},
+};
 
 /// Connections that have each been answered once and wait for the next [`run`](Session::run). Dropping it closes them.
 #[derive(Debug)]

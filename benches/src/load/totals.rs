@@ -1,7 +1,9 @@
 //! When a run ends, and what it came to.
 
-use std::fmt;
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 /// When to send no further request. What is under way is always waited for.
 #[derive(Clone, Copy, Debug)]
