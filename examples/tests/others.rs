@@ -171,11 +171,13 @@ fn a_port_in_use_is_told_in_a_sentence_with_the_address() {
         env!("CARGO_BIN_EXE_hello"),
         env!("CARGO_BIN_EXE_hello_service"),
         env!("CARGO_BIN_EXE_line_server"),
+        env!("CARGO_BIN_EXE_middleware"),
         env!("CARGO_BIN_EXE_prefork"),
     ] {
         let refusal = Program::refusal(example, &["--address", &address]);
-        let sentence = format!("error: listening on {address}: Address already in use (os error 98)\n");
-        assert_eq!(refusal, sentence, "{example}");
+        let sentence = format!("error: listening on {address}: address already in use");
+        assert!(refusal.to_lowercase().starts_with(&sentence), "{example}: {refusal}");
+        assert_eq!(refusal.lines().count(), 1, "{example}: {refusal}");
     }
 }
 

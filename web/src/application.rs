@@ -55,6 +55,7 @@ use crate::{
 /// }
 /// ```
 #[derive(Default)]
+#[must_use = "an application answers nothing until it listens or is called"]
 pub struct Application {
     router: Router,
     scope: Rc<Scope>,

@@ -233,6 +233,7 @@ impl From<Error> for Box<dyn StdError> {
 /// }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "an error answers nothing unless it is returned"]
 pub struct HttpError {
     status: StatusCode,
     /// Boxed, because every result of every handler has room for an error.

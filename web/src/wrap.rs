@@ -26,7 +26,8 @@ use crate::{error::Result, exchange::Exchange};
 ///
 /// # Cost
 ///
-/// Each wrap is one allocation per request, of its future's size. Without wraps nothing is paid.
+/// Each wrap is one allocation per request, of its future's size, and the handler inside wraps is one more. Without wraps
+/// nothing is paid.
 ///
 /// # Examples
 ///

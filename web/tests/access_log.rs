@@ -48,6 +48,13 @@ fn line(level: Level, target: &str, text: &str) -> (Level, String, String) {
 
 async fn answer(exchange: &mut Exchange) -> web::Result<()> {
     match exchange.query_opt::<u16>("status")? {
+        Some(204) => {
+            exchange.finish();
+            exchange.set_status(StatusCode::NOT_FOUND);
+            exchange.clear_header("X");
+            exchange.write("more");
+            Ok(())
+        }
         Some(501) => panic!("two\nlines \u{202e}turned \x1b[31mred"),
         Some(500) => Err(std::io::Error::other("two\nlines").into()),
         Some(status) => Err(Error::http(StatusCode::from_u16(status)?, "as asked")),
@@ -96,6 +103,13 @@ fn each_request_is_one_line_at_the_level_of_its_status() {
             "500 GET /?status=501 (127.0.0.1): The handler panicked: two\\nlines \\u{202e}turned \\x1b[31mred"
         )
     );
+    let late = [
+        line(Level::Error, "web", "set_status(404): The response is already finished"),
+        line(Level::Error, "web", "clear_header(\"X\"): The response is already finished"),
+        line(Level::Error, "web", "write() after the response was finished"),
+        line(Level::Info, access, "200 GET /?status=204 (127.0.0.1)"),
+    ];
+    assert_eq!(ask("GET", "/?status=204"), late);
     assert_eq!(ask("PUT", "/"), [line(Level::Warn, access, "405 PUT / (127.0.0.1)")]);
 
     log::set_max_level(LevelFilter::Error);

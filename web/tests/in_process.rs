@@ -187,6 +187,21 @@ fn a_flush_may_be_one_of_several_futures() {
     }
 }
 
+#[test]
+fn what_a_service_around_the_application_has_found_out_reaches_the_handler() {
+    struct User(&'static str);
+
+    let application = Application::new().get("/", async |exchange: &mut Exchange| {
+        let user = exchange.extensions().get::<User>().expect("the caller has set it");
+        exchange.write_text(user.0);
+        Ok(())
+    });
+    let request = request();
+    request.extensions().set(User("ada"));
+    let text = IOLoop::current().run_sync(async { application.call(request).await.body_mut().bytes(100).await });
+    assert_eq!(text.unwrap(), "ada");
+}
+
 /// Streams until it is dropped.
 struct Endless {
     finished: Rc<Cell<u32>>,

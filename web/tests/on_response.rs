@@ -8,7 +8,7 @@ use util::{
     in_process::{ask, get},
     serve,
 };
-use web::{Application, Error, Exchange, Method, Next, StatusCode, httpserver::Body};
+use web::{Application, Error, Exchange, Method, Next, RequestHandler, StatusCode, httpserver::Body};
 
 async fn hello(exchange: &mut Exchange) -> web::Result<()> {
     exchange.set_header("X-Handler", "yes")?;
@@ -79,6 +79,29 @@ fn status_and_body_can_be_changed() {
     assert_eq!((short.status, short.text()), (202, "HELLO"));
     let streamed = get(&application, "/streamed");
     assert_eq!((streamed.status, streamed.text()), (202, "hello again"));
+}
+
+#[test]
+fn on_finish_sees_the_status_that_was_sent() {
+    struct Noted(Rc<Cell<u16>>);
+    impl RequestHandler for Noted {
+        const METHODS: &'static [Method] = &[Method::GET];
+        async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
+            exchange.on_response(|response| response.set_status(StatusCode::ACCEPTED));
+            match exchange.query_opt::<u8>("stream")? {
+                Some(_) => exchange.flush().await,
+                None => Ok(()),
+            }
+        }
+        fn on_finish(&self, exchange: &mut Exchange) {
+            self.0.set(exchange.status().as_u16());
+        }
+    }
+    let noted = Rc::new(Cell::new(0));
+    let application = Application::new().handler("/", Noted(noted.clone()));
+    for target in ["/", "/?stream=1"] {
+        assert_eq!((get(&application, target).status, noted.take()), (202, 202), "{target}");
+    }
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 mod util;
 
-use std::{sync::mpsc::channel, time::Duration};
+use std::{
+    sync::mpsc::{Sender, channel},
+    time::Duration,
+};
 
-use util::serve;
-use web::{Application, Error, Exchange, StatusCode};
+use util::{in_process::get, serve};
+use web::{Application, Error, Exchange, Extensions, Method, Next, RequestHandler, StatusCode, timeout};
 
 #[test]
 fn each_flush_is_a_chunk_and_arrives_at_once() {
@@ -181,4 +184,134 @@ fn writing_after_the_end_is_dropped() {
         })
     });
     assert_eq!(server.get("/").text(), "a");
+}
+
+#[test]
+fn a_handler_reads_and_streams_at_the_same_time() {
+    let server = serve(|| {
+        Application::new().post("/", async |exchange: &mut Exchange| {
+            exchange.write("begun ");
+            exchange.flush().await?;
+            while let Some(piece) = exchange.chunk().await? {
+                exchange.write(piece.to_ascii_uppercase());
+                exchange.flush().await?;
+            }
+            Ok(())
+        })
+    });
+    let mut client = server.connect();
+    client.request("POST", "/", "Transfer-Encoding: chunked\r\n", "");
+    assert_eq!(client.head().status, 200);
+    assert_eq!(client.chunk(), b"begun ");
+    // Each piece comes back before the next is sent.
+    for (sent, received) in [("3\r\none\r\n", "ONE"), ("5\r\nthree\r\n", "THREE")] {
+        client.send(sent);
+        assert_eq!(client.chunk(), received.as_bytes());
+    }
+    client.send("0\r\n\r\n");
+    assert_eq!(client.chunk(), b"");
+    client.request("GET", "/unknown", "", "");
+    assert_eq!(client.reply().status, 404);
+}
+
+#[test]
+fn a_handler_can_give_up_a_client_that_takes_nothing() {
+    let (tell, told) = channel();
+    let server = serve(move || {
+        Application::new().get("/", async move |exchange: &mut Exchange| {
+            loop {
+                exchange.write(vec![b'x'; 64 * 1024]);
+                // Runs out although the connection has no room and asks for nothing.
+                match timeout(Duration::from_millis(100), exchange.flush()).await {
+                    Ok(flushed) => flushed?,
+                    Err(_elapsed) => {
+                        let _ = tell.send(());
+                        return Err(Error::http(StatusCode::REQUEST_TIMEOUT, "too slow"));
+                    }
+                }
+            }
+        })
+    });
+    let mut client = server.connect();
+    client.request("GET", "/", "", "");
+    told.recv_timeout(Duration::from_secs(20)).expect("it gives up");
+}
+
+#[test]
+fn a_wrap_goes_on_where_the_stream_it_wraps_has_ended() {
+    let application = || {
+        Application::new()
+            .get("/", async |exchange: &mut Exchange| {
+                exchange.write("one ");
+                exchange.flush().await?;
+                exchange.write("two ");
+                Ok(())
+            })
+            .wrap(async |exchange: &mut Exchange, next: Next<'_>| {
+                exchange.write("before ");
+                if exchange.query_opt::<u8>("flush")?.is_some() {
+                    exchange.flush().await?;
+                }
+                next.run(exchange).await?;
+                assert!(exchange.is_head_sent());
+                assert!(matches!(exchange.set_header("X-Late", "1"), Err(Error::HeadSent)));
+                exchange.write("behind");
+                Ok(())
+            })
+    };
+    let server = serve(application);
+    for target in ["/", "/?flush=1"] {
+        assert_eq!(get(&application(), target).text(), "before one two behind");
+        assert_eq!(server.get(target).text(), "before one two behind");
+    }
+}
+
+#[test]
+fn a_wrap_that_gives_a_stream_up_cuts_the_connection() {
+    let server = serve(|| {
+        Application::new()
+            .get("/", async |exchange: &mut Exchange| {
+                exchange.write("begun");
+                exchange.flush().await?;
+                std::future::pending().await
+            })
+            .wrap(async |exchange: &mut Exchange, next: Next<'_>| {
+                let too_slow = |_elapsed| Err(Error::http(StatusCode::SERVICE_UNAVAILABLE, "too slow"));
+                timeout(Duration::from_millis(20), next.run(exchange)).await.unwrap_or_else(too_slow)
+            })
+    });
+    let mut client = server.connect();
+    client.request("GET", "/", "", "");
+    assert_eq!(client.head().status, 200);
+    assert_eq!(client.chunk(), b"begun");
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
+fn a_handler_that_streams_is_told_that_the_client_went_away() {
+    struct Waiting(Sender<&'static str>);
+    impl RequestHandler for Waiting {
+        const METHODS: &'static [Method] = &[Method::GET];
+        async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
+            exchange.write("begun");
+            exchange.flush().await?;
+            exchange.client_gone().await;
+            let _ = self.0.send("waited");
+            Ok(())
+        }
+        fn on_connection_close(&self, _: &Extensions) {
+            let _ = self.0.send("close");
+        }
+        fn on_finish(&self, _: &mut Exchange) {
+            let _ = self.0.send("finish");
+        }
+    }
+    let (report, reports) = channel();
+    let server = serve(move || Application::new().handler("/", Waiting(report)));
+    let mut client = server.connect();
+    client.request("GET", "/", "", "");
+    assert_eq!(client.head().status, 200);
+    drop(client);
+    let calls: Vec<_> = (0..3).map(|_| reports.recv_timeout(Duration::from_secs(20)).expect("it is called")).collect();
+    assert_eq!(calls, ["close", "waited", "finish"]);
 }

@@ -61,19 +61,22 @@ async fn index(exchange: &mut Exchange) -> web::Result<()> {
 }
 
 async fn hello(exchange: &mut Exchange) -> web::Result<()> {
-    text(exchange, format!("Hello, {}\n", exchange.path::<String>("name")?))
+    exchange.write_text(format!("Hello, {}\n", exchange.path::<String>("name")?));
+    Ok(())
 }
 
 /// The error of an argument that is missing or not a number is a 400.
 async fn add(exchange: &mut Exchange) -> web::Result<()> {
     let (a, b): (i64, i64) = (exchange.query("a")?, exchange.query("b")?);
-    text(exchange, format!("{}\n", a.saturating_add(b)))
+    exchange.write_text(format!("{}\n", a.saturating_add(b)));
+    Ok(())
 }
 
 async fn form(exchange: &mut Exchange) -> web::Result<()> {
     let (name, age) = (exchange.argument::<String>("name").await?, exchange.argument_opt::<u8>("age").await?);
     let age = age.map_or("of unknown age".to_owned(), |age| format!("{age} years old"));
-    text(exchange, format!("{name} is {age}\n"))
+    exchange.write_text(format!("{name} is {age}\n"));
+    Ok(())
 }
 
 #[derive(Deserialize, Serialize)]
@@ -93,9 +96,8 @@ async fn review(exchange: &mut Exchange) -> web::Result<()> {
 
 /// Each flush sends what was written, and fails when the client has gone.
 async fn count(exchange: &mut Exchange) -> web::Result<()> {
-    exchange.set_header("Content-Type", "text/plain; charset=utf-8")?;
     for number in 1..=5 {
-        exchange.write(format!("{number}\n"));
+        exchange.write_text(format!("{number}\n"));
         exchange.flush().await?;
         sleep(Duration::from_millis(300)).await;
     }
@@ -105,7 +107,8 @@ async fn count(exchange: &mut Exchange) -> web::Result<()> {
 async fn visits(exchange: &mut Exchange) -> web::Result<()> {
     let visits = exchange.cookie("visits").and_then(|visits| visits.parse().ok()).unwrap_or(0_u32).saturating_add(1);
     exchange.set_cookie(Cookie::new("visits", visits.to_string()))?;
-    text(exchange, format!("visit number {visits}\n"))
+    exchange.write_text(format!("visit number {visits}\n"));
+    Ok(())
 }
 
 /// Reads an upload of any size, holding one piece at a time.
@@ -114,7 +117,8 @@ async fn upload(exchange: &mut Exchange) -> web::Result<()> {
     while let Some(piece) = exchange.chunk().await? {
         size += piece.len();
     }
-    text(exchange, format!("{size} bytes\n"))
+    exchange.write_text(format!("{size} bytes\n"));
+    Ok(())
 }
 
 /// What clients can store needs a bound.
@@ -131,7 +135,8 @@ impl RequestHandler for Notes {
 
     async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
         let notes = self.notes.borrow().join("\n");
-        text(exchange, notes + "\n")
+        exchange.write_text(notes + "\n");
+        Ok(())
     }
 
     async fn post(&self, exchange: &mut Exchange) -> web::Result<()> {
@@ -150,12 +155,6 @@ impl RequestHandler for Notes {
         exchange.set_status(StatusCode::NO_CONTENT);
         Ok(())
     }
-}
-
-fn text(exchange: &mut Exchange, text: String) -> web::Result<()> {
-    exchange.set_header("Content-Type", "text/plain; charset=utf-8")?;
-    exchange.write(text);
-    Ok(())
 }
 
 fn error_page(exchange: &mut Exchange, error: &web::Error) {

@@ -175,7 +175,8 @@ impl Exchange {
     /// and change it: add a header, put something around its body. Error pages are responses too.
     ///
     /// Of several, the one registered last runs first, so that what a [`Wrap`](crate::Wrap) further out registers before
-    /// it calls the rest sees what those further in have made.
+    /// it calls the rest sees what those further in have made. If one panics, the answer is a 500, which the others see.
+    /// One that is registered when the head has been sent never runs.
     ///
     /// # Examples
     ///
@@ -200,6 +201,7 @@ impl Exchange {
         while let Some(change) = extras.response_hooks.pop() {
             change(response);
         }
+        self.status = response.status();
     }
 
     /// Declares the response complete: nothing can be added to it. A `prepare` that calls this is the whole answer.
@@ -315,7 +317,6 @@ impl Exchange {
         let driver = writer.driver();
         response.set_body(body);
         self.run_response_hooks(&mut response);
-        self.status = response.status();
         self.extras().writer = Some(writer);
         self.head_sent = true;
         self.stage = Stage::Streaming;
