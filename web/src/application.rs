@@ -6,7 +6,7 @@ use httpserver::{HttpServer, Limits, Method, Request, Response, ServerHandle, Se
 
 use crate::{
     answering::Answering,
-    call::Call,
+    call::Routed,
     endpoint::{Endpoint, Function, Unrouted},
     error::{Error, Result},
     exchange::Exchange,
@@ -332,9 +332,7 @@ impl Application {
             return self.answer_unrouted(request, None, None, Unrouted::Connect);
         }
         match self.router.find_for(&request) {
-            Found::Target(target, params) => {
-                self.call(Exchange::new(request, params), &target.scope, Rc::clone(&target.endpoint))
-            }
+            Found::Target(target, params) => self.call(request, params, &target.scope, Rc::clone(&target.endpoint)),
             Found::Nothing(scope) => {
                 let scope = scope.cloned();
                 self.answer_unrouted(request, None, scope, Unrouted::NotFound)
@@ -362,12 +360,13 @@ impl Application {
         let params = table.map_or_else(PathParams::default, |table| PathParams::none(table.pattern()));
         let scope = scope.or_else(|| table.map(|table| Rc::clone(table.scope())));
         let scope = scope.unwrap_or_else(|| Rc::clone(&self.no_route));
-        self.call(Exchange::new(request, params), &scope, Rc::new(answer))
+        self.call(request, params, &scope, Rc::new(answer))
     }
 
-    fn call(&self, exchange: Exchange, scope: &Rc<Scope>, endpoint: Rc<dyn Endpoint>) -> Answering {
-        let call = Call::new(exchange, Rc::clone(&self.scope), Rc::clone(scope), Rc::clone(&endpoint));
-        Answering::new(endpoint.answer(call))
+    #[inline]
+    fn call(&self, request: Request, params: PathParams, scope: &Rc<Scope>, endpoint: Rc<dyn Endpoint>) -> Answering {
+        let route = Routed { params, application: Rc::clone(&self.scope), route: Rc::clone(scope) };
+        Answering::new(endpoint.answer(request, route))
     }
 
     fn scope_mut(&mut self) -> &mut Scope {
