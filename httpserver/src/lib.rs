@@ -32,7 +32,7 @@ pub use iostream::{
 };
 
 pub use crate::{
-    body::{Body, BodyDriver, BodyStream, BodyWriter, Frame, Trailers},
+    body::{Body, BodyBuffer, BodyDriver, BodyStream, BodyWriter, Frame, Trailers},
     error::{Error, Result},
     extensions::Extensions,
     headers::Headers,

@@ -43,7 +43,8 @@ use crate::{
 pub struct Request {
     head: RequestHead,
     received_at: Instant,
-    body: Body,
+    /// `None` is the empty one: most requests have none, and nothing to look at when they are dropped.
+    body: Option<Body>,
     origin: Origin,
     /// Made when somebody asks for it.
     extensions: OnceCell<Extensions>,
@@ -69,18 +70,22 @@ impl Request {
     pub(crate) fn received(head: RequestHead, conn: Rc<ServerConn>, serial: u32) -> Request {
         let received_at = conn.now();
         // Most requests have no body, and nothing to count a reference for.
-        let body = if conn.is_body_done() {
-            Body::empty()
-        } else {
+        let body = (!conn.is_body_done()).then(|| {
             conn.hold_body();
             Body::incoming(Incoming::new(Rc::<ServerConn>::clone(&conn), serial))
-        };
+        });
         Request { head, received_at, body, origin: Origin::Connection { conn, serial }, extensions: OnceCell::new() }
     }
 
     pub(crate) fn built(head: RequestHead, body: Body, peer: Option<SocketAddr>) -> Request {
         let received_at = IOLoop::current().turn_time();
-        Request { head, received_at, body, origin: Origin::Built(peer.map(Box::new)), extensions: OnceCell::new() }
+        Request {
+            head,
+            received_at,
+            body: Some(body),
+            origin: Origin::Built(peer.map(Box::new)),
+            extensions: OnceCell::new(),
+        }
     }
 
     /// The method, of any name. Methods a service does not know are for it to refuse (501 or 405).
@@ -156,22 +161,22 @@ impl Request {
 
     /// The body.
     pub fn body_mut(&mut self) -> &mut Body {
-        &mut self.body
+        self.body.get_or_insert_default()
     }
 
     /// Takes the body out and leaves none: to pass it on, or to put something around it.
     pub fn take_body(&mut self) -> Body {
-        std::mem::take(&mut self.body)
+        self.body.take().unwrap_or_default()
     }
 
     /// Replaces the body: a wrap that decompresses it, for example, puts its own in place of the one it took.
     pub fn set_body(&mut self, body: impl Into<Body>) {
-        self.body = body.into();
+        self.body = Some(body.into());
     }
 
     /// Whether the body has been read to its end, or there is none.
     pub fn is_body_end(&self) -> bool {
-        self.body.is_end()
+        self.body.as_ref().is_none_or(Body::is_end)
     }
 
     /// The whole body, of at most [`Limits::max_collected_body`] (1 MiB by default).
@@ -184,7 +189,7 @@ impl Request {
             Origin::Connection { conn, .. } => conn.limits().max_collected_body,
             Origin::Built(_) => Limits::DEFAULT_MAX_COLLECTED_BODY,
         };
-        self.body.bytes(max).await
+        self.body_mut().bytes(max).await
     }
 
     /// The whole body, of at most `max` bytes.
@@ -193,7 +198,7 @@ impl Request {
     ///
     /// As [`Body::bytes`].
     pub async fn bytes_limited(&mut self, max: usize) -> Result<Bytes> {
-        self.body.bytes(max).await
+        self.body_mut().bytes(max).await
     }
 
     /// Makes the answer that turns the connection over to another protocol: `head` is sent, then `protocol` is given the
@@ -286,7 +291,7 @@ impl fmt::Debug for Request {
             .field("target", &self.target())
             .field("version", &self.version())
             .field("headers", self.headers())
-            .field("body", &self.body)
+            .field("body", self.body.as_ref().unwrap_or(&Body::empty()))
             .finish()
     }
 }

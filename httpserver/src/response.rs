@@ -42,27 +42,38 @@ pub struct Response {
     has_date: bool,
     /// An invalid header was given to a builder: the answer is a 500 and stays one.
     refused: bool,
+    /// Nothing is sent, not even the head; see [`Response::abort`].
+    aborts: bool,
     /// The Content-Type that comes with the kind of body. None also when one was set among the lines.
     content_type: ContentType,
     /// [`UNSET`] or the length given.
     content_length: u64,
     lines: FieldLines,
-    ending: Ending,
+    /// Another protocol follows the head instead of the body; see [`Request::upgrade`](crate::Request::upgrade). Boxed
+    /// once more, because a response is moved often, and a fat pointer makes it larger.
+    upgrade: Upgrade,
     body: Body,
+}
+
+/// What hardly any response has, so that looking for it is all that dropping a response costs.
+struct Upgrade(Option<Box<UpgradeHandler>>);
+
+impl Drop for Upgrade {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(handler) = self.0.take() {
+            drop_handler(handler);
+        }
+    }
+}
+
+#[cold]
+fn drop_handler(handler: Box<UpgradeHandler>) {
+    drop(handler);
 }
 
 /// Marks that no length was set; no real body is this long.
 const UNSET: u64 = u64::MAX;
-
-/// What follows the head of a response.
-enum Ending {
-    /// The body.
-    Body,
-    /// Nothing, not even the head; see [`Response::abort`].
-    Abort,
-    /// Another protocol; see [`Request::upgrade`](crate::Request::upgrade).
-    Upgrade(UpgradeHandler),
-}
 
 impl Response {
     /// A response without a body or header lines.
@@ -98,13 +109,13 @@ impl Response {
     /// No answer at all: the connection is closed. For a request whose client has gone, or gets nothing on purpose.
     pub fn abort() -> Self {
         let mut response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
-        response.ending = Ending::Abort;
+        response.aborts = true;
         response
     }
 
     /// Whether this is [`abort`](Response::abort).
     pub fn is_abort(&self) -> bool {
-        matches!(self.ending, Ending::Abort)
+        self.aborts
     }
 
     /// 101 Switching Protocols with `Upgrade: protocol`: the head for [`Request::upgrade`](crate::Request::upgrade).
@@ -279,10 +290,11 @@ impl Response {
             closes: false,
             has_date: false,
             refused: false,
+            aborts: false,
             content_type,
             content_length: UNSET,
             lines: FieldLines::new(),
-            ending: Ending::Body,
+            upgrade: Upgrade(None),
             body,
         }
     }
@@ -321,21 +333,15 @@ impl Response {
     }
 
     pub(crate) fn set_upgrade(&mut self, handler: UpgradeHandler) {
-        self.ending = Ending::Upgrade(handler);
+        self.upgrade = Upgrade(Some(Box::new(handler)));
     }
 
     pub(crate) fn is_upgrade(&self) -> bool {
-        matches!(self.ending, Ending::Upgrade(_))
+        self.upgrade.0.is_some()
     }
 
-    pub(crate) fn take_upgrade(&mut self) -> Option<UpgradeHandler> {
-        match mem::replace(&mut self.ending, Ending::Body) {
-            Ending::Upgrade(handler) => Some(handler),
-            ending => {
-                self.ending = ending;
-                None
-            }
-        }
+    pub(crate) fn take_upgrade(&mut self) -> Option<Box<UpgradeHandler>> {
+        self.upgrade.0.take()
     }
 
     /// Takes a body that is there as a whole.

@@ -3,72 +3,67 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use httpserver::{Response, Result};
 
-use crate::early::{self, Early};
-
-/// What the future of a call ends with.
-pub(crate) enum Outcome {
-    /// A response as a whole.
-    Whole(Response),
-    /// The end of a body whose response was handed out before.
-    Streamed(Result<()>),
-}
+use crate::early::{Early, Watch};
 
 /// The future of a call, boxed: once per request and for all handlers alike, so that a connection carries a pointer
 /// instead of the largest future of all routes.
-pub(crate) type CallFuture = Pin<Box<dyn Future<Output = Outcome>>>;
+///
+/// It ends with the response. If that was handed out before, all that is left to say is whether its body is complete:
+/// [`Response::abort`] when it is not, and any other when it is. A type of its own for the two would be moved once more.
+pub(crate) type CallFuture = Pin<Box<dyn Future<Output = Response>>>;
 
 /// Polls a call until its response is known. If that is before the call's end, the rest of the future becomes the body.
 #[must_use = "futures do nothing unless awaited"]
 pub(crate) struct Answering {
-    /// `None` once the response is known.
-    call: Option<CallFuture>,
+    /// Replaced by one that never ends once the response is known. An `Option` would make every connection larger.
+    call: CallFuture,
 }
 
 impl Answering {
     pub(crate) fn new(call: CallFuture) -> Answering {
-        Answering { call: Some(call) }
+        Answering { call }
     }
 }
 
 impl Future for Answering {
     type Output = Response;
 
-    /// # Panics
-    ///
-    /// When polled again after it has returned the response.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let call = self.call.as_mut().expect("a call is polled until its response is known");
-        let (polled, early) = early::watch(|| call.as_mut().poll(cx));
-        match (polled, early) {
-            (Poll::Ready(Outcome::Whole(response)), _) => Poll::Ready(response),
-            (Poll::Pending, None) => Poll::Pending,
-            (Poll::Pending, Some(early)) => {
-                let Early { response, driver } = *early;
-                if let Some(call) = self.call.take() {
-                    driver.drive(async move {
-                        match call.await {
-                            Outcome::Streamed(result) => result,
-                            // Not reached: a response that was handed out is not made a second time.
-                            Outcome::Whole(_) => Ok(()),
-                        }
-                    });
-                }
-                Poll::Ready(response)
-            }
-            (Poll::Ready(Outcome::Streamed(result)), Some(early)) => {
-                early.driver.drive(std::future::ready(result));
-                Poll::Ready(early.response)
-            }
-            // Not reached: a body comes to its end behind its head.
-            (Poll::Ready(Outcome::Streamed(_)), None) => Poll::Ready(Response::abort()),
+        let watch = Watch::begin();
+        let polled = self.call.as_mut().poll(cx);
+        match watch.end() {
+            None => polled,
+            Some(early) => Poll::Ready(self.go_on(polled, *early)),
         }
     }
+}
+
+impl Answering {
+    /// Makes the rest of the call, if there is one, the body of the response that was handed out.
+    #[cold]
+    fn go_on(&mut self, polled: Poll<Response>, Early { response, driver }: Early) -> Response {
+        match polled {
+            Poll::Ready(end) => driver.drive(std::future::ready(completeness(&end))),
+            Poll::Pending => {
+                // A box of nothing allocates nothing.
+                let call = mem::replace(&mut self.call, Box::pin(std::future::pending()));
+                driver.drive(async move { completeness(&call.await) });
+            }
+        }
+        response
+    }
+}
+
+/// What a call says of a body at its end.
+fn completeness(end: &Response) -> Result<()> {
+    if end.is_abort() { Err(httpserver::Error::BodyBroken) } else { Ok(()) }
 }
 
 impl fmt::Debug for Answering {

@@ -6,7 +6,7 @@ use httpserver::{HttpServer, Limits, Method, Request, Response, ServerHandle, Se
 
 use crate::{
     answering::Answering,
-    call::Call,
+    call::Routed,
     endpoint::{Endpoint, Function, Unrouted},
     error::{Error, Result},
     exchange::Exchange,
@@ -335,12 +335,10 @@ impl Application {
             return self.answer_unrouted(request, PathParams::default(), None, Unrouted::Connect);
         }
         match self.router.find_for(&request) {
-            Found::Target(target, params) => {
-                self.call(Exchange::new(request, params), &target.scope, Rc::clone(&target.endpoint))
-            }
+            Found::Target(target, params) => self.call(request, params, &target.scope, Rc::clone(&target.endpoint)),
             Found::Nothing(Some(fallback), scope) => {
                 let scope = scope.unwrap_or(&self.no_route);
-                self.call(Exchange::new(request, PathParams::default()), scope, Rc::clone(fallback))
+                self.call(request, PathParams::default(), scope, Rc::clone(fallback))
             }
             Found::Nothing(None, scope) => {
                 self.answer_unrouted(request, PathParams::default(), scope, Unrouted::NotFound)
@@ -368,12 +366,13 @@ impl Application {
         scope: Option<&Rc<Scope>>,
         answer: Unrouted,
     ) -> Answering {
-        self.call(Exchange::new(request, params), scope.unwrap_or(&self.no_route), Rc::new(answer))
+        self.call(request, params, scope.unwrap_or(&self.no_route), Rc::new(answer))
     }
 
-    fn call(&self, exchange: Exchange, scope: &Rc<Scope>, endpoint: Rc<dyn Endpoint>) -> Answering {
-        let call = Call::new(exchange, Rc::clone(&self.scope), Rc::clone(scope), Rc::clone(&endpoint));
-        Answering::new(endpoint.answer(call))
+    #[inline]
+    fn call(&self, request: Request, params: PathParams, scope: &Rc<Scope>, endpoint: Rc<dyn Endpoint>) -> Answering {
+        let route = Routed { params, application: Rc::clone(&self.scope), route: Rc::clone(scope) };
+        Answering::new(endpoint.answer(request, route))
     }
 
     fn scope_mut(&mut self) -> &mut Scope {

@@ -2,27 +2,27 @@
 
 use std::{
     any::Any,
-    future::{Future, poll_fn},
+    future::{Future, poll_fn, ready},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
     task::Poll,
 };
 
 use httpserver::{
-    Method, Response, StatusCode,
+    Method, Request, Response, StatusCode,
     iostream::ioloop::{Printable, report_failure},
 };
 
 use crate::{
     access_log::{self, Summary},
-    answering::Outcome,
     endpoint::Endpoint,
     error::{Error, HttpError, Result, client_closed_request},
     error_page::write_default_page,
     exchange::Exchange,
+    path_params::PathParams,
     scope::Scope,
-    wrap::{AnyHandler, Next},
+    wrap::{AnyHandler, BoxFuture, Next},
 };
 
 /// A request from the call of its handler to the end of its response.
@@ -35,16 +35,19 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(
-        mut exchange: Exchange,
-        application: Rc<Scope>,
-        route: Rc<Scope>,
-        endpoint: Rc<dyn Endpoint>,
-    ) -> Call {
-        if let Some(max) = route.body_limit.or(application.body_limit) {
-            exchange.limit_body(max);
+    /// To be built where it stays, in the box of its future: it is large.
+    #[inline(always)]
+    pub(crate) fn new(request: Request, route: Routed, endpoint: Rc<dyn Endpoint>) -> Call {
+        let Routed { params, application, route } = route;
+        Call { exchange: Exchange::new(request, params), application, route, endpoint, is_over: false }
+    }
+
+    /// Takes up the request.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        if let Some(max) = self.route.body_limit.or(self.application.body_limit) {
+            self.exchange.limit_body(max);
         }
-        Call { exchange, application, route, endpoint, is_over: false }
     }
 
     /// Whether anything runs around the handler.
@@ -53,20 +56,39 @@ impl Call {
     }
 
     /// Runs the handler inside the wraps.
-    pub(crate) async fn run_wrapped(&mut self, handler: &dyn AnyHandler) -> Result<()> {
+    ///
+    /// No async function, because every waiting request would have room for its arguments, wrapped or not.
+    pub(crate) fn run_wrapped<'a>(
+        &'a mut self,
+        handler: &'a dyn AnyHandler,
+    ) -> impl Future<Output = Result<()>> + use<'a> {
         let Call { exchange, application, route, .. } = self;
         let next = Next::new(&application.wraps, &route.wraps, handler);
-        catch_panic(pin!(next.run(exchange))).await
+        let started = catch_unwind(AssertUnwindSafe(|| next.start(exchange)));
+        let future: BoxFuture<'a> = started.unwrap_or_else(|payload| Box::pin(ready(Err(panicked(&*payload)))));
+        catch_panic(future)
     }
 
-    /// Makes the response of what the handler left, and winds up.
-    pub(crate) fn conclude(&mut self, result: Result<()>) -> Outcome {
+    /// Makes the response of what the handler left, and winds up. What is returned is that of a
+    /// [`CallFuture`](crate::answering::CallFuture).
+    pub(crate) fn conclude(&mut self, result: Result<()>) -> Response {
+        // The usual way out is short, and moves nothing.
+        if result.is_ok() && self.exchange.is_plain() {
+            let response = self.exchange.take_plain();
+            self.end(response.status());
+            return response;
+        }
+        self.conclude_any(result)
+    }
+
+    #[inline(never)]
+    fn conclude_any(&mut self, result: Result<()>) -> Response {
         if self.exchange.is_head_sent() {
-            return Outcome::Streamed(self.end_stream(result));
+            return self.end_stream(result);
         }
         let response = match result {
             Ok(()) => self.exchange.take_response(),
-            Err(error) if error.is_client_gone() => return Outcome::Whole(self.give_up(error)),
+            Err(error) if error.is_client_gone() => return self.give_up(error),
             Err(error) => self.answer_error(error),
         };
         // Only a header can be at fault, and what the error page sets is all there is now.
@@ -79,7 +101,7 @@ impl Call {
         }
         let status = response.status();
         self.end(status);
-        Outcome::Whole(response)
+        response
     }
 
     /// Ends without an answer. Part of the request is missing, and a client that has only closed its writing side must
@@ -92,11 +114,11 @@ impl Call {
     }
 
     /// Gives the rest of a streamed response to its body.
-    fn end_stream(&mut self, result: Result<()>) -> httpserver::Result<()> {
+    fn end_stream(&mut self, result: Result<()>) -> Response {
         match result.and_then(|()| self.exchange.end_stream()) {
             Ok(()) => {
                 self.end(self.exchange.status());
-                Ok(())
+                Response::default()
             }
             // The head has gone out with another status: all that is left is to let the client see that the body is
             // incomplete.
@@ -105,7 +127,7 @@ impl Call {
                 log_error(&error, &self.exchange);
                 self.exchange.abandon_stream();
                 self.end(if gone { client_closed_request() } else { self.exchange.status() });
-                Err(httpserver::Error::BodyBroken)
+                Response::abort()
             }
         }
     }
@@ -174,6 +196,13 @@ impl Drop for Call {
     }
 }
 
+/// Where a request belongs.
+pub(crate) struct Routed {
+    pub(crate) params: PathParams,
+    pub(crate) application: Rc<Scope>,
+    pub(crate) route: Rc<Scope>,
+}
+
 fn is_untouched(exchange: &Exchange) -> bool {
     !exchange.has_content() && !exchange.is_finished()
 }
@@ -187,11 +216,11 @@ fn internal_error() -> Response {
 /// `AssertUnwindSafe`: the future is dropped without being polled again; of the exchange it leaves, nothing but the
 /// request is used. What else the handler has shared, it shares at its own risk, as with every panic that is caught.
 ///
-/// Takes a pinned reference because an async function that pins its own argument has room for it twice.
+/// Takes a box or a pinned reference because an async function that pins its own argument has room for it twice.
 pub(crate) fn catch_panic(
-    mut future: Pin<&mut impl Future<Output = Result<()>>>,
+    mut future: impl Future<Output = Result<()>> + Unpin,
 ) -> impl Future<Output = Result<()>> + Unpin {
-    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(cx))) {
         Ok(result) => result,
         Err(payload) => Poll::Ready(Err(panicked(&*payload))),
     })

@@ -18,33 +18,50 @@ pub(crate) struct Early {
 
 thread_local! {
     static HANDED_OUT: Cell<Option<Box<Early>>> = const { Cell::new(None) };
+    /// Whether there is something in it. A value without a destructor is one load away, the other has to be asked whether
+    /// it still lives; and there is nearly always nothing.
+    static HAS_HANDED_OUT: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Hands out a response, to whoever polls the handler that is running.
 pub(crate) fn hand_out(early: Early) {
     HANDED_OUT.set(Some(Box::new(early)));
+    HAS_HANDED_OUT.set(true);
 }
 
-/// Runs `poll`, and returns what it returned with what was handed out meanwhile.
+/// What is handed out in a poll of a handler, from [`begin`](Watch::begin) to [`end`](Watch::end).
 ///
-/// Polls nest: a handler may call another application. What the outer one has handed out by then stays its own.
-pub(crate) fn watch<T>(poll: impl FnOnce() -> T) -> (T, Option<Box<Early>>) {
-    let outer = Restore(HANDED_OUT.take());
-    let result = poll();
-    let early = HANDED_OUT.take();
-    drop(outer);
-    (result, early)
+/// Polls nest: a handler may call another application. What the outer one has handed out by then stays its own, also when
+/// the inner one panics.
+pub(crate) struct Watch {
+    outer: Option<Box<Early>>,
 }
 
-/// Puts back what an outer poll has handed out, also when the inner one panics.
-struct Restore(Option<Box<Early>>);
+impl Watch {
+    #[inline]
+    pub(crate) fn begin() -> Watch {
+        Watch { outer: take() }
+    }
 
-impl Drop for Restore {
+    #[inline]
+    pub(crate) fn end(self) -> Option<Box<Early>> {
+        take()
+    }
+}
+
+impl Drop for Watch {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(early) = self.0.take() {
+        if let Some(early) = self.outer.take() {
             HANDED_OUT.set(Some(early));
+            HAS_HANDED_OUT.set(true);
         }
     }
+}
+
+#[inline]
+fn take() -> Option<Box<Early>> {
+    if HAS_HANDED_OUT.replace(false) { HANDED_OUT.take() } else { None }
 }
 
 #[cfg(test)]
@@ -57,17 +74,23 @@ mod tests {
         Early { response: Response::new(status), driver: Body::channel().0.driver() }
     }
 
+    fn watch(poll: impl FnOnce()) -> Option<Box<Early>> {
+        let watch = Watch::begin();
+        poll();
+        watch.end()
+    }
+
     #[test]
     fn each_poll_gets_what_was_handed_out_in_it() {
-        let (inner, outer) = watch(|| {
+        let mut inner = None;
+        let outer = watch(|| {
             hand_out(early(StatusCode::OK));
-            let (_, none) = watch(|| {});
-            assert!(none.is_none());
-            watch(|| hand_out(early(StatusCode::ACCEPTED))).1
+            assert!(watch(|| {}).is_none());
+            inner = watch(|| hand_out(early(StatusCode::ACCEPTED)));
         });
         assert_eq!(inner.unwrap().response.status(), StatusCode::ACCEPTED);
         assert_eq!(outer.unwrap().response.status(), StatusCode::OK);
-        assert!(watch(|| {}).1.is_none());
+        assert!(watch(|| {}).is_none());
     }
 
     #[test]
@@ -77,10 +100,9 @@ mod tests {
                 hand_out(early(StatusCode::OK));
                 let _ = std::panic::catch_unwind(|| watch(|| panic!("in an inner poll")));
             })
-            .1
             .is_some()
         });
         assert!(result.unwrap());
-        assert!(watch(|| {}).1.is_none());
+        assert!(watch(|| {}).is_none());
     }
 }

@@ -7,11 +7,11 @@ use std::{
     task::Context,
 };
 
-use httpserver::StatusCode;
+use httpserver::{Request, StatusCode};
 
 use crate::{
     answering::CallFuture,
-    call::{Call, catch_panic},
+    call::{Call, Routed, catch_panic},
     error::{Error, HttpError, Result},
     exchange::Exchange,
     handler::Handler,
@@ -22,7 +22,7 @@ use crate::{
 /// A handler of some type.
 pub(crate) trait Endpoint: AnyHandler {
     /// Answers a request. The one box per request is made here.
-    fn answer(self: Rc<Self>, call: Call) -> CallFuture;
+    fn answer(self: Rc<Self>, request: Request, route: Routed) -> CallFuture;
 
     /// The handler's own page for an error, if it has one.
     fn write_error(&self, exchange: &mut Exchange, error: &Error) {
@@ -45,8 +45,10 @@ impl<H: Handler> AnyHandler for Function<H> {
 }
 
 impl<H: Handler> Endpoint for Function<H> {
-    fn answer(self: Rc<Self>, mut call: Call) -> CallFuture {
+    fn answer(self: Rc<Self>, request: Request, route: Routed) -> CallFuture {
+        let mut call = Call::new(request, route, Rc::<Self>::clone(&self));
         Box::pin(async move {
+            call.begin();
             let result = match call.is_wrapped() {
                 false => catch_panic(pin!(self.0.handle(&mut call.exchange))).await,
                 true => call.run_wrapped(&*self).await,
@@ -66,8 +68,10 @@ impl<H: RequestHandler> AnyHandler for Object<H> {
 }
 
 impl<H: RequestHandler> Endpoint for Object<H> {
-    fn answer(self: Rc<Self>, mut call: Call) -> CallFuture {
+    fn answer(self: Rc<Self>, request: Request, route: Routed) -> CallFuture {
+        let mut call = Call::new(request, route, Rc::<Self>::clone(&self));
         Box::pin(async move {
+            call.begin();
             let result = match call.is_wrapped() {
                 false => catch_panic(pin!(self.run(&mut call.exchange))).await,
                 true => call.run_wrapped(&*self).await,
@@ -155,8 +159,10 @@ impl AnyHandler for Unrouted {
 }
 
 impl Endpoint for Unrouted {
-    fn answer(self: Rc<Self>, mut call: Call) -> CallFuture {
+    fn answer(self: Rc<Self>, request: Request, route: Routed) -> CallFuture {
+        let mut call = Call::new(request, route, Rc::<Self>::clone(&self));
         Box::pin(async move {
+            call.begin();
             let result = match call.is_wrapped() {
                 false => self.respond(&mut call.exchange),
                 true => call.run_wrapped(&*self).await,

@@ -119,11 +119,16 @@ impl<'a> Next<'a> {
     ///
     /// Dropping the future ends the handler where it waits.
     pub async fn run(self, exchange: &mut Exchange) -> Result<()> {
+        self.start(exchange).await
+    }
+
+    /// The future of what is further in.
+    pub(crate) fn start(self, exchange: &'a mut Exchange) -> BoxFuture<'a> {
         let Next { outer, inner, handler } = self;
         match (outer.split_first(), inner.split_first()) {
-            (Some((wrap, outer)), _) => wrap.wrap(exchange, Next { outer, inner, handler }).await,
-            (None, Some((wrap, inner))) => wrap.wrap(exchange, Next { outer, inner, handler }).await,
-            (None, None) => handler.handle(exchange).await,
+            (Some((wrap, outer)), _) => wrap.wrap(exchange, Next { outer, inner, handler }),
+            (None, Some((wrap, inner))) => wrap.wrap(exchange, Next { outer, inner, handler }),
+            (None, None) => handler.handle(exchange),
         }
     }
 }

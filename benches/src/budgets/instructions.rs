@@ -1,4 +1,4 @@
-//! Instructions in user space per plaintext request, counted by callgrind: the figure that does not depend on the machine's load.
+//! Instructions in user space per request, counted by callgrind: the figure that does not depend on the machine's load.
 
 use std::{
     env, fs,
@@ -19,31 +19,32 @@ use crate::load::{Request, Session, Stop};
 pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {
     require_tool("valgrind")?;
     Ok(vec![
-        row(options, "instructions per request", 1, limits::INSTRUCTIONS)?.enforced(),
-        row(options, "instructions per request, pipelined 16 deep", 16, limits::INSTRUCTIONS_PIPELINED)?,
+        row(options, "instructions per request", "/plaintext", 1, limits::INSTRUCTIONS)?.enforced(),
+        row(options, "instructions per request, pipelined 16 deep", "/plaintext", 16, limits::INSTRUCTIONS_PIPELINED)?,
+        row(options, "instructions per request, JSON", "/json", 1, limits::INSTRUCTIONS_JSON)?,
     ])
 }
 
-fn row(options: &Options, what: &str, depth: usize, limits: Limits) -> Result<Row> {
+fn row(options: &Options, what: &str, path: &str, depth: usize, limits: Limits) -> Result<Row> {
     let mut row = Row::new(what, Unit::Count, limits);
     for &subject in &options.subjects {
-        let short = count(options, subject, depth, SHORT)?;
-        let long = count(options, subject, depth, LONG)?;
+        let short = count(options, subject, path, depth, SHORT)?;
+        let long = count(options, subject, path, depth, LONG)?;
         row.put(subject, (long - short) as f64 / (LONG - SHORT) as f64);
     }
     Ok(row)
 }
 
 /// Instructions of the whole life of a server that answers so many requests.
-fn count(options: &Options, subject: Subject, depth: usize, requests: u64) -> Result<u64> {
-    let profile = profile_path(options, subject, depth, requests)?;
+fn count(options: &Options, subject: Subject, path: &str, depth: usize, requests: u64) -> Result<u64> {
+    let profile = profile_path(options, subject, path, depth, requests)?;
     let mut valgrind = Command::new("valgrind");
     valgrind
         .args(["--tool=callgrind", "--quiet"])
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .stderr(Stdio::null());
     let server = Server::start_through(valgrind, subject)?;
-    let mut session = Session::open(server.address(), 1, depth, Request::get("/plaintext"))?;
+    let mut session = Session::open(server.address(), 1, depth, Request::get(path))?;
     session.run(Stop::after_requests(requests))?;
     drop(session);
     server.end()?;
@@ -55,12 +56,13 @@ fn count(options: &Options, subject: Subject, depth: usize, requests: u64) -> Re
     parse_totals(&text).ok_or_else(|| format!("no totals in {}", profile.display()).into())
 }
 
-fn profile_path(options: &Options, subject: Subject, depth: usize, requests: u64) -> Result<PathBuf> {
+fn profile_path(options: &Options, subject: Subject, path: &str, depth: usize, requests: u64) -> Result<PathBuf> {
     let program = subject.program();
     Ok(match &options.keep_profiles {
         Some(directory) => {
             fs::create_dir_all(directory)?;
-            directory.join(format!("callgrind.{program}.depth-{depth}.{requests}"))
+            let path = path.trim_start_matches('/');
+            directory.join(format!("callgrind.{program}.{path}.depth-{depth}.{requests}"))
         }
         None => env::temp_dir().join(format!("callgrind.{program}.{}", process::id())),
     })

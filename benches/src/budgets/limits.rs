@@ -27,6 +27,7 @@ pub(super) const NONE: Limits = Limits { http: None, web: None };
 /// Instructions per plaintext request. The one budget that is enforced, because it does not depend on the machine's load.
 pub(super) const INSTRUCTIONS: Limits = limits(3_500.0, 4_500.0);
 pub(super) const INSTRUCTIONS_PIPELINED: Limits = limits(2_000.0, 2_600.0);
+pub(super) const INSTRUCTIONS_JSON: Limits = limits(4_100.0, 4_700.0);
 
 /// CPU time per request as a multiple of the yardstick's.
 pub(super) const CPU_64: Limits = limits(1.10, 1.15);

@@ -1,5 +1,6 @@
 //! Bodies of requests and responses.
 
+mod buffer;
 mod frame;
 mod incoming;
 mod limited;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use crate::{Error, Result};
 use limited::Limited;
 
+pub use buffer::BodyBuffer;
 pub use frame::{Frame, Trailers};
 pub(crate) use incoming::{Incoming, IncomingSource};
 pub use stream::BodyStream;
@@ -33,6 +35,7 @@ pub use writer::{BodyDriver, BodyWriter};
 /// |---|---|
 /// | [`Body::empty`] | nothing |
 /// | `Body::from` a string or bytes | bytes that are all there; a short answer leaves in one buffer with its head |
+/// | `Body::from` a [`BodyBuffer`] | the same, in memory that is used again |
 /// | [`Body::writer`] | what an async closure writes, piece by piece |
 /// | [`Body::channel`] | what another task writes |
 /// | [`Body::stream`] | what a [`BodyStream`] of your own returns |
@@ -62,6 +65,7 @@ enum Kind {
     #[default]
     Empty,
     Bytes(Bytes),
+    Buffer(BodyBuffer),
     Stream(Pin<Box<dyn BodyStream>>),
     /// What a peer sends. Not boxed as a stream, because every request with a body would pay for that.
     Incoming(Incoming),
@@ -137,6 +141,10 @@ impl Body {
                 let Kind::Bytes(bytes) = mem::take(&mut self.kind) else { return Poll::Ready(None) };
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::Data(bytes))))
             }
+            Kind::Buffer(_) => {
+                self.kind = Kind::Bytes(self.take_bytes());
+                self.poll_frame(cx)
+            }
             Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
             Kind::Incoming(incoming) => incoming.poll_chunk(cx).map(|chunk| Some(chunk.transpose()?.map(Frame::Data))),
             Kind::Limited(limited) => limited.poll_frame(cx),
@@ -161,7 +169,7 @@ impl Body {
         }
         match &mut self.kind {
             Kind::Empty => Ok(Bytes::new()),
-            Kind::Bytes(bytes) => Ok(mem::take(bytes)),
+            Kind::Bytes(_) | Kind::Buffer(_) => Ok(self.take_bytes()),
             Kind::Incoming(incoming) => incoming.bytes(max, announced).await,
             Kind::Stream(_) | Kind::Limited(_) | Kind::Failed(_) => self.collect(max).await,
         }
@@ -173,6 +181,7 @@ impl Body {
         match &self.kind {
             Kind::Empty => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
+            Kind::Buffer(buffer) => buffer.is_empty(),
             Kind::Stream(stream) => stream.exact_size() == Some(0),
             Kind::Incoming(incoming) => incoming.is_end(),
             Kind::Limited(limited) => limited.body.is_end(),
@@ -185,6 +194,7 @@ impl Body {
         match &self.kind {
             Kind::Empty => Some(&[]),
             Kind::Bytes(bytes) => Some(bytes),
+            Kind::Buffer(buffer) => Some(buffer.as_slice()),
             Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_) => None,
         }
     }
@@ -196,6 +206,7 @@ impl Body {
         match &self.kind {
             Kind::Empty => Some(0),
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
+            Kind::Buffer(buffer) => Some(buffer.as_slice().len() as u64),
             Kind::Stream(stream) => stream.exact_size(),
             Kind::Incoming(incoming) => incoming.content_length(),
             Kind::Limited(limited) => limited.body.content_length(),
@@ -216,7 +227,7 @@ impl Body {
         match &mut self.kind {
             Kind::Stream(stream) => stream.as_mut().poll_progress(cx),
             Kind::Limited(limited) => limited.body.poll_progress(cx),
-            Kind::Empty | Kind::Bytes(_) | Kind::Incoming(_) | Kind::Failed(_) => {}
+            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Incoming(_) | Kind::Failed(_) => {}
         }
     }
 
@@ -226,7 +237,7 @@ impl Body {
         match &mut self.kind {
             Kind::Stream(stream) => stream.as_mut().receiver_gone(error),
             Kind::Limited(limited) => limited.body.receiver_gone(error),
-            Kind::Empty | Kind::Bytes(_) | Kind::Incoming(_) | Kind::Failed(_) => false,
+            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Incoming(_) | Kind::Failed(_) => false,
         }
     }
 
@@ -236,7 +247,7 @@ impl Body {
         match &self.kind {
             Kind::Incoming(incoming) => incoming.begin_wait(),
             Kind::Limited(limited) => limited.body.begin_wait(),
-            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) | Kind::Failed(_) => {}
+            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Failed(_) => {}
         }
     }
 
@@ -246,7 +257,7 @@ impl Body {
             Kind::Incoming(incoming) => incoming.give_up(error),
             Kind::Limited(limited) => limited.body.give_up(error),
             Kind::Failed(first) => Error::clone(first),
-            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) => {
+            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) => {
                 self.kind = Kind::Failed(Box::new(error.clone()));
                 error
             }
@@ -268,6 +279,7 @@ impl Body {
     pub(crate) fn take_bytes(&mut self) -> Bytes {
         match &mut self.kind {
             Kind::Bytes(bytes) => mem::take(bytes),
+            Kind::Buffer(buffer) => mem::take(buffer).into_bytes(),
             _ => Bytes::new(),
         }
     }
@@ -286,7 +298,7 @@ impl Body {
         match &self.kind {
             Kind::Incoming(_) => true,
             Kind::Limited(limited) => limited.body.is_incoming(),
-            Kind::Empty | Kind::Bytes(_) | Kind::Stream(_) | Kind::Failed(_) => false,
+            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Failed(_) => false,
         }
     }
 
@@ -302,11 +314,19 @@ impl<T: Into<Bytes>> From<T> for Body {
     }
 }
 
+impl From<BodyBuffer> for Body {
+    #[inline]
+    fn from(buffer: BodyBuffer) -> Self {
+        Body { kind: Kind::Buffer(buffer) }
+    }
+}
+
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Empty => f.write_str("Body(empty)"),
             Kind::Bytes(bytes) => f.debug_tuple("Body").field(bytes).finish(),
+            Kind::Buffer(buffer) => f.debug_tuple("Body").field(buffer).finish(),
             Kind::Stream(_) => f.write_str("Body(stream)"),
             Kind::Incoming(incoming) => write!(f, "Body(incoming, end: {})", incoming.is_end()),
             Kind::Limited(limited) => limited.body.fmt(f),

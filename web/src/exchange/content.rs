@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use httpserver::Bytes;
+use httpserver::{Body, BodyBuffer, Bytes};
 
 /// Text or bytes for [`Exchange::write`](crate::Exchange::write): `&str`, `String`, `&[u8]`, `Vec<u8>`, [`Bytes`] and
 /// their relatives.
@@ -15,43 +15,52 @@ pub trait Content: sealed::Sealed {}
 
 impl<T: sealed::Sealed> Content for T {}
 
-/// What was written and not yet sent. Most responses are written in one go, and then nothing is merged.
-#[derive(Debug, Default)]
+/// What was written and not yet sent. Nearly all of it is gathered in a buffer of the thread's pool, so that a short
+/// response takes no memory of its own.
+#[derive(Debug)]
 pub enum Unsent {
-    #[default]
-    Empty,
+    Gathered(BodyBuffer),
+    /// Bytes that were there as such, and nothing else.
     One(Bytes),
-    Many(Vec<u8>),
 }
 
 impl Unsent {
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Unsent::Empty)
+        matches!(self, Unsent::Gathered(buffer) if buffer.is_empty())
     }
 
+    /// As a whole response.
+    #[inline]
+    pub(super) fn take_body(&mut self) -> Body {
+        match std::mem::take(self) {
+            Unsent::Gathered(buffer) if buffer.is_empty() => Body::empty(),
+            Unsent::Gathered(buffer) => buffer.into(),
+            Unsent::One(bytes) => bytes.into(),
+        }
+    }
+
+    /// As a piece of a response.
     pub(super) fn take(&mut self) -> Bytes {
         match std::mem::take(self) {
-            Unsent::Empty => Bytes::new(),
+            Unsent::Gathered(buffer) => buffer.into_bytes(),
             Unsent::One(bytes) => bytes,
-            Unsent::Many(bytes) => bytes.into(),
         }
     }
 
     fn copy(&mut self, piece: &[u8]) {
-        if piece.is_empty() {
-            return;
+        if let Unsent::Gathered(buffer) = self {
+            return buffer.extend_from_slice(piece);
         }
-        match self {
-            // Exactly as long as the piece: most responses are written at once.
-            Unsent::Empty => *self = Unsent::One(Bytes::copy_from_slice(piece)),
-            Unsent::One(first) => {
-                // Without a copy if nobody else holds the bytes.
-                let mut bytes = Vec::from(std::mem::take(first));
-                bytes.extend_from_slice(piece);
-                *self = Unsent::Many(bytes);
-            }
-            Unsent::Many(bytes) => bytes.extend_from_slice(piece),
-        }
+        self.copy_behind(piece);
+    }
+
+    /// Without a copy of the first bytes if nobody else holds them.
+    #[cold]
+    fn copy_behind(&mut self, piece: &[u8]) {
+        let mut bytes = Vec::from(self.take());
+        bytes.extend_from_slice(piece);
+        *self = Unsent::Gathered(bytes.into());
     }
 
     fn append(&mut self, piece: Bytes) {
@@ -63,13 +72,23 @@ impl Unsent {
     }
 
     fn append_vec(&mut self, piece: Vec<u8>) {
-        if self.is_empty() && !piece.is_empty() {
-            *self = Unsent::Many(piece);
+        // A short piece is copied, because memory that is used again costs less than a handle to memory that is not.
+        if self.is_empty() && piece.len() > MOST_COPIED {
+            *self = Unsent::One(piece.into());
         } else {
             self.copy(&piece);
         }
     }
 }
+
+impl Default for Unsent {
+    fn default() -> Self {
+        Unsent::Gathered(BodyBuffer::new())
+    }
+}
+
+/// Owned pieces up to this many bytes are copied.
+const MOST_COPIED: usize = 512;
 
 mod sealed {
     use super::{Bytes, Cow, Unsent};

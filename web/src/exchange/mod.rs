@@ -14,7 +14,7 @@ use std::{
     task::Poll,
 };
 
-use httpserver::{BodyWriter, ClientGone, Extensions, Request, Response, StatusCode};
+use httpserver::{Body, BodyWriter, ClientGone, Extensions, Request, Response, StatusCode};
 
 #[cfg(feature = "static")]
 pub(crate) use self::conditional::precondition_failed;
@@ -74,8 +74,22 @@ enum Kind {
     Html,
     /// Something was written as plain text.
     Text,
+    /// Something was written as JSON.
+    Json,
     /// The handler has set a `Content-Type`.
     Own,
+}
+
+impl Kind {
+    /// A response of this type. The type costs nothing here, and a header line when it is added later.
+    #[inline]
+    fn response(self, body: Body) -> Response {
+        match self {
+            Kind::Html | Kind::Own => Response::html(body),
+            Kind::Text => Response::text(body),
+            Kind::Json => Response::json_bytes(body),
+        }
+    }
 }
 
 /// How far the response is.

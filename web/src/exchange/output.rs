@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+#[cfg(feature = "json")]
+use httpserver::BodyBuffer;
 use httpserver::{Body, Response, StatusCode, iostream::ioloop::report_failure};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -85,6 +87,14 @@ impl Exchange {
         }
     }
 
+    #[cfg(feature = "json")]
+    fn write_buffer(&mut self, buffer: BodyBuffer) {
+        match &mut self.buffer {
+            Unsent::Gathered(empty) if empty.is_empty() && self.stage != Stage::Finished => *empty = buffer,
+            _ => self.write(buffer.as_slice()),
+        }
+    }
+
     /// Adds plain text to the response's body, which makes it `text/plain; charset=utf-8`: a browser shows what a client
     /// sent as it is, and runs none of it.
     ///
@@ -118,11 +128,16 @@ impl Exchange {
     /// When the value cannot be serialised, for instance a map whose keys are not strings: 500.
     #[cfg(feature = "json")]
     pub fn write_json<T: serde_core::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        let json = serde_json::to_vec(value)?;
+        // Written on its own and not behind what is there: nothing of it is to stay if it fails.
+        let mut json = BodyBuffer::new();
+        serde_json::to_writer(&mut json, value)?;
         if self.stage == Stage::Open {
-            self.set_header("Content-Type", "application/json")?;
+            self.kind = Kind::Json;
+            if let Some(head) = &mut self.head {
+                head.set_content_type("application/json")?;
+            }
         }
-        self.write(json);
+        self.write_buffer(json);
         Ok(())
     }
 
@@ -277,18 +292,31 @@ impl Exchange {
 
     /// The response as a whole. Its head must not have been sent.
     pub(crate) fn take_response(&mut self) -> Result<Response> {
-        let body = self.buffer.take();
+        let has_body = self.has_content();
+        let body = self.buffer.take_body();
         self.finish();
-        if body.is_empty() || self.head.is_some() || self.extras.is_some() {
-            let mut response = self.take_head(!body.is_empty())?;
-            response.set_body(body);
-            if self.has_validators {
-                self.apply_conditions(&mut response)?;
-            }
-            return Ok(response);
+        let mut response = self.take_head(has_body)?;
+        response.set_body(body);
+        if self.has_validators {
+            self.apply_conditions(&mut response)?;
         }
-        let response = if self.kind == Kind::Text { Response::text(body) } else { Response::html(body) };
-        Ok(response.with_status(self.status))
+        Ok(response)
+    }
+
+    /// Whether the response is nothing but a status and a body, as a whole.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        // A head that was sent has left a writer among the extras.
+        self.has_content() && self.head.is_none() && self.extras.is_none()
+    }
+
+    /// [`take_response`](Exchange::take_response) of a [plain](Exchange::is_plain) one.
+    #[inline]
+    pub(crate) fn take_plain(&mut self) -> Response {
+        self.finish();
+        let mut response = self.kind.response(self.buffer.take_body());
+        response.set_status(self.status);
+        response
     }
 
     /// Gives what is left of a response whose head has been sent to its body, and ends it.
@@ -326,10 +354,10 @@ impl Exchange {
 
     /// Status and headers, with the cookies, and without the default type if there is nothing that has a type.
     fn take_head(&mut self, with_body: bool) -> Result<Response> {
-        let mut head = self.head.take().map_or_else(|| Response::html(""), |head| *head);
+        let mut head = self.head.take().map_or_else(|| self.kind.response(Body::empty()), |head| *head);
         head.set_status(self.status);
         let has_body = with_body && !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if !has_body && self.kind != Kind::Own {
+        if !has_body && matches!(self.kind, Kind::Html | Kind::Text) {
             head.remove_header("content-type");
         } else if self.kind == Kind::Text {
             head.set_content_type("text/plain; charset=utf-8")?;
@@ -341,9 +369,8 @@ impl Exchange {
         Ok(head)
     }
 
-    /// Begins as HTML: a type costs nothing there, and a header line when it is added later.
     fn head_mut(&mut self) -> &mut Response {
-        self.head.get_or_insert_with(|| Box::new(Response::html("")))
+        self.head.get_or_insert_with(|| Box::new(self.kind.response(Body::empty())))
     }
 
     /// Keeps track of whether the handler has set a type: only the default one goes when there is no body. And of

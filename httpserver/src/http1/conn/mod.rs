@@ -3,10 +3,7 @@
 mod incoming;
 mod outgoing;
 
-use std::{
-    cell::{Cell, RefCell},
-    time::Instant,
-};
+use std::{cell::Cell, time::Instant};
 
 use iostream::{IOStream, ioloop::Deadline};
 
@@ -31,7 +28,7 @@ pub(crate) struct Conn {
     /// What a body needs that is chunked, has to be waited for, or has failed. Few connections ever see one.
     reading: Cell<Option<Box<Reading>>>,
     /// What goes out and has not been given to the stream yet: it leaves in one send.
-    output: RefCell<Option<Buffer>>,
+    output: Cell<Option<Buffer>>,
     /// The stream did not take all at once: something may still be queued there.
     queued: Cell<bool>,
     /// Set while somebody waits for the peer to take what is queued.
@@ -49,7 +46,7 @@ impl Conn {
             body: Cell::new(BodyState::Done),
             announced: Cell::new(0),
             reading: Cell::new(None),
-            output: RefCell::default(),
+            output: Cell::new(None),
             queued: Cell::new(false),
             stall: Cell::new(None),
         }

@@ -25,7 +25,10 @@ impl Conn {
     /// Adds to what leaves next. The bytes stay here until the connection has to wait, or ends: so all answers to
     /// requests that came together leave in one send.
     pub(crate) fn with_output<T>(&self, append: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        append(self.output.borrow_mut().get_or_insert_with(pool::take))
+        let mut output = self.output.take().unwrap_or_else(pool::take);
+        let result = append(&mut output);
+        self.output.set(Some(output));
+        result
     }
 
     /// Hands what is ready to the stream, which sends it at once as far as the kernel takes it.
@@ -51,7 +54,10 @@ impl Conn {
 
     /// Whether there is anything that the stream was not given yet.
     pub(crate) fn has_output(&self) -> bool {
-        self.output.borrow().is_some()
+        let output = self.output.take();
+        let has_output = output.is_some();
+        self.output.set(output);
+        has_output
     }
 
     /// Whether the stream holds something that the kernel has not taken yet.

@@ -14,38 +14,47 @@ use crate::{
 pub(super) enum Next {
     /// With the next request.
     Request,
-    /// With the rest of the answer.
-    Body(Streamed),
+    /// With the rest of the answer. Boxed, because every idle connection would have room for it.
+    Body(Box<Streamed>),
     /// With another protocol, once the head has left.
-    Upgrade(UpgradeHandler),
+    Upgrade(Box<UpgradeHandler>),
     /// Not at all.
     End,
 }
 
 impl ServerConn {
     /// Encodes an answer, or its head if its body is a stream.
-    pub(super) fn answer(&self, mut response: Response) -> Next {
+    pub(super) fn answer(&self, response: &mut Response) -> Next {
         let facts = self.request.get();
         if response.is_abort() {
             self.break_off();
             return Next::End;
         }
-        if response.is_upgrade() || facts.is_connect || response.status().is_informational() {
-            response = match self.check_switch(response, facts) {
-                Ok(next) => return next,
-                Err(response) => response,
-            };
+        if (response.is_upgrade() || facts.is_connect || response.status().is_informational())
+            && let Some(next) = self.check_switch(response, facts)
+        {
+            return next;
         }
         if response.body().is_streamed() { self.answer_stream(response) } else { self.answer_whole(response) }
     }
 
     /// Encodes an answer that is there as a whole.
-    fn answer_whole(&self, response: Response) -> Next {
+    #[inline]
+    fn answer_whole(&self, response: &mut Response) -> Next {
         let context = self.encode_context(self.can_pass_body());
-        // The response is dropped in there, and its body may have a destructor of the user's: should that panic, half an
+        // The response is dropped behind this, and its body may have a destructor of the user's: should that panic, an
         // answer is out, and no other may follow it.
         self.answered.set(true);
-        let encoded = self.conn.with_output(|out| encode::encode_response(out, response, &context));
+        if self.conn.with_output(|out| encode::encode_usual(out, response, &context)) {
+            self.busy.set(false);
+            return Next::Request;
+        }
+        self.answer_unusual(response, context)
+    }
+
+    #[inline(never)]
+    fn answer_unusual(&self, response: &mut Response, context: EncodeContext<'_>) -> Next {
+        let encoded = self.conn.with_output(|out| encode::encode_any(out, response, &context));
         if let Some(body) = encoded.rest {
             self.conn.start_flush_with(body);
         }
@@ -54,7 +63,8 @@ impl ServerConn {
     }
 
     /// Encodes the head of an answer whose body is pulled.
-    fn answer_stream(&self, mut response: Response) -> Next {
+    #[inline(never)]
+    fn answer_stream(&self, response: &mut Response) -> Next {
         if response.body().is_incoming() {
             // It will be read for certain, and behind the head it is too late.
             self.send_continue();
@@ -62,7 +72,7 @@ impl ServerConn {
         let can_pass_body = self.can_pass_body_behind_stream();
         let context = self.encode_context(can_pass_body);
         self.answered.set(true);
-        let encoded = self.conn.with_output(|out| encode::encode_stream_head(out, &response, &context));
+        let encoded = self.conn.with_output(|out| encode::encode_stream_head(out, response, &context));
         let body = response.take_body();
         if encoded.framing == StreamFraming::None {
             // The answer is complete with its head: whatever makes the body need not begin.
@@ -70,12 +80,14 @@ impl ServerConn {
             self.busy.set(false);
             return if encoded.keep_alive { Next::Request } else { Next::End };
         }
-        Next::Body(Streamed::new(body, encoded))
+        Next::Body(Box::new(Streamed::new(body, encoded)))
     }
 
     /// Sees to it that protocols are switched by [`Request::upgrade`](crate::Request::upgrade) alone, and that nothing
-    /// else speaks on a connection that a client believes to be switched.
-    fn check_switch(&self, mut response: Response, facts: RequestFacts) -> Result<Next, Response> {
+    /// else speaks on a connection that a client believes to be switched. `None` when `response`, perhaps another one
+    /// now, is an answer like any other.
+    #[cold]
+    fn check_switch(&self, response: &mut Response, facts: RequestFacts) -> Option<Next> {
         let status = response.status();
         let switches = if facts.is_connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
         let asked = facts.is_connect || facts.upgrade;
@@ -83,28 +95,29 @@ impl ServerConn {
             Some(handler) if switches && asked && self.is_body_done() => {
                 self.answered.set(true);
                 let context = self.encode_context(true);
-                self.conn.with_output(|out| encode::encode_switch(out, &response, &context));
-                Ok(Next::Upgrade(handler))
+                self.conn.with_output(|out| encode::encode_switch(out, response, &context));
+                return Some(Next::Upgrade(handler));
             }
             // RFC 9110 9.3.6: behind any 2xx the client speaks another protocol, which nobody here does.
             None if facts.is_connect && status.is_success() => {
-                Err(closing(Response::text("501 Not Implemented\n").with_status(StatusCode::NOT_IMPLEMENTED)))
+                *response = closing(Response::text("501 Not Implemented\n").with_status(StatusCode::NOT_IMPLEMENTED));
             }
-            None if !status.is_informational() => Err(response),
+            None if !status.is_informational() => {}
             _ => {
                 let message =
                     format_args!("{status} as an answer, without an upgrade that was asked for; answering 500");
                 report_failure("httpserver", message);
-                Err(internal_error())
+                *response = internal_error();
             }
         }
+        None
     }
 
     /// Encodes the answer to a request that could not be understood.
-    pub(super) fn refuse(&self, response: Response) {
+    pub(super) fn refuse(&self, response: &mut Response) {
         self.request.set(RequestFacts::UNKNOWN);
         self.conn.fail_body(crate::Error::Closed);
-        self.answer_whole(response);
+        self.answer(response);
     }
 
     /// Closes behind half an answer.
@@ -116,10 +129,13 @@ impl ServerConn {
 
     /// Whether the connection can go on behind what the service left of the body: what is announced in the head of the
     /// answer, and so must hold.
+    #[inline]
     fn can_pass_body(&self) -> bool {
-        if self.is_body_done() {
-            return true;
-        }
+        self.is_body_done() || self.can_pass_rest()
+    }
+
+    #[inline(never)]
+    fn can_pass_rest(&self) -> bool {
         let most = self.limits().max_unread_body;
         self.conn.forget_body_wait();
         match self.conn.body_left() {

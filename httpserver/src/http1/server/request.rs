@@ -71,19 +71,24 @@ impl ServerConn {
             return Poll::Pending;
         }
         let (limits, parser) = (self.limits(), &mut wait.parser);
+        // An error is put beside it, for the same reason.
+        let mut fault = Ok(());
         let mut parse = |buf: &[u8]| match parser.parse(buf, limits) {
             Ok(Some((consumed, parsed))) => {
                 *head = Some(parsed);
-                Parsed::Done { consumed, value: Ok(()) }
+                Parsed::Done { consumed, value: () }
             }
             Ok(None) => Parsed::Incomplete,
-            Err(error) => Parsed::Done { consumed: 0, value: Err(error) },
+            Err(error) => {
+                fault = Err(error);
+                Parsed::Done { consumed: 0, value: () }
+            }
         };
         if wait.stage == Stage::Fresh {
             // A request that came together with the one before is answered before anything is sent: this is what makes
             // all answers to a batch leave in one send.
-            if let Some(parsed) = self.stream().try_read_with(&mut parse) {
-                return Poll::Ready(parsed);
+            if self.stream().try_read_with(&mut parse).is_some() {
+                return Poll::Ready(fault);
             }
             // Nothing complete is left, so the answers leave now.
             if self.poll_flush(cx)?.is_pending() {
@@ -92,7 +97,7 @@ impl ServerConn {
         }
         // Once it has come to waiting, what was ready has been sent and what was buffered has been looked at.
         match self.stream().poll_read_with(cx, parse) {
-            Poll::Ready(Ok(parsed)) => Poll::Ready(parsed),
+            Poll::Ready(Ok(())) => Poll::Ready(fault),
             // A head that the client's end has cut short is nobody's request.
             Poll::Ready(Err(error)) if error.is_closed() => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(Error::Connection(error))),

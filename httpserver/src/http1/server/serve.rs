@@ -4,11 +4,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use iostream::ioloop::{Printable, panic_message, report_failure, yield_now};
+use pin_project_lite::pin_project;
 
 use super::{
     HeadWait, ServerConn,
@@ -21,48 +22,69 @@ use crate::{Error, IntoResponse, Response, Result, Service, server_state::Regist
 ///
 /// Every idle connection has room for this future at its largest, so nothing big lives across an `await` in it but the
 /// service's own future.
-pub(crate) async fn serve<S: Service>(conn: Rc<ServerConn>, service: Rc<S>, registration: Registration) {
-    let mut in_a_row = 0;
-    loop {
-        // In a scope of its own, so that the wait has gone when the service's future takes its place.
-        let request = {
-            let mut wait = HeadWait::default();
-            match poll_fn(|cx| conn.poll_request(cx, &mut wait)).await {
-                Ok(Some(request)) => {
-                    in_a_row = if wait.has_waited() { 0 } else { in_a_row + 1 };
-                    request
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    refuse(&conn, error);
-                    break;
-                }
+#[allow(clippy::manual_async_fn, reason = "an async function has room for each of its arguments twice")]
+pub(crate) fn serve<S: Service>(
+    conn: Rc<ServerConn>,
+    service: Rc<S>,
+    registration: Registration,
+) -> impl Future<Output = ()> {
+    async move {
+        let mut in_a_row = 0;
+        loop {
+            // In a scope of its own, so that the service's future has gone when the body of its answer takes the place.
+            let next = {
+                let mut turn = pin!(Turn::Waiting { wait: HeadWait::default() });
+                poll_fn(|cx| {
+                    loop {
+                        let wait = match turn.as_mut().project() {
+                            TurnProjection::Answering { future } => return poll_service(&conn, future, cx),
+                            TurnProjection::Waiting { wait } => wait,
+                        };
+                        let request = match ready!(conn.poll_request(cx, wait)) {
+                            Ok(Some(request)) => request,
+                            Ok(None) => return Poll::Ready(Next::End),
+                            Err(error) => {
+                                refuse(&conn, error);
+                                return Poll::Ready(Next::End);
+                            }
+                        };
+                        in_a_row = if wait.has_waited() { 0 } else { in_a_row + 1 };
+                        // The request goes from here straight into the service's future: moving it costs more than
+                        // parsing its first line.
+                        turn.set(Turn::Answering { future: service.call(request) });
+                    }
+                })
+                .await
+            };
+            let goes_on = match next {
+                Next::Request => true,
+                Next::End => false,
+                Next::Body(mut streamed) => poll_fn(|cx| conn.poll_streamed(cx, &mut streamed)).await,
+                // Boxed, because every idle connection would have room for it.
+                Next::Upgrade(handler) => return Box::pin(upgrade(conn, *handler, registration)).await,
+            };
+            if !goes_on || !conn.is_body_done() && drop_body(&conn).await.is_err() {
+                break;
             }
-        };
-        // The service's future ends with the head of the answer; its body takes the place.
-        let next = {
-            let mut future = pin!(service.call(request));
-            poll_fn(|cx| poll_service(&conn, future.as_mut(), cx)).await
-        };
-        let goes_on = match next {
-            Next::Request => true,
-            Next::End => false,
-            Next::Body(mut streamed) => poll_fn(|cx| conn.poll_streamed(cx, &mut streamed)).await,
-            // Boxed, because every idle connection would have room for it.
-            Next::Upgrade(handler) => return Box::pin(upgrade(conn, handler, registration)).await,
-        };
-        if !goes_on || !conn.is_body_done() && drop_body(&conn).await.is_err() {
-            break;
+            if in_a_row >= conn.limits().max_pipelined {
+                // A client with an endless supply of requests must not keep the others from theirs.
+                in_a_row = 0;
+                conn.conn.start_flush();
+                yield_now().await;
+            }
         }
-        if in_a_row >= conn.limits().max_pipelined {
-            // A client with an endless supply of requests must not keep the others from theirs.
-            in_a_row = 0;
-            conn.conn.start_flush();
-            yield_now().await;
-        }
+        close(&conn).await;
+        drop(registration);
     }
-    close(&conn).await;
-    drop(registration);
+}
+
+pin_project! {
+    /// What a connection does by turns. One takes the place of the other, since every idle connection has room for it.
+    #[project = TurnProjection]
+    enum Turn<F> {
+        Waiting { wait: HeadWait },
+        Answering { #[pin] future: F },
+    }
 }
 
 /// Runs the service and encodes its answer.
@@ -71,8 +93,12 @@ fn poll_service(
     future: Pin<&mut impl Future<Output = Response>>,
     cx: &mut Context<'_>,
 ) -> Poll<Next> {
-    // The answer is encoded inside: it is large, and would be moved several times on its way out.
-    match catch_unwind(AssertUnwindSafe(|| future.poll(cx).map(|response| conn.answer(response)))) {
+    let poll = || match future.poll(cx) {
+        // The answer is encoded and dropped where it is: it is large, and a move costs as much as a line of its head.
+        Poll::Ready(ref mut response) => Poll::Ready(conn.answer(response)),
+        Poll::Pending => Poll::Pending,
+    };
+    match catch_unwind(AssertUnwindSafe(poll)) {
         Ok(Poll::Ready(next)) => Poll::Ready(next),
         Ok(Poll::Pending) => {
             // The answers to earlier requests do not wait for this one.
@@ -96,7 +122,7 @@ impl ServerConn {
             return Next::End;
         }
         self.log_panic(payload, "answering 500");
-        self.answer(internal_error())
+        self.answer(&mut internal_error())
     }
 
     pub(super) fn log_panic(&self, payload: &(dyn Any + Send), consequence: &str) {
@@ -114,7 +140,7 @@ async fn drop_body(conn: &ServerConn) -> Result<()> {
 fn refuse(conn: &ServerConn, error: Error) {
     log::debug!("refusing a request from {:?}: {}", conn.peer(), Printable::display(&error));
     if error.status().is_some() {
-        conn.refuse(error.into_response());
+        conn.refuse(&mut error.into_response());
     }
 }
 
