@@ -2,7 +2,7 @@
 
 mod util;
 
-use util::{Server, serve};
+use util::in_process::Local;
 use web::{Application, Exchange, Method};
 
 async fn path(exchange: &mut Exchange) -> web::Result<()> {
@@ -22,8 +22,8 @@ async fn rest(exchange: &mut Exchange) -> web::Result<()> {
     Ok(())
 }
 
-fn server() -> Server {
-    serve(|| {
+fn server() -> Local {
+    Local(
         Application::new()
             .get("/", path)
             .get("/user/{id}", id)
@@ -33,8 +33,8 @@ fn server() -> Server {
             .get("/image/{id}.png", id)
             .get("/caf%C3%A9/a%20b", path)
             .get("/wrong/{identifier}", id)
-            .route(Method::from_bytes(b"PURGE").unwrap(), "/cache", path)
-    })
+            .route(Method::from_bytes(b"PURGE").unwrap(), "/cache", path),
+    )
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn methods_of_any_name_can_have_a_route() {
 
 #[test]
 fn the_fallback_answers_what_has_no_route() {
-    let server = serve(|| Application::new().get("/known", path).fallback(path));
+    let server = Local(Application::new().get("/known", path).fallback(path));
     assert_eq!(server.get("/known").text(), "GET /known");
     assert_eq!(server.get("/unknown").text(), "GET /unknown");
     assert_eq!(server.send("PUT", "/x", "", "").text(), "PUT /x");

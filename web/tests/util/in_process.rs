@@ -28,6 +28,23 @@ impl Answer {
     }
 }
 
+/// An application that is asked in this process, in the same words as a [`Server`](super::Server).
+pub struct Local(pub Application);
+
+impl Local {
+    pub fn get(&self, target: &str) -> Answer {
+        get(&self.0, target)
+    }
+
+    /// `headers` are whole lines, each with its CRLF.
+    pub fn send(&self, method: &str, target: &str, headers: &str, body: &'static str) -> Answer {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let request = Request::builder().method(method).target(target).body(body);
+        let lines = headers.lines().map(|line| line.split_once(": ").expect("a header line"));
+        send(&self.0, lines.fold(request, |request, (name, value)| request.header(name, value)))
+    }
+}
+
 pub fn get(application: &Application, target: &str) -> Answer {
     send(application, Request::builder().target(target))
 }
