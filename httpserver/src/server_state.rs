@@ -8,7 +8,7 @@ use std::{
 use iostream::Admitted;
 use slab::Slab;
 
-use crate::{Limits, date::DateCache};
+use crate::{Limits, date::DateCache, http1::server::ServerConn};
 
 /// What a server's connections share, whatever the service.
 pub(crate) struct ServerState {
@@ -49,16 +49,6 @@ impl ServerState {
         self.connections.borrow().len()
     }
 
-    /// `admitted`: the connection's place within the limits, if it has one.
-    pub(crate) fn register(
-        self: &Rc<Self>,
-        connection: Weak<impl Registered + 'static>,
-        admitted: Option<Admitted>,
-    ) -> Registration {
-        let key = self.connections.borrow_mut().insert(connection);
-        Registration { state: Rc::clone(self), key, _admitted: admitted }
-    }
-
     /// From now on connections end with the request in hand.
     pub(crate) fn begin_drain(&self) {
         self.draining.set(true);
@@ -95,17 +85,28 @@ impl ServerState {
     }
 }
 
-/// A connection's place in its server's list; given up when the connection's future ends or is dropped.
+/// A connection with its place in its server's list; given up when the connection's future ends or is dropped.
 pub(crate) struct Registration {
-    state: Rc<ServerState>,
+    /// Its server is that of the connection.
+    pub(crate) conn: Rc<ServerConn>,
     key: usize,
     _admitted: Option<Admitted>,
 }
 
+impl Registration {
+    /// `admitted`: the connection's place within the limits, if it has one.
+    pub(crate) fn new(conn: Rc<ServerConn>, admitted: Option<Admitted>) -> Registration {
+        let weak: Weak<ServerConn> = Rc::downgrade(&conn);
+        let key = conn.server().connections.borrow_mut().insert(weak);
+        Registration { conn, key, _admitted: admitted }
+    }
+}
+
 impl Drop for Registration {
     fn drop(&mut self) {
+        let state = self.conn.server();
         let is_last = {
-            let mut connections = self.state.connections.borrow_mut();
+            let mut connections = state.connections.borrow_mut();
             connections.remove(self.key);
             if connections.is_empty() {
                 // Gives back what a peak of connections needed.
@@ -114,7 +115,7 @@ impl Drop for Registration {
             connections.is_empty()
         };
         if is_last {
-            self.state.drained.take().into_iter().for_each(Waker::wake);
+            state.drained.take().into_iter().for_each(Waker::wake);
         }
     }
 }

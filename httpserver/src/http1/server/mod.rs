@@ -94,6 +94,10 @@ impl ServerConn {
         self.peer
     }
 
+    pub(crate) fn server(&self) -> &ServerState {
+        &self.server
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.server.limits
     }
@@ -102,6 +106,7 @@ impl ServerConn {
         self.conn.now()
     }
 
+    #[inline(always)]
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.conn.poll_flush(cx, self.limits())
     }
