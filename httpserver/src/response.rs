@@ -46,6 +46,9 @@ pub struct Response {
     aborts: bool,
     /// The Content-Type that comes with the kind of body. None also when one was set among the lines.
     content_type: ContentType,
+    /// That of [`ContentType::Value`]. Beside it, because inside it would be larger, and every connection has room for an
+    /// answer.
+    own_type: Option<&'static str>,
     /// [`UNSET`] or the length given.
     content_length: u64,
     lines: FieldLines,
@@ -193,7 +196,7 @@ impl Response {
 
     /// All lines so far as name and value, in the order they will be sent.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let content_type = self.content_type.value().map(|value| ("Content-Type", value));
+        let content_type = self.content_type_value().map(|value| ("Content-Type", value));
         content_type.into_iter().chain(self.lines.iter())
     }
 
@@ -221,7 +224,8 @@ impl Response {
         check_header(b"Content-Type", value.as_bytes())?;
         if !self.refused {
             self.lines.remove(b"content-type");
-            self.content_type = ContentType::Value(value);
+            self.content_type = ContentType::Value;
+            self.own_type = Some(value);
         }
         Ok(())
     }
@@ -292,6 +296,7 @@ impl Response {
             refused: false,
             aborts: false,
             content_type,
+            own_type: None,
             content_length: UNSET,
             lines: FieldLines::new(),
             upgrade: Upgrade(None),
@@ -357,6 +362,14 @@ impl Response {
         self.content_type
     }
 
+    /// The Content-Type that is not among the lines.
+    pub(crate) fn content_type_value(&self) -> Option<&'static [u8]> {
+        match self.content_type {
+            ContentType::Value => self.own_type.map(str::as_bytes),
+            usual => usual.line()?.strip_prefix(b"Content-Type: ")?.strip_suffix(b"\r\n"),
+        }
+    }
+
     /// The lines set, each with its CRLF.
     pub(crate) fn lines(&self) -> &[u8] {
         self.lines.as_slice()
@@ -388,7 +401,8 @@ pub(crate) enum ContentType {
     Html,
     Json,
     Octets,
-    Value(&'static str),
+    /// A text of the program's own.
+    Value,
 }
 
 impl ContentType {
@@ -398,16 +412,14 @@ impl ContentType {
     pub(crate) const JSON: &[u8; 32] = b"Content-Type: application/json\r\n";
     pub(crate) const OCTETS: &[u8; 40] = b"Content-Type: application/octet-stream\r\n";
 
-    fn value(self) -> Option<&'static [u8]> {
-        let line: &[u8] = match self {
-            ContentType::None => return None,
-            ContentType::Value(value) => return Some(value.as_bytes()),
+    fn line(self) -> Option<&'static [u8]> {
+        Some(match self {
+            ContentType::None | ContentType::Value => return None,
             ContentType::Text => Self::TEXT,
             ContentType::Html => Self::HTML,
             ContentType::Json => Self::JSON,
             ContentType::Octets => Self::OCTETS,
-        };
-        line.strip_prefix(b"Content-Type: ")?.strip_suffix(b"\r\n")
+        })
     }
 }
 

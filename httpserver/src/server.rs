@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
     pin::Pin,
-    rc::{Rc, Weak},
+    rc::Rc,
 };
 
 use iostream::{
@@ -16,8 +16,8 @@ use iostream::{
 
 use crate::{
     Limits, Result, ServerHandle, Service,
-    http1::server::{ServerConn, serve},
-    server_state::{Registration, ServerState},
+    http1::server::{Registration, ServerConn, serve},
+    server_state::ServerState,
 };
 
 /// An HTTP/1.1 server: a [`Service`] and the sockets it listens on, on the current loop.
@@ -148,8 +148,8 @@ impl HttpServer {
     /// Serves one stream from anywhere, such as one end of [`iostream::memory::pair`], as if it had been accepted by this
     /// server; completes when it is closed.
     pub async fn serve_stream(&self, stream: IOStream, peer: Option<SocketAddr>) {
-        let (conn, registration) = connection(stream, peer, &self.inner.state, None);
-        self.inner.connector.connect(conn, registration).await;
+        let registration = register(stream, peer, &self.inner.state, None);
+        self.inner.connector.connect(registration).await;
     }
 
     /// The size in bytes of the future that every connection is, the service's largest future included.
@@ -164,8 +164,8 @@ impl Inner {
         let Ok(admitted) = self.admission.admit(peer.ip()) else { return turn_away(stream) };
         match IOStream::from_accepted(stream) {
             Ok(stream) => {
-                let (conn, registration) = connection(stream, Some(peer), &self.state, Some(admitted));
-                self.connector.spawn(conn, registration);
+                let registration = register(stream, Some(peer), &self.state, Some(admitted));
+                self.connector.spawn(registration);
             }
             Err(error) => log::error!("cannot serve {peer}: {}", Printable::display(&error)),
         }
@@ -193,38 +193,35 @@ impl Inner {
 
 /// A service behind which its type is forgotten: once per connection there is a virtual call, and none per request.
 trait Connector {
-    fn spawn(&self, conn: Rc<ServerConn>, registration: Registration);
-    fn connect(&self, conn: Rc<ServerConn>, registration: Registration) -> Pin<Box<dyn Future<Output = ()>>>;
+    fn spawn(&self, registration: Registration);
+    fn connect(&self, registration: Registration) -> Pin<Box<dyn Future<Output = ()>>>;
     fn future_size(&self) -> usize;
 }
 
 impl<S: Service> Connector for Rc<S> {
-    fn spawn(&self, conn: Rc<ServerConn>, registration: Registration) {
-        IOLoop::current().spawn_detached(serve(conn, Rc::clone(self), registration));
+    fn spawn(&self, registration: Registration) {
+        IOLoop::current().spawn_detached(serve(registration, Rc::clone(self)));
     }
 
-    fn connect(&self, conn: Rc<ServerConn>, registration: Registration) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(serve(conn, Rc::clone(self), registration))
+    fn connect(&self, registration: Registration) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(serve(registration, Rc::clone(self)))
     }
 
     fn future_size(&self) -> usize {
-        fn size<A, B, C, F>(_: fn(A, B, C) -> F) -> usize {
+        fn size<A, B, F>(_: fn(A, B) -> F) -> usize {
             size_of::<F>()
         }
         size(serve::<S>)
     }
 }
 
-fn connection(
+fn register(
     stream: IOStream,
     peer: Option<SocketAddr>,
     state: &Rc<ServerState>,
     admitted: Option<Admitted>,
-) -> (Rc<ServerConn>, Registration) {
-    let conn = Rc::new(ServerConn::new(stream, peer, Rc::clone(state)));
-    let weak: Weak<ServerConn> = Rc::downgrade(&conn);
-    let registration = state.register(weak, admitted);
-    (conn, registration)
+) -> Registration {
+    Registration::new(Rc::new(ServerConn::new(stream, peer, Rc::clone(state))), admitted)
 }
 
 /// Tells a client beyond the limit of connections that there is no room, and closes. As far as that can be done without
@@ -271,8 +268,8 @@ pub async fn serve_stream<S: Service>(stream: IOStream, peer: Option<SocketAddr>
     // Streamed answers must not wait for acknowledgements (Nagle's algorithm). An error means that the stream has closed,
     // or that it is none of TCP.
     let _ = stream.set_nodelay(true);
-    let (conn, registration) = connection(stream, peer, &Rc::new(ServerState::new(Limits::default())), None);
-    serve(conn, service, registration).await;
+    let registration = register(stream, peer, &Rc::new(ServerState::new(Limits::default())), None);
+    serve(registration, service).await;
 }
 
 impl fmt::Debug for HttpServer {

@@ -5,7 +5,6 @@ use std::{
     task::{Poll, Waker},
 };
 
-use iostream::Admitted;
 use slab::Slab;
 
 use crate::{Limits, date::DateCache};
@@ -61,14 +60,26 @@ impl ServerState {
         self.ended.get().wrapping_add(self.connections())
     }
 
-    /// `admitted`: the connection's place within the limits, if it has one.
-    pub(crate) fn register(
-        self: &Rc<Self>,
-        connection: Weak<impl Registered + 'static>,
-        admitted: Option<Admitted>,
-    ) -> Registration {
-        let key = self.connections.borrow_mut().insert(connection);
-        Registration { state: Rc::clone(self), key, _admitted: admitted }
+    /// Takes a connection into the list. Returns its place, to be given up by [`unregister`](ServerState::unregister).
+    pub(crate) fn register(&self, connection: Weak<dyn Registered>) -> usize {
+        self.connections.borrow_mut().insert(connection)
+    }
+
+    /// A connection has ended.
+    pub(crate) fn unregister(&self, key: usize) {
+        self.ended.set(self.ended.get().wrapping_add(1));
+        let is_last = {
+            let mut connections = self.connections.borrow_mut();
+            connections.remove(key);
+            if connections.is_empty() {
+                // Gives back what a peak of connections needed.
+                *connections = Slab::new();
+            }
+            connections.is_empty()
+        };
+        if is_last {
+            self.drained.take().into_iter().for_each(Waker::wake);
+        }
     }
 
     /// From now on connections end with the request in hand, and the answers say so.
@@ -108,30 +119,5 @@ impl ServerState {
             Poll::Pending
         })
         .await;
-    }
-}
-
-/// A connection's place in its server's list; given up when the connection's future ends or is dropped.
-pub(crate) struct Registration {
-    state: Rc<ServerState>,
-    key: usize,
-    _admitted: Option<Admitted>,
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.state.ended.set(self.state.ended.get().wrapping_add(1));
-        let is_last = {
-            let mut connections = self.state.connections.borrow_mut();
-            connections.remove(self.key);
-            if connections.is_empty() {
-                // Gives back what a peak of connections needed.
-                *connections = Slab::new();
-            }
-            connections.is_empty()
-        };
-        if is_last {
-            self.state.drained.take().into_iter().for_each(Waker::wake);
-        }
     }
 }

@@ -2,7 +2,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt, io,
     net::{SocketAddr, TcpListener, TcpStream},
-    rc::Rc,
+    rc::{Rc, Weak},
     time::Duration,
 };
 
@@ -73,18 +73,22 @@ pub fn add_accept_handler(
         move |_| acceptor.accept_batch()
     })?;
     acceptor.token.set(Some(token));
-    Ok(AcceptHandle(acceptor))
+    Ok(AcceptHandle(Rc::downgrade(&acceptor)))
 }
 
 /// Ends what [`add_accept_handler`] has begun. Dropping it does not: accepting goes on.
+///
+/// It does not keep the callback alive, which may therefore hold it: both go with the loop.
 #[derive(Clone)]
-pub struct AcceptHandle(Rc<Acceptor>);
+pub struct AcceptHandle(Weak<Acceptor>);
 
 impl AcceptHandle {
     /// Stops accepting and closes the listening socket. Does nothing the second time. May be called by the accept
     /// callback, which is then not called again.
     pub fn stop(&self) {
-        self.0.stop();
+        if let Some(acceptor) = self.0.upgrade() {
+            acceptor.stop();
+        }
     }
 
     /// Hands over the connections that wait in the backlog, then stops: their clients have been told that they are
@@ -93,14 +97,17 @@ impl AcceptHandle {
     /// A client whose handshake is not complete gets a reset, as it gets when the system has more than 65,536 connections
     /// waiting or descriptors run out.
     pub fn drain(&self) {
-        self.0.draining.set(true);
-        self.0.accept_batch();
+        if let Some(acceptor) = self.0.upgrade() {
+            acceptor.draining.set(true);
+            acceptor.accept_batch();
+        }
     }
 }
 
 impl fmt::Debug for AcceptHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AcceptHandle").field("token", &self.0.token.get()).finish()
+        let token = self.0.upgrade().and_then(|acceptor| acceptor.token.get());
+        f.debug_struct("AcceptHandle").field("token", &token).finish()
     }
 }
 

@@ -344,3 +344,24 @@ fn a_server_and_its_handles_are_plain_types() {
     handle.stop();
     assert_eq!((handle.local_addr(), handle.local_addrs()), (addr, vec![]));
 }
+
+#[test]
+fn what_a_handler_holds_goes_with_the_loop() {
+    // On a thread of its own, because its loop is closed.
+    let thread = std::thread::spawn(|| {
+        let held = Rc::new(());
+        let server = TcpServer::new({
+            let held = held.clone();
+            async move |_, _| {
+                let _held = &held;
+                Ok(())
+            }
+        });
+        let handle = server.listen(("127.0.0.1", 0)).unwrap();
+        drop(server);
+        IOLoop::current().close();
+        drop(handle);
+        Rc::strong_count(&held)
+    });
+    assert_eq!(thread.join().unwrap(), 1);
+}

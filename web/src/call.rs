@@ -30,8 +30,8 @@ pub(crate) struct Call {
     pub(crate) exchange: Exchange,
     application: Rc<Scope>,
     route: Rc<Scope>,
-    endpoint: Rc<dyn Endpoint>,
-    is_over: bool,
+    /// `None` once the request is over.
+    endpoint: Option<Rc<dyn Endpoint>>,
 }
 
 impl Call {
@@ -39,7 +39,7 @@ impl Call {
     #[inline(always)]
     pub(crate) fn new(request: Request, route: Routed, endpoint: Rc<dyn Endpoint>) -> Call {
         let Routed { params, application, route } = route;
-        Call { exchange: Exchange::new(request, params), application, route, endpoint, is_over: false }
+        Call { exchange: Exchange::new(request, params), application, route, endpoint: Some(endpoint) }
     }
 
     /// Takes up the request.
@@ -146,7 +146,9 @@ impl Call {
     /// The error's page: the handler's, the application's or the default one, whichever first writes something.
     fn write_page(&mut self, error: &Error) {
         let exchange = &mut self.exchange;
-        self.endpoint.write_error(exchange, error);
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.write_error(exchange, error);
+        }
         if let Some(page) = self.route.error_page.as_ref().or(self.application.error_page.as_ref())
             && is_untouched(exchange)
         {
@@ -158,11 +160,11 @@ impl Call {
     }
 
     fn end(&mut self, status: StatusCode) {
-        self.is_over = true;
+        let Some(endpoint) = self.endpoint.take() else { return };
         if !self.application.no_access_log && !self.route.no_access_log {
             access_log::record(self.exchange.request(), status);
         }
-        self.guard(|call| call.endpoint.on_finish(&mut call.exchange));
+        self.guard(|call| endpoint.on_finish(&mut call.exchange));
     }
 
     /// Runs code of the application that comes after the handler. False if it panicked, which is logged: the response is
@@ -188,7 +190,7 @@ impl Call {
 /// A response in progress whose connection was cut, or that a stopping server gave up, ends here.
 impl Drop for Call {
     fn drop(&mut self) {
-        if !self.is_over {
+        if self.endpoint.is_some() {
             let status = self.status_when_dropped();
             self.exchange.abandon_stream();
             self.end(status);

@@ -100,3 +100,54 @@ impl fmt::Debug for BodyBuffer {
         write!(f, "BodyBuffer({:?})", self.as_slice().escape_ascii().to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::{Body, Frame};
+
+    fn buffer(bytes: &[u8]) -> BodyBuffer {
+        let mut buffer = BodyBuffer::new();
+        buffer.extend_from_slice(bytes);
+        buffer
+    }
+
+    #[test]
+    fn without_bytes_there_is_no_buffer() {
+        assert!(buffer(b"").0.is_none());
+        assert!(BodyBuffer::from(Vec::new()).0.is_none());
+        assert!(buffer(b"").into_bytes().is_empty());
+    }
+
+    #[test]
+    fn bytes_come_out_as_they_went_in_few_or_many() {
+        for length in [1, MOST_COPIED, MOST_COPIED + 1] {
+            let bytes = vec![7; length];
+            assert_eq!(buffer(&bytes).into_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn the_memory_is_used_again() {
+        let first = buffer(b"first");
+        let address = first.as_slice().as_ptr();
+        drop(first);
+        let second = buffer(b"second");
+        assert_eq!(second.as_slice(), b"second");
+        assert_eq!(second.as_slice().as_ptr(), address);
+    }
+
+    #[test]
+    fn a_body_made_of_it_is_there_as_a_whole_and_can_be_pulled() {
+        let mut body = Body::from(buffer(b"all"));
+        assert_eq!(body.as_bytes(), Some(&b"all"[..]));
+        assert_eq!(body.content_length(), Some(3));
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(Ok(Frame::Data(data)))) = body.poll_frame(&mut cx) else { panic!("no data") };
+        assert_eq!(data, "all");
+        assert!(body.is_end());
+        assert!(matches!(body.poll_frame(&mut cx), Poll::Ready(None)));
+    }
+}

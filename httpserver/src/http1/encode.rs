@@ -251,9 +251,9 @@ fn append_own_lines(out: &mut Vec<u8>, response: &Response) {
         ContentType::Html => out.extend_from_slice(ContentType::HTML),
         ContentType::Json => out.extend_from_slice(ContentType::JSON),
         ContentType::Octets => out.extend_from_slice(ContentType::OCTETS),
-        ContentType::Value(value) => {
+        ContentType::Value => {
             out.extend_from_slice(b"Content-Type: ");
-            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(response.content_type_value().unwrap_or_default());
             out.extend_from_slice(b"\r\n");
         }
     }

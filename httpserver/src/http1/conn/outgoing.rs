@@ -71,6 +71,7 @@ impl Conn {
     ///
     /// [`Error::WriteTimeout`] when the peer takes nothing for too long, [`Error::WriteTooSlow`] when it takes too little; the
     /// stream is closed then. [`Error::Closed`] when the connection has ended.
+    #[inline(always)]
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<()>> {
         self.start_flush();
         if self.queued.get() {
@@ -80,6 +81,7 @@ impl Conn {
         Poll::Ready(if self.stream.is_closed() { Err(Error::Closed) } else { Ok(()) })
     }
 
+    #[inline(never)]
     fn poll_queue(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<()>> {
         let flushed = self.stream.poll_flush(cx).map_err(|error| match error.is_timed_out() {
             true => Error::WriteTimeout(limits.write_timeout),

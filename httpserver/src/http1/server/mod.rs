@@ -2,6 +2,7 @@
 
 mod answer;
 mod ending;
+mod registration;
 mod request;
 mod serve;
 mod streamed;
@@ -19,6 +20,7 @@ use iostream::IOStream;
 use super::conn::{Conn, Taken};
 use crate::{Error, Limits, Result, body::IncomingSource, http1::encode::CONTINUE, server_state::ServerState};
 
+pub(crate) use registration::Registration;
 pub(crate) use request::HeadWait;
 pub(crate) use serve::serve;
 
@@ -94,6 +96,10 @@ impl ServerConn {
         self.peer
     }
 
+    pub(crate) fn server(&self) -> &ServerState {
+        &self.server
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.server.limits
     }
@@ -102,6 +108,7 @@ impl ServerConn {
         self.conn.now()
     }
 
+    #[inline(always)]
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.conn.poll_flush(cx, self.limits())
     }

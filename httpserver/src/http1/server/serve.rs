@@ -12,43 +12,41 @@ use iostream::ioloop::{Printable, panic_message, report_failure, yield_now};
 use pin_project_lite::pin_project;
 
 use super::{
-    HeadWait, ServerConn,
+    HeadWait, Registration, ServerConn,
     answer::{Next, internal_error},
     ending::Linger,
 };
-use crate::{Error, IntoResponse, Response, Result, Service, server_state::Registration, upgrade::UpgradeHandler};
+use crate::{Error, IntoResponse, Response, Result, Service, upgrade::UpgradeHandler};
 
 /// One connection from its first request to its end. The whole of it is one future, so that a request costs no task.
 ///
 /// Every idle connection has room for this future at its largest, so nothing big lives across an `await` in it but the
 /// service's own future.
 #[allow(clippy::manual_async_fn, reason = "an async function has room for each of its arguments twice")]
-pub(crate) fn serve<S: Service>(
-    conn: Rc<ServerConn>,
-    service: Rc<S>,
-    registration: Registration,
-) -> impl Future<Output = ()> {
+pub(crate) fn serve<S: Service>(registration: Registration, service: Rc<S>) -> impl Future<Output = ()> {
     async move {
         let mut in_a_row = 0;
         loop {
             // In a scope of its own, so that the service's future has gone when the body of its answer takes the place.
             let next = {
                 let mut turn = pin!(Turn::Waiting { wait: HeadWait::default() });
-                poll_fn(|cx| {
+                // Moved in, or every idle connection would have room for them beside the closure.
+                let (conn, service, in_a_row) = (&registration.conn, &service, &mut in_a_row);
+                poll_fn(move |cx| {
                     loop {
                         let wait = match turn.as_mut().project() {
-                            TurnProjection::Answering { future } => return poll_service(&conn, future, cx),
+                            TurnProjection::Answering { future } => return poll_service(conn, future, cx),
                             TurnProjection::Waiting { wait } => wait,
                         };
                         let request = match ready!(conn.poll_request(cx, wait)) {
                             Ok(Some(request)) => request,
                             Ok(None) => return Poll::Ready(Next::End),
                             Err(error) => {
-                                refuse(&conn, error);
+                                refuse(conn, error);
                                 return Poll::Ready(Next::End);
                             }
                         };
-                        in_a_row = if wait.has_waited() { 0 } else { in_a_row + 1 };
+                        *in_a_row = if wait.has_waited() { 0 } else { *in_a_row + 1 };
                         // The request goes from here straight into the service's future: moving it costs more than
                         // parsing its first line.
                         turn.set(Turn::Answering { future: service.call(request) });
@@ -59,21 +57,21 @@ pub(crate) fn serve<S: Service>(
             let goes_on = match next {
                 Next::Request => true,
                 Next::End => false,
-                Next::Body(mut streamed) => poll_fn(|cx| conn.poll_streamed(cx, &mut streamed)).await,
+                Next::Body(mut streamed) => poll_fn(|cx| registration.conn.poll_streamed(cx, &mut streamed)).await,
                 // Boxed, because every idle connection would have room for it.
-                Next::Upgrade(handler) => return Box::pin(upgrade(conn, *handler, registration)).await,
+                Next::Upgrade(handler) => return Box::pin(upgrade(registration, *handler)).await,
             };
-            if !goes_on || !conn.is_body_done() && drop_body(&conn).await.is_err() {
+            if !goes_on || !registration.conn.is_body_done() && drop_body(&registration.conn).await.is_err() {
                 break;
             }
-            if in_a_row >= conn.limits().max_pipelined {
+            if in_a_row >= registration.conn.limits().max_pipelined {
                 // A client with an endless supply of requests must not keep the others from theirs.
                 in_a_row = 0;
-                conn.conn.start_flush();
+                registration.conn.conn.start_flush();
                 yield_now().await;
             }
         }
-        close(&conn).await;
+        close(&registration.conn).await;
         drop(registration);
     }
 }
@@ -146,7 +144,8 @@ fn refuse(conn: &ServerConn, error: Error) {
 
 /// Hands the stream to another protocol once the head has left, and stays until that is over, so that the server goes on
 /// counting the connection and can end it.
-async fn upgrade(conn: Rc<ServerConn>, handler: UpgradeHandler, registration: Registration) {
+async fn upgrade(registration: Registration, handler: UpgradeHandler) {
+    let conn = &registration.conn;
     if poll_fn(|cx| conn.poll_flush(cx)).await.is_ok() {
         let stream = conn.stream();
         // Time-outs of HTTP end here.
