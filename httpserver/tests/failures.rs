@@ -128,8 +128,8 @@ fn a_time_out_of_a_body_is_repeated_and_answered() {
         let addr = serve(stubborn);
         let client = Client::connect(addr).await;
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel").await;
-        // The grace of the minimum rate.
-        clock.advance(std::time::Duration::from_secs(10)).await;
+        // The body time-out.
+        clock.advance(std::time::Duration::from_secs(60)).await;
         let answer = client.answer().await;
         assert_eq!((answer.status(), answer.header("connection")), (408, Some("close")));
         // What comes later is not taken for a part of it.

@@ -111,7 +111,7 @@ fn time_outs_come_to_the_second() {
         for (bytes, seconds, expected) in [
             ("", 75, None),
             ("GET / HT", 10, Some(408)),
-            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe", 10, Some(408)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe", 60, Some(408)),
         ] {
             let (client, handle) = serve_pair(1_000, async |mut request: Request| request.bytes().await);
             client.send(bytes).await;
