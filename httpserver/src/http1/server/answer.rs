@@ -3,7 +3,7 @@
 use http::{StatusCode, Version};
 use iostream::ioloop::report_failure;
 
-use super::{RequestFacts, ServerConn, streamed::Streamed};
+use super::{CurrentRequest, ServerConn, streamed::Streamed};
 use crate::{
     Response,
     http1::encode::{self, EncodeContext, StreamFraming},
@@ -25,13 +25,13 @@ pub(super) enum Next {
 impl ServerConn {
     /// Encodes an answer, or its head if its body is a stream.
     pub(super) fn answer(&self, response: &mut Response) -> Next {
-        let facts = self.request.get();
+        let current = self.request.get();
         if response.is_abort() {
             self.break_off();
             return Next::End;
         }
-        if (response.is_upgrade() || facts.is_connect || response.status().is_informational())
-            && let Some(next) = self.check_switch(response, facts)
+        if (response.is_upgrade() || current.is_connect || response.status().is_informational())
+            && let Some(next) = self.check_switch(response, current)
         {
             return next;
         }
@@ -87,10 +87,10 @@ impl ServerConn {
     /// else speaks on a connection that a client believes to be switched. `None` when `response`, perhaps another one
     /// now, is an answer like any other.
     #[cold]
-    fn check_switch(&self, response: &mut Response, facts: RequestFacts) -> Option<Next> {
+    fn check_switch(&self, response: &mut Response, current: CurrentRequest) -> Option<Next> {
         let status = response.status();
-        let switches = if facts.is_connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
-        let asked = facts.is_connect || facts.upgrade;
+        let switches = if current.is_connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
+        let asked = current.is_connect || current.upgrade;
         match response.take_upgrade() {
             Some(handler) if switches && asked && self.is_body_done() => {
                 self.answered.set(true);
@@ -99,7 +99,7 @@ impl ServerConn {
                 return Some(Next::Upgrade(handler));
             }
             // RFC 9110 9.3.6: behind any 2xx the client speaks another protocol, which nobody here does.
-            None if facts.is_connect && status.is_success() => {
+            None if current.is_connect && status.is_success() => {
                 *response = closing(Response::text("501 Not Implemented\n").with_status(StatusCode::NOT_IMPLEMENTED));
             }
             None if !status.is_informational() => {}
@@ -115,7 +115,7 @@ impl ServerConn {
 
     /// Encodes the answer to a request that could not be understood.
     pub(super) fn refuse(&self, response: &mut Response) {
-        self.request.set(RequestFacts::UNKNOWN);
+        self.request.set(CurrentRequest::UNKNOWN);
         self.conn.fail_body(crate::Error::Closed);
         self.answer(response);
     }
@@ -160,11 +160,11 @@ impl ServerConn {
     }
 
     fn encode_context(&self, can_pass_body: bool) -> EncodeContext<'_> {
-        let facts = self.request.get();
+        let current = self.request.get();
         EncodeContext {
-            version: if facts.is_http11 { Version::HTTP_11 } else { Version::HTTP_10 },
-            is_head: facts.is_head,
-            keep_alive: facts.keep_alive && can_pass_body && !self.server.is_draining(),
+            version: if current.is_http11 { Version::HTTP_11 } else { Version::HTTP_10 },
+            is_head: current.is_head,
+            keep_alive: current.keep_alive && can_pass_body && !self.server.is_draining(),
             now: self.now(),
             date: &self.server.date,
         }

@@ -31,7 +31,7 @@ pub(crate) struct ServerConn {
     conn: Conn,
     server: Rc<ServerState>,
     peer: Option<SocketAddr>,
-    request: Cell<RequestFacts>,
+    request: Cell<CurrentRequest>,
     /// Counts requests, so that what is left of an earlier one finds out.
     serial: Cell<u32>,
     /// The head of the answer has been encoded: no other may follow it.
@@ -52,7 +52,7 @@ pub(crate) struct ServerConn {
 
 /// What the encoder has to know about the current request.
 #[derive(Clone, Copy)]
-struct RequestFacts {
+struct CurrentRequest {
     is_http11: bool,
     is_head: bool,
     is_connect: bool,
@@ -61,10 +61,10 @@ struct RequestFacts {
     keep_alive: bool,
 }
 
-impl RequestFacts {
+impl CurrentRequest {
     /// Of a request that could not be understood.
-    const UNKNOWN: RequestFacts =
-        RequestFacts { is_http11: true, is_head: false, is_connect: false, upgrade: false, keep_alive: false };
+    const UNKNOWN: CurrentRequest =
+        CurrentRequest { is_http11: true, is_head: false, is_connect: false, upgrade: false, keep_alive: false };
 }
 
 impl ServerConn {
@@ -76,7 +76,7 @@ impl ServerConn {
             conn: Conn::new(stream),
             server,
             peer,
-            request: Cell::new(RequestFacts::UNKNOWN),
+            request: Cell::new(CurrentRequest::UNKNOWN),
             serial: Cell::new(0),
             answered: Cell::new(false),
             expects_continue: Cell::new(false),

@@ -8,7 +8,7 @@ use std::{
 use http::{Method, Version};
 use iostream::Parsed;
 
-use super::{RequestFacts, ServerConn};
+use super::{CurrentRequest, ServerConn};
 use crate::{
     Error, Request, Result,
     http1::{
@@ -131,7 +131,7 @@ impl ServerConn {
     fn begin(&self, head: &RequestHead) -> u32 {
         self.conn.begin_body(head.body);
         self.expects_continue.set(head.expect == Expect::Continue && !self.conn.is_body_done());
-        self.request.set(RequestFacts {
+        self.request.set(CurrentRequest {
             is_http11: head.version == Version::HTTP_11,
             is_head: head.method == Method::HEAD,
             is_connect: head.method == Method::CONNECT,
