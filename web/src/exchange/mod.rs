@@ -75,6 +75,7 @@ enum Kind {
     /// Something was written as plain text.
     Text,
     /// Something was written as JSON.
+    #[cfg(feature = "json")]
     Json,
     /// The handler has set a `Content-Type`.
     Own,
@@ -87,6 +88,7 @@ impl Kind {
         match self {
             Kind::Html | Kind::Own => Response::html(body),
             Kind::Text => Response::text(body),
+            #[cfg(feature = "json")]
             Kind::Json => Response::json_bytes(body),
         }
     }
