@@ -141,6 +141,7 @@ impl HttpServer {
     }
 
     /// The handle by which the server is looked at and ended.
+    #[inline]
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(Rc::clone(&self.inner), self.inner.local_addrs().first().copied())
     }
@@ -171,15 +172,18 @@ impl Inner {
         }
     }
 
+    #[inline]
     pub(crate) fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listening.borrow().iter().map(|listening| listening.addr).collect()
     }
 
     /// Has the next poll accept all connections that wait.
+    #[inline]
     pub(crate) fn accept_backlog(&self) {
         self.listening.borrow().iter().for_each(|listening| listening.handle.accept_backlog());
     }
 
+    #[inline]
     pub(crate) fn stop(&self) {
         self.bound.take();
         for listening in self.listening.take() {

@@ -65,6 +65,7 @@ impl ServerState {
     }
 
     /// Cuts the connections that are idle; returns how many there were.
+    #[inline]
     pub(crate) fn cut_idle(&self) -> usize {
         let idle: Vec<_> = self.registered().into_iter().filter(|connection| connection.is_idle()).collect();
         idle.iter().for_each(|connection| connection.cut());
@@ -72,12 +73,14 @@ impl ServerState {
     }
 
     /// Cuts all connections; returns how many there were.
+    #[inline]
     pub(crate) fn cut_all(&self) -> usize {
         let connections = self.registered();
         connections.iter().for_each(|connection| connection.cut());
         connections.len()
     }
 
+    #[inline]
     fn registered(&self) -> Vec<Rc<dyn Registered>> {
         self.connections.borrow().iter().filter_map(|(_, connection)| connection.upgrade()).collect()
     }

@@ -8,11 +8,7 @@ use std::{
 use nix::errno::Errno;
 use socket2::SockRef;
 
-use crate::{
-    Error, Result,
-    connect::new_socket,
-    error::errno,
-};
+use crate::{Error, Result, connect::new_socket, error::errno};
 
 pub use crate::accept::{AcceptHandle, add_accept_handler};
 

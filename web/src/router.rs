@@ -82,6 +82,7 @@ impl Router {
     ///
     /// As [`add`](Router::add).
     #[track_caller]
+    #[inline]
     pub(crate) fn nest(&mut self, prefix: &str, nested: Router, scope: &Scope) {
         let within = |inner: &Rc<Scope>| Rc::new(Scope::clone(inner).within(scope));
         for table in nested.tables {
@@ -102,12 +103,14 @@ impl Router {
     }
 
     /// Sets the endpoint for paths without a route.
+    #[inline]
     pub(crate) fn set_fallback(&mut self, endpoint: Rc<dyn Endpoint>) {
         let target = Target { endpoint, scope: Rc::default() };
         self.fallbacks.retain(|fallback| !fallback.prefix.is_empty());
         self.add_fallback(Fallback { prefix: String::new(), target: Some(target), scope: Rc::default() });
     }
 
+    #[inline]
     fn add_fallback(&mut self, fallback: Fallback) {
         self.fallbacks.push(fallback);
         self.fallbacks.sort_by_key(|fallback| std::cmp::Reverse(fallback.prefix.len()));

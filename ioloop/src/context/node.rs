@@ -22,6 +22,7 @@ pub(super) enum Entry {
 
 impl Node {
     /// A scope within `parent`. What the new one covers for good is left out.
+    #[inline]
     pub(super) fn within(mut parent: Option<Rc<Node>>, entry: Entry) -> Rc<Node> {
         while let Some(node) = &parent {
             if !entry.covers(&node.entry) {

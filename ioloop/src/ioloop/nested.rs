@@ -45,6 +45,7 @@ impl IOLoop {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub fn run_once(&self, timeout: Option<Duration>) -> Option<Duration> {
         if self.inner.closed.get() {
             return None;
@@ -69,6 +70,7 @@ impl IOLoop {
     ///
     /// `Unsupported` when the poller has no descriptor, which is so for [`PosixPoll`](crate::PosixPoll); or when the
     /// process is out of descriptors.
+    #[inline]
     pub fn as_fd(&self) -> Result<BorrowedFd<'_>> {
         if self.inner.poller_fd.get().is_none() {
             let duplicate = match self.inner.poller.borrow().descriptor() {
@@ -82,6 +84,7 @@ impl IOLoop {
     }
 
     /// How long this loop may be left alone. While it is, other threads and wakers signal it.
+    #[inline]
     fn idle_limit(&self) -> Option<Duration> {
         let (limit, _) = self.poll_timeout();
         if limit != Some(Duration::ZERO) && !self.inner.remote.fall_asleep() {

@@ -98,6 +98,15 @@ impl IOLoop {
     pub(super) fn timed<T>(&self, kind: WorkKind, location: &'static Location<'static>, work: impl FnOnce() -> T) -> T {
         let began = self.clock_nanos();
         let value = work();
+        self.judge(kind, location, began);
+        value
+    }
+
+    /// Tells of a piece of work that took too long. Apart from [`timed`](IOLoop::timed), which is compiled for each kind of
+    /// work.
+    #[cold]
+    #[inline(never)]
+    fn judge(&self, kind: WorkKind, location: &'static Location<'static>, began: u64) {
         let took = self.clock_nanos().saturating_sub(began);
         if let Some((slow, hook)) = self.inner.watchdog.judge(kind, location, took) {
             let told = &slow;
@@ -106,7 +115,6 @@ impl IOLoop {
                 panic::contain(|| log::error!("{slow}; then its hook panicked: {}", payload.printable()));
             }
         }
-        value
     }
 }
 

@@ -46,11 +46,13 @@ struct Watched {
 
 impl PosixPoll {
     /// A backend that watches nothing yet.
+    #[inline]
     pub fn new() -> PosixPoll {
         PosixPoll::default()
     }
 
     /// Whether `fd` is what is registered under its number, and not a successor of one closed behind our back.
+    #[inline]
     fn is_watched(&self, fd: BorrowedFd<'_>, stat: &FileStat) -> io::Result<bool> {
         let known = self.numbers.get(&fd.as_raw_fd()).and_then(|token| self.watched.get(&token.to_u64()));
         let Some(known) = known else { return Ok(false) };
@@ -58,12 +60,14 @@ impl PosixPoll {
         Ok((known.st_dev, known.st_ino) == (stat.st_dev, stat.st_ino))
     }
 
+    #[inline]
     fn watched_mut(&mut self, token: Token) -> io::Result<&mut Watched> {
         self.watched.get_mut(&token.to_u64()).ok_or_else(|| Errno::ENOENT.into())
     }
 }
 
 impl Poller for PosixPoll {
+    #[inline]
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
         let stat = fstat(fd)?;
         // poll(2) would call them always ready; epoll(7) refuses them, and so do we.
@@ -81,6 +85,7 @@ impl Poller for PosixPoll {
         Ok(())
     }
 
+    #[inline]
     fn modify(&mut self, _fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
         let watched = self.watched_mut(token)?;
         (watched.interest, watched.trigger) = (interest, trigger);
@@ -89,6 +94,7 @@ impl Poller for PosixPoll {
         Ok(())
     }
 
+    #[inline]
     fn remove(&mut self, _fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         let watched = self.watched.remove(&token.to_u64()).ok_or(Errno::ENOENT)?;
         if self.numbers.get(&watched.number) == Some(&token) {
@@ -97,6 +103,7 @@ impl Poller for PosixPoll {
         Ok(())
     }
 
+    #[inline]
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let mut entries = Vec::with_capacity(self.watched.len() + self.watched.len() / 2);
         for watched in self.watched.values() {
@@ -126,10 +133,12 @@ impl Poller for PosixPoll {
         Ok(())
     }
 
+    #[inline]
     fn needs_rearming(&self) -> bool {
         true
     }
 
+    #[inline]
     fn rearm(&mut self, token: Token, what: Ready) {
         if let Ok(watched) = self.watched_mut(token) {
             watched.spent.remove(what);
@@ -140,6 +149,7 @@ impl Poller for PosixPoll {
 /// A registration takes none, one or two entries of the kernel's list. The second asks for `POLLRDHUP` alone, which nix
 /// does not know: it hides an answer that contains an unknown bit, and so tells us that it is there.
 impl Watched {
+    #[inline]
     fn ask<'fd>(&'fd self, entries: &mut Vec<PollFd<'fd>>) {
         if self.has_ended() {
             return;
@@ -169,6 +179,7 @@ impl Watched {
         ready
     }
 
+    #[inline]
     fn flags(&self) -> PollFlags {
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::POLLIN, self.wants(Interest::READABLE));
@@ -177,18 +188,21 @@ impl Watched {
         flags
     }
 
+    #[inline]
     fn wants(&self, what: Interest) -> bool {
         self.interest.contains(what) && !self.spent.contains(Ready::from_bits_truncate(what.bits()))
     }
 
     /// poll(2) reports hang-ups and errors unasked, in every wait. Once seen they are the end: whoever waits for anything
     /// is told already.
+    #[inline]
     fn has_ended(&self) -> bool {
         self.spent.intersects(Ready::HANGUP | Ready::ERROR)
     }
 }
 
 impl fmt::Debug for PosixPoll {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PosixPoll").field("watched", &self.watched.len()).finish_non_exhaustive()
     }

@@ -66,27 +66,32 @@ pub struct Condition {
 
 impl Condition {
     /// A condition nobody waits for.
+    #[inline]
     pub const fn new() -> Condition {
         Condition { waiters: WaitList::new(), told_all: Cell::new(Bound::START) }
     }
 
     /// Waits for a notification. The place in line is taken by this call, not by the first poll: a notification in
     /// between counts.
+    #[inline]
     pub fn wait(&self) -> ConditionWait<'_> {
         ConditionWait { condition: self, place: Some(self.waiters.join(())) }
     }
 
     /// Notifies the `count` who have waited longest, or all if there are fewer.
+    #[inline]
     pub fn notify(&self, count: usize) {
         self.waiters.notify(count);
     }
 
     /// Notifies the one who has waited longest.
+    #[inline]
     pub fn notify_one(&self) {
         self.waiters.notify_one();
     }
 
     /// Notifies all who wait.
+    #[inline]
     pub fn notify_all(&self) {
         // Known before the first is woken, who may drop another.
         self.told_all.set(self.waiters.now());
@@ -94,12 +99,14 @@ impl Condition {
     }
 
     /// How many wait.
+    #[inline]
     pub fn waiting(&self) -> usize {
         self.waiters.len()
     }
 }
 
 impl Default for Condition {
+    #[inline]
     fn default() -> Condition {
         Condition::new()
     }
@@ -123,6 +130,7 @@ pub struct ConditionWait<'c> {
 impl Future for ConditionWait<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(place) = self.place else {
             return Poll::Ready(());
@@ -136,6 +144,7 @@ impl Future for ConditionWait<'_> {
 }
 
 impl Drop for ConditionWait<'_> {
+    #[inline]
     fn drop(&mut self) {
         let Some(place) = self.place else {
             return;

@@ -60,16 +60,19 @@ pub struct Event {
 
 impl Event {
     /// An event that is not set.
+    #[inline]
     pub const fn new() -> Event {
         Event { is_set: Cell::new(false), waiters: WaitList::new() }
     }
 
     /// Whether it is set.
+    #[inline]
     pub fn is_set(&self) -> bool {
         self.is_set.get()
     }
 
     /// Sets it and wakes all who wait. Nothing happens when it is set already.
+    #[inline]
     pub fn set(&self) {
         if !self.is_set.replace(true) {
             self.waiters.notify_all();
@@ -77,17 +80,20 @@ impl Event {
     }
 
     /// Makes those wait who come from now on.
+    #[inline]
     pub fn clear(&self) {
         self.is_set.set(false);
     }
 
     /// Waits until the event is set. Who waits when it is set gets through, even if it is cleared before they run.
+    #[inline]
     pub fn wait(&self) -> EventWait<'_> {
         EventWait { event: self, place: None }
     }
 }
 
 impl Default for Event {
+    #[inline]
     fn default() -> Event {
         Event::new()
     }
@@ -108,6 +114,7 @@ pub struct EventWait<'e> {
 impl Future for EventWait<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let event = self.event;
         if self.place.is_none() && event.is_set() {
@@ -119,6 +126,7 @@ impl Future for EventWait<'_> {
 }
 
 impl Drop for EventWait<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(place) = self.place {
             self.event.waiters.leave(place);

@@ -35,6 +35,7 @@ impl IOStream {
     ///     stream.write(line).await
     /// }
     /// ```
+    #[inline]
     pub fn read_until<'a>(&'a self, delimiter: &'a [u8]) -> ReadUntil<'a> {
         ReadUntil { reading: Reading::new(self), delimiter, max_bytes: usize::MAX, scanned: 0 }
     }
@@ -49,6 +50,7 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// A dropped read leaves the bytes in the stream.
+    #[inline]
     pub fn read_bytes(&self, n: usize) -> ReadBytes<'_> {
         ReadBytes { reading: Reading::new(self), n }
     }
@@ -62,6 +64,7 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// A dropped read leaves the bytes in the stream.
+    #[inline]
     pub fn read_some(&self, max: usize) -> ReadSome<'_> {
         ReadSome { reading: Reading::new(self), max }
     }
@@ -76,6 +79,7 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// A dropped read puts the bytes back into the stream.
+    #[inline]
     pub fn read_into<'a>(&'a self, buf: &'a mut [u8]) -> ReadInto<'a> {
         ReadInto { reading: Reading::new(self), buf, filled: 0, partial: false }
     }
@@ -90,6 +94,7 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// A dropped read leaves the bytes in the stream.
+    #[inline]
     pub fn read_until_close(&self) -> ReadUntilClose<'_> {
         ReadUntilClose { reading: Reading::new(self), max_bytes: usize::MAX }
     }
@@ -147,10 +152,12 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
+    #[inline]
     fn new(stream: &'a IOStream) -> Self {
         Reading { stream, claimed: false, shown: 0 }
     }
 
+    #[inline]
     fn poll(&mut self, cx: &mut Context<'_>, parse: &mut Parse<'_>) -> Poll<Result<()>> {
         let inner = &self.stream.inner;
         if !self.claimed && inner.claimed.get() {
@@ -163,6 +170,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The read can never succeed, and where the next message would start is unknown.
+    #[inline]
     fn unsatisfiable(&self, limit: usize) -> Error {
         self.stream.close();
         Error::Unsatisfiable { limit }
@@ -170,6 +178,7 @@ impl<'a> Reading<'a> {
 }
 
 impl Drop for Reading<'_> {
+    #[inline]
     fn drop(&mut self) {
         if self.claimed {
             self.stream.inner.claimed.set(false);
@@ -191,6 +200,7 @@ impl ReadUntil<'_> {
     /// Limits the result, delimiter included; unlimited by default, except by the stream's `max_buffer_size`. When the
     /// delimiter does not end within `limit` bytes, the stream is closed and the read fails with
     /// [`Error::Unsatisfiable`].
+    #[inline]
     pub fn max_bytes(mut self, limit: usize) -> Self {
         self.max_bytes = limit;
         self
@@ -200,6 +210,7 @@ impl ReadUntil<'_> {
 impl Future for ReadUntil<'_> {
     type Output = Result<Bytes>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadUntil { reading, delimiter, max_bytes, scanned } = &mut *self;
         if delimiter.is_empty() {
@@ -223,6 +234,7 @@ impl Future for ReadUntil<'_> {
     }
 }
 
+#[inline]
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     match needle {
         // Most delimiters are a newline, not worth building a searcher for.
@@ -241,6 +253,7 @@ pub struct ReadBytes<'a> {
 impl Future for ReadBytes<'_> {
     type Output = Result<Bytes>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadBytes { reading, n } = &mut *self;
         if *n == 0 {
@@ -272,6 +285,7 @@ pub struct ReadSome<'a> {
 impl Future for ReadSome<'_> {
     type Output = Result<Bytes>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadSome { reading, max } = &mut *self;
         let mut taken = Bytes::new();
@@ -297,6 +311,7 @@ pub struct ReadInto<'a> {
 
 impl ReadInto<'_> {
     /// Makes the read content with one byte or more.
+    #[inline]
     pub fn partial(mut self) -> Self {
         self.partial = true;
         self
@@ -306,6 +321,7 @@ impl ReadInto<'_> {
 impl Future for ReadInto<'_> {
     type Output = Result<usize>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadInto { reading, buf, filled, partial } = &mut *self;
         if !buf.is_empty() {
@@ -323,6 +339,7 @@ impl Future for ReadInto<'_> {
 }
 
 impl Drop for ReadInto<'_> {
+    #[inline]
     fn drop(&mut self) {
         if self.filled > 0 {
             self.reading.stream.inner.held.borrow_mut().prepend(&self.buf[..self.filled]);
@@ -340,6 +357,7 @@ pub struct ReadUntilClose<'a> {
 impl ReadUntilClose<'_> {
     /// Limits the result; unlimited by default, except by the stream's `max_buffer_size`. When more comes, the stream is
     /// closed and the read fails with [`Error::Unsatisfiable`].
+    #[inline]
     pub fn max_bytes(mut self, limit: usize) -> Self {
         self.max_bytes = limit;
         self
@@ -349,6 +367,7 @@ impl ReadUntilClose<'_> {
 impl Future for ReadUntilClose<'_> {
     type Output = Result<Bytes>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadUntilClose { reading, max_bytes } = &mut *self;
         match ready!(reading.poll(cx, &mut |window| window.bytes().len() > *max_bytes)) {
@@ -377,6 +396,7 @@ impl<P> Unpin for ReadWith<'_, P> {}
 impl<T, P: FnMut(&[u8]) -> Parsed<T>> Future for ReadWith<'_, P> {
     type Output = Result<T>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadWith { reading, parse } = &mut *self;
         let mut value = None;
@@ -388,6 +408,7 @@ impl<T, P: FnMut(&[u8]) -> Parsed<T>> Future for ReadWith<'_, P> {
 macro_rules! opaque_debug {
     ($($name:literal $future:ty $(, $param:ident)?;)*) => {$(
         impl$(<$param>)? fmt::Debug for $future {
+            #[inline]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct($name).field("stream", self.reading.stream).finish_non_exhaustive()
             }

@@ -32,6 +32,7 @@ pub(super) struct ServerState {
 }
 
 impl ServerState {
+    #[inline]
     pub(super) fn new(
         serve: Box<dyn Fn(IOStream, SocketAddr, Connection)>,
         limits: ConnectionLimits,
@@ -47,6 +48,7 @@ impl ServerState {
     }
 
     /// Returns the first address.
+    #[inline]
     pub(super) fn accept_from(self: &Rc<Self>, sockets: Vec<TcpListener>) -> Result<SocketAddr> {
         let nothing = || io::Error::new(io::ErrorKind::InvalidInput, "no socket to accept from");
         let first = sockets.first().ok_or_else(nothing)?.local_addr()?;
@@ -59,6 +61,7 @@ impl ServerState {
         Ok(first)
     }
 
+    #[inline]
     fn accept(self: &Rc<Self>, socket: TcpStream, peer: SocketAddr) {
         // Refused: the socket is closed on return. The reason has been logged.
         let Ok(admitted) = self.admission.admit(peer.ip()) else { return };
@@ -75,20 +78,24 @@ impl ServerState {
         }
     }
 
+    #[inline]
     pub(super) fn stop(&self) {
         let accepting = self.accepting.take();
         accepting.iter().for_each(|(_, handle)| handle.stop());
     }
 
+    #[inline]
     pub(super) fn local_addrs(&self) -> Vec<SocketAddr> {
         self.accepting.borrow().iter().map(|(addr, _)| *addr).collect()
     }
 
+    #[inline]
     pub(super) fn connections(&self) -> usize {
         self.open.borrow().len()
     }
 
     /// Closes what is open; returns how many there were.
+    #[inline]
     pub(super) fn cut_all(&self) -> usize {
         let open: Vec<Rc<Inner>> = self.open.borrow().iter().filter_map(|(_, stream)| stream.upgrade()).collect();
         open.iter().for_each(|stream| stream.close(None));
@@ -99,6 +106,7 @@ impl ServerState {
         poll_fn(|cx| self.poll_drained(cx)).await;
     }
 
+    #[inline]
     fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.connections() == 0 {
             return Poll::Ready(());
@@ -114,6 +122,7 @@ impl ServerState {
 pub(super) struct Connection(Option<Place>);
 
 impl Connection {
+    #[inline]
     fn open(state: &Rc<ServerState>, stream: &IOStream, admitted: Admitted) -> Connection {
         let key = state.open.borrow_mut().insert(stream.downgrade());
         Connection(Some(Place { state: Rc::clone(state), key, _admitted: admitted }))
@@ -121,6 +130,7 @@ impl Connection {
 }
 
 impl Drop for Connection {
+    #[inline]
     fn drop(&mut self) {
         let Some(place) = self.0.take() else { return };
         let stream = place.state.open.borrow().get(place.key).and_then(Weak::upgrade);
@@ -138,6 +148,7 @@ struct Place {
 }
 
 impl Drop for Place {
+    #[inline]
     fn drop(&mut self) {
         let is_last = {
             let mut open = self.state.open.borrow_mut();
