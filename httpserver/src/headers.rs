@@ -50,6 +50,7 @@ impl Headers {
     ///
     /// Where it matters that the client sent something, as with a condition or a credential, ask
     /// [`get_bytes`](Headers::get_bytes) or [`get_str`](Headers::get_str).
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.get_bytes(name)?).ok()
     }
@@ -59,12 +60,14 @@ impl Headers {
     /// # Errors
     ///
     /// [`Error::BadRequest`] (400) when the value is not UTF-8.
+    #[inline]
     pub fn get_str(&self, name: &str) -> Result<Option<&str>> {
         let not_text = |_| Error::BadRequest("a header value is not UTF-8");
         self.get_bytes(name).map(std::str::from_utf8).transpose().map_err(not_text)
     }
 
     /// The value of the first line with this name; `None` if and only if there is no such line.
+    #[inline]
     pub fn get_bytes(&self, name: &str) -> Option<&[u8]> {
         self.get_all(name).next()
     }
@@ -88,12 +91,14 @@ impl Headers {
     }
 
     /// Whether there is a line with this name.
+    #[inline]
     pub fn contains(&self, name: &str) -> bool {
         self.get_bytes(name).is_some()
     }
 
     /// Whether the comma-separated list in the lines with this name has `token`, without regard to case:
     /// `has_token("connection", "close")`.
+    #[inline]
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.list(name).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
     }
@@ -108,16 +113,19 @@ impl Headers {
     }
 
     /// The number of lines.
+    #[inline]
     pub fn len(&self) -> usize {
         self.count as usize
     }
 
     /// Whether there is no line at all.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// A copy as the `http` crate's map: hashed, several allocations, names in lower case.
+    #[inline]
     pub fn to_header_map(&self) -> http::HeaderMap {
         let mut map = http::HeaderMap::with_capacity(self.len());
         for (name, value) in self.iter() {
@@ -163,6 +171,7 @@ impl fmt::Debug for Headers {
 }
 
 impl From<&Headers> for http::HeaderMap {
+    #[inline]
     fn from(headers: &Headers) -> Self {
         headers.to_header_map()
     }
@@ -210,6 +219,7 @@ pub(crate) fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// [`list_items`] with commas in quoted strings left alone.
+#[inline]
 fn quoted_list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(value);
     let mut has_quotes = true;
@@ -225,6 +235,7 @@ fn quoted_list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 ///
 /// A quote that is not closed is a character like any other, because it must not swallow the members behind it. All that
 /// follow it in the line are taken the same way, or looking for their ends could cost time quadratic in its length.
+#[inline]
 fn split_item<'v>(value: &'v [u8], has_quotes: &mut bool) -> (&'v [u8], Option<&'v [u8]>) {
     let mut at = 0;
     while let Some(&b) = value.get(at) {
@@ -241,6 +252,7 @@ fn split_item<'v>(value: &'v [u8], has_quotes: &mut bool) -> (&'v [u8], Option<&
 }
 
 /// Length of the quoted string that `text` begins with, its quotes included; `None` if it has no end.
+#[inline]
 fn quoted_len(text: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {

@@ -15,6 +15,7 @@ impl<B: Into<Body>> TryFrom<http::Request<B>> for Request {
     /// # Errors
     ///
     /// As [`RequestBuilder::build`](crate::RequestBuilder::build).
+    #[inline]
     fn try_from(request: http::Request<B>) -> Result<Request, Error> {
         let (parts, body) = request.into_parts();
         let mut builder = Request::builder().method(parts.method).target(parts.uri.to_string()).version(parts.version);
@@ -37,6 +38,7 @@ impl TryFrom<Request> for http::Request<Body> {
     /// # Errors
     ///
     /// [`Error::BadRequest`] when the `http` crate does not accept the target as a URI.
+    #[inline]
     fn try_from(mut request: Request) -> Result<http::Request<Body>, Error> {
         let uri: Uri = request.target().parse().map_err(|_| Error::BadRequest("malformed request target"))?;
         let mut converted = http::Request::new(request.take_body());
@@ -53,6 +55,7 @@ impl TryFrom<Request> for http::Request<Body> {
 
 impl<B: Into<Body>> From<http::Response<B>> for Response {
     /// `Connection` and `Transfer-Encoding` are dropped: the server writes its own. Extensions are dropped as well.
+    #[inline]
     fn from(response: http::Response<B>) -> Response {
         let (parts, body) = response.into_parts();
         let mut converted = Response::new(parts.status).with_body(body);
@@ -69,6 +72,7 @@ impl<B: Into<Body>> From<http::Response<B>> for Response {
 impl From<Response> for http::Response<Body> {
     /// Lines that the server would add when it sends are not there. [`Response::abort`] has no counterpart and becomes
     /// a 500 without a body; an upgrade becomes its head.
+    #[inline]
     fn from(mut response: Response) -> http::Response<Body> {
         let mut converted = http::Response::new(response.take_body());
         *converted.status_mut() = response.status();

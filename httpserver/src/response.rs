@@ -127,6 +127,7 @@ impl Response {
     /// # Errors
     ///
     /// [`Error::InvalidHeader`] when `protocol` cannot be the value of a header.
+    #[inline]
     pub fn switching_protocols(protocol: &str) -> Result<Self> {
         let mut response = Response::new(StatusCode::SWITCHING_PROTOCOLS);
         response.set_header("Upgrade", protocol)?;
@@ -190,6 +191,7 @@ impl Response {
     }
 
     /// The value of the first line with this name, in any case.
+    #[inline]
     pub fn header_bytes(&self, name: &str) -> Option<&[u8]> {
         self.headers().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }

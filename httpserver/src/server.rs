@@ -141,6 +141,7 @@ impl HttpServer {
     }
 
     /// The handle by which the server is looked at and ended.
+    #[inline]
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(Rc::clone(&self.inner), self.inner.local_addrs().first().copied())
     }
@@ -171,6 +172,7 @@ impl Inner {
         }
     }
 
+    #[inline]
     pub(crate) fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listening.borrow().iter().map(|listening| listening.addr).collect()
     }
@@ -183,6 +185,7 @@ impl Inner {
         }
     }
 
+    #[inline]
     pub(crate) fn stop(&self) {
         self.bound.take();
         for listening in self.listening.take() {

@@ -42,6 +42,7 @@ use crate::{Deadline, clock::nanos, periodic::next_slot};
 /// }
 /// ```
 #[track_caller]
+#[inline]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "an interval needs a period above zero");
     let mut interval = Interval { deadline: Deadline::new(), period: nanos(period), slot: 0 };
@@ -73,6 +74,7 @@ impl Interval {
     }
 
     /// Ready when a tick is due; otherwise the task is woken when it is.
+    #[inline]
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         if self.deadline.poll_expired(cx).is_pending() {
             return Poll::Pending;
@@ -85,12 +87,14 @@ impl Interval {
     }
 
     /// Begins a new phase: the next tick comes one period from now.
+    #[inline]
     pub fn reset(&mut self) {
         self.slot = self.deadline.ioloop().clock_nanos().saturating_add(self.period);
         self.deadline.set_nanos(self.slot);
     }
 
     /// The period.
+    #[inline]
     pub fn period(&self) -> Duration {
         Duration::from_nanos(self.period)
     }

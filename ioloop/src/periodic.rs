@@ -137,6 +137,7 @@ impl PeriodicCallback {
     }
 
     #[track_caller]
+    #[inline]
     fn with_callback(interval: Duration, callback: Callback) -> PeriodicCallback {
         assert!(!interval.is_zero(), "a PeriodicCallback needs an interval above zero");
         PeriodicCallback {
@@ -161,6 +162,7 @@ impl PeriodicCallback {
     /// When `fraction` is not within 0 to 1.
     #[track_caller]
     #[must_use]
+    #[inline]
     pub fn with_jitter(self, fraction: f64) -> PeriodicCallback {
         assert!((0.0..=1.0).contains(&fraction), "a jitter is a fraction from 0 to 1");
         self.schedule.jitter.set(fraction);
@@ -168,6 +170,7 @@ impl PeriodicCallback {
     }
 
     /// The first call comes one interval from now. Starting again begins a new phase.
+    #[inline]
     pub fn start(&self) {
         self.stop();
         let schedule = &self.schedule;
@@ -175,6 +178,7 @@ impl PeriodicCallback {
     }
 
     /// No further call. May be called from within the callback.
+    #[inline]
     pub fn stop(&self) {
         self.schedule.next.set(None);
         if let Some(timer) = self.schedule.timer.take() {
@@ -183,16 +187,19 @@ impl PeriodicCallback {
     }
 
     /// Whether it is between `start` and `stop`.
+    #[inline]
     pub fn is_running(&self) -> bool {
         self.schedule.next.get().is_some()
     }
 }
 
 impl Schedule {
+    #[inline]
     fn now(&self) -> u64 {
         self.ioloop.clock_nanos()
     }
 
+    #[inline]
     fn step(&self) -> u64 {
         match self.jitter.get() {
             0.0 => self.interval,
@@ -200,6 +207,7 @@ impl Schedule {
         }
     }
 
+    #[inline]
     fn arm(self: &Rc<Self>, next: u64) {
         self.next.set(Some(next));
         let schedule = Rc::downgrade(self);
@@ -209,6 +217,7 @@ impl Schedule {
         self.timer.set(Some(TimeoutHandle(timer)));
     }
 
+    #[inline]
     fn fire(weak: &Weak<Schedule>) {
         let Some(schedule) = weak.upgrade() else {
             return;
@@ -243,6 +252,7 @@ struct Rearm {
 }
 
 impl Drop for Rearm {
+    #[inline]
     fn drop(&mut self) {
         let Some(schedule) = self.schedule.upgrade() else {
             return;
@@ -256,12 +266,14 @@ impl Drop for Rearm {
 
 /// The first slot of the phase of `slot` that lies after `now`, and in any case after `slot`: a clock that went back makes
 /// no burst of calls.
+#[inline]
 pub(crate) fn next_slot(slot: u64, now: u64, interval: u64) -> u64 {
     let missed = now.saturating_sub(slot) / interval;
     slot.saturating_add(interval.saturating_mul(missed + 1))
 }
 
 /// `random` is from 0 to 1. Never zero, which would be a slot without end.
+#[inline]
 fn jittered(interval: u64, jitter: f64, random: f64) -> u64 {
     let factor = 1.0 + jitter * (random - 0.5);
     // Floats round above 2^53 nanoseconds, 104 days, where a jitter of one part in 2^53 does not matter.
@@ -270,18 +282,21 @@ fn jittered(interval: u64, jitter: f64, random: f64) -> u64 {
 
 /// From the hasher's keys, which the standard library draws from the system and changes with every use. Good enough to
 /// keep schedules apart, and no dependency.
+#[inline]
 fn random_fraction() -> f64 {
     let bits = RandomState::new().build_hasher().finish();
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
 impl Drop for PeriodicCallback {
+    #[inline]
     fn drop(&mut self) {
         self.stop();
     }
 }
 
 impl fmt::Debug for PeriodicCallback {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PeriodicCallback")
             .field("interval", &Duration::from_nanos(self.schedule.interval))

@@ -65,6 +65,7 @@ use nix::{
 use crate::{Error, Result};
 
 /// How many processors this process may use: those of its affinity mask and its control group's quota. At least one.
+#[inline]
 pub fn cpu_count() -> usize {
     thread::available_parallelism().map_or_else(
         |error| {
@@ -76,6 +77,7 @@ pub fn cpu_count() -> usize {
 }
 
 /// The number of this process among those made by [`fork_processes`], from 0. `None` in any other process.
+#[inline]
 pub fn task_id() -> Option<usize> {
     match TASK_ID.load(Ordering::Relaxed) {
         NOT_A_WORKER => None,
@@ -108,6 +110,7 @@ const NOT_A_WORKER: usize = usize::MAX;
 /// [`IOLoop::clear_current`](crate::IOLoop::clear_current); the process has more than one thread (a child has only the
 /// one that forked, with the locks of all the others); or this is a worker itself. [`Error::TooManyRestarts`] in the
 /// parent, whose remaining workers go on until it ends. [`Error::Io`] when fork(2) fails or /proc is missing.
+#[inline]
 pub fn fork_processes(count: usize, max_restarts: usize) -> Result<usize> {
     may_fork()?;
     let count = if count == 0 { cpu_count() } else { count };
@@ -121,6 +124,7 @@ pub fn fork_processes(count: usize, max_restarts: usize) -> Result<usize> {
     Ok(id)
 }
 
+#[inline]
 fn may_fork() -> Result<()> {
     let reason = if task_id().is_some() {
         "this process is a worker of fork_processes already"
@@ -136,6 +140,7 @@ fn may_fork() -> Result<()> {
 
 /// A thread that was joined a moment ago may still be on its way out of the kernel, and listed: those get a tenth of a
 /// second.
+#[inline]
 fn is_single_threaded() -> Result<bool> {
     for _ in 0..100 {
         let tasks = fs::read_dir("/proc/self/task").map_err(Error::io("counting the threads of the process"))?;
@@ -155,6 +160,7 @@ static LOOPS: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Counted(());
 
 impl Counted {
+    #[inline]
     pub(crate) fn new() -> Counted {
         LOOPS.fetch_add(1, Ordering::SeqCst);
         Counted(())
@@ -162,6 +168,7 @@ impl Counted {
 }
 
 impl Drop for Counted {
+    #[inline]
     fn drop(&mut self) {
         LOOPS.fetch_sub(1, Ordering::SeqCst);
     }
@@ -187,17 +194,20 @@ struct Worker {
 }
 
 impl Parent {
+    #[inline]
     fn new() -> Result<Parent> {
         let signals = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT]);
         let mask = signals.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(failed("blocking signals"))?;
         Ok(Parent { pid: getpid(), signals, mask, workers: Vec::new(), restarts: 0, stopping: false })
     }
 
+    #[inline]
     fn restore_signals(&self) -> Result<()> {
         self.mask.thread_set_mask().map_err(failed("unblocking signals"))
     }
 
     /// In a worker returns its number, in the parent only an error.
+    #[inline]
     fn supervise(&mut self, count: usize, max_restarts: usize) -> Result<usize> {
         for id in 0..count {
             if self.start(id)? {
@@ -221,6 +231,7 @@ impl Parent {
     }
 
     /// Forks one worker. True in the worker.
+    #[inline]
     fn start(&mut self, id: usize) -> Result<bool> {
         // What stands in the buffer would be written by each worker as well.
         let _ = io::stdout().flush();
@@ -242,6 +253,7 @@ impl Parent {
     }
 
     /// In a worker: asks for SIGTERM when the parent is gone.
+    #[inline]
     fn end_with_parent(&self) -> Result<()> {
         prctl::set_pdeathsig(Signal::SIGTERM).map_err(failed("asking for a signal at the parent's end"))?;
         if getppid() != self.pid {
@@ -252,6 +264,7 @@ impl Parent {
     }
 
     /// Takes one worker that has ended off the list. Asks for each by name: other children are none of its business.
+    #[inline]
     fn reap(&mut self) -> Result<Option<(Worker, ExitStatus)>> {
         for place in 0..self.workers.len() {
             if let Some(status) = ended(self.workers[place].pid)? {
@@ -261,6 +274,7 @@ impl Parent {
         Ok(None)
     }
 
+    #[inline]
     fn must_restart(&mut self, worker: Worker, status: ExitStatus, max_restarts: usize) -> Result<bool> {
         let Worker { pid, id } = worker;
         let what_next = if self.stopping { "" } else { ", restarting" };
@@ -284,6 +298,7 @@ impl Parent {
         Ok(true)
     }
 
+    #[inline]
     fn stop(&mut self, signal: Signal) {
         log::info!("got {signal}, stopping {} processes", self.workers.len());
         self.stopping = true;
@@ -296,6 +311,7 @@ impl Parent {
 
 /// How a child has ended; `None` while it runs. Not through nix, which has no word for a death by a real-time signal and
 /// reports an error instead.
+#[inline]
 fn ended(child: Pid) -> Result<Option<ExitStatus>> {
     let mut status = 0;
     // SAFETY: `status` is a valid place for an int, and the call touches nothing else of ours.
@@ -306,6 +322,7 @@ fn ended(child: Pid) -> Result<Option<ExitStatus>> {
     }
 }
 
+#[inline]
 fn failed(operation: &'static str) -> impl FnOnce(Errno) -> Error {
     move |errno| Error::Io { operation, source: errno.into() }
 }
@@ -363,6 +380,7 @@ pub struct InheritedFd {
 ///     Ok(())
 /// }
 /// ```
+#[inline]
 pub fn inherited_fds() -> Result<Vec<InheritedFd>> {
     if TAKEN.swap(true, Ordering::SeqCst) {
         return Err(Error::AlreadyTaken);
@@ -399,6 +417,7 @@ fn announced(variable: impl Fn(&str) -> Option<String>) -> Result<Vec<(RawFd, St
 
 /// A descriptor that came through an exec cannot have the close-on-exec flag, and those the standard library opens all
 /// have it: this tells the announced ones from those that somebody in this process owns.
+#[inline]
 fn must_be_inherited(number: RawFd) -> Result<()> {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}"))
         .map_err(|_| bad("an announced descriptor is not open"))?;
@@ -413,6 +432,7 @@ fn must_be_inherited(number: RawFd) -> Result<()> {
     Ok(())
 }
 
+#[inline]
 fn adopt(number: RawFd, name: String) -> Result<InheritedFd> {
     // SAFETY: the descriptor is open, and was handed to this very process through exec by whoever set LISTEN_PID, for the
     // caller of this function to own (`must_be_inherited`). `TAKEN` lets this happen once in the process.

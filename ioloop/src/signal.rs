@@ -88,6 +88,7 @@ impl Signal {
     /// # Panics
     ///
     /// For SIGKILL, SIGSTOP, SIGILL, SIGFPE and SIGSEGV, which cannot be handled this way.
+    #[inline]
     pub fn new(signal: i32) -> Result<Signal> {
         let (receiver, sender) = UnixStream::pair().map_err(Error::io("creating a signal's socket pair"))?;
         receiver.set_nonblocking(true).map_err(Error::io("making a signal's socket non-blocking"))?;
@@ -108,6 +109,7 @@ impl Signal {
     }
 
     /// Ready when the signal has arrived since it was last ready.
+    #[inline]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0; 64];
         loop {
@@ -125,12 +127,14 @@ impl Signal {
 }
 
 impl Drop for Signal {
+    #[inline]
     fn drop(&mut self) {
         low_level::unregister(self.registration);
     }
 }
 
 impl fmt::Debug for Signal {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signal").finish_non_exhaustive()
     }
@@ -186,6 +190,7 @@ pub struct SignalHandler {
 
 impl SignalHandler {
     /// Ends the calls, and drops the callback. A call that is queued already still comes.
+    #[inline]
     pub fn remove(self) {
         self.task.abort();
     }

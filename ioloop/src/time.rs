@@ -49,6 +49,7 @@ use crate::{
 ///     assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
 /// }
 /// ```
+#[inline]
 pub fn sleep(duration: Duration) -> Sleep {
     let ioloop = IOLoop::current();
     let due = ioloop.clock_nanos().saturating_add(nanos(duration));
@@ -57,6 +58,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 
 /// Waits until `when`, on the current loop; an instant that has passed is now. Costs what [`sleep`] does, less the reading
 /// of the clock. With a clock other than the system's, count `when` from [`IOLoop::time`].
+#[inline]
 pub fn sleep_until(when: Instant) -> Sleep {
     let ioloop = IOLoop::current();
     let due = ioloop.nanos(when);

@@ -99,6 +99,7 @@ impl ReadBuffer {
     }
 
     /// Puts bytes back in front of everything.
+    #[inline]
     pub(crate) fn prepend(&mut self, bytes: &[u8]) {
         if bytes.len() <= self.start {
             self.start -= bytes.len();

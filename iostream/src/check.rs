@@ -11,6 +11,7 @@ use socket2::{SockRef, Type};
 
 use crate::{Error, Result, error::errno};
 
+#[inline]
 pub(crate) fn tcp(socket: &TcpStream) -> Result<()> {
     is_stream(socket)?;
     // Fails for other families, because std cannot read their addresses.
@@ -18,6 +19,7 @@ pub(crate) fn tcp(socket: &TcpStream) -> Result<()> {
     is_connected(socket.peer_addr().map(drop), || socket.take_error())
 }
 
+#[inline]
 pub(crate) fn unix(socket: &UnixStream) -> Result<()> {
     is_stream(socket)?;
     socket.local_addr().map_err(|_| not_a_stream("it is not a Unix socket"))?;
@@ -50,6 +52,7 @@ fn is_connected(peer: io::Result<()>, pending_error: impl Fn() -> io::Result<Opt
     }
 }
 
+#[inline]
 fn not_a_stream(reason: &'static str) -> Error {
     Error::NotAStream { reason }
 }

@@ -193,6 +193,7 @@ async fn watch(stream: Weak<Inner>) {
 
 impl Inner {
     /// Registers for the close, and looks after the peer.
+    #[inline]
     fn poll_closed(self: &Rc<Self>, cx: &mut Context<'_>, place: &mut Option<usize>) -> Poll<()> {
         self.look_for_end(cx);
         if !self.is_closed() && !self.is_waiter(*place, cx.waker()) {

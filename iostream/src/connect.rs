@@ -41,6 +41,7 @@ impl IOStream {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub async fn connect(addr: SocketAddr) -> Result<IOStream> {
         let socket = start_connect(addr).map_err(Error::connect(addr))?;
         let source = Source::new(socket)?;
@@ -54,6 +55,7 @@ impl IOStream {
     }
 }
 
+#[inline]
 fn start_connect(addr: SocketAddr) -> io::Result<TcpStream> {
     let socket = new_socket(addr)?;
     match socket.connect(&addr.into()) {

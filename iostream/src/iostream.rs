@@ -113,6 +113,7 @@ impl IOStream {
     /// (a connection attempt that is under way is not; see [`connect`](IOStream::connect)). [`Error::Io`] when the
     /// connection has broken before. [`Error::Loop`] when the loop cannot watch the socket, which means that the system is
     /// out of epoll watches.
+    #[inline]
     pub fn from_tcp(stream: TcpStream) -> Result<IOStream> {
         check::tcp(&stream)?;
         stream.set_nonblocking(true)?;
@@ -152,6 +153,7 @@ impl IOStream {
     /// assert_eq!(line, "across\n");
     /// # Ok::<_, iostream::Error>(())
     /// ```
+    #[inline]
     pub fn from_unix(stream: UnixStream) -> Result<IOStream> {
         check::unix(&stream)?;
         stream.set_nonblocking(true)?;
@@ -220,6 +222,7 @@ impl IOStream {
     /// # Errors
     ///
     /// [`Error::Closed`] when the stream is closed.
+    #[inline]
     pub fn set_nodelay(&self, nodelay: bool) -> Result<()> {
         match self.inner.with_tcp(|socket| socket.set_nodelay(nodelay)) {
             None => Ok(()),
@@ -232,6 +235,7 @@ impl IOStream {
     /// # Errors
     ///
     /// [`Error::Closed`] when the stream is closed, [`Error::Io`] (`Unsupported`) when it is not TCP.
+    #[inline]
     pub fn local_addr(&self) -> Result<SocketAddr> {
         self.inner.ip_addr(TcpStream::local_addr)
     }
@@ -242,6 +246,7 @@ impl IOStream {
     ///
     /// [`Error::Closed`] when the stream is closed, [`Error::Io`] when the peer has reset the connection
     /// (`ENOTCONN`) or the stream is not TCP (`Unsupported`).
+    #[inline]
     pub fn peer_addr(&self) -> Result<SocketAddr> {
         self.inner.ip_addr(TcpStream::peer_addr)
     }

@@ -46,6 +46,7 @@ use crate::{
 /// assert_eq!(answer, "Hello, world\n");
 /// # Ok::<_, iostream::Error>(())
 /// ```
+#[inline]
 pub fn pair(capacity: usize) -> (IOStream, IOStream) {
     assert!(capacity > 0, "a pair of capacity 0 could never carry a byte");
     let (one, other) = Memory::pair(capacity);

@@ -199,6 +199,7 @@ impl Application {
     /// let application = Application::new().nest("/admin", admin);
     /// ```
     #[track_caller]
+    #[inline]
     pub fn nest(mut self, prefix: &str, application: Application) -> Application {
         let is_prefix = prefix.starts_with('/') && !prefix.ends_with('/');
         assert!(is_prefix, "the prefix {prefix:?} has to begin with a slash and not to end with one, as in \"/admin\"");
@@ -258,6 +259,7 @@ impl Application {
     /// As [`route`](Application::route).
     #[cfg(feature = "static")]
     #[track_caller]
+    #[inline]
     pub fn static_handler(mut self, prefix: &str, files: crate::StaticFiles) -> Application {
         let methods = crate::StaticFiles::METHODS;
         let endpoint: Rc<dyn Endpoint> = Rc::new(crate::endpoint::Object(files));

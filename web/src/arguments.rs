@@ -49,6 +49,7 @@ impl<'a> Arguments<'a> {
     /// # Errors
     ///
     /// [`Error::TooManyArguments`] when there are more than [`MAX_ARGUMENTS`].
+    #[inline]
     pub fn parse(encoded: &'a [u8]) -> Result<Arguments<'a>> {
         // A text shorter than the limit cannot hold that many separators.
         if encoded.len() >= MAX_ARGUMENTS {
@@ -61,6 +62,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// `pairs` are those of `encoded`.
+    #[inline]
     pub(crate) fn from_pairs(encoded: &'a [u8], pairs: &'a [Pair]) -> Arguments<'a> {
         Arguments { encoded, pairs: Some(pairs) }
     }
@@ -70,6 +72,7 @@ impl<'a> Arguments<'a> {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] when the value is not UTF-8.
+    #[inline]
     pub fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
         // Decoded after the choice: of several values only one is needed.
         self.raw_values(name).last().map(|raw| text(name, raw)).transpose()
@@ -80,11 +83,13 @@ impl<'a> Arguments<'a> {
     /// # Errors
     ///
     /// [`Error::InvalidArgument`] when a value is not UTF-8.
+    #[inline]
     pub fn get_all(&self, name: &str) -> Result<Vec<Cow<'a, str>>> {
         self.raw_values(name).map(|raw| text(name, raw)).collect()
     }
 
     /// Every name with its value, in the order in which they were sent. An item is an error when it is not UTF-8.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Result<(Cow<'a, str>, Cow<'a, str>)>> + 'a {
         self.raw_pairs().map(|(raw_name, raw_value)| {
             let name = text("name", raw_name)?;
@@ -94,14 +99,17 @@ impl<'a> Arguments<'a> {
     }
 
     /// Whether there are no arguments.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.raw_pairs().next().is_none()
     }
 
+    #[inline]
     fn raw_values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.raw_pairs().filter(move |(raw_name, _)| is_name(raw_name, name)).map(|(_, raw_value)| raw_value)
     }
 
+    #[inline]
     fn raw_pairs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + 'a {
         let encoded = self.encoded;
         let known = self.pairs.into_iter().flatten().copied();
@@ -112,6 +120,7 @@ impl<'a> Arguments<'a> {
 }
 
 impl Pair {
+    #[inline]
     fn of(self, encoded: &[u8]) -> (&[u8], &[u8]) {
         let name = &encoded[self.start..self.name_end];
         // Without an equals sign the value is empty, and so is the rest.
@@ -125,11 +134,13 @@ impl Pair {
 /// # Errors
 ///
 /// As [`Arguments::parse`].
+#[inline]
 pub(crate) fn pairs_of(encoded: &[u8]) -> Result<Box<[Pair]>> {
     Arguments::parse(encoded)?;
     Ok(find_pairs(encoded).collect())
 }
 
+#[inline]
 fn find_pairs(encoded: &[u8]) -> impl Iterator<Item = Pair> {
     let mut at = 0;
     let pieces = encoded.split(|&byte| byte == b'&').map(move |piece| {
@@ -142,6 +153,7 @@ fn find_pairs(encoded: &[u8]) -> impl Iterator<Item = Pair> {
 }
 
 impl fmt::Debug for Arguments<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
@@ -149,6 +161,7 @@ impl fmt::Debug for Arguments<'_> {
 
 /// Whether `raw` is the encoded form of `name`. Reads no more of it than `name` is long: a client may send names of any
 /// length, and every look-up passes all of them.
+#[inline]
 fn is_name(raw: &[u8], name: &str) -> bool {
     let mut rest = raw;
     for &expected in name.as_bytes() {
@@ -162,6 +175,7 @@ fn is_name(raw: &[u8], name: &str) -> bool {
 }
 
 /// The byte that stands first, decoded, and what follows it.
+#[inline]
 fn decode_one(raw: &[u8]) -> Option<(u8, &[u8])> {
     match raw {
         [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
@@ -174,6 +188,7 @@ fn decode_one(raw: &[u8]) -> Option<(u8, &[u8])> {
 }
 
 /// The value of a hexadecimal digit.
+#[inline]
 fn hex(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
@@ -181,6 +196,7 @@ fn hex(digit: u8) -> u8 {
     }
 }
 
+#[inline]
 fn text<'a>(name: &str, raw: &'a [u8]) -> Result<Cow<'a, str>> {
     let decoded = match decode(raw) {
         Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).ok(),
@@ -189,6 +205,7 @@ fn text<'a>(name: &str, raw: &'a [u8]) -> Result<Cow<'a, str>> {
     decoded.ok_or_else(|| Error::invalid_argument(name, "it is not UTF-8"))
 }
 
+#[inline]
 fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
     // Most values are plain, and can be borrowed.
     if !has_escape(raw) {
@@ -199,6 +216,7 @@ fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(percent_decode(&spaced).collect())
 }
 
+#[inline]
 fn has_escape(raw: &[u8]) -> bool {
     raw.iter().any(|&byte| byte == b'+' || byte == b'%')
 }

@@ -8,12 +8,14 @@ impl Exchange {
     /// Returns the value of the request's cookie `name`. If it was sent several times, the last one counts.
     ///
     /// A quoted value is unquoted, so this returns what [`set_cookie`](Exchange::set_cookie) was called with.
+    #[inline]
     pub fn cookie(&self, name: &str) -> Option<Cow<'_, str>> {
         self.cookies().filter(|(known, _)| *known == name).last().map(|(_, value)| value)
     }
 
     /// Returns all cookies of the request as name and value, in the order in which they were sent. A cookie that is not
     /// UTF-8 is left out, and the others of its line are not affected.
+    #[inline]
     pub fn cookies(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         self.headers().get_all("cookie").flat_map(pairs)
     }
@@ -21,6 +23,7 @@ impl Exchange {
 
 /// Split at semicolons alone: a quoted value ends there too, however it goes on. A parser that lets quotes span them
 /// disagrees with browsers about where one cookie ends and the next begins.
+#[inline]
 fn pairs(line: &[u8]) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     line.split(|&byte| byte == b';').filter_map(|pair| {
         let (name, value) = str::from_utf8(pair).ok()?.split_once('=')?;
@@ -33,6 +36,7 @@ const OWS: [char; 2] = [' ', '\t'];
 
 /// Undoes the quoting of [`quote`](crate::set_cookie::quote): `\"`, `\\` and `\ooo`, one pass over the text. Bytes that
 /// do not make UTF-8 together are replaced.
+#[inline]
 fn unquote(value: &str) -> Cow<'_, str> {
     let inner = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
     let Some(inner) = inner else {
@@ -58,6 +62,7 @@ fn unquote(value: &str) -> Cow<'_, str> {
 }
 
 /// The byte that the text behind a backslash stands for, and what follows it.
+#[inline]
 fn unescape(tail: &[u8]) -> (u8, &[u8]) {
     match tail {
         [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', rest @ ..] => {

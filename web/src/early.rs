@@ -24,6 +24,7 @@ thread_local! {
 }
 
 /// Hands out a response, to whoever polls the handler that is running.
+#[inline]
 pub(crate) fn hand_out(early: Early) {
     HANDED_OUT.set(Some(Box::new(early)));
     HAS_HANDED_OUT.set(true);

@@ -37,6 +37,7 @@ struct Place {
 
 impl PathParams {
     /// `params` are those of a match on `path`, in the order of the pattern's names.
+    #[inline]
     pub(crate) fn new(pattern: &Rc<Pattern>, params: &matchit::Params<'_, '_>, path: &str) -> PathParams {
         let names = pattern.names();
         if names.is_empty() {
@@ -53,16 +54,19 @@ impl PathParams {
     }
 
     /// Those of a route without parameters.
+    #[inline]
     pub(crate) fn none(pattern: &Rc<Pattern>) -> PathParams {
         PathParams { pattern: Some(Rc::clone(pattern)), places: Places::default() }
     }
 
     /// The pattern of the route that matched.
+    #[inline]
     pub(crate) fn pattern(&self) -> Option<&str> {
         self.pattern.as_deref().map(Pattern::text)
     }
 
     /// The parameter as it stands in the path, still percent-encoded.
+    #[inline]
     pub(crate) fn raw<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
         let at = self.pattern.as_deref()?.names().iter().position(|known| known == name)?;
         let places = match &self.places {
@@ -77,6 +81,7 @@ impl PathParams {
     /// # Errors
     ///
     /// 400 when it is not UTF-8, 500 when the route has no such parameter.
+    #[inline]
     pub(crate) fn decoded<'p>(&self, name: &str, path: &'p str) -> Result<Cow<'p, str>> {
         let Some(raw) = self.raw(name, path) else {
             return Err(self.unknown(name, path));
@@ -101,6 +106,7 @@ impl PathParams {
 }
 
 impl Default for Places {
+    #[inline]
     fn default() -> Self {
         Places::Few([Place::default(); INLINE])
     }
@@ -108,11 +114,13 @@ impl Default for Places {
 
 impl Place {
     /// `part` is a piece of `whole`, as everything is that a match returns.
+    #[inline]
     fn of(part: &str, whole: &str) -> Place {
         let start = part.as_ptr().addr() - whole.as_ptr().addr();
         Place { start: start as u16, len: part.len() as u16 }
     }
 
+    #[inline]
     fn range(self) -> Range<usize> {
         let start = usize::from(self.start);
         start..start + usize::from(self.len)

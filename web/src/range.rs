@@ -16,6 +16,7 @@ impl Range {
     ///
     /// One range of bytes is honoured. Several ranges, other units and text that cannot be parsed count as no range, which
     /// RFC 9110, section 14.2, allows: a client has to be prepared for the whole file.
+    #[inline]
     pub(crate) fn parse(header: &[u8], size: u64) -> Range {
         let Some((first, last)) = bounds(header) else {
             return Range::Whole;
@@ -37,6 +38,7 @@ impl Range {
 }
 
 /// The numbers of `bytes=first-last`.
+#[inline]
 fn bounds(header: &[u8]) -> Option<(Option<u64>, Option<u64>)> {
     let (unit, ranges) = split_once(header, b'=')?;
     if !unit.trim_ascii().eq_ignore_ascii_case(b"bytes") {
@@ -47,6 +49,7 @@ fn bounds(header: &[u8]) -> Option<(Option<u64>, Option<u64>)> {
 }
 
 /// `Some(None)` for no number, `None` for something else. Signs and separators are not digits.
+#[inline]
 fn number(text: &[u8]) -> Option<Option<u64>> {
     if text.is_empty() {
         return Some(None);
@@ -59,6 +62,7 @@ fn number(text: &[u8]) -> Option<Option<u64>> {
     Some(Some(digits.fold(0, |number: u64, digit| number.saturating_mul(10).saturating_add(digit))))
 }
 
+#[inline]
 fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|&byte| byte == separator)?;
     Some((&text[..at], &text[at + 1..]))

@@ -85,6 +85,7 @@ impl Router {
     ///
     /// As [`add`](Router::add).
     #[track_caller]
+    #[inline]
     pub(crate) fn nest(&mut self, prefix: &str, nested: Router, scope: &Scope) {
         // The patterns are checked as a whole; but an application may have a fallback and no routes.
         if let Err(error) = Pattern::parse(prefix) {
@@ -108,11 +109,13 @@ impl Router {
     }
 
     /// Sets the endpoint for paths without a route.
+    #[inline]
     pub(crate) fn set_fallback(&mut self, endpoint: Rc<dyn Endpoint>) {
         self.fallbacks.retain(|fallback| !fallback.prefix.is_empty());
         self.add_fallback(Fallback { prefix: String::new(), endpoint: Some(endpoint), scope: Rc::default() });
     }
 
+    #[inline]
     fn add_fallback(&mut self, fallback: Fallback) {
         self.fallbacks.push(fallback);
         self.fallbacks.sort_by_key(|fallback| std::cmp::Reverse(fallback.prefix.len()));

@@ -61,6 +61,7 @@ impl Exchange {
 pub(crate) struct SetCookies(Vec<Cookie<'static>>);
 
 impl SetCookies {
+    #[inline]
     fn set(&mut self, mut cookie: Cookie<'static>) -> Result<()> {
         if let Err(reason) = check(&cookie) {
             return Err(Error::InvalidCookie { name: cookie.name().to_owned(), reason });
@@ -76,6 +77,7 @@ impl SetCookies {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn write_to(&self, response: &mut Response) -> Result<()> {
         for cookie in &self.0 {
             response.append_header("Set-Cookie", cookie.to_string())?;
@@ -85,10 +87,12 @@ impl SetCookies {
 }
 
 /// Whether a client keeps one of them only: name, path and domain identify a cookie (RFC 6265, section 5.3).
+#[inline]
 fn is_same(a: &Cookie<'_>, b: &Cookie<'_>) -> bool {
     a.name() == b.name() && a.path() == b.path() && a.domain() == b.domain()
 }
 
+#[inline]
 fn check(cookie: &Cookie<'_>) -> Result<(), &'static str> {
     if cookie.name().is_empty() || !cookie.name().bytes().all(is_token) {
         return Err("the name is not a token");
@@ -106,15 +110,18 @@ fn check(cookie: &Cookie<'_>) -> Result<(), &'static str> {
 }
 
 /// A `tchar` of RFC 9110, section 5.6.2.
+#[inline]
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+#[inline]
 fn is_attribute(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b';'
 }
 
 /// Quotes a value that cannot be sent as it is.
+#[inline]
 pub(crate) fn quote(value: &str) -> Cow<'_, str> {
     if value.bytes().all(is_plain) {
         return Cow::Borrowed(value);
@@ -136,6 +143,7 @@ pub(crate) fn quote(value: &str) -> Cow<'_, str> {
 }
 
 /// RFC 6265's cookie-octet.
+#[inline]
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\')
 }

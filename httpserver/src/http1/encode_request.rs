@@ -66,6 +66,7 @@ pub fn encode_request_head<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     appended
 }
 
+#[inline]
 fn check_start(start: &RequestStart<'_>) -> Result<()> {
     let target = start.target.as_bytes();
     // Positions within a head have 16 bits; no server takes a target this long.
@@ -114,6 +115,7 @@ struct ConnectionOptions {
 
 impl ConnectionOptions {
     /// Takes in the name of a line, unless the line belongs to the encoder.
+    #[inline]
     fn note(&mut self, name: &[u8]) -> Result<()> {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         if ["host", "connection", "content-length", "transfer-encoding"].into_iter().any(is) {
@@ -124,6 +126,7 @@ impl ConnectionOptions {
         Ok(())
     }
 
+    #[inline]
     fn append(&self, out: &mut Vec<u8>) {
         let options = [(self.close, "close"), (self.upgrade, "Upgrade"), (self.te, "TE")];
         let mut separator = "Connection: ";
@@ -138,6 +141,7 @@ impl ConnectionOptions {
     }
 }
 
+#[inline]
 fn append_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     for part in [name, b": ", value, b"\r\n"] {
         out.extend_from_slice(part);

@@ -42,6 +42,7 @@ impl HeadParser {
     /// # Errors
     ///
     /// As [`parse_response_head`].
+    #[inline]
     pub fn parse_response(
         &mut self,
         buf: &[u8],

@@ -40,6 +40,7 @@ type Parse = Result<Option<(usize, ResponseHead)>, Error>;
 /// assert_eq!(head.body, ResponseFraming::Body(BodyFraming::None));
 /// # Ok::<_, httpserver::Error>(())
 /// ```
+#[inline]
 pub fn parse_response_head(
     buf: &[u8],
     limits: &Limits,
@@ -48,6 +49,7 @@ pub fn parse_response_head(
     parse(buf, limits, method).map_err(fault_of_server)
 }
 
+#[inline]
 fn parse(buf: &[u8], limits: &Limits, method: &Method) -> Parse {
     // httparse would skip them. An empty line belongs to no response, so framing before it has gone wrong.
     if let Some(b'\r' | b'\n') = buf.first() {
@@ -58,6 +60,7 @@ fn parse(buf: &[u8], limits: &Limits, method: &Method) -> Parse {
 }
 
 /// Parses what of the buffer may be a head.
+#[inline]
 fn parse_window<'b>(window: &'b [u8], limits: &Limits, method: &Method, slots: &mut [Slot<'b>]) -> Parse {
     let mut response = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
@@ -70,6 +73,7 @@ fn parse_window<'b>(window: &'b [u8], limits: &Limits, method: &Method, slots: &
 }
 
 /// Turns what httparse found into a head, or refuses it.
+#[inline]
 fn build(head: &[u8], response: &httparse::Response<'_, '_>, limits: &Limits, method: &Method) -> Parse {
     let is_http11 = response.version == Some(1);
     // httparse takes three digits, which may be less than 100.
@@ -92,6 +96,7 @@ fn build(head: &[u8], response: &httparse::Response<'_, '_>, limits: &Limits, me
 }
 
 /// Where the reason phrase of a complete head lies. httparse drops one with bytes above 127.
+#[inline]
 fn reason(head: &[u8]) -> Span {
     let start = b"HTTP/1.1 200".len();
     let line = head.iter().position(|&b| b == b'\r').unwrap_or(start);
@@ -102,6 +107,7 @@ fn reason(head: &[u8]) -> Span {
 
 /// Whether an incomplete head can still become one.
 #[cold]
+#[inline]
 fn check_partial(window: &[u8], limits: &Limits) -> Parse {
     if has_bare_line_end(window) {
         return Err(BARE_LINE_END);
@@ -114,6 +120,7 @@ fn check_partial(window: &[u8], limits: &Limits) -> Parse {
 
 /// A version other than 1.0 and 1.1: a higher minor one is read as 1.1 (RFC 9110 2.5), another major one is refused.
 #[cold]
+#[inline]
 fn other_version(window: &[u8], limits: &Limits, method: &Method) -> Parse {
     match window {
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', b' ', ..] => {

@@ -197,6 +197,7 @@ where
     }
 }
 
+#[inline]
 fn report_from(error: Box<dyn StdError + Send + Sync>, location: &'static Location<'static>) {
     let message = error.to_string();
     let exception = CallbackException { kind: WorkKind::Error, location, message, error: Some(Arc::from(error)) };

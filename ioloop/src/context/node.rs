@@ -50,6 +50,7 @@ impl Boundary {
 
 impl Node {
     /// A scope within `parent`. What the new one covers for good is left out.
+    #[inline]
     pub(super) fn within(mut parent: Option<Rc<Node>>, entry: Entry) -> Rc<Node> {
         while let Some(node) = &parent {
             if !entry.covers(&node.entry) {

@@ -53,6 +53,7 @@ impl<F> Scoped<F> {
 }
 
 impl Stage {
+    #[inline]
     fn node(&mut self) -> Rc<Node> {
         let node = match std::mem::replace(self, Stage::Between) {
             Stage::New(entry) => Node::within(current(), entry),

@@ -84,6 +84,7 @@ impl IOLoop {
     /// // Jobs one after the other, in order.
     /// IOLoop::current().configure_executor(ExecutorOptions::new().max_threads(1));
     /// ```
+    #[inline]
     pub fn configure_executor(&self, options: ExecutorOptions) {
         if let Some(pool) = self.executor() {
             pool.configure(options);

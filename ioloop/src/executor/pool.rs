@@ -54,6 +54,7 @@ impl Pool {
     /// # Errors
     ///
     /// When there is no thread and none can be started; `work` is dropped. With a thread there, work that lacks one waits.
+    #[inline]
     pub(crate) fn submit(&self, work: Work) -> io::Result<()> {
         let mut state = self.shared.lock();
         if state.closed {
@@ -84,6 +85,7 @@ impl Pool {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn configure(&self, options: ExecutorOptions) {
         self.shared.lock().options = options;
         self.shared.changed.notify_all();
@@ -129,17 +131,20 @@ impl fmt::Debug for Pool {
 
 impl Shared {
     /// Nothing of the user's runs under the lock: a poisoned one is as good as any.
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+#[inline]
 fn start_thread(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
     thread::Builder::new().name("ioloop-executor".to_owned()).spawn(move || serve(&shared))
 }
 
 /// A thread's life.
+#[inline]
 fn serve(shared: &Shared) {
     let mut state = shared.lock();
     loop {
@@ -167,6 +172,7 @@ fn serve(shared: &Shared) {
 }
 
 /// Leaves the pool, so that a long-lived one keeps no handles of threads that are gone.
+#[inline]
 fn retire(mut state: MutexGuard<'_, State>) {
     let this = thread::current().id();
     let Some(place) = state.threads.iter().position(|thread| thread.thread().id() == this) else {

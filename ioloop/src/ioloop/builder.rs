@@ -19,7 +19,6 @@ use crate::{
     remote::{Remote, TaskWaker},
     task::{ROOT, Scheduler},
     timer::Timers,
-    virtual_clock::{Dial, Governed},
 };
 
 /// Makes the poller of a new loop: what [`IOLoop::configure`] takes.
@@ -58,9 +57,12 @@ pub struct Builder {
     poller: Option<Box<dyn Poller>>,
     clock: LoopClock,
     /// Takes the place of `clock`, and a part in what `poller` does.
-    virtual_clock: Option<VirtualClock>,
+    virtual_clock: Option<(Box<dyn Clock>, Govern)>,
     event_interval: u32,
 }
+
+/// What a virtual clock makes of a poller. A function, so that programs without such a clock are built without its code.
+type Govern = Box<dyn FnOnce(Box<dyn Poller>) -> Box<dyn Poller>>;
 
 impl Builder {
     pub(super) fn new() -> Builder {
@@ -104,8 +106,10 @@ impl Builder {
     /// # }
     /// ```
     #[must_use]
+    #[inline]
     pub fn virtual_clock(mut self, clock: &VirtualClock) -> Builder {
-        self.virtual_clock = Some(clock.clone());
+        let governor = clock.clone();
+        self.virtual_clock = Some((clock.dial(), Box::new(move |poller| governor.govern(poller))));
         self
     }
 
@@ -164,10 +168,7 @@ impl Builder {
             }
         };
         let (poller, clock) = match self.virtual_clock {
-            Some(clock) => {
-                let governed: Box<dyn Poller> = Box::new(Governed::new(poller, clock.clone()));
-                (governed, LoopClock::Custom(Box::new(Dial::new(clock))))
-            }
+            Some((clock, govern)) => (govern(poller), LoopClock::Custom(clock)),
             None => (poller, self.clock),
         };
         let ioloop = IOLoop { inner: Rc::new(inner(poller, clock, self.event_interval)?) };

@@ -48,6 +48,7 @@ impl IOLoop {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub fn run_once(&self, timeout: Option<Duration>) -> Option<Duration> {
         if self.inner.closed.get() {
             return None;
@@ -73,6 +74,7 @@ impl IOLoop {
     ///
     /// `Unsupported` when the poller has no descriptor, which is so for [`PosixPoll`](crate::PosixPoll); or when the
     /// process is out of descriptors.
+    #[inline]
     pub fn as_fd(&self) -> Result<BorrowedFd<'_>> {
         if self.inner.outlet.get().is_none() {
             let outlet = Outlet::new(self)?;

@@ -103,6 +103,10 @@ impl IOLoop {
         value
     }
 
+    /// Tells of a piece of work that took too long. Apart from [`timed`](IOLoop::timed), which is compiled for each kind of
+    /// work.
+    #[cold]
+    #[inline(never)]
     fn judge(&self, kind: WorkKind, location: &'static Location<'static>, began: u64) {
         let took = self.clock_nanos().saturating_sub(began);
         if let Some((slow, hook)) = self.inner.watchdog.judge(kind, location, took) {

@@ -48,6 +48,7 @@ struct Watched {
 
 impl PosixPoll {
     /// A backend that watches nothing yet.
+    #[inline]
     pub fn new() -> PosixPoll {
         PosixPoll::default()
     }
@@ -67,6 +68,7 @@ impl PosixPoll {
         self.watched.binary_search_by_key(&token.to_u64(), |watched| watched.token.to_u64())
     }
 
+    #[inline]
     fn watched_mut(&mut self, token: Token) -> io::Result<&mut Watched> {
         let place = self.place(token).map_err(|_| Errno::ENOENT)?;
         Ok(&mut self.watched[place])
@@ -74,6 +76,7 @@ impl PosixPoll {
 }
 
 impl Poller for PosixPoll {
+    #[inline]
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
         let own = File::from(fd.try_clone_to_owned()?);
         let about = own.metadata()?;
@@ -92,6 +95,7 @@ impl Poller for PosixPoll {
         Ok(())
     }
 
+    #[inline]
     fn modify(&mut self, _fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
         let watched = self.watched_mut(token)?;
         (watched.interest, watched.trigger) = (interest, trigger);
@@ -100,12 +104,14 @@ impl Poller for PosixPoll {
         Ok(())
     }
 
+    #[inline]
     fn remove(&mut self, _fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         let place = self.place(token).map_err(|_| Errno::ENOENT)?;
         self.watched.remove(place);
         Ok(())
     }
 
+    #[inline]
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let mut entries = Vec::with_capacity(self.watched.len() + self.watched.len() / 2);
         for watched in &self.watched {
@@ -135,10 +141,12 @@ impl Poller for PosixPoll {
         Ok(())
     }
 
+    #[inline]
     fn needs_rearming(&self) -> bool {
         true
     }
 
+    #[inline]
     fn rearm(&mut self, token: Token, what: Ready) {
         if let Ok(watched) = self.watched_mut(token) {
             watched.spent.remove(what);
@@ -149,6 +157,7 @@ impl Poller for PosixPoll {
 /// A registration takes none, one or two entries of the kernel's list. The second asks for `POLLRDHUP` alone, which nix
 /// does not know: it hides an answer that contains an unknown bit, and so tells us that it is there.
 impl Watched {
+    #[inline]
     fn ask<'fd>(&'fd self, entries: &mut Vec<PollFd<'fd>>) {
         if self.has_ended() {
             return;
@@ -178,6 +187,7 @@ impl Watched {
         ready
     }
 
+    #[inline]
     fn flags(&self) -> PollFlags {
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::POLLIN, self.wants(Interest::READABLE));
@@ -186,6 +196,7 @@ impl Watched {
         flags
     }
 
+    #[inline]
     fn wants(&self, what: Interest) -> bool {
         self.interest.contains(what) && !self.spent.contains(Ready::from_bits_truncate(what.bits()))
     }
@@ -198,6 +209,7 @@ impl Watched {
 }
 
 impl fmt::Debug for PosixPoll {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PosixPoll").field("watched", &self.watched.len()).finish_non_exhaustive()
     }

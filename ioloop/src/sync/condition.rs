@@ -73,6 +73,7 @@ impl Condition {
 
     /// Waits for a notification. The place in line is taken by this call, not by the first poll: a notification in
     /// between counts.
+    #[inline]
     pub fn wait(&self) -> ConditionWait<'_> {
         ConditionWait { condition: self, place: Some(self.waiters.join(())) }
     }
@@ -95,12 +96,14 @@ impl Condition {
     }
 
     /// How many wait.
+    #[inline]
     pub fn waiting(&self) -> usize {
         self.waiters.len()
     }
 }
 
 impl Default for Condition {
+    #[inline]
     fn default() -> Condition {
         Condition::new()
     }
@@ -124,6 +127,7 @@ pub struct ConditionWait<'c> {
 impl Future for ConditionWait<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(place) = self.place else {
             return Poll::Ready(());
@@ -137,6 +141,7 @@ impl Future for ConditionWait<'_> {
 }
 
 impl Drop for ConditionWait<'_> {
+    #[inline]
     fn drop(&mut self) {
         let Some(place) = self.place else {
             return;

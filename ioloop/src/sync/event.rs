@@ -60,11 +60,13 @@ pub struct Event {
 
 impl Event {
     /// An event that is not set.
+    #[inline]
     pub const fn new() -> Event {
         Event { is_set: Cell::new(false), waiters: WaitList::new() }
     }
 
     /// Whether it is set.
+    #[inline]
     pub fn is_set(&self) -> bool {
         self.is_set.get()
     }
@@ -89,6 +91,7 @@ impl Event {
 }
 
 impl Default for Event {
+    #[inline]
     fn default() -> Event {
         Event::new()
     }
@@ -109,6 +112,7 @@ pub struct EventWait<'e> {
 impl Future for EventWait<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let event = self.event;
         if self.place.is_none() && event.is_set() {
@@ -120,6 +124,7 @@ impl Future for EventWait<'_> {
 }
 
 impl Drop for EventWait<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(place) = self.place {
             self.event.waiters.leave(place);

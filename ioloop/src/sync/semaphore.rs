@@ -66,21 +66,25 @@ pub struct Semaphore {
 
 impl Semaphore {
     /// A semaphore with `permits` permits to begin with.
+    #[inline]
     pub const fn new(permits: usize) -> Semaphore {
         Semaphore::limited(permits, usize::MAX)
     }
 
+    #[inline]
     const fn limited(permits: usize, limit: usize) -> Semaphore {
         Semaphore { available: Cell::new(permits), limit, waiters: WaitList::new() }
     }
 
     /// How many permits are free.
+    #[inline]
     pub fn available(&self) -> usize {
         self.available.get()
     }
 
     /// Waits for a permit, which is given back when it is dropped. The place in line is taken when the future is first
     /// polled.
+    #[inline]
     pub fn acquire(&self) -> Acquire<'_> {
         Acquire { semaphore: self, place: None }
     }
@@ -91,12 +95,14 @@ impl Semaphore {
     }
 
     /// Adds a permit: one whose guard was [forgotten](Permit::forget), or a new one.
+    #[inline]
     pub fn release(&self) {
         if !self.waiters.notify_one() {
             self.available.set(self.available.get().saturating_add(1).min(self.limit));
         }
     }
 
+    #[inline]
     fn take(&self) -> bool {
         let available = self.available.get();
         self.available.set(available.saturating_sub(1));
@@ -116,12 +122,14 @@ pub struct Permit<'s> {
 
 impl Permit<'_> {
     /// Keeps the permit taken. [`Semaphore::release`] can give it back, from anywhere.
+    #[inline]
     pub fn forget(self) {
         mem::forget(self);
     }
 }
 
 impl Drop for Permit<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.semaphore.release();
     }
@@ -143,6 +151,7 @@ pub struct Acquire<'s> {
 impl<'s> Future for Acquire<'s> {
     type Output = Permit<'s>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit<'s>> {
         let semaphore = self.semaphore;
         if self.place.is_none() && semaphore.take() {
@@ -157,6 +166,7 @@ impl<'s> Future for Acquire<'s> {
 }
 
 impl Drop for Acquire<'_> {
+    #[inline]
     fn drop(&mut self) {
         let Some(place) = self.place else {
             return;
@@ -224,21 +234,25 @@ pub struct BoundedSemaphore {
 
 impl BoundedSemaphore {
     /// A semaphore with `permits` permits, now and at most.
+    #[inline]
     pub const fn new(permits: usize) -> BoundedSemaphore {
         BoundedSemaphore { semaphore: Semaphore::limited(permits, permits) }
     }
 
     /// How many permits are free.
+    #[inline]
     pub fn available(&self) -> usize {
         self.semaphore.available()
     }
 
     /// As [`Semaphore::acquire`].
+    #[inline]
     pub fn acquire(&self) -> Acquire<'_> {
         self.semaphore.acquire()
     }
 
     /// As [`Semaphore::try_acquire`].
+    #[inline]
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         self.semaphore.try_acquire()
     }
@@ -249,6 +263,7 @@ impl BoundedSemaphore {
     ///
     /// When all permits are free: it was released too many times.
     #[track_caller]
+    #[inline]
     pub fn release(&self) {
         assert!(self.available() < self.semaphore.limit, "semaphore released too many times");
         self.semaphore.release();

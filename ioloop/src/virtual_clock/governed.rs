@@ -10,6 +10,7 @@ pub(crate) struct Governed {
 }
 
 impl Governed {
+    #[inline]
     pub(crate) fn new(poller: Box<dyn Poller>, clock: VirtualClock) -> Governed {
         clock.state.loops.set(clock.state.loops.get() + 1);
         Governed { poller, clock }
@@ -17,6 +18,7 @@ impl Governed {
 }
 
 impl Drop for Governed {
+    #[inline]
     fn drop(&mut self) {
         let loops = &self.clock.state.loops;
         loops.set(loops.get() - 1);
@@ -24,22 +26,27 @@ impl Drop for Governed {
 }
 
 impl Poller for Governed {
+    #[inline]
     fn add(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
         self.poller.add(fd, token, interest, trigger)
     }
 
+    #[inline]
     fn modify(&mut self, fd: BorrowedFd<'_>, token: Token, interest: Interest, trigger: Trigger) -> io::Result<()> {
         self.poller.modify(fd, token, interest, trigger)
     }
 
+    #[inline]
     fn remove(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         self.poller.remove(fd, token)
     }
 
+    #[inline]
     fn closing(&mut self, fd: BorrowedFd<'_>, token: Token) {
         self.poller.closing(fd, token);
     }
 
+    #[inline]
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         self.poller.poll(events, Some(Duration::ZERO))?;
         if !events.is_empty() || timeout == Some(Duration::ZERO) {
@@ -55,14 +62,17 @@ impl Poller for Governed {
         Ok(())
     }
 
+    #[inline]
     fn needs_rearming(&self) -> bool {
         self.poller.needs_rearming()
     }
 
+    #[inline]
     fn rearm(&mut self, token: Token, what: Ready) {
         self.poller.rearm(token, what);
     }
 
+    #[inline]
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.poller.descriptor()
     }

@@ -12,7 +12,8 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use governed::{Dial, Governed};
+use crate::{Clock, Poller};
+use governed::{Dial, Governed};
 
 /// Time for tests: it passes when the test says so, without waiting.
 ///
@@ -102,6 +103,7 @@ impl VirtualClock {
     /// A clock whose time stands still but for [`advance`](VirtualClock::advance) and [`skip`](VirtualClock::skip).
     ///
     /// A loop that waits for a timer alone waits for ever. Put another way: a test that forgets to advance hangs.
+    #[inline]
     pub fn new() -> VirtualClock {
         VirtualClock::default()
     }
@@ -127,17 +129,20 @@ impl VirtualClock {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub fn auto_advancing() -> VirtualClock {
         VirtualClock { state: Rc::new(State { auto_advancing: true, ..State::default() }) }
     }
 
     /// How much time has passed since the clock was made.
+    #[inline]
     pub fn elapsed(&self) -> Duration {
         self.state.now.get()
     }
 
     /// Lets `by` pass at once, as in a callback that takes long: nothing runs in between. The loop's next poll fires
     /// what has become due meanwhile, late.
+    #[inline]
     pub fn skip(&self, by: Duration) {
         self.state.now.set(self.elapsed().saturating_add(by));
     }
@@ -172,13 +177,28 @@ impl VirtualClock {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub fn advance(&self, by: Duration) -> Advance {
         let number = self.state.next_number.get();
         self.state.next_number.set(number + 1);
         Advance { clock: self.clone(), key: (self.elapsed().saturating_add(by), number), begun: false }
     }
 
+    /// What a loop with this clock reads. `VirtualClock` is no [`Clock`] itself: taken for one like any other, it would
+    /// leave the loop with a poller that waits in real time.
+    #[inline]
+    pub(crate) fn dial(&self) -> Box<dyn Clock> {
+        Box::new(Dial::new(self.clone()))
+    }
+
+    /// What a loop with this clock waits with.
+    #[inline]
+    pub(crate) fn govern(&self, poller: Box<dyn Poller>) -> Box<dyn Poller> {
+        Box::new(Governed::new(poller, self.clone()))
+    }
+
     /// What the clock does when a loop has nothing to do for `timeout`.
+    #[inline]
     fn idle(&self, timeout: Option<Duration>) -> Idle {
         let now = self.elapsed();
         let first = self.state.advances.borrow().iter().map(|(key, _)| *key).min();
@@ -199,6 +219,7 @@ impl VirtualClock {
 }
 
 impl fmt::Debug for VirtualClock {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VirtualClock")
             .field("elapsed", &self.elapsed())
@@ -227,6 +248,7 @@ pub struct Advance {
 impl Future for Advance {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let state = &this.clock.state;
@@ -244,12 +266,14 @@ impl Future for Advance {
 }
 
 impl Drop for Advance {
+    #[inline]
     fn drop(&mut self) {
         drop(self.clock.state.remove(self.key));
     }
 }
 
 impl fmt::Debug for Advance {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Advance").field("until", &self.key.0).field("begun", &self.begun).finish_non_exhaustive()
     }

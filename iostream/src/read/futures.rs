@@ -148,10 +148,12 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
+    #[inline]
     fn new(stream: &'a IOStream) -> Self {
         Reading { stream, claimed: false, shown: 0 }
     }
 
+    #[inline]
     fn poll(&mut self, cx: &mut Context<'_>, parse: &mut Parse<'_>) -> Poll<Result<()>> {
         let inner = &self.stream.inner;
         if !self.claimed && inner.claimed.get() {
@@ -164,6 +166,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The read can never succeed, and where the next message would start is unknown.
+    #[inline]
     fn unsatisfiable(&self, limit: usize) -> Error {
         self.stream.close();
         Error::Unsatisfiable { limit }
@@ -171,6 +174,7 @@ impl<'a> Reading<'a> {
 }
 
 impl Drop for Reading<'_> {
+    #[inline]
     fn drop(&mut self) {
         if self.claimed {
             self.stream.inner.claimed.set(false);
@@ -192,6 +196,7 @@ impl ReadUntilFuture<'_> {
     /// Limits the result, delimiter included; unlimited by default, except by the stream's `max_buffer_size`. When the
     /// delimiter does not end within `limit` bytes, the stream is closed and the read fails with
     /// [`Error::Unsatisfiable`].
+    #[inline]
     pub fn max_bytes(mut self, limit: usize) -> Self {
         self.max_bytes = limit;
         self
@@ -201,6 +206,7 @@ impl ReadUntilFuture<'_> {
 impl Future for ReadUntilFuture<'_> {
     type Output = Result<Bytes>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadUntilFuture { reading, delimiter, max_bytes, scanned } = &mut *self;
         if delimiter.is_empty() {
@@ -224,6 +230,7 @@ impl Future for ReadUntilFuture<'_> {
     }
 }
 
+#[inline]
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     match needle {
         // Most delimiters are a newline, not worth building a searcher for.
@@ -242,6 +249,7 @@ pub struct ReadBytesFuture<'a> {
 impl Future for ReadBytesFuture<'_> {
     type Output = Result<Bytes>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadBytesFuture { reading, n } = &mut *self;
         if *n == 0 {
@@ -273,6 +281,7 @@ pub struct ReadSomeFuture<'a> {
 impl Future for ReadSomeFuture<'_> {
     type Output = Result<Bytes>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadSomeFuture { reading, max } = &mut *self;
         let mut taken = Bytes::new();
@@ -307,6 +316,7 @@ impl ReadIntoFuture<'_> {
 impl Future for ReadIntoFuture<'_> {
     type Output = Result<usize>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadIntoFuture { reading, buf, filled, partial } = &mut *self;
         if !buf.is_empty() {
@@ -341,6 +351,7 @@ pub struct ReadUntilCloseFuture<'a> {
 impl ReadUntilCloseFuture<'_> {
     /// Limits the result; unlimited by default, except by the stream's `max_buffer_size`. When more comes, the stream is
     /// closed and the read fails with [`Error::Unsatisfiable`].
+    #[inline]
     pub fn max_bytes(mut self, limit: usize) -> Self {
         self.max_bytes = limit;
         self
@@ -350,6 +361,7 @@ impl ReadUntilCloseFuture<'_> {
 impl Future for ReadUntilCloseFuture<'_> {
     type Output = Result<Bytes>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadUntilCloseFuture { reading, max_bytes } = &mut *self;
         match ready!(reading.poll(cx, &mut |window| window.bytes().len() > *max_bytes)) {
@@ -378,6 +390,7 @@ impl<P> Unpin for ReadWithFuture<'_, P> {}
 impl<T, P: FnMut(&[u8]) -> Parsed<T>> Future for ReadWithFuture<'_, P> {
     type Output = Result<T>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ReadWithFuture { reading, parse } = &mut *self;
         let mut value = None;
@@ -389,6 +402,7 @@ impl<T, P: FnMut(&[u8]) -> Parsed<T>> Future for ReadWithFuture<'_, P> {
 macro_rules! opaque_debug {
     ($($name:literal $future:ty $(, $param:ident)?;)*) => {$(
         impl$(<$param>)? fmt::Debug for $future {
+            #[inline]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct($name).field("stream", self.reading.stream).finish_non_exhaustive()
             }

@@ -44,22 +44,26 @@ pub struct DrainReport {
 }
 
 impl ServerHandle {
+    #[inline]
     pub(super) fn new(state: &Rc<ServerState>, local_addr: SocketAddr) -> ServerHandle {
         ServerHandle { state: Rc::clone(state), local_addr }
     }
 
     /// The first address of the call that returned this handle, which tells the port when 0 was asked for. It does not
     /// change when the server stops.
+    #[inline]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
     /// The addresses that are accepted from, those of other calls included. None after [`stop`](ServerHandle::stop).
+    #[inline]
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.state.local_addrs()
     }
 
     /// How many connections are open. A connection counts until its handler has returned and its descriptor is closed.
+    #[inline]
     pub fn connections(&self) -> usize {
         self.state.connections()
     }
@@ -82,6 +86,7 @@ impl ServerHandle {
     ///
     /// Dropping the future leaves the server stopped and cuts nothing.
     #[must_use = "futures do nothing unless awaited"]
+    #[inline]
     pub fn drain(&self, limit: Duration) -> impl Future<Output = DrainReport> + use<> {
         let state = Rc::clone(&self.state);
         async move {
@@ -99,6 +104,7 @@ impl ServerHandle {
 }
 
 impl fmt::Debug for ServerHandle {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerHandle")
             .field("local_addr", &self.local_addr)

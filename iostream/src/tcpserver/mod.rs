@@ -113,6 +113,7 @@ impl TcpServer {
     /// # Errors
     ///
     /// As [`add_sockets`](TcpServer::add_sockets).
+    #[inline]
     pub fn start(&self) -> Result<ServerHandle> {
         let bound = self.bound.take();
         self.add_sockets(bound)
@@ -123,11 +124,13 @@ impl TcpServer {
     /// # Errors
     ///
     /// [`Error::Io`] (`InvalidInput`) when there are none, [`Error::Loop`] when the loop cannot watch one.
+    #[inline]
     pub fn add_sockets(&self, sockets: Vec<TcpListener>) -> Result<ServerHandle> {
         self.state.accept_from(sockets).map(|first| ServerHandle::new(&self.state, first))
     }
 }
 
+#[inline]
 fn log_error(peer: SocketAddr, error: &Error) {
     let level = if error.is_closed() || error.is_timed_out() { log::Level::Debug } else { log::Level::Warn };
     // The text may be the handler's own, made from what the peer sent.
@@ -135,6 +138,7 @@ fn log_error(peer: SocketAddr, error: &Error) {
 }
 
 impl fmt::Debug for TcpServer {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TcpServer")
             .field("local_addrs", &self.state.local_addrs())

@@ -31,6 +31,7 @@ pub(super) struct ServerState {
 }
 
 impl ServerState {
+    #[inline]
     pub(super) fn new(
         serve: Box<dyn Fn(IOStream, SocketAddr, Connection)>,
         limits: ConnectionLimits,
@@ -46,6 +47,7 @@ impl ServerState {
     }
 
     /// Returns the first address.
+    #[inline]
     pub(super) fn accept_from(self: &Rc<Self>, sockets: Vec<TcpListener>) -> Result<SocketAddr> {
         let nothing = || io::Error::new(io::ErrorKind::InvalidInput, "no socket to accept from");
         let first = sockets.first().ok_or_else(nothing)?.local_addr()?;
@@ -58,6 +60,7 @@ impl ServerState {
         Ok(first)
     }
 
+    #[inline]
     fn accept(self: &Rc<Self>, socket: TcpStream, peer: SocketAddr) {
         // Refused: the socket is closed on return. The reason has been logged.
         let Ok(admitted) = self.admission.admit(peer.ip()) else { return };
@@ -77,6 +80,7 @@ impl ServerState {
         }
     }
 
+    #[inline]
     pub(super) fn stop(&self) {
         let accepting = self.accepting.take();
         accepting.iter().for_each(|(_, handle)| handle.stop());
@@ -92,11 +96,13 @@ impl ServerState {
         self.accepting.borrow().iter().map(|(addr, _)| *addr).collect()
     }
 
+    #[inline]
     pub(super) fn connections(&self) -> usize {
         self.open.borrow().len()
     }
 
     /// Closes what is open; returns how many there were.
+    #[inline]
     pub(super) fn cut_all(&self) -> usize {
         // Collected first: closing runs user code, which may end connections.
         let open: Vec<Rc<Inner>> = self.open.borrow().iter().filter_map(|(_, stream)| stream.upgrade()).collect();
@@ -108,6 +114,7 @@ impl ServerState {
         poll_fn(|cx| self.poll_drained(cx)).await;
     }
 
+    #[inline]
     fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.connections() == 0 {
             return Poll::Ready(());
@@ -124,6 +131,7 @@ impl ServerState {
 pub(super) struct Connection(Option<Place>);
 
 impl Connection {
+    #[inline]
     fn open(state: &Rc<ServerState>, stream: &IOStream, admitted: Admitted) -> Connection {
         let key = state.open.borrow_mut().insert(stream.downgrade());
         Connection(Some(Place { state: Rc::clone(state), key, _admitted: admitted }))
@@ -131,6 +139,7 @@ impl Connection {
 }
 
 impl Drop for Connection {
+    #[inline]
     fn drop(&mut self) {
         let Some(place) = self.0.take() else { return };
         // Held weakly until now, because the handler's handle is to be the last one.
@@ -149,6 +158,7 @@ struct Place {
 }
 
 impl Drop for Place {
+    #[inline]
     fn drop(&mut self) {
         let is_last = {
             let mut open = self.state.open.borrow_mut();

@@ -249,6 +249,7 @@ impl Exchange {
     /// # Errors
     ///
     /// As [`redirect`](Exchange::redirect), and when the status is no redirection.
+    #[inline]
     pub fn redirect_with(&mut self, status: StatusCode, location: &str) -> Result<()> {
         self.check_open()?;
         if !status.is_redirection() {
@@ -336,6 +337,7 @@ impl Exchange {
     }
 
     /// Hands out the response, with a body that this exchange goes on to write.
+    #[inline]
     fn hand_out_head(&mut self) -> Result<()> {
         let mut response = self.take_head(true)?;
         if self.has_validators {

@@ -119,6 +119,7 @@ impl StaticFiles {
     /// cached, and its ranges go on. The copies need the same times of change (`rsync --times`, `tar`, an image). The price:
     /// a file replaced by another one of the same size and the same time, to the nanosecond, keeps its tag.
     #[must_use]
+    #[inline]
     pub fn portable_etags(mut self, on: bool) -> StaticFiles {
         self.has_portable_etags = on;
         self
@@ -127,11 +128,13 @@ impl StaticFiles {
     /// Whether files and directories are served whose names begin with a dot. False by default: they are 404, except for
     /// `.well-known` directly below the directory.
     #[must_use]
+    #[inline]
     pub fn serve_dot_files(mut self, on: bool) -> StaticFiles {
         self.serves_dot_files = on;
         self
     }
 
+    #[inline]
     async fn serve(&self, exchange: &mut Exchange) -> Result<()> {
         let path = path::relative(exchange, self.serves_dot_files)?;
         let (file, metadata) = self.open_checked(&path)?;
@@ -141,6 +144,7 @@ impl StaticFiles {
         self.send(exchange, &path, file, &metadata).await
     }
 
+    #[inline]
     async fn serve_index(&self, exchange: &mut Exchange, directory: &str) -> Result<()> {
         let Some(index) = &self.index else {
             return Err(forbidden("a directory"));
@@ -155,6 +159,7 @@ impl StaticFiles {
         self.send(exchange, path, file, &metadata).await
     }
 
+    #[inline]
     async fn send(&self, exchange: &mut Exchange, path: &str, file: File, metadata: &Metadata) -> Result<()> {
         if !metadata.is_file() {
             return Err(forbidden("not a regular file"));
@@ -194,6 +199,7 @@ impl StaticFiles {
         send_bytes(exchange, &file, start, end).await
     }
 
+    #[inline]
     fn set_cache_control(&self, exchange: &mut Exchange) -> Result<()> {
         match &self.cache_control {
             Some(value) => exchange.set_header("Cache-Control", value),
@@ -201,6 +207,7 @@ impl StaticFiles {
         }
     }
 
+    #[inline]
     fn open_checked(&self, path: &str) -> Result<(File, Metadata)> {
         let file = self.open(path).map_err(open_error)?;
         let metadata = file.metadata()?;
@@ -208,6 +215,7 @@ impl StaticFiles {
     }
 
     /// Non-blocking, because opening a pipe without a writer would otherwise wait for one.
+    #[inline]
     fn open(&self, path: &str) -> Result<File, Errno> {
         let how = OpenHow::new()
             .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY)
@@ -227,19 +235,23 @@ impl StaticFiles {
 impl RequestHandler for StaticFiles {
     const METHODS: &'static [Method] = &[Method::GET, Method::HEAD];
 
+    #[inline]
     async fn get(&self, exchange: &mut Exchange) -> Result<()> {
         self.serve(exchange).await
     }
 
+    #[inline]
     async fn head(&self, exchange: &mut Exchange) -> Result<()> {
         self.serve(exchange).await
     }
 }
 
+#[inline]
 fn unusable(directory: &Path, error: &io::Error) -> Error {
     io::Error::new(error.kind(), format!("cannot serve files from {directory:?}: {error}")).into()
 }
 
+#[inline]
 fn open_error(error: Errno) -> Error {
     match error {
         Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG => HttpError::new(StatusCode::NOT_FOUND).into(),
@@ -250,10 +262,12 @@ fn open_error(error: Errno) -> Error {
     }
 }
 
+#[inline]
 fn forbidden(reason: &'static str) -> Error {
     HttpError::new(StatusCode::FORBIDDEN).log(reason).into()
 }
 
+#[inline]
 fn set_version(exchange: &mut Exchange, version: &Version) -> Result<()> {
     if let Some(date) = version.date() {
         exchange.set_header("Date", date)?;
@@ -263,6 +277,7 @@ fn set_version(exchange: &mut Exchange, version: &Version) -> Result<()> {
 }
 
 /// Ranges mean something to GET alone (RFC 9110, section 14.2).
+#[inline]
 fn requested_range(exchange: &Exchange, version: &Version, size: u64) -> Range {
     if exchange.method() != Method::GET {
         return Range::Whole;
@@ -280,12 +295,14 @@ fn requested_range(exchange: &Exchange, version: &Version, size: u64) -> Range {
 }
 
 /// The type by the extension. Text is taken to be UTF-8, as nearly all of it is.
+#[inline]
 fn content_type(path: &str) -> String {
     let mime = mime_guess::from_path(path).first_or_octet_stream();
     let is_text = mime.type_() == mime_guess::mime::TEXT;
     if is_text && mime.get_param("charset").is_none() { format!("{mime}; charset=utf-8") } else { mime.to_string() }
 }
 
+#[inline]
 async fn send_bytes(exchange: &mut Exchange, file: &File, start: u64, end: u64) -> Result<()> {
     if end - start <= PIECE {
         exchange.write(read_piece(file, start, end)?);
@@ -306,6 +323,7 @@ async fn send_bytes(exchange: &mut Exchange, file: &File, start: u64, end: u64) 
 }
 
 /// The bytes `start..end`. An error when the file has become shorter than that.
+#[inline]
 fn read_piece(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
     // At most PIECE, by the callers.
     let mut piece = vec![0; (end - start) as usize];

@@ -20,6 +20,7 @@ const WELL_KNOWN: &str = ".well-known";
 /// # Errors
 ///
 /// 403 for a path that leads out, 404 for one that no file can have, and for dot files unless they are served.
+#[inline]
 pub(super) fn relative(exchange: &Exchange, dot_files_are_served: bool) -> Result<String> {
     if !exchange.has_path_param(PARAMETER) {
         return Ok(String::new());
@@ -39,6 +40,7 @@ pub(super) fn relative(exchange: &Exchange, dot_files_are_served: bool) -> Resul
 
 /// The request's target, with a slash at the end of its path. More than one slash at the beginning would lead to another
 /// host.
+#[inline]
 pub(super) fn with_slash(exchange: &Exchange) -> String {
     let path = exchange.request().path().trim_start_matches(['/', '\\']);
     match exchange.request().query() {
@@ -48,6 +50,7 @@ pub(super) fn with_slash(exchange: &Exchange) -> String {
 }
 
 /// Whether a segment of the path begins with a dot. `.` itself is the directory it stands in.
+#[inline]
 fn is_hidden(path: &str) -> bool {
     let path = path.strip_prefix(WELL_KNOWN).filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path);
     path.split('/').any(|segment| segment.len() > 1 && segment.starts_with('.'))

@@ -25,6 +25,7 @@ const YOUNG: Duration = Duration::from_secs(60);
 
 impl Version {
     /// Two files of one length and one time have the same tag if it is `portable`; otherwise the inode tells them apart.
+    #[inline]
     pub(super) fn of(metadata: &Metadata, portable: bool, now: SystemTime) -> Version {
         let nanoseconds = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
         let length = metadata.len();
@@ -38,11 +39,13 @@ impl Version {
     }
 
     /// The value of a `Date` header, if the answer needs one of its own.
+    #[inline]
     pub(super) fn date(&self) -> Option<String> {
         let age = self.now.duration_since(self.modified).unwrap_or_default();
         (age < YOUNG).then(|| httpdate::fmt_http_date(self.now))
     }
 
+    #[inline]
     pub(super) fn validators(&self) -> Validators<'_> {
         Validators { etag: Some(self.etag.as_bytes()), modified: Some(self.modified) }
     }
