@@ -31,8 +31,8 @@ use std::time::Duration;
 /// use httpserver::Limits;
 ///
 /// let limits = Limits::default()
-///     .with_max_body(16 * 1024 * 1024)
-///     .with_idle_timeout(Duration::from_secs(30));
+///     .max_body(16 * 1024 * 1024)
+///     .idle_timeout(Duration::from_secs(30));
 /// assert_eq!(limits.max_headers, 100);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,12 +128,12 @@ impl Limits {
 }
 
 macro_rules! setters {
-    ($($setter:ident, $field:ident: $ty:ty;)*) => {
+    ($($field:ident: $ty:ty;)*) => {
         impl Limits {
             $(
                 #[doc = concat!("Sets [`", stringify!($field), "`](Limits::", stringify!($field), ").")]
                 #[must_use]
-                pub fn $setter(mut self, $field: $ty) -> Self {
+                pub fn $field(mut self, $field: $ty) -> Self {
                     self.$field = $field;
                     self
                 }
@@ -143,23 +143,23 @@ macro_rules! setters {
 }
 
 setters! {
-    with_max_head, max_head: usize;
-    with_max_headers, max_headers: usize;
-    with_max_target, max_target: usize;
-    with_max_body, max_body: u64;
-    with_max_collected_body, max_collected_body: usize;
-    with_max_unread_body, max_unread_body: usize;
-    with_header_timeout, header_timeout: Duration;
-    with_body_timeout, body_timeout: Duration;
-    with_idle_timeout, idle_timeout: Duration;
-    with_write_timeout, write_timeout: Duration;
-    with_min_body_rate, min_body_rate: u32;
-    with_request_timeout, request_timeout: Duration;
-    with_min_write_rate, min_write_rate: u32;
-    with_rate_grace, rate_grace: Duration;
-    with_linger_timeout, linger_timeout: Duration;
-    with_linger_time, linger_time: Duration;
-    with_max_pipelined, max_pipelined: usize;
-    with_max_connections, max_connections: usize;
-    with_max_connections_per_address, max_connections_per_address: usize;
+    max_head: usize;
+    max_headers: usize;
+    max_target: usize;
+    max_body: u64;
+    max_collected_body: usize;
+    max_unread_body: usize;
+    header_timeout: Duration;
+    body_timeout: Duration;
+    idle_timeout: Duration;
+    write_timeout: Duration;
+    min_body_rate: u32;
+    request_timeout: Duration;
+    min_write_rate: u32;
+    rate_grace: Duration;
+    linger_timeout: Duration;
+    linger_time: Duration;
+    max_pipelined: usize;
+    max_connections: usize;
+    max_connections_per_address: usize;
 }

@@ -128,7 +128,7 @@ impl RequestBuilder {
         let mut head = format!("{} {} HTTP/{version}\r\n", self.method, self.target).into_bytes();
         head.extend_from_slice(&self.lines);
         head.extend_from_slice(b"\r\n");
-        let limits = Limits::default().with_max_body(u64::MAX);
+        let limits = Limits::default().max_body(u64::MAX);
         // It ends with an empty line, so it is complete or refused.
         let (_, head) = parse_request_head(&head, &limits)?.ok_or(Error::BadRequest("incomplete request head"))?;
         let known = self.body.content_length();

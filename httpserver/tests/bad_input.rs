@@ -174,7 +174,7 @@ fn too_long_heads_are_414_and_431() {
         ],
     );
     run(async {
-        let limits = || Limits::default().with_max_head(1_000).with_max_headers(4).with_max_target(100);
+        let limits = || Limits::default().max_head(1_000).max_headers(4).max_target(100);
         let head = |lines: usize, target: usize| {
             let lines: String = (1..lines).map(|i| format!("X{i}: y\r\n")).collect();
             format!("GET /{} HTTP/1.1\r\nHost: a\r\n{lines}\r\n", &long[1..target])
@@ -254,7 +254,7 @@ fn so_does_a_client_that_has_sent_more_than_its_last_request() {
 #[test]
 fn a_refused_connection_is_closed_as_soon_as_the_client_has_closed_its_side() {
     run(async {
-        let limits = Limits::default().with_linger_timeout(std::time::Duration::from_secs(3600));
+        let limits = Limits::default().linger_timeout(std::time::Duration::from_secs(3600));
         let server = HttpServer::with_limits(echo, limits);
         let server = server.listen(("127.0.0.1", 0)).unwrap();
         let client = Client::connect(server.local_addr()).await;

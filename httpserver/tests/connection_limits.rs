@@ -43,21 +43,21 @@ async fn expect_room_for(server: &ServerHandle, count: usize) {
 #[test]
 fn one_connection_more_than_the_limit_is_answered_503_and_closed() {
     run(async {
-        expect_room_for(&listen(Limits::default().with_max_connections(3)), 3).await;
+        expect_room_for(&listen(Limits::default().max_connections(3)), 3).await;
     });
 }
 
 #[test]
 fn one_connection_more_from_an_address_than_its_limit_is_answered_503_and_closed() {
     run(async {
-        expect_room_for(&listen(Limits::default().with_max_connections_per_address(2)), 2).await;
+        expect_room_for(&listen(Limits::default().max_connections_per_address(2)), 2).await;
     });
 }
 
 #[test]
 fn either_limit_of_0_is_none() {
     run(async {
-        let server = listen(Limits::default().with_max_connections(0).with_max_connections_per_address(0));
+        let server = listen(Limits::default().max_connections(0).max_connections_per_address(0));
         let mut clients = Vec::new();
         for count in 1..=50 {
             let client = Client::connect(server.local_addr()).await;
@@ -72,7 +72,7 @@ fn either_limit_of_0_is_none() {
 #[test]
 fn clones_and_addresses_of_a_server_share_the_limit() {
     run(async {
-        let server = HttpServer::with_limits(async |_: Request| "served", Limits::default().with_max_connections(1));
+        let server = HttpServer::with_limits(async |_: Request| "served", Limits::default().max_connections(1));
         let (one, other) = (server.listen(("127.0.0.1", 0)).unwrap(), server.clone().listen(("127.0.0.1", 0)).unwrap());
         let client = Client::connect(one.local_addr()).await;
         client.send(GET).await;

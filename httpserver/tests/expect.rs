@@ -160,10 +160,10 @@ fn nobody_is_told_to_continue_behind_the_beginning_of_the_answer() {
 #[test]
 fn a_body_announced_too_long_is_refused_without_a_continue() {
     run(async {
-        let addr = serve_with(Limits::default().with_max_body(10), echo);
+        let addr = serve_with(Limits::default().max_body(10), echo);
         let answer = exchange(addr, post("Content-Length: 11")).await;
         assert_eq!((status(&answer), header(&answer, "connection")), (413, Some("close")));
-        let addr = serve_with(Limits::default().with_max_collected_body(10), echo);
+        let addr = serve_with(Limits::default().max_collected_body(10), echo);
         let answer = exchange(addr, post("Content-Length: 11")).await;
         assert_eq!((status(&answer), header(&answer, "connection")), (413, Some("close")));
     });

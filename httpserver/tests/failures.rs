@@ -103,7 +103,7 @@ async fn stubborn(mut request: Request) -> Result<Response> {
 #[test]
 fn the_first_failure_of_a_body_is_repeated_and_answered() {
     run(async {
-        let addr = serve_with(Limits::default().with_max_body(10), stubborn);
+        let addr = serve_with(Limits::default().max_body(10), stubborn);
         for (body, expected) in [
             ("Content-Length: 5\r\n\r\nhello", 200),
             ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nxyz\r\n", 400),

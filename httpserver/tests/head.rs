@@ -164,7 +164,7 @@ fn a_method_longer_than_any_is_not_implemented() {
         // Also before it ends.
         refused(501, &request(len)[..len]);
     }
-    let limits = Limits::default().with_max_head(1_000);
+    let limits = Limits::default().max_head(1_000);
     assert_eq!(parse_with(request(10_000).as_bytes(), &limits).unwrap_err(), 501);
 }
 
@@ -461,7 +461,7 @@ fn expectations_and_upgrades_are_of_http_1_1() {
 
 #[test]
 fn a_body_has_at_most_max_body_bytes() {
-    let limits = Limits::default().with_max_body(10);
+    let limits = Limits::default().max_body(10);
     let post = |length| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
     assert!(parse_with(post(9).as_bytes(), &limits).is_ok());
     assert!(parse_with(post(10).as_bytes(), &limits).is_ok());
@@ -470,7 +470,7 @@ fn a_body_has_at_most_max_body_bytes() {
 
 #[test]
 fn a_target_has_at_most_max_target_bytes() {
-    let limits = Limits::default().with_max_target(20);
+    let limits = Limits::default().max_target(20);
     let get = |length: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(length - 1));
     assert!(parse_with(get(19).as_bytes(), &limits).is_ok());
     assert!(parse_with(get(20).as_bytes(), &limits).is_ok());
@@ -493,7 +493,7 @@ fn a_target_too_long_is_noticed_while_it_drips() {
 
 #[test]
 fn a_head_has_at_most_max_head_bytes() {
-    let limits = Limits::default().with_max_head(100);
+    let limits = Limits::default().max_head(100);
     let get = |length: usize| {
         let request = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n";
         request.replace("X: ", &format!("X: {}", "v".repeat(length - request.len())))
@@ -509,7 +509,7 @@ fn a_head_has_at_most_max_head_bytes() {
 
 #[test]
 fn the_largest_head_there_is_can_be_read_back() {
-    let limits = Limits::default().with_max_head(usize::MAX);
+    let limits = Limits::default().max_head(usize::MAX);
     let start = "GET / HTTP/1.1\r\nHost: a\r\nX: ";
     let filler = 65_536 - start.len() - "\r\nY: z\r\n\r\n".len();
     let request = format!("{start}{}\r\nY: z\r\n\r\n", "v".repeat(filler));
@@ -524,7 +524,7 @@ fn the_largest_head_there_is_can_be_read_back() {
 
 #[test]
 fn a_head_too_long_is_refused_with_the_byte_that_fills_the_limit() {
-    let limits = Limits::default().with_max_head(1_000);
+    let limits = Limits::default().max_head(1_000);
     let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "v".repeat(2_000));
     let mut parser = HeadParser::default();
     let refused = (1..request.len()).find(|&end| parser.parse(&request.as_bytes()[..end], &limits).is_err());
@@ -544,17 +544,17 @@ fn a_bare_line_feed_is_refused_before_the_head_is_complete() {
 fn a_head_has_at_most_max_headers_lines() {
     let get = |lines: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(lines - 1));
     for max in [3, 100, 101, 256] {
-        let limits = Limits::default().with_max_headers(max);
+        let limits = Limits::default().max_headers(max);
         for lines in [max - 1, max] {
             let (_, head) = parse_with(get(lines).as_bytes(), &limits).unwrap().unwrap();
             assert_eq!(head.headers.len(), lines);
         }
         assert_eq!(parse_with(get(max + 1).as_bytes(), &limits).unwrap_err(), 431);
     }
-    let limits = Limits::default().with_max_headers(usize::MAX);
+    let limits = Limits::default().max_headers(usize::MAX);
     assert_eq!(parse_with(get(257).as_bytes(), &limits).unwrap_err(), 431);
     // Also when a higher minor version is looked at a second time.
-    let limits = Limits::default().with_max_headers(3);
+    let limits = Limits::default().max_headers(3);
     let newer = get(4).replace("1.1", "1.5");
     assert_eq!(parse_with(newer.as_bytes(), &limits).unwrap_err(), 431);
 }
@@ -638,7 +638,7 @@ proptest! {
 
     #[test]
     fn any_split_gives_the_same_result(bytes in request_bytes(), step in 1usize..40) {
-        let limits = Limits::default().with_max_target(30).with_max_head(200).with_max_headers(4);
+        let limits = Limits::default().max_target(30).max_head(200).max_headers(4);
         let whole = HeadParser::default().parse(&bytes, &limits).map_err(status_of);
         let pieces = drip(&bytes, &limits, step);
         match (&whole, &pieces) {

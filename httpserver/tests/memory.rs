@@ -87,7 +87,7 @@ fn streams_pass_through_pairs_of_any_capacity() {
 #[test]
 fn a_writer_stops_when_the_pair_is_full() {
     run_virtual(async |clock| {
-        let (client, handle) = serve_pair_with(1_000, Limits::default().with_min_write_rate(0), async |_: Request| {
+        let (client, handle) = serve_pair_with(1_000, Limits::default().min_write_rate(0), async |_: Request| {
             Response::text(Body::writer(async |mut out| {
                 loop {
                     out.write([b'x'; 1_000]).await?;

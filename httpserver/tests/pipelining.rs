@@ -120,7 +120,7 @@ fn answers_keep_their_order_whatever_their_kind() {
 fn a_deep_pipeline_gives_other_connections_their_turn() {
     let (begun, log) = (Event::new(), Rc::new(RefCell::new(Vec::new())));
     run(async {
-        let limits = Limits::default().with_max_pipelined(4);
+        let limits = Limits::default().max_pipelined(4);
         let addr = serve_with(limits, {
             let (begun, log) = (begun.clone(), log.clone());
             async move |request: Request| {

@@ -16,12 +16,7 @@ const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n
 
 /// Without time-outs but those that a test sets.
 fn patient() -> Limits {
-    Limits::default()
-        .with_body_timeout(DAY)
-        .with_request_timeout(DAY)
-        .with_write_timeout(DAY)
-        .with_min_body_rate(0)
-        .with_min_write_rate(0)
+    Limits::default().body_timeout(DAY).request_timeout(DAY).write_timeout(DAY).min_body_rate(0).min_write_rate(0)
 }
 
 fn listen(limits: Limits, service: impl Service) -> ServerHandle {
@@ -135,7 +130,7 @@ fn time_in_which_the_service_does_something_else_does_not_count_for_the_rate() {
 fn a_whole_body_has_its_time_however_fast_it_comes() {
     run_virtual(async |clock| {
         let failure = Rc::default();
-        let server = listen(Limits::default().with_request_timeout(20 * SECOND), collecting(&failure));
+        let server = listen(Limits::default().request_timeout(20 * SECOND), collecting(&failure));
         let client = Client::connect(server.local_addr()).await;
         client.send(POST).await;
         let piece = "x".repeat(1_000);
@@ -148,7 +143,7 @@ fn a_whole_body_has_its_time_however_fast_it_comes() {
 #[test]
 fn the_time_of_a_body_is_its_own_and_not_that_of_the_one_before() {
     run_virtual(async |clock| {
-        let server = listen(patient().with_request_timeout(20 * SECOND), collecting(&Rc::default()));
+        let server = listen(patient().request_timeout(20 * SECOND), collecting(&Rc::default()));
         let client = Client::connect(server.local_addr()).await;
         for _ in 0..3 {
             client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 15\r\n\r\n").await;
@@ -202,7 +197,7 @@ async fn begin(server: &ServerHandle) -> Client {
 fn a_client_that_takes_less_than_the_minimum_is_cut_although_it_goes_on_taking() {
     run_virtual(async |clock| {
         // Some kernels make room in steps of megabytes; the rate is far above those.
-        let limits = patient().with_min_write_rate(100 * 1024 * 1024).with_rate_grace(2 * SECOND);
+        let limits = patient().min_write_rate(100 * 1024 * 1024).rate_grace(2 * SECOND);
         for server in [listen(limits.clone(), large), listen(limits, large_in_pieces)] {
             let client = begin(&server).await;
             assert!(sip(&client, &clock, &server, 100_000, 60).await < 60);
@@ -218,7 +213,7 @@ fn a_client_that_takes_less_than_the_minimum_is_cut_although_it_goes_on_taking()
 fn a_body_learns_that_its_client_was_too_slow() {
     run_virtual(async |clock| {
         let told = Event::new();
-        let limits = patient().with_min_write_rate(100 * 1024 * 1024).with_rate_grace(2 * SECOND);
+        let limits = patient().min_write_rate(100 * 1024 * 1024).rate_grace(2 * SECOND);
         let server = listen(limits, {
             let told = told.clone();
             async move |_: Request| {
@@ -245,7 +240,7 @@ fn a_body_learns_that_its_client_was_too_slow() {
 #[test]
 fn a_client_that_takes_nothing_is_cut_by_the_write_time_out() {
     run_virtual(async |clock| {
-        let limits = patient().with_write_timeout(30 * SECOND);
+        let limits = patient().write_timeout(30 * SECOND);
         for server in [listen(limits.clone(), large), listen(limits, large_in_pieces)] {
             let client = begin(&server).await;
             let seconds = sip(&client, &clock, &server, 0, 100).await;
@@ -258,7 +253,7 @@ fn a_client_that_takes_nothing_is_cut_by_the_write_time_out() {
 #[test]
 fn the_write_time_out_counts_from_the_last_byte_that_was_taken() {
     run_virtual(async |clock| {
-        let limits = patient().with_write_timeout(32 * SECOND);
+        let limits = patient().write_timeout(32 * SECOND);
         for server in [listen(limits.clone(), large), listen(limits, large_in_pieces)] {
             let client = begin(&server).await;
             assert_eq!(sip(&client, &clock, &server, 0, 10).await, 10);
@@ -273,7 +268,7 @@ fn the_write_time_out_counts_from_the_last_byte_that_was_taken() {
 fn a_client_that_trickles_an_upload_and_never_reads_is_cut_by_the_write_time_out() {
     run_virtual(async |clock| {
         let failed = Event::new();
-        let limits = patient().with_write_timeout(30 * SECOND);
+        let limits = patient().write_timeout(30 * SECOND);
         let server = listen(limits, {
             let failed = failed.clone();
             async move |mut request: Request| {
@@ -316,7 +311,7 @@ fn a_client_that_trickles_an_upload_and_never_reads_is_cut_by_the_write_time_out
 fn a_client_that_reads_eagerly_and_sends_nothing_is_cut_by_the_body_time_out() {
     run_virtual(async |clock| {
         let failed = Event::new();
-        let server = listen(patient().with_body_timeout(30 * SECOND), {
+        let server = listen(patient().body_timeout(30 * SECOND), {
             let failed = failed.clone();
             async move |mut request: Request| {
                 let (mut writer, body) = Body::channel();

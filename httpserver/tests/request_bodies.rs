@@ -140,7 +140,7 @@ fn a_service_that_does_not_read_slows_its_client_down() {
 
 #[test]
 fn collecting_ends_at_the_limit() {
-    let limits = Limits::default().with_max_collected_body(10);
+    let limits = Limits::default().max_collected_body(10);
     run(async {
         let addr = serve_with(limits, echo);
         let client = Client::connect(addr).await;
@@ -167,7 +167,7 @@ fn collecting_ends_at_the_limit() {
 #[test]
 fn a_limit_of_the_call_replaces_the_one_of_the_server() {
     run(async {
-        let addr = serve_with(Limits::default().with_max_collected_body(2), async |mut request: Request| {
+        let addr = serve_with(Limits::default().max_collected_body(2), async |mut request: Request| {
             request.bytes_limited(4).await
         });
         let client = Client::connect(addr).await;
@@ -181,7 +181,7 @@ fn a_limit_of_the_call_replaces_the_one_of_the_server() {
 
 #[test]
 fn no_body_may_pass_the_limit_of_the_server() {
-    let limits = Limits::default().with_max_body(100);
+    let limits = Limits::default().max_body(100);
     run(async {
         let addr = serve_with(limits, echo_pieces);
         let client = Client::connect(addr).await;

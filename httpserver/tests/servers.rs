@@ -130,7 +130,7 @@ fn a_server_serves_a_stream_with_its_own_limits() {
     run(async {
         let server = HttpServer::with_limits(
             async |request: Request| format!("{:?}", request.peer_addr()),
-            Limits::default().with_max_target(10),
+            Limits::default().max_target(10),
         );
         let handle = server.handle();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -230,7 +230,7 @@ fn a_slow_reader_slows_the_service_down() {
 fn a_client_that_takes_nothing_times_out() {
     let (timed_out, ended) = (Event::new(), Event::new());
     run(async {
-        let limits = Limits::default().with_write_timeout(Duration::from_millis(50));
+        let limits = Limits::default().write_timeout(Duration::from_millis(50));
         let addr = serve_with(limits, {
             let (timed_out, ended) = (timed_out.clone(), ended.clone());
             async move |_: Request| {
@@ -261,7 +261,7 @@ fn a_client_that_takes_nothing_times_out() {
 fn time_in_which_the_body_has_nothing_to_send_does_not_count() {
     run(async {
         let limit = Duration::from_millis(50);
-        let addr = serve_with(Limits::default().with_write_timeout(limit), async move |_: Request| {
+        let addr = serve_with(Limits::default().write_timeout(limit), async move |_: Request| {
             Response::text(Body::writer(async move |mut out| {
                 out.write("before ").await?;
                 httpserver::sleep(limit * 3).await;
@@ -277,7 +277,7 @@ fn time_in_which_the_body_has_nothing_to_send_does_not_count() {
 #[test]
 fn a_whole_answer_that_nobody_takes_times_out() {
     run(async {
-        let limits = Limits::default().with_write_timeout(Duration::from_millis(50));
+        let limits = Limits::default().write_timeout(Duration::from_millis(50));
         let server = httpserver::HttpServer::with_limits(async |_: Request| vec![b'x'; 64 * 1024 * 1024], limits);
         let server = server.listen(("127.0.0.1", 0)).unwrap();
         let addr = server.local_addr();
@@ -294,7 +294,7 @@ fn a_client_that_takes_little_by_little_gets_everything() {
     const LENGTH: usize = 64 * 1024 * 1024;
     run(async {
         // Shorter than the whole transfer, longer than any pause in it.
-        let limits = Limits::default().with_write_timeout(Duration::from_millis(800));
+        let limits = Limits::default().write_timeout(Duration::from_millis(800));
         let client = Client::connect(serve_with(limits, async |_: Request| vec![b'x'; LENGTH])).await;
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         client.head().await;

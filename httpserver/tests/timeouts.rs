@@ -21,7 +21,7 @@ async fn expect_408(client: &Client) {
 #[test]
 fn a_connection_that_never_says_anything_is_closed_without_an_answer() {
     run(async {
-        let addr = serve_with(Limits::default().with_idle_timeout(SHORT), echo);
+        let addr = serve_with(Limits::default().idle_timeout(SHORT), echo);
         Client::connect(addr).await.expect_closed().await;
     });
 }
@@ -29,7 +29,7 @@ fn a_connection_that_never_says_anything_is_closed_without_an_answer() {
 #[test]
 fn an_idle_connection_is_closed_without_an_answer() {
     run(async {
-        let addr = serve_with(Limits::default().with_idle_timeout(SHORT), echo);
+        let addr = serve_with(Limits::default().idle_timeout(SHORT), echo);
         let client = Client::connect(addr).await;
         for _ in 0..2 {
             client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -58,7 +58,7 @@ fn an_idle_connection_is_kept_for_75_seconds_unless_told_otherwise() {
 #[test]
 fn a_service_may_take_longer_than_the_idle_time() {
     run(async {
-        let addr = serve_with(Limits::default().with_idle_timeout(SHORT), async |_: Request| {
+        let addr = serve_with(Limits::default().idle_timeout(SHORT), async |_: Request| {
             sleep(SHORT * 3).await;
             "late"
         });
@@ -71,7 +71,7 @@ fn a_service_may_take_longer_than_the_idle_time() {
 #[test]
 fn half_a_head_is_answered_408() {
     run(async {
-        let addr = serve_with(Limits::default().with_header_timeout(SHORT), echo);
+        let addr = serve_with(Limits::default().header_timeout(SHORT), echo);
         for half in ["G", "\r", "\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r"] {
             let client = Client::connect(addr).await;
             client.send(half).await;
@@ -83,7 +83,7 @@ fn half_a_head_is_answered_408() {
 #[test]
 fn the_time_for_a_head_counts_from_the_first_byte_in_all() {
     run(async {
-        let addr = serve_with(Limits::default().with_header_timeout(SHORT), echo);
+        let addr = serve_with(Limits::default().header_timeout(SHORT), echo);
         let client = Client::connect(addr).await;
         let sender = async {
             client.send("GET / HTTP/1.1\r\nHost: a\r\nX: ").await;
@@ -105,7 +105,7 @@ fn the_time_for_a_head_counts_from_the_first_byte_in_all() {
 #[test]
 fn the_idle_time_ends_with_the_first_byte() {
     run(async {
-        let limits = Limits::default().with_idle_timeout(SHORT).with_header_timeout(Duration::from_secs(60));
+        let limits = Limits::default().idle_timeout(SHORT).header_timeout(Duration::from_secs(60));
         let client = Client::connect(serve_with(limits, echo)).await;
         client.send("GET / HT").await;
         sleep(SHORT * 3).await;
@@ -117,7 +117,7 @@ fn the_idle_time_ends_with_the_first_byte() {
 #[test]
 fn the_second_head_has_its_own_time() {
     run(async {
-        let client = Client::connect(serve_with(Limits::default().with_header_timeout(SHORT), echo)).await;
+        let client = Client::connect(serve_with(Limits::default().header_timeout(SHORT), echo)).await;
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP").await;
         assert_eq!(client.answer().await.status(), 200);
         expect_408(&client).await;
@@ -127,7 +127,7 @@ fn the_second_head_has_its_own_time() {
 #[test]
 fn a_silent_body_is_answered_408() {
     run(async {
-        let addr = serve_with(Limits::default().with_body_timeout(SHORT), async |request: Request| {
+        let addr = serve_with(Limits::default().body_timeout(SHORT), async |request: Request| {
             let result = echo(request).await;
             assert!(matches!(result, Err(Error::BodyTimeout(SHORT))));
             result
@@ -149,7 +149,7 @@ fn a_silent_body_is_answered_408() {
 #[test]
 fn a_body_may_be_slow_as_long_as_it_comes() {
     run(async {
-        let limits = Limits::default().with_body_timeout(Duration::from_millis(400));
+        let limits = Limits::default().body_timeout(Duration::from_millis(400));
         let client = Client::connect(serve_with(limits, echo)).await;
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n").await;
         for _ in 0..30 {
@@ -164,7 +164,7 @@ fn a_body_may_be_slow_as_long_as_it_comes() {
 fn time_in_which_the_service_does_not_want_the_body_does_not_count() {
     let wanted = Event::new();
     run(async {
-        let addr = serve_with(Limits::default().with_body_timeout(SHORT), {
+        let addr = serve_with(Limits::default().body_timeout(SHORT), {
             let wanted = wanted.clone();
             async move |mut request: Request| {
                 // A read that is given up, a pause, and a read in earnest.
@@ -187,7 +187,7 @@ fn time_in_which_the_service_does_not_want_the_body_does_not_count() {
 #[test]
 fn an_unread_body_that_never_comes_ends_the_connection() {
     run(async {
-        let limits = Limits::default().with_body_timeout(SHORT);
+        let limits = Limits::default().body_timeout(SHORT);
         let server = HttpServer::with_limits(async |_: Request| "unread", limits);
         let server = server.listen(("127.0.0.1", 0)).unwrap();
         let client = Client::connect(server.local_addr()).await;
@@ -202,7 +202,7 @@ fn an_unread_body_that_never_comes_ends_the_connection() {
 #[test]
 fn a_lingering_close_ends_when_the_client_does_not() {
     run(async {
-        let limits = Limits::default().with_linger_timeout(SHORT);
+        let limits = Limits::default().linger_timeout(SHORT);
         let server = HttpServer::with_limits(echo, limits);
         let server = server.listen(("127.0.0.1", 0)).unwrap();
         let client = Client::connect(server.local_addr()).await;
@@ -216,7 +216,7 @@ fn a_lingering_close_ends_when_the_client_does_not() {
 #[test]
 fn a_lingering_close_lasts_so_long_and_no_longer() {
     run(async {
-        let limits = Limits::default().with_linger_timeout(Duration::from_secs(3600)).with_linger_time(SHORT);
+        let limits = Limits::default().linger_timeout(Duration::from_secs(3600)).linger_time(SHORT);
         let server = HttpServer::with_limits(echo, limits).listen(("127.0.0.1", 0)).unwrap();
         let client = Client::connect(server.local_addr()).await;
         client.send("nonsense\r\n\r\n").await;
@@ -231,7 +231,7 @@ fn a_lingering_close_lasts_so_long_and_no_longer() {
 #[test]
 fn a_client_that_sends_as_fast_as_it_can_neither_starves_others_nor_outlasts_a_lingering_close() {
     run(async {
-        let limits = Limits::default().with_linger_time(SHORT);
+        let limits = Limits::default().linger_time(SHORT);
         let server = HttpServer::with_limits(echo, limits).listen(("127.0.0.1", 0)).unwrap();
         let addr = server.local_addr();
         let sending = std::thread::spawn(move || {

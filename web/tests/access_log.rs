@@ -51,7 +51,7 @@ async fn answer(exchange: &mut Exchange) -> web::Result<()> {
         Some(204) => {
             exchange.finish();
             exchange.set_status(StatusCode::NOT_FOUND);
-            exchange.clear_header("X");
+            exchange.remove_header("X");
             exchange.write("more");
             Ok(())
         }
@@ -105,7 +105,7 @@ fn each_request_is_one_line_at_the_level_of_its_status() {
     );
     let late = [
         line(Level::Error, "web", "set_status(404): The response is already finished"),
-        line(Level::Error, "web", "clear_header(\"X\"): The response is already finished"),
+        line(Level::Error, "web", "remove_header(\"X\"): The response is already finished"),
         line(Level::Error, "web", "write() after the response was finished"),
         line(Level::Info, access, "200 GET /?status=204 (127.0.0.1)"),
     ];

@@ -151,7 +151,7 @@ fn json_of_another_type_is_415() {
 #[test]
 fn bodies_above_the_limit_are_413() {
     let server = serve(|| {
-        let limits = web::Limits::default().with_max_collected_body(16);
+        let limits = web::Limits::default().max_collected_body(16);
         Application::new().post("/sum", sum).limits(limits)
     });
     let json = "Content-Type: application/json\r\n";

@@ -39,7 +39,7 @@ async fn look_up(exchange: &mut Exchange) -> web::Result<()> {
 }
 
 fn server() -> Server {
-    serve(|| Application::new().post("/", ask).limits(Limits::default().with_max_collected_body(64)))
+    serve(|| Application::new().post("/", ask).limits(Limits::default().max_collected_body(64)))
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn application() -> Application {
 }
 
 fn server() -> Server {
-    serve(|| application().limits(Limits::default().with_max_body(500)))
+    serve(|| application().limits(Limits::default().max_body(500)))
 }
 
 /// The status of a body of so many bytes, with its length announced and in chunks.

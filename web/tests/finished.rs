@@ -8,13 +8,13 @@ use web::{Application, Error, Exchange, Next, StatusCode};
 /// Tries to change the response in every way there is, and shows the errors.
 fn change(exchange: &mut Exchange) -> Vec<Error> {
     exchange.set_status(StatusCode::IM_A_TEAPOT);
-    exchange.clear_header("X-Kept");
+    exchange.remove_header("X-Kept");
     exchange.write("more");
     exchange.write_text("more");
     let attempts = [
         exchange.set_header("X-Kept", "changed"),
         exchange.set_header("Content-Type", "text/plain"),
-        exchange.add_header("X-Added", "1"),
+        exchange.append_header("X-Added", "1"),
         exchange.redirect("/elsewhere"),
         exchange.redirect_with(StatusCode::SEE_OTHER, "/elsewhere"),
         exchange.set_cookie(("a", "b")),

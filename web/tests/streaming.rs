@@ -89,9 +89,9 @@ fn status_and_headers_cannot_change_once_sent() {
             exchange.write("a");
             exchange.flush().await?;
             exchange.set_status(StatusCode::NOT_FOUND);
-            exchange.clear_header("Content-Type");
+            exchange.remove_header("Content-Type");
             assert!(matches!(exchange.set_header("X", "y"), Err(Error::HeadSent)));
-            assert!(matches!(exchange.add_header("X", "y"), Err(Error::HeadSent)));
+            assert!(matches!(exchange.append_header("X", "y"), Err(Error::HeadSent)));
             assert!(matches!(exchange.redirect("/"), Err(Error::HeadSent)));
             assert!(matches!(exchange.set_cookie(("a", "b")), Err(Error::HeadSent)));
             exchange.write(exchange.status().as_str());

@@ -31,7 +31,7 @@ fn listen(address: SocketAddr) -> Result<(), Box<dyn Error>> {
 }
 
 fn limits() -> Limits {
-    Limits::default().with_header_timeout(Duration::from_secs(5)).with_max_collected_body(64 * 1024)
+    Limits::default().header_timeout(Duration::from_secs(5)).max_collected_body(64 * 1024)
 }
 
 async fn serve(request: Request) -> httpserver::Result<Response> {

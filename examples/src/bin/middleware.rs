@@ -67,7 +67,7 @@ fn numbered() -> impl Wrap {
         last.set(last.get() + 1);
         let number = last.get();
         exchange.extensions().set(RequestNumber(number));
-        add_header(exchange, "X-Request-Number", number.to_string());
+        append_header(exchange, "X-Request-Number", number.to_string());
         next.run(exchange).await
     }
 }
@@ -98,13 +98,13 @@ fn measured(stats: Stats) -> impl Wrap {
 
 /// Headers that every answer of a site should have, error pages included.
 async fn hardened(exchange: &mut Exchange, next: Next<'_>) -> web::Result<()> {
-    add_header(exchange, "X-Content-Type-Options", "nosniff".to_owned());
-    add_header(exchange, "X-Frame-Options", "DENY".to_owned());
+    append_header(exchange, "X-Content-Type-Options", "nosniff".to_owned());
+    append_header(exchange, "X-Frame-Options", "DENY".to_owned());
     next.run(exchange).await
 }
 
 /// Sets a header of whatever the response will be.
-fn add_header(exchange: &mut Exchange, name: &'static str, value: String) {
+fn append_header(exchange: &mut Exchange, name: &'static str, value: String) {
     exchange.on_response(move |response| {
         if let Err(error) = response.set_header(name, value) {
             log::error!("{name}: {error}");

@@ -57,7 +57,7 @@ impl Exchange {
     /// # Errors
     ///
     /// As [`set_header`](Exchange::set_header).
-    pub fn add_header(&mut self, name: &str, value: impl AsRef<str>) -> Result<()> {
+    pub fn append_header(&mut self, name: &str, value: impl AsRef<str>) -> Result<()> {
         self.check_open()?;
         self.head_mut().append_header(name, value.as_ref())?;
         self.note_type(name, true);
@@ -66,13 +66,13 @@ impl Exchange {
 
     /// Removes all lines of that name from the response. Once the response is finished or its head has been sent, this
     /// changes nothing, and an error is logged.
-    pub fn clear_header(&mut self, name: &str) {
+    pub fn remove_header(&mut self, name: &str) {
         match self.check_open() {
             Ok(()) => {
                 self.head_mut().remove_header(name);
                 self.note_type(name, false);
             }
-            Err(error) => report_failure("web", format_args!("clear_header({name:?}): {error}")),
+            Err(error) => report_failure("web", format_args!("remove_header({name:?}): {error}")),
         }
     }
 
