@@ -186,10 +186,10 @@ fn static_files_can_be_nested() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
     let nested = Application::new().static_files("/files", directory).unwrap().wrap(note("n"));
     let root = Application::new().static_files("/", directory).unwrap();
-    let application = Application::new().nest("/n", nested).nest("/root", root);
+    let application = Application::new().nest("/n", nested).nest("/tree", root);
     let file = get(&application, "/n/files/scope.rs");
     assert!(file.status == 200 && file.text().contains("struct Scope") && file.header("x-wraps") == Some("n"));
-    assert!(get(&application, "/root/exchange/mod.rs").text().contains("struct Exchange"));
+    assert!(get(&application, "/tree/exchange/mod.rs").text().contains("struct Exchange"));
     for target in ["/n/files/../Cargo.toml", "/n/files/%2e%2e/Cargo.toml", "/n/files/nothing", "/files/scope.rs"] {
         assert!(matches!(get(&application, target).status, 400 | 403 | 404), "{target}");
     }
