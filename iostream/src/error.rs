@@ -155,6 +155,29 @@ impl From<io::Error> for Error {
     }
 }
 
+/// For code that speaks [`io::Error`] alone. The system's errors keep their numbers; of the rest the kind tells what a
+/// program can decide by, and the error itself is [inside](io::Error::get_ref).
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        use io::ErrorKind::*;
+        let kind = match &error {
+            Error::Closed { cause: Some(cause) } | Error::Io(cause) => match cause.raw_os_error() {
+                Some(errno) => return io::Error::from_raw_os_error(errno),
+                None => cause.kind(),
+            },
+            Error::Connect { cause, .. } | Error::Bind { cause, .. } => cause.kind(),
+            Error::Closed { cause: None } => NotConnected,
+            Error::Unsatisfiable { .. } | Error::BufferFull { .. } => InvalidData,
+            Error::WriteBufferFull { .. } => StorageFull,
+            Error::AlreadyReading => ResourceBusy,
+            Error::NotAStream { .. } => InvalidInput,
+            Error::TimedOut => TimedOut,
+            Error::Loop(_) => Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
 impl From<ioloop::Error> for Error {
     fn from(error: ioloop::Error) -> Self {
         if error.is_timed_out() { Error::TimedOut } else { Error::Loop(Arc::new(error)) }
@@ -195,6 +218,17 @@ mod tests {
         assert_eq!(refused.to_string(), "connecting to 127.0.0.1:80: connection refused");
         let taken = Error::bind(addr)(Errno::EADDRINUSE.into());
         assert_eq!(taken.to_string(), "listening on 127.0.0.1:80: address already in use");
+    }
+
+    #[test]
+    fn an_io_error_keeps_the_number_or_the_kind_and_the_reason() {
+        let reset = io::Error::from(Error::Closed { cause: Some(Arc::new(Errno::ECONNRESET.into())) });
+        assert_eq!(reset.raw_os_error(), Some(Errno::ECONNRESET as i32));
+        let late = io::Error::new(io::ErrorKind::TimedOut, "nothing taken for 30s");
+        let late = io::Error::from(Error::Closed { cause: Some(Arc::new(late)) });
+        assert_eq!((late.kind(), late.to_string().contains("30s")), (io::ErrorKind::TimedOut, true));
+        let closed = io::Error::from(Error::Closed { cause: None });
+        assert!(is_disconnect(&closed) && closed.get_ref().is_some_and(|inner| inner.is::<Error>()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod burst;
 mod check;
 mod closing;
 mod connect;
+mod custom;
 mod error;
 mod iostream;
 pub mod memory;
@@ -27,6 +28,7 @@ pub use ioloop::{
 pub use crate::{
     admission::{Admission, Admitted, ConnectionLimits, Refusal},
     closing::{ClosedFuture, PeerClosedFuture},
+    custom::CustomTransport,
     error::{Error, Result},
     iostream::IOStream,
     read::{

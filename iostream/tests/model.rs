@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{pair, run, try_for_some_turns};
+use common::{Trickle, pair, run, try_for_some_turns};
 use iostream::{IOStream, JoinHandle, Parsed, memory, spawn};
 use proptest::prelude::*;
 
@@ -159,63 +159,85 @@ impl Model {
 }
 
 /// The other end of the conversation.
-enum Peer {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    /// It reads all the time, or a small capacity would stop our writes.
-    Memory(IOStream, JoinHandle<iostream::Result<Bytes>>),
+trait Peer {
+    fn send(&mut self, bytes: &[u8]);
+
+    fn end(&mut self);
+
+    /// Everything that it was sent.
+    fn received(self: Box<Self>) -> Vec<u8>;
 }
 
-impl Peer {
-    fn tcp() -> (IOStream, Peer) {
-        let (stream, peer) = pair();
-        (stream, Peer::Tcp(peer))
-    }
+type Conversation = (IOStream, Box<dyn Peer>);
 
-    fn unix() -> (IOStream, Peer) {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        (IOStream::from_unix(ours).unwrap(), Peer::Unix(theirs))
-    }
+macro_rules! socket_peer {
+    ($socket:ty) => {
+        impl Peer for $socket {
+            fn send(&mut self, bytes: &[u8]) {
+                self.write_all(bytes).unwrap();
+            }
 
-    fn memory(capacity: usize) -> (IOStream, Peer) {
-        let (stream, peer) = memory::pair(capacity);
-        peer.set_half_open(true);
-        let reader = peer.clone();
-        (stream, Peer::Memory(peer, spawn(async move { reader.read_until_close().await })))
-    }
+            fn end(&mut self) {
+                self.shutdown(Shutdown::Write).unwrap_or(());
+            }
 
-    fn send(&mut self, bytes: &[u8]) {
-        match self {
-            Peer::Tcp(socket) => socket.write_all(bytes).unwrap(),
-            Peer::Unix(socket) => socket.write_all(bytes).unwrap(),
-            Peer::Memory(stream, _) => drop(stream.write(bytes)),
+            fn received(mut self: Box<Self>) -> Vec<u8> {
+                let mut received = Vec::new();
+                self.read_to_end(&mut received).unwrap();
+                received
+            }
         }
+    };
+}
+
+socket_peer!(TcpStream);
+socket_peer!(UnixStream);
+
+fn tcp() -> Conversation {
+    let (stream, peer) = pair();
+    (stream, Box::new(peer))
+}
+
+fn unix() -> Conversation {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    (IOStream::from_unix(ours).unwrap(), Box::new(theirs))
+}
+
+fn custom(piece: usize) -> Conversation {
+    let (stream, peer) = pair();
+    (IOStream::from_custom(Trickle::new(stream, piece)), Box::new(peer))
+}
+
+fn memory(capacity: usize) -> Conversation {
+    let (stream, peer) = memory::pair(capacity);
+    peer.set_half_open(true);
+    let reader = peer.clone();
+    let reader = spawn(async move { reader.read_until_close().await });
+    (stream, Box::new(StreamPeer { stream: peer, reader }))
+}
+
+/// It reads all the time, or a small capacity would stop our writes.
+struct StreamPeer {
+    stream: IOStream,
+    reader: JoinHandle<iostream::Result<Bytes>>,
+}
+
+impl Peer for StreamPeer {
+    fn send(&mut self, bytes: &[u8]) {
+        drop(self.stream.write(bytes));
     }
 
     fn end(&mut self) {
-        match self {
-            Peer::Tcp(socket) => socket.shutdown(Shutdown::Write).unwrap_or(()),
-            Peer::Unix(socket) => socket.shutdown(Shutdown::Write).unwrap_or(()),
-            Peer::Memory(stream, _) => {
-                let stream = stream.clone();
-                spawn(async move { stream.shutdown_write().await });
-            }
-        }
+        let stream = self.stream.clone();
+        spawn(async move { stream.shutdown_write().await });
     }
 
-    /// Everything that it was sent.
-    fn received(self) -> Vec<u8> {
-        let mut received = Vec::new();
-        match self {
-            Peer::Tcp(mut socket) => drop(socket.read_to_end(&mut received).unwrap()),
-            Peer::Unix(mut socket) => drop(socket.read_to_end(&mut received).unwrap()),
-            Peer::Memory(_, reader) => received.extend(run(reader).unwrap().unwrap()),
-        }
-        received
+    fn received(self: Box<Self>) -> Vec<u8> {
+        run(self.reader).unwrap().unwrap().into()
     }
 }
 
-fn converse(steps: Vec<Step>, (stream, mut peer): (IOStream, Peer)) {
+fn converse(steps: Vec<Step>, (stream, mut peer): Conversation) {
     let mut model = Model::default();
     let mut written = Vec::new();
     let mut peer_ended = false;
@@ -276,21 +298,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step(), 0..60)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+/// One test for each kind of stream.
+macro_rules! nothing_is_lost_doubled_or_reordered {
+    ($($name:ident($($param:ident in $values:expr)?) => $conversation:expr;)*) => {
+        proptest! {
+            #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+            $(
+                #[test]
+                fn $name(steps in steps(), $($param in $values)?) {
+                    converse(steps, $conversation);
+                }
+            )*
+        }
+    };
+}
 
-    #[test]
-    fn nothing_is_lost_doubled_or_reordered_over_tcp(steps in steps()) {
-        converse(steps, Peer::tcp());
-    }
-
-    #[test]
-    fn nothing_is_lost_doubled_or_reordered_over_a_unix_socket(steps in steps()) {
-        converse(steps, Peer::unix());
-    }
-
-    #[test]
-    fn nothing_is_lost_doubled_or_reordered_in_memory(steps in steps(), capacity in 1..10_000usize) {
-        converse(steps, Peer::memory(capacity));
-    }
+nothing_is_lost_doubled_or_reordered! {
+    over_tcp() => tcp();
+    over_a_unix_socket() => unix();
+    in_memory(capacity in 1..10_000usize) => memory(capacity);
+    over_a_custom_transport(piece in 1..10_000usize) => custom(piece);
 }

@@ -2,7 +2,6 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     io::{self, IoSlice},
-    mem,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -10,10 +9,8 @@ use std::{
 use ioloop::IOLoop;
 use nix::errno::Errno;
 
+use super::waiting::{Events, Waiting};
 use crate::buffer::ReadBuffer;
-
-/// How many waiting tasks are never swept.
-const FEW: usize = 16;
 
 /// One end of an in-memory pair.
 pub(crate) struct Memory {
@@ -43,9 +40,6 @@ struct End {
     /// The other end was closed with unread bytes.
     reset: Cell<bool>,
 }
-
-/// What a task waits for, one bit each.
-type Events = u8;
 
 const RECV: Events = 1;
 const SEND: Events = 2;
@@ -224,56 +218,6 @@ impl End {
     }
 }
 
-/// The tasks that wait at an end.
-struct Waiting {
-    list: Vec<(Events, Waker)>,
-    /// The list is swept when it has grown to this length.
-    limit: usize,
-    /// The turn of the last sweep.
-    swept_in: u64,
-}
-
-impl Waiting {
-    /// False when the task does not wait here yet.
-    fn add_events(&mut self, events: Events, waker: &Waker) -> bool {
-        let known = self.list.iter_mut().find(|(_, known)| known.will_wake(waker));
-        known.map(|(waits_for, _)| *waits_for |= events).is_some()
-    }
-
-    /// A waker does not tell whether its task still lives, and every request on a connection that lasts may leave one
-    /// behind. So a list that has grown long is returned to be woken: live tasks come back within a turn, and then the
-    /// list may grow to twice their number before the next sweep.
-    fn push(&mut self, events: Events, waker: Waker, turn: u64) -> Vec<(Events, Waker)> {
-        let mut stale = Vec::new();
-        if self.list.len() >= self.limit {
-            if turn - self.swept_in <= 1 {
-                self.limit = 2 * self.list.len();
-            } else {
-                self.limit = FEW;
-                self.swept_in = turn;
-                stale = mem::take(&mut self.list);
-            }
-        }
-        self.list.push((events, waker));
-        stale
-    }
-
-    fn take(&mut self, events: Events) -> Vec<(Events, Waker)> {
-        let taken = self.list.extract_if(.., |(waits_for, _)| *waits_for & events != 0).collect();
-        if self.list.is_empty() {
-            // An idle end keeps no memory.
-            self.list = Vec::new();
-        }
-        taken
-    }
-}
-
-impl Default for Waiting {
-    fn default() -> Self {
-        Waiting { list: Vec::new(), limit: FEW, swept_in: 0 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{sync::Arc, task::Wake};
@@ -297,8 +241,8 @@ mod tests {
                 ioloop::yield_now().await;
             }
         });
-        let waiting = end.us().waiting.borrow().list.len();
-        assert!(waiting <= 4 * FEW, "{waiting} wakers are kept");
+        let waiting = end.us().waiting.borrow().len();
+        assert!(waiting <= 64, "{waiting} wakers are kept");
     }
 
     #[test]

@@ -16,7 +16,7 @@
 //! * `poll_peer_closed` waits until the peer has ended its input or is gone, `poll_broken` until nothing can be sent any
 //!   more. Both leave what has come where it is. `is_readable`, `is_peer_closed` and `is_broken` are what is known without
 //!   asking the system.
-//! * `shutdown` ends our side (FIN) behind everything that was sent.
+//! * `poll_shutdown` ends our side (FIN) behind everything that was sent. Ready at once for what has a kernel to do so.
 //! * `close` closes the transport and wakes every task that waits in it.
 //!
 //! A `poll_` function that is pending has kept the task's waker, and any number of tasks may wait at once, each for
@@ -30,13 +30,15 @@
 //! same `cx`, and is pending on whichever of the two directions stopped it, so the reading task is woken by either.
 //! `poll_send` does the same the other way round. `try_send` encrypts and sends as far as the carrier takes it at once, and
 //! is `WouldBlock` during the handshake, which moves the bytes to the queue, whose task then drives the handshake by
-//! `poll_send`. `poll_recv_ready` is ready when decrypted bytes wait or the carrier is ready. `shutdown` queues
-//! close_notify. `is_broken` and `poll_peer_closed` are the carrier's, or a close_notify that was received.
+//! `poll_send`. `poll_recv_ready` is ready when decrypted bytes wait or the carrier is ready. `poll_shutdown`
+//! sends close_notify. `is_broken` and `poll_peer_closed` are the carrier's, or a close_notify that was received.
 
+mod custom;
 mod memory;
 mod socket;
 mod tcp;
 mod unix;
+mod waiting;
 
 use std::{
     io::{self, IoSlice},
@@ -46,7 +48,7 @@ use std::{
 
 use ioloop::IOLoop;
 
-pub(crate) use self::{memory::Memory, tcp::Tcp, unix::Unix};
+pub(crate) use self::{custom::Custom, memory::Memory, tcp::Tcp, unix::Unix};
 
 /// A kind of stream. See the module for what each of them has to do.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub(crate) enum Transport {
     Tcp(Tcp),
     Unix(Unix),
     Memory(Memory),
+    /// Whatever a user brings.
+    Custom(Custom),
     /// What is left when the transport has been closed.
     Closed,
 }
@@ -65,13 +69,14 @@ macro_rules! dispatch {
             Transport::Tcp($transport) => $call,
             Transport::Unix($transport) => $call,
             Transport::Memory($transport) => $call,
+            Transport::Custom($transport) => $call,
             Transport::Closed => $closed,
         }
     };
 }
 
 // Every request passes `poll_recv_ready`, `poll_recv` and `try_send`. They go straight to TCP, and by another function to
-// the rest: a jump over four kinds costs more than the question whether it is the one.
+// the rest: a jump over all kinds costs more than the question whether it is the one.
 impl Transport {
     #[inline]
     pub(crate) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -133,8 +138,14 @@ impl Transport {
         dispatch!(self, transport => transport.is_broken(), closed => false)
     }
 
-    pub(crate) fn shutdown(&self) -> io::Result<()> {
-        dispatch!(self, transport => transport.shutdown(), closed => Err(not_connected()))
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Transport::Tcp(tcp) => Poll::Ready(tcp.shutdown()),
+            Transport::Unix(unix) => Poll::Ready(unix.shutdown()),
+            Transport::Memory(memory) => Poll::Ready(memory.shutdown()),
+            Transport::Custom(custom) => custom.poll_shutdown(cx),
+            Transport::Closed => Poll::Ready(Err(not_connected())),
+        }
     }
 
     pub(crate) fn ioloop(&self) -> Option<&IOLoop> {
@@ -173,4 +184,8 @@ impl Transport {
 
 fn not_connected() -> io::Error {
     io::ErrorKind::NotConnected.into()
+}
+
+fn total(pieces: &[IoSlice<'_>]) -> usize {
+    pieces.iter().map(|piece| piece.len()).sum()
 }

@@ -6,6 +6,8 @@ use std::{
 
 use ioloop::{IOLoop, Ready, Source};
 
+use super::total;
+
 /// The bits that say that the peer ended something: its writing half, or everything.
 pub(super) const PEER_CLOSED: Ready = Ready::READ_CLOSED.union(Ready::HANGUP).union(Ready::ERROR);
 
@@ -166,8 +168,4 @@ fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usiz
             result => return result,
         }
     }
-}
-
-fn total(pieces: &[IoSlice<'_>]) -> usize {
-    pieces.iter().map(|piece| piece.len()).sum()
 }

@@ -148,9 +148,10 @@ impl IOStream {
         if inner.is_closed() {
             return Err(inner.closed_error());
         }
-        if !inner.write_ended.replace(true) {
-            let result = inner.transport.borrow().shutdown();
+        if !inner.write_ended.get() {
+            let result = poll_fn(|cx| inner.transport.borrow().poll_shutdown(cx)).await;
             result.map_err(|error| inner.fail(error))?;
+            inner.write_ended.set(true);
         }
         Ok(())
     }

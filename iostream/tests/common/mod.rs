@@ -2,15 +2,17 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::{
+    cell::Cell,
     future::{Future, poll_fn},
+    io,
     net::{TcpListener, TcpStream},
     pin::pin,
-    task::Poll,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use ioloop::PosixPoll;
-use iostream::{IOLoop, IOStream};
+use iostream::{CustomTransport, Error, IOLoop, IOStream, Parsed, spawn};
 
 /// As a part of `over_poll`, makes the loops of this process wait with poll(2) from the first one on: every test begins
 /// with one of the functions below.
@@ -77,4 +79,60 @@ pub(crate) async fn turns(count: usize) {
 /// Bytes that show when one is missing, doubled or out of order.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
+}
+
+/// A transport over a stream that passes on at most `piece` bytes at a time, and is pending before each.
+pub(crate) struct Trickle {
+    stream: IOStream,
+    piece: usize,
+    rested: Cell<bool>,
+}
+
+impl Trickle {
+    pub(crate) fn new(stream: IOStream, piece: usize) -> Trickle {
+        stream.set_half_open(true);
+        Trickle { stream, piece, rested: Cell::new(false) }
+    }
+
+    fn rest(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.rested.replace(!self.rested.get()) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl CustomTransport for Trickle {
+    fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(self.rest(cx));
+        let received = self.stream.poll_read_with(cx, |bytes| {
+            let count = bytes.len().min(buf.len()).min(self.piece);
+            buf[..count].copy_from_slice(&bytes[..count]);
+            Parsed::Done { consumed: count, value: count }
+        });
+        received.map(|result| match result {
+            Err(Error::Closed { cause: None }) => Ok(0),
+            result => result.map_err(io::Error::from),
+        })
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.rest(cx));
+        ready!(self.stream.poll_flush(cx))?;
+        let count = data.len().min(self.piece);
+        drop(self.stream.write(&data[..count]));
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.stream.poll_flush(cx))?;
+        let stream = self.stream.clone();
+        spawn(async move { stream.shutdown_write().await });
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_peer_closed(cx)
+    }
 }

@@ -1,0 +1,257 @@
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Wake, Waker},
+};
+
+use ioloop::IOLoop;
+
+use super::{
+    total,
+    waiting::{Events, Waiting},
+};
+use crate::CustomTransport;
+
+/// A transport that a user has brought. Keeps the tasks that wait, so that the user's part needs a single waker.
+pub(crate) struct Custom {
+    ioloop: IOLoop,
+    transport: Box<dyn CustomTransport>,
+    tasks: Arc<Tasks>,
+    /// Wakes all of them.
+    waker: Waker,
+}
+
+/// The tasks that wait in a transport.
+#[derive(Default)]
+struct Tasks(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    waiting: Waiting,
+    /// How often they were woken: a wake-up that comes while a method runs must not be missed.
+    wakes: u64,
+}
+
+/// Nothing is told apart: each wake-up is for all of them.
+const ANY: Events = 1;
+
+impl Custom {
+    pub(crate) fn new(transport: Box<dyn CustomTransport>) -> Custom {
+        let tasks = Arc::new(Tasks::default());
+        let waker = Waker::from(Arc::clone(&tasks));
+        Custom { ioloop: IOLoop::current(), transport, tasks, waker }
+    }
+
+    pub(super) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll(cx, |transport, cx| transport.poll_recv_ready(cx))
+    }
+
+    pub(super) fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll(cx, |transport, cx| uninterrupted(|| transport.poll_recv(cx, buf)))
+            .map(|result| check(result?, buf.len()))
+    }
+
+    /// By the waker that all tasks share, so the transport's place for a waker is not taken from a task that waits.
+    pub(super) fn try_send(&self, data: &[u8]) -> io::Result<usize> {
+        at_once(self.send(&mut Context::from_waker(&self.waker), data))
+    }
+
+    pub(super) fn try_send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        at_once(self.send_vectored(&mut Context::from_waker(&self.waker), pieces))
+    }
+
+    pub(super) fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll(cx, |_, cx| self.send(cx, data))
+    }
+
+    pub(super) fn poll_send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll(cx, |_, cx| self.send_vectored(cx, pieces))
+    }
+
+    pub(super) fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll(cx, |transport, cx| transport.poll_peer_closed(cx))
+    }
+
+    pub(super) fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll(cx, |transport, cx| transport.poll_broken(cx))
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        self.transport.is_readable()
+    }
+
+    pub(super) fn is_peer_closed(&self) -> bool {
+        self.transport.is_peer_closed()
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.transport.is_broken()
+    }
+
+    pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(cx, |transport, cx| uninterrupted(|| transport.poll_shutdown(cx)))
+    }
+
+    pub(super) fn ioloop(&self) -> &IOLoop {
+        &self.ioloop
+    }
+
+    pub(super) fn close(self, _sole: bool) {
+        // The user's transport closes first, as a descriptor would.
+        drop(self.transport);
+        self.tasks.wake_all();
+    }
+
+    fn send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        uninterrupted(|| self.transport.poll_send(cx, data)).map(|result| check_sent(result?, data.len()))
+    }
+
+    fn send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let total = total(pieces);
+        if total == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        uninterrupted(|| self.transport.poll_send_vectored(cx, pieces)).map(|result| check_sent(result?, total))
+    }
+
+    /// Calls the transport with the shared waker, and keeps the task's own when it has to wait.
+    fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        call: impl FnOnce(&dyn CustomTransport, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let wakes = self.tasks.lock().wakes;
+        let result = call(&*self.transport, &mut Context::from_waker(&self.waker));
+        if result.is_pending() {
+            self.wait(cx.waker(), wakes);
+        }
+        result
+    }
+
+    /// Keeps `waker` until the tasks are woken; wakes it now when they have been since they were woken `wakes` times.
+    fn wait(&self, waker: &Waker, wakes: u64) {
+        if self.tasks.lock().waiting.add_events(ANY, waker) && self.tasks.lock().wakes == wakes {
+            return;
+        }
+        let waker = waker.clone();
+        let turn = self.ioloop.metrics().turns;
+        let mut state = self.tasks.lock();
+        if state.wakes != wakes {
+            drop(state);
+            return waker.wake();
+        }
+        let stale = state.waiting.push(ANY, waker, turn);
+        drop(state);
+        stale.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+impl Tasks {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_all(&self) {
+        let mut state = self.lock();
+        state.wakes += 1;
+        let woken = state.waiting.take(ANY);
+        drop(state);
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+impl Wake for Tasks {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
+
+impl fmt::Debug for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Custom").finish_non_exhaustive()
+    }
+}
+
+/// A count that a transport claims, if it can be true.
+fn check(count: usize, limit: usize) -> io::Result<usize> {
+    if count > limit {
+        return Err(io::Error::other(format!("the transport claims to have moved {count} bytes of {limit}")));
+    }
+    Ok(count)
+}
+
+/// The same for sending, which would be tried again and again if it made no progress.
+fn check_sent(count: usize, limit: usize) -> io::Result<usize> {
+    if count == 0 {
+        return Err(io::Error::new(io::ErrorKind::WriteZero, "the transport has sent nothing and does not wait"));
+    }
+    check(count, limit)
+}
+
+fn at_once(result: Poll<io::Result<usize>>) -> io::Result<usize> {
+    match result {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+fn uninterrupted<T>(mut call: impl FnMut() -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    loop {
+        match call() {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer that does nothing.
+    struct Silence;
+
+    impl CustomTransport for Silence {
+        fn poll_recv(&self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_send(&self, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    /// A task that has gone.
+    struct Gone;
+
+    impl Wake for Gone {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn tasks_that_are_gone_are_forgotten() {
+        let custom = Custom::new(Box::new(Silence));
+        IOLoop::current().run_sync(async {
+            for _ in 0..1000 {
+                let waker = Waker::from(Arc::new(Gone));
+                assert!(custom.poll_peer_closed(&mut Context::from_waker(&waker)).is_pending());
+                ioloop::yield_now().await;
+            }
+        });
+        let waiting = custom.tasks.lock().waiting.len();
+        assert!(waiting <= 64, "{waiting} wakers are kept");
+    }
+}
