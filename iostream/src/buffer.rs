@@ -119,6 +119,14 @@ impl ReadBuffer {
         }
     }
 
+    /// Moves bytes to the beginning of `to`, as many as there are and as fit. Returns how many.
+    pub(crate) fn move_to(&mut self, to: &mut [u8]) -> usize {
+        let count = self.len().min(to.len());
+        to[..count].copy_from_slice(&self.as_slice()[..count]);
+        self.consume(count);
+        count
+    }
+
     /// Removes the first `n` bytes. A large result gets the buffer itself; what is copied then is the rest behind it.
     pub(crate) fn take(&mut self, n: usize) -> Bytes {
         // A small result in a large buffer would keep all of it alive for as long as the result lives.

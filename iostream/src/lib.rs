@@ -32,7 +32,8 @@ pub use crate::{
     error::{Error, Result},
     iostream::IOStream,
     read::{
-        Parsed, ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture, ReadWithFuture,
+        BufReader, Parsed, ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture,
+        ReadWithFuture,
     },
     tcpserver::{DrainReport, ServerHandle, TcpServer},
     write::{WriteData, WriteFuture},

@@ -18,6 +18,8 @@ mod netutil;
 mod not_a_stream;
 #[path = "parser_panics.rs"]
 mod parser_panics;
+#[path = "polling.rs"]
+mod polling;
 #[path = "reads.rs"]
 mod reads;
 #[path = "short_read_rule.rs"]

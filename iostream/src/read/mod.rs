@@ -1,6 +1,7 @@
 //! Reading: one primitive that receives and shows a parser what has come, and the named reads on top of it.
 
 mod futures;
+mod polling;
 
 use std::{
     mem,
@@ -17,10 +18,15 @@ use crate::{
 pub use futures::{
     ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture, ReadWithFuture,
 };
+pub use polling::BufReader;
 
 /// How often a stream may call `recv` without ever having to wait, before the rest of the loop gets its turn: at 64 KiB
 /// each, 1 MiB. Counted over reads, since each of a series may be satisfied at once.
 const RECVS_PER_TURN: u8 = 16;
+
+/// From which size on a caller's buffer is received into directly, in bytes. Below, going over the chunk saves more system
+/// calls than the copy costs; this is also the size that buffered readers elsewhere have.
+const DIRECT_FROM: usize = 8 * 1024;
 
 /// What a parser made of the bytes it was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,10 +190,50 @@ impl Inner {
         }
     }
 
-    /// One `recv` of one byte or more into the thread's chunk. The end of input is noted, and is an error to the operation
-    /// that meets it.
+    /// One `recv` of one byte or more into the thread's chunk.
     #[inline]
     fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, room: usize) -> Poll<Result<(Chunk, usize)>> {
+        // Never more than there is room for: what is not received stays in the kernel, whose window slows the peer down.
+        self.poll_receive_to(cx, Chunk::take, |chunk| &mut chunk[..room.min(CHUNK_SIZE)])
+    }
+
+    /// Moves what has come to `buf`, one byte or more: what is held first, and otherwise one `recv`. A buffer worth it is
+    /// received into directly.
+    fn poll_receive_into(self: &Rc<Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
+        if self.parsing.get() {
+            return Poll::Ready(Err(Error::AlreadyReading));
+        }
+        if !self.held.borrow().is_empty() {
+            return Poll::Ready(Ok(self.held.borrow_mut().move_to(buf)));
+        }
+        if buf.len() < DIRECT_FROM {
+            let (chunk, count) = ready!(self.poll_chunk(cx))?;
+            let (moved, rest) = chunk[..count].split_at(count.min(buf.len()));
+            buf[..moved.len()].copy_from_slice(moved);
+            self.held.borrow_mut().append(rest);
+            return Poll::Ready(Ok(moved.len()));
+        }
+        if self.is_closed() || self.eof.get() {
+            return Poll::Ready(Err(self.closed_error()));
+        }
+        let most = buf.len().min(usize::from(RECVS_PER_TURN) * CHUNK_SIZE);
+        let (_, count) = ready!(self.poll_receive_to(cx, || &mut buf[..most], |buf| buf))?;
+        // Counted as the chunks that it is worth, so that streams have equal shares of a turn.
+        let recvs = usize::from(self.recvs.get()) + count / CHUNK_SIZE;
+        self.recvs.set(recvs.min(RECVS_PER_TURN.into()) as u8);
+        Poll::Ready(Ok(count))
+    }
+
+    /// One `recv` of one byte or more. The end of input is noted, and is an error to the operation that meets it.
+    ///
+    /// `buf` is made only when there is something to receive, and `room` is the part of it to be filled.
+    #[inline]
+    fn poll_receive_to<B>(
+        self: &Rc<Self>,
+        cx: &mut Context<'_>,
+        buf: impl FnOnce() -> B,
+        room: impl FnOnce(&mut B) -> &mut [u8],
+    ) -> Poll<Result<(B, usize)>> {
         let transport = self.transport.borrow();
         // Asked first, because this is how nearly every request begins: with a wait, which needs no chunk.
         if transport.poll_recv_ready(cx).is_pending() {
@@ -201,9 +247,8 @@ impl Inner {
             return Poll::Pending;
         }
         self.recvs.set(self.recvs.get() + 1);
-        // Never more than there is room for: what is not received stays in the kernel, whose window slows the peer down.
-        let mut chunk = Chunk::take();
-        let received = transport.poll_recv(cx, &mut chunk[..room.min(CHUNK_SIZE)]);
+        let mut buf = buf();
+        let received = transport.poll_recv(cx, room(&mut buf));
         // The end or an error closes the stream, which replaces the transport.
         drop(transport);
         match received {
@@ -211,7 +256,7 @@ impl Inner {
                 self.end_of_input();
                 Poll::Ready(Err(self.closed_error()))
             }
-            Poll::Ready(Ok(count)) => Poll::Ready(Ok((chunk, count))),
+            Poll::Ready(Ok(count)) => Poll::Ready(Ok((buf, count))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(error))),
             Poll::Pending => {
                 self.recvs.set(0);

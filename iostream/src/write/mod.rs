@@ -2,6 +2,7 @@
 
 mod data;
 mod flush;
+mod polling;
 mod queue;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -142,31 +143,28 @@ impl IOStream {
     ///
     /// Dropped before completion, the FIN is not sent.
     pub async fn shutdown_write(&self) -> Result<()> {
-        // A FIN sent earlier would cut off what is queued.
-        poll_fn(|cx| self.poll_flush(cx)).await?;
-        let inner = &self.inner;
-        if inner.is_closed() {
-            return Err(inner.closed_error());
-        }
-        if !inner.write_ended.get() {
-            let result = poll_fn(|cx| inner.transport.borrow().poll_shutdown(cx)).await;
-            result.map_err(|error| inner.fail(error))?;
-            inner.write_ended.set(true);
-        }
-        Ok(())
+        poll_fn(|cx| self.poll_shutdown(cx)).await
     }
 
     /// The future of everything written so far, of which the last write is `last` bytes.
     fn when_sent(&self, last: usize) -> WriteFuture {
+        self.yield_after(last);
         let sent = self.inner.sent.get();
-        // A peer that reads as fast as this is written must not starve the others. The next write finds a queue, empty
-        // as it is, and waits for the turns of the loop that it takes to find that out.
-        if sent / YIELD_EVERY != sent.saturating_sub(last as u64) / YIELD_EVERY {
-            self.enqueue(Bytes::new());
-        }
         match self.inner.queue.borrow().as_ref() {
             None => WriteFuture(State::Done(Ok(()))),
             Some(queue) => WriteFuture(State::Waiting { end: sent + queue.len as u64, stream: self.clone() }),
+        }
+    }
+
+    /// Makes the next write wait when this one, of `last` bytes, completes another MiB.
+    ///
+    /// A peer that reads as fast as this is written must not starve the others. The next write finds a queue, empty as it
+    /// is, and waits for the turns of the loop that it takes to find that out.
+    #[inline]
+    fn yield_after(&self, last: usize) {
+        let sent = self.inner.sent.get();
+        if sent / YIELD_EVERY != sent.saturating_sub(last as u64) / YIELD_EVERY {
+            self.enqueue(Bytes::new());
         }
     }
 
@@ -229,10 +227,7 @@ impl fmt::Debug for WriteFuture {
 impl Inner {
     /// Tries to send without queueing, when nothing is queued before. Returns the number of bytes sent.
     fn try_send(self: &Rc<Self>, head: &[u8], body: &[u8]) -> Result<usize> {
-        // Checked here, because a closed transport has no error to give but `ENOTCONN`, which would hide the cause.
-        if self.is_closed() || self.write_ended.get() {
-            return Err(self.closed_error());
-        }
+        self.check_writable()?;
         let total = head.len() + body.len();
         let queued = self.queue.borrow().as_ref().map(|queue| queue.len);
         let limit = self.max_write_buffer_size();
@@ -244,18 +239,51 @@ impl Inner {
         if queued.is_some() || total == 0 {
             return Ok(0);
         }
+        match body {
+            [] => self.send_now(&[IoSlice::new(head)]),
+            _ => self.send_now(&[IoSlice::new(head), IoSlice::new(body)]),
+        }
+    }
+
+    /// Sends what the kernel takes, when nothing is queued before. Returns the number of bytes sent.
+    fn send_or_leave(self: &Rc<Self>, pieces: &[IoSlice<'_>]) -> Result<usize> {
+        if self.queue.borrow().is_some() { Ok(0) } else { self.send_now(pieces) }
+    }
+
+    #[inline]
+    fn send_now(self: &Rc<Self>, pieces: &[IoSlice<'_>]) -> Result<usize> {
         let transport = self.transport.borrow();
         // Without a look at the readiness: a socket nearly always has room, and the call itself tells when not.
-        let result = match body {
+        let result = match pieces {
             // send(2) costs the kernel less than writev(2).
-            [] => transport.try_send(head),
-            _ => transport.try_send_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
+            [piece] => transport.try_send(piece),
+            _ => transport.try_send_vectored(pieces),
         };
         drop(transport);
         match result {
             Ok(sent) => Ok(self.count_sent(sent)),
             Err(error) => self.not_sent(error),
         }
+    }
+
+    /// Refuses to write to a stream that is closed or whose writing half was shut down. Its transport would have no error
+    /// to give but `ENOTCONN`, which would hide the cause.
+    #[inline]
+    fn check_writable(&self) -> Result<()> {
+        if self.is_closed() || self.write_ended.get() { Err(self.closed_error()) } else { Ok(()) }
+    }
+
+    /// Ends our side, once.
+    fn poll_end_output(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.is_closed() {
+            return Poll::Ready(Err(self.closed_error()));
+        }
+        if !self.write_ended.get() {
+            let result = ready!(self.transport.borrow().poll_shutdown(cx));
+            result.map_err(|error| self.fail(error))?;
+            self.write_ended.set(true);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Notes that bytes have left.
