@@ -199,6 +199,29 @@ impl Body {
         }
     }
 
+    /// Another handle to the bytes that are there as a whole, which stay in the body; `None` for a stream. Costs an
+    /// allocation for the first handle and none for more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut body = httpserver::Body::from("Hello");
+    /// assert_eq!(body.share_bytes().as_deref(), Some(&b"Hello"[..]));
+    /// assert_eq!(body.content_length(), Some(5));
+    /// ```
+    pub fn share_bytes(&mut self) -> Option<Bytes> {
+        match &self.kind {
+            Kind::Empty => Some(Bytes::new()),
+            Kind::Bytes(bytes) => Some(bytes.clone()),
+            Kind::Buffer(_) => {
+                let bytes = self.take_bytes();
+                self.kind = Kind::Bytes(bytes.clone());
+                Some(bytes)
+            }
+            Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_) => None,
+        }
+    }
+
     /// The length in bytes as far as it is known: of bytes their number, of a request's body its `Content-Length`, of a
     /// stream what [`BodyStream::exact_size`] says. `None` for a chunked request, and for a request that has been
     /// answered.

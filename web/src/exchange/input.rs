@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use httpserver::{Bytes, Headers, Method, StatusCode};
 
-use super::{Exchange, collected::Collected};
+use super::Exchange;
 use crate::{
-    arguments::Arguments,
+    arguments::{Arguments, pairs_of},
     error::{Error, Result},
     from_text::FromText,
 };
@@ -131,10 +131,14 @@ impl Exchange {
             return Arguments::parse(&[]);
         }
         self.collect().await?;
-        match self.collected() {
-            Some(body) => body.arguments(),
-            None => Arguments::parse(&[]),
-        }
+        let Exchange { request, extras, .. } = self;
+        let body = request.body_mut().as_bytes().unwrap_or_default();
+        let form = &mut extras.get_or_insert_default().form;
+        let pairs = match form.take() {
+            Some(pairs) => pairs,
+            None => pairs_of(body)?,
+        };
+        Ok(Arguments::from_pairs(body, form.insert(pairs)))
     }
 
     /// Parses the body as JSON: `let order: Order = exchange.json().await?;`
@@ -198,7 +202,7 @@ impl Exchange {
     /// Not cancel safe: what was collected is lost with the future.
     pub async fn bytes(&mut self) -> Result<Bytes> {
         self.collect().await?;
-        Ok(self.collected().map(|body| body.bytes().clone()).unwrap_or_default())
+        Ok(self.kept())
     }
 
     /// Returns the whole body as [`bytes`](Exchange::bytes) does, with a limit in bytes for this call.
@@ -211,16 +215,16 @@ impl Exchange {
     ///
     /// As [`bytes`](Exchange::bytes).
     pub async fn bytes_limited(&mut self, max: usize) -> Result<Bytes> {
-        if self.collected().is_none() {
+        if !self.collected {
             let body = self.request.bytes_limited(max).await?;
             self.keep(body);
         }
-        match self.collected() {
+        let body = self.kept();
+        if body.len() > max {
             // Collected before, under another limit.
-            Some(body) if body.bytes().len() > max => Err(httpserver::Error::BodyTooLarge { limit: max as u64 }.into()),
-            Some(body) => Ok(body.bytes().clone()),
-            None => Ok(Bytes::new()),
+            return Err(httpserver::Error::BodyTooLarge { limit: max as u64 }.into());
         }
+        Ok(body)
     }
 
     /// Returns the next piece of the body as it arrives, and `None` at its end: for bodies that are too large to collect.
@@ -243,28 +247,31 @@ impl Exchange {
     /// }
     /// ```
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        if self.collected {
+            return Ok(None);
+        }
         Ok(self.request.body_mut().chunk().await?)
     }
 
     /// Reads the body unless that was done before. A second handle to its bytes costs an allocation, which what parses them
     /// at once is spared.
     async fn collect(&mut self) -> Result<&[u8]> {
-        if self.collected().is_none() {
+        if !self.collected {
             let body = self.request.bytes().await?;
             self.keep(body);
         }
-        Ok(self.collected().map_or(&[], |body| body.bytes()))
+        Ok(self.request.body_mut().as_bytes().unwrap_or_default())
     }
 
-    fn collected(&mut self) -> Option<&mut Collected> {
-        self.extras.as_mut()?.body.as_mut()
-    }
-
-    /// Keeps a body for later calls. An empty one needs no place: reading again returns the same.
+    /// Puts the whole body back into the request, for later calls and for whoever is given the request.
     fn keep(&mut self, body: Bytes) {
-        if !body.is_empty() {
-            self.extras().body = Some(Collected::new(body));
-        }
+        self.request.set_body(body);
+        self.collected = true;
+    }
+
+    /// The body that is kept.
+    fn kept(&mut self) -> Bytes {
+        self.request.body_mut().share_bytes().unwrap_or_default()
     }
 
     /// Whether the media type in `Content-Type`, without its parameters, is a certain one.

@@ -1,6 +1,5 @@
 //! A request and the response in progress.
 
-mod collected;
 mod conditional;
 mod content;
 mod input;
@@ -19,10 +18,11 @@ use httpserver::{Body, BodyWriter, ClientGone, Extensions, Request, Response, St
 #[cfg(feature = "static")]
 pub(crate) use self::conditional::precondition_failed;
 pub use self::content::Content;
-use self::{collected::Collected, content::Unsent};
+use self::content::Unsent;
 #[cfg(feature = "cookies")]
 use crate::set_cookie::SetCookies;
 use crate::{
+    arguments::Pair,
     error::{Error, Result},
     path_params::PathParams,
 };
@@ -63,6 +63,8 @@ pub struct Exchange {
     /// Whether `ETag` or `Last-Modified` has been set, so that the request's conditions count.
     has_validators: bool,
     stage: Stage,
+    /// Whether the request's body has been read as a whole, and is kept with the request.
+    collected: bool,
     /// What few handlers need.
     extras: Option<Box<Extras>>,
 }
@@ -113,8 +115,8 @@ struct Extras {
     writer: Option<BodyWriter>,
     /// To be run when the head of the response is complete.
     response_hooks: Vec<ResponseHook>,
-    /// The body, once it was collected.
-    body: Option<Collected>,
+    /// Where the arguments of the form in the body stand, once one was looked up.
+    form: Option<Box<[Pair]>>,
     #[cfg(feature = "cookies")]
     cookies: SetCookies,
 }
@@ -131,6 +133,7 @@ impl Exchange {
             kind: Kind::Html,
             has_validators: false,
             stage: Stage::Open,
+            collected: false,
             extras: None,
         }
     }
