@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # What building costs: a hello world on `web`, on `httpserver` and on axum, each a fresh package with the release profile
-# that cargo gives it, built into an empty target directory. Prints the processor time of each build and its ratio to
-# axum's. Needs cargo and its registry; takes a few minutes. Nothing is left behind.
+# that cargo gives it, built into an empty target directory. `web-json` is `web` without cookies and static files, which
+# axum leaves to other crates. Prints the processor time of each build and its ratio to axum's, the medians over the rounds
+# given by the first argument (1 by default). Needs cargo and its registry; a round takes a few minutes. Nothing is left
+# behind.
 set -euo pipefail
 export LC_ALL=C
 layers=$(cd "$(dirname "$0")/.." && pwd)
@@ -9,8 +11,28 @@ layers=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+names=(web web-json httpserver axum)
+
 main() {
-    package web "waterspout-web = { path = \"$layers/web\" }" <<'RUST'
+    local rounds=${1:-1} round name
+    write_packages
+    for ((round = 1; round <= rounds; round++)); do
+        for name in "${names[@]}"; do
+            build_time "$name" >>"$work/$name/times"
+        done
+    done
+    printf '%s\n\n' "$(rustc --version)"
+    row 'hello world on' 'packages' 'user + sys' 'to axum'
+    row '---' '---:' '---:' '---:'
+    for name in "${names[@]}"; do
+        row "$name" "$(packages "$name")" "$(median "$work/$name/times") s" "$(ratio "$name")"
+    done
+}
+
+write_packages() {
+    local hello_web
+    hello_web=$(
+        cat <<'RUST'
 use web::{Application, Exchange, IOLoop};
 
 async fn hello(exchange: &mut Exchange) -> web::Result<()> {
@@ -23,6 +45,10 @@ fn main() {
     IOLoop::current().start();
 }
 RUST
+    )
+    package web "waterspout-web = { path = \"$layers/web\" }" <<<"$hello_web"
+    package web-json "waterspout-web = { path = \"$layers/web\", default-features = false, features = [\"json\"] }" \
+        <<<"$hello_web"
 
     package httpserver "waterspout-httpserver = { path = \"$layers/httpserver\" }" <<'RUST'
 use httpserver::{HttpServer, IOLoop, Request, Response};
@@ -45,18 +71,6 @@ async fn main() {
     axum::serve(listener, app).await.expect("serving does not end");
 }
 RUST
-
-    local axum web httpserver
-    axum=$(build_time axum)
-    web=$(build_time web)
-    httpserver=$(build_time httpserver)
-    printf '%s\n\n' "$(rustc --version)"
-    row 'hello world on' 'packages' 'user + sys' 'to axum'
-    row '---' '---:' '---:' '---:'
-    local name
-    for name in web httpserver axum; do
-        row "$name" "$(packages "$name")" "${!name} s" "$(awk "BEGIN { printf \"%.2f\", ${!name} / $axum }")"
-    done
 }
 
 # A package of the given dependencies, with its `main.rs` from standard input; its dependencies are downloaded.
@@ -73,11 +87,22 @@ package() {
 # Seconds of processor time, cargo, compiler and linker together. Settings of the caller's that change a build are left out.
 build_time() {
     local folder=$work/$1 TIMEFORMAT='%U %S'
+    rm -rf "$folder/target"
     {
         time env --chdir "$folder" -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS -u CARGO_BUILD_RUSTFLAGS -u RUSTC_WRAPPER \
             CARGO_TARGET_DIR="$folder/target" cargo build --quiet --release --offline 2>"$folder/errors"
     } 2>"$folder/time" || { cat "$folder/errors" >&2 && return 1; }
-    awk '{ printf "%.1f", $1 + $2 }' "$folder/time"
+    awk '{ printf "%.1f\n", $1 + $2 }' "$folder/time"
+}
+
+# Within a round, because a busy machine slows all builds of one alike.
+ratio() {
+    paste "$work/$1/times" "$work/axum/times" | awk '{ printf "%.2f\n", $1 / $2 }' >"$work/$1/ratios"
+    median "$work/$1/ratios"
+}
+
+median() {
+    sort -n "$1" | awk '{ sorted[NR] = $1 } END { print sorted[int((NR + 1) / 2)] }'
 }
 
 # How many packages are compiled, the hello world itself left out.
