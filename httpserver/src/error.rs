@@ -111,7 +111,8 @@ pub enum Error {
     BodyBroken,
 
     /// The request cannot be upgraded: it did not ask for another protocol, or its body has not been read to the end.
-    /// Answered 400. A service that offers nothing else answers 426 with an `Upgrade` header of its own (RFC 9110 15.5.22).
+    /// Answered 400. A service that offers nothing else answers 426 with an `Upgrade` header of its own (RFC 9110
+    /// 15.5.22).
     #[error("the request cannot be upgraded")]
     NotUpgradable,
 

@@ -1,3 +1,8 @@
+//! Header lines as they are sent: those of answers and of trailers.
+//!
+//! A line is checked once, when it is added, and kept in wire form. So sending all of them is one copy, and nothing
+//! that was refused can come in by another way (RFC 9112 11.1, response splitting).
+
 use crate::{
     Error, Result,
     headers::{is_token_byte, trim_ows},
@@ -7,7 +12,8 @@ use crate::{
 
 /// Header lines in wire form: `Name: value` and CRLF, each checked when it was added.
 ///
-/// The buffer comes from a pool of the thread with the first line and returns there on drop.
+/// The buffer comes from a pool of the thread with the first line and returns there on drop. Looking for a line is a
+/// walk over all of them: answers have a handful.
 #[derive(Default)]
 pub(crate) struct FieldLines(Option<Buffer>);
 
@@ -17,6 +23,7 @@ impl FieldLines {
         FieldLines(None)
     }
 
+    /// Whether it holds a buffer of the pool.
     #[cfg(test)]
     pub(crate) fn has_buffer(&self) -> bool {
         self.0.is_some()
@@ -27,9 +34,10 @@ impl FieldLines {
         self.0.as_deref().map_or(&[], Vec::as_slice)
     }
 
-    /// Adds a line that [`check_header`] has accepted.
+    /// Adds a line that [`check_header`] has accepted, without the white space around the value.
     pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
         let lines = self.0.get_or_insert_with(pool::take);
+        // For the colon, the space and the line end, too.
         lines.reserve(name.len() + value.len() + 4);
         lines.extend_from_slice(name);
         lines.extend_from_slice(b": ");
@@ -38,6 +46,10 @@ impl FieldLines {
     }
 
     /// Checks a trailer line and adds it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidHeader`] by [`check_header`], and for a field that may not come behind a body (RFC 9110 6.5.1).
     pub(crate) fn append_trailer(&mut self, name: &str, value: &[u8]) -> Result<()> {
         check_header(name.as_bytes(), value)?;
         if is_forbidden_trailer(name.as_bytes()) {
@@ -55,6 +67,8 @@ impl FieldLines {
         while let Some(length) = memchr::memchr(b'\n', &lines[start..]) {
             let end = start + length + 1;
             let line = &lines[start..end];
+            // The colon is looked at first: it tells a name from one that only begins alike, and most lines by one
+            // byte.
             let is_it = line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name);
             if is_it {
                 lines.drain(start..end);
@@ -69,6 +83,7 @@ impl FieldLines {
         self.as_slice().split_inclusive(|&b| b == b'\n').filter_map(|line| {
             let colon = memchr::memchr(b':', line)?;
             let name = std::str::from_utf8(&line[..colon]).ok()?;
+            // Behind the colon `push` has put one space, and CR LF at the end.
             Some((name, &line[colon + 2..line.len() - 2]))
         })
     }
@@ -83,7 +98,12 @@ impl Drop for FieldLines {
     }
 }
 
-/// Checks a name and a value against the grammar (RFC 9110 5.1 and 5.5).
+/// Checks a name and a value against the grammar (RFC 9110 5.1 and 5.5): the name is a token, and the value has no
+/// control character but tabs. CR, LF and NUL are what could begin another line, or another answer.
+///
+/// # Errors
+///
+/// [`Error::InvalidHeader`], which says which of the two it is.
 pub(crate) fn check_header(name: &[u8], value: &[u8]) -> Result<()> {
     if name.is_empty() || !name.iter().copied().all(is_token_byte) {
         return Err(Error::InvalidHeader("the name is not a token"));

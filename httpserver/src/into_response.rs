@@ -11,6 +11,8 @@ use crate::{Body, Error, Response};
 /// Text becomes `text/plain; charset=utf-8`, bytes `application/octet-stream`, a status an answer without a body, and
 /// an [`Error`] its status: a service can use `?` on what it reads.
 ///
+/// # Examples
+///
 /// ```
 /// use httpserver::{IntoResponse, StatusCode};
 ///

@@ -2,6 +2,13 @@ use std::time::Duration;
 
 /// What one client may use of the server. Everything is on by default.
 ///
+/// There are three kinds. Sizes bound what a client can have the server hold or read. Time-outs are for clients that
+/// are silent, and rates for those that trickle: one byte a minute would otherwise hold a connection for ever. Counts
+/// bound how many clients there are.
+///
+/// A service that takes long is not cut. The time-outs and the rate of a body run while the service waits for it; only
+/// `request_timeout` counts on from the first such wait. Those of an answer run while something is queued.
+///
 /// A few bounds are fixed, because no client has a use for more: a method has at most 64 bytes (else 501), the line in
 /// front of a chunk 256, the size in it 16 digits (else 400), and the trailers of a body 8 KiB (else 431).
 ///
@@ -26,6 +33,8 @@ use std::time::Duration;
 /// | `max_connections_per_address` | off | 503 |
 /// | `max_pipelined` | 64 requests | waits for the next turn of the loop |
 ///
+/// # Examples
+///
 /// ```
 /// use std::time::Duration;
 /// use httpserver::Limits;
@@ -39,13 +48,15 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct Limits {
     /// Longest request head in bytes, from the method to the empty line. Default and highest possible value: 65,536
-    /// (positions within a head are kept in 16 bits); a higher one counts as 65,536.
+    /// (positions within a head are kept in 16 bits); a higher one counts as 65,536. A head is held in memory as long
+    /// as its request.
     pub max_head: usize,
-    /// Most header lines in a request. Default 100; a value above 256 counts as 256.
+    /// Most header lines in a request. Default 100; a value above 256 counts as 256. Browsers send about 15.
     pub max_headers: usize,
-    /// Longest request target in bytes. Default 8,192.
+    /// Longest request target in bytes. Default 8,192; RFC 9112 3 recommends to take request lines of at least 8,000.
     pub max_target: usize,
-    /// Longest request body in bytes, streamed bodies included. Default 100 MiB.
+    /// Longest request body in bytes, streamed bodies included. Default 100 MiB. An announced length is judged with the
+    /// head, before the service is called; a chunked body is judged as it comes.
     pub max_body: u64,
     /// Longest body in bytes that `Request::bytes` collects in memory. Default 1 MiB.
     pub max_collected_body: usize,
@@ -53,7 +64,7 @@ pub struct Limits {
     /// of a chunked body is unknown: unless its end has come by then, the answer says `Connection: close`. Default
     /// 64 KiB.
     pub max_unread_body: usize,
-    /// Time from the first byte of a request to the end of its head. Default 10 s.
+    /// Time from the first byte of a request to the end of its head. Default 10 s in all: more bytes buy no more time.
     pub header_timeout: Duration,
     /// Longest time without a byte while the service waits for the body. Default 60 s.
     pub body_timeout: Duration,
@@ -64,21 +75,24 @@ pub struct Limits {
     /// Longest time for a whole body, from when the service first had to wait for it. Default 1 h.
     pub request_timeout: Duration,
     /// Time a connection may wait for the first byte of a request, after accept and between requests. Default 75 s.
+    /// There is no answer then, because no request is outstanding that it could belong to (RFC 9112 9.2).
     pub idle_timeout: Duration,
-    /// Longest time in which the client takes no byte of an answer. Default 30 s.
+    /// Longest time in which the client takes no byte of an answer. Default 30 s. A byte counts as taken when the
+    /// kernel has room for it, which may be some time before it reaches the client.
     pub write_timeout: Duration,
     /// Slowest rate in bytes per second at which a client may take what is queued for it; counted as `min_body_rate` is.
     /// Default 240; 0 turns it off.
     pub min_write_rate: u32,
-    /// Time that either rate allows before any byte has to have moved. Default 60 s: no less than the time-outs above, which
-    /// are for peers that are silent; the rates are for those that trickle.
+    /// Time that either rate allows before any byte has to have moved. Default 60 s: no less than the time-outs above,
+    /// which are for peers that are silent; the rates are for those that trickle.
     pub rate_grace: Duration,
     /// When the connection ends with input unread, the server reads and drops it, so that the client sees the answer
     /// instead of a reset. This is the longest silence in which it goes on waiting for the client's end. Default 5 s.
     pub linger_timeout: Duration,
     /// Longest time spent on that reading and dropping in all. Default 30 s.
     pub linger_time: Duration,
-    /// Pipelined requests of one connection that are answered in one turn of the loop. Default 64.
+    /// Pipelined requests of one connection that are answered in one turn of the loop. Default 64. The next ones are
+    /// answered in the next turn, behind the other connections.
     pub max_pipelined: usize,
     /// Most connections at once; one more is answered 503 and closed. Default 16,384; 0 turns it off. Every process has a
     /// limit of descriptors too (`RLIMIT_NOFILE`), at which new connections wait.
@@ -118,7 +132,7 @@ impl Limits {
     /// The default of [`max_collected_body`](Limits::max_collected_body): 1 MiB.
     pub const DEFAULT_MAX_COLLECTED_BODY: usize = 1024 * 1024;
 
-    /// How long `rate` allows for `bytes`, its grace included.
+    /// How long `rate`, in bytes per second, allows for `bytes`, its grace included. For ever at a rate of 0.
     pub(crate) fn time_for(&self, bytes: u64, rate: u32) -> Duration {
         match bytes.checked_div(u64::from(rate)) {
             Some(seconds) => self.rate_grace.saturating_add(Duration::from_secs(seconds)),

@@ -1,4 +1,8 @@
 //! Byte buffers kept per thread, so that a request in the steady state allocates none.
+//!
+//! Heads, small bodies and header lines are written into them. A connection holds one only from the first byte of an
+//! answer until it is sent, so thousands of connections share a handful. There are two places: one buffer at hand, and
+//! a stack for what is given back while that one is there.
 
 use std::cell::{Cell, RefCell};
 
@@ -18,6 +22,7 @@ const INITIAL: usize = 512;
 thread_local! {
     /// The buffer given back last. One request at a time needs one, so this is nearly always the one that serves.
     static LAST: Cell<Option<Buffer>> = const { Cell::new(None) };
+    /// The others. Touched only when several are in use at once.
     static POOL: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -33,12 +38,13 @@ fn take_pooled() -> Buffer {
     pooled.unwrap_or_else(|| Box::new(Vec::with_capacity(INITIAL)))
 }
 
-/// Keeps the buffer for the next one who needs one.
+/// Keeps the buffer for the next one who needs one, unless it has grown large.
 pub(crate) fn give_back(mut buffer: Buffer) {
     if buffer.capacity() > LARGEST {
         return;
     }
     buffer.clear();
+    // The one used last is the one handed out next: its memory is still in the processor's cache.
     let previous = LAST.try_with(|last| last.replace(Some(buffer))).ok().flatten();
     if let Some(previous) = previous {
         give_back_pooled(previous);

@@ -1,3 +1,9 @@
+//! Requests as a service sees them.
+//!
+//! A [`Request`] owns its head and, with it, all text that it returns. The connection is shared: the body is read
+//! through it, and the client's departure is asked of it. A request that is kept beyond its answer finds out by its
+//! serial, and does nothing to the next one.
+
 use std::{
     cell::OnceCell,
     fmt,
@@ -42,6 +48,7 @@ use crate::{
 /// ```
 pub struct Request {
     head: RequestHead,
+    /// When the head was complete, on the loop's clock.
     received_at: Instant,
     /// `None` is the empty one: most requests have none, and nothing to look at when they are dropped.
     body: Option<Body>,
@@ -52,7 +59,9 @@ pub struct Request {
 
 /// Where a request came from.
 enum Origin {
+    /// By a connection of a server.
     Connection {
+        /// Asked for the peer, the limits, and whether the client has gone.
         conn: Rc<ServerConn>,
         /// Which request of the connection it is: one kept for longer than its answer must not touch the next.
         serial: u32,
@@ -67,7 +76,9 @@ impl Request {
         RequestBuilder::new()
     }
 
+    /// The request with this serial of `conn`.
     pub(crate) fn received(head: RequestHead, conn: Rc<ServerConn>, serial: u32) -> Request {
+        // The turn time, which costs no reading of the clock.
         let received_at = conn.now();
         // Most requests have no body, and nothing to count a reference for.
         let body = (!conn.is_body_done()).then(|| {
@@ -77,6 +88,7 @@ impl Request {
         Request { head, received_at, body, origin: Origin::Connection { conn, serial }, extensions: OnceCell::new() }
     }
 
+    /// A request that comes from no connection.
     pub(crate) fn built(head: RequestHead, body: Body, peer: Option<SocketAddr>) -> Request {
         let received_at = IOLoop::current().turn_time();
         Request {
@@ -184,6 +196,25 @@ impl Request {
     /// # Errors
     ///
     /// As [`Body::bytes`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Body::bytes`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{IOLoop, Request, Response, Result};
+    ///
+    /// /// A body that is too long, too slow or cut short is answered by the status of its error.
+    /// async fn echo(mut request: Request) -> Result<Response> {
+    ///     Ok(Response::bytes(request.bytes().await?))
+    /// }
+    ///
+    /// let answer = IOLoop::current().run_sync(echo(Request::builder().body("hello").build()?))?;
+    /// assert_eq!(answer.body().as_bytes(), Some(&b"hello"[..]));
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
     pub async fn bytes(&mut self) -> Result<Bytes> {
         let max = match &self.origin {
             Origin::Connection { conn, .. } => conn.limits().max_collected_body,
@@ -192,9 +223,14 @@ impl Request {
         self.body_mut().bytes(max).await
     }
 
-    /// The whole body, of at most `max` bytes.
+    /// The whole body, of at most `max` bytes, instead of [`Limits::max_collected_body`]. It cannot raise
+    /// [`Limits::max_body`], by which the head was judged already.
     ///
     /// # Errors
+    ///
+    /// As [`Body::bytes`].
+    ///
+    /// # Cancel safety
     ///
     /// As [`Body::bytes`].
     pub async fn bytes_limited(&mut self, max: usize) -> Result<Bytes> {
@@ -239,6 +275,7 @@ impl Request {
     /// # Ok::<_, httpserver::Error>(())
     /// ```
     pub fn upgrade(&self, mut head: Response, protocol: impl AsyncFnOnce(IOStream) + 'static) -> Result<Response> {
+        // What is left of a body would be the first thing that the other protocol reads.
         if !self.is_upgrade() || !self.is_body_end() {
             return Err(Error::NotUpgradable);
         }
@@ -258,6 +295,21 @@ impl Request {
     /// request and may be moved into another task.
     ///
     /// A client that sends several requests and then ends its input counts as gone while the first of them is answered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{HttpServer, IOLoop, Request};
+    ///
+    /// HttpServer::new(async |request: Request| {
+    ///     let gone = request.client_gone();
+    ///     IOLoop::current().spawn_detached(async move {
+    ///         gone.await;
+    ///         println!("the client has left");
+    ///     });
+    ///     "hello\n"
+    /// });
+    /// ```
     pub fn client_gone(&self) -> ClientGone {
         ClientGone { peer_closed: self.conn().map(|conn| conn.stream().peer_closed()) }
     }
@@ -270,12 +322,30 @@ impl Request {
     /// Drops the service's future, or the body of its answer, as soon as the client has gone, instead of letting it go
     /// on. For answers that wait, such as long polls: whatever they hold is freed at once. Off by default, because a
     /// client that ended only its sending half still reads.
+    ///
+    /// It holds for this request. Called on one that has been answered, or that comes from no connection, it does
+    /// nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use httpserver::{HttpServer, Request, sleep};
+    ///
+    /// HttpServer::new(async |request: Request| {
+    ///     request.cancel_on_disconnect();
+    ///     // Dropped here, with all that it holds, when the client goes.
+    ///     sleep(Duration::from_secs(30)).await;
+    ///     "nothing new\n"
+    /// });
+    /// ```
     pub fn cancel_on_disconnect(&self) {
         if let Origin::Connection { conn, serial } = &self.origin {
             conn.cancel_on_disconnect(*serial);
         }
     }
 
+    /// The connection, if it came by one.
     fn conn(&self) -> Option<&ServerConn> {
         match &self.origin {
             Origin::Connection { conn, .. } => Some(conn),

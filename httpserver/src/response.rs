@@ -1,3 +1,12 @@
+//! Answers as values: a head in wire form, and a body of any kind.
+//!
+//! Everything about an answer is in one [`Response`], so a wrap sees all of it, and the connection encodes it by
+//! reference. The value is kept small, because every connection has room for one and moves are dear: what few answers
+//! have is boxed, and what nearly all have, a Content-Type of the usual kinds, takes no buffer.
+//!
+//! Lines that frame the message are not kept among the others. They are fields here and are written by the encoder, so
+//! that a program cannot announce one length and send another.
+
 use std::{fmt, mem};
 
 use bytes::Bytes;
@@ -35,6 +44,7 @@ use crate::{
 /// assert_eq!(response.body().as_bytes(), None);
 /// ```
 pub struct Response {
+    /// The reason phrase is not kept: RFC 9112 4 has clients ignore it.
     status: StatusCode,
     /// `Connection: close` was asked for.
     closes: bool,
@@ -51,6 +61,7 @@ pub struct Response {
     own_type: Option<&'static str>,
     /// [`UNSET`] or the length given.
     content_length: u64,
+    /// All other lines, checked and as they will be sent.
     lines: FieldLines,
     /// Another protocol follows the head instead of the body; see [`Request::upgrade`](crate::Request::upgrade). Boxed
     /// once more, because a response is moved often, and a fat pointer makes it larger.
@@ -70,6 +81,7 @@ impl Drop for Upgrade {
     }
 }
 
+/// Out of line, so that the drop of a usual response is one comparison.
 #[cold]
 fn drop_handler(handler: Box<UpgradeHandler>) {
     drop(handler);
@@ -110,7 +122,10 @@ impl Response {
     }
 
     /// No answer at all: the connection is closed. For a request whose client has gone, or gets nothing on purpose.
+    ///
+    /// Answers to earlier requests of the connection are offered to the kernel once before.
     pub fn abort() -> Self {
+        // The status is what a wrap sees, and what becomes of it where there is no connection to close.
         let mut response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
         response.aborts = true;
         response
@@ -202,7 +217,7 @@ impl Response {
         content_type.into_iter().chain(self.lines.iter())
     }
 
-    /// Sets a header line, instead of all lines with this name.
+    /// Sets a header line, instead of all lines with this name. White space around the value is left out.
     ///
     /// `Connection: close` is the same as [`close_connection`](Response::close_connection), and `Content-Length` the
     /// same as [`set_content_length`](Response::set_content_length); otherwise those two and `Transfer-Encoding`
@@ -212,6 +227,19 @@ impl Response {
     ///
     /// [`Error::InvalidHeader`] if the name is no token, the value has a control character (CR, LF and NUL among them;
     /// tab is allowed), or the line belongs to the server. The response is unchanged then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::Response;
+    ///
+    /// let mut response = Response::text("hello\n");
+    /// response.set_header("Cache-Control", "max-age=60")?;
+    /// response.set_header("cache-control", "no-store")?;
+    /// assert_eq!(response.header("Cache-Control"), Some("no-store"));
+    /// assert!(response.set_header("Transfer-Encoding", "gzip").is_err());
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
     pub fn set_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<()> {
         self.put_header(name, value.as_ref(), true)
     }
@@ -280,6 +308,25 @@ impl Response {
     ///
     /// The length of a body that is there as a whole is known and wins. A response that announces a length and has no
     /// body is a mistake unless it answers HEAD or is a 304; it is answered 500 and logged.
+    ///
+    /// Of a stream exactly so many bytes are sent. With more or fewer the connection ends in the middle of the answer
+    /// ([`Error::ContentLengthMismatch`] in the log): the head has promised the length already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{Body, Response};
+    ///
+    /// // A download of known length, so clients can show how far it has got.
+    /// let mut response = Response::bytes(Body::writer(async |mut out| {
+    ///     for _ in 0..10 {
+    ///         out.write([0u8; 1000]).await?;
+    ///     }
+    ///     Ok(())
+    /// }));
+    /// response.set_content_length(10_000);
+    /// assert_eq!(response.content_length(), Some(10_000));
+    /// ```
     pub fn set_content_length(&mut self, length: u64) {
         self.content_length = length;
     }
@@ -289,6 +336,7 @@ impl Response {
         Some(self.content_length).filter(|length| *length != UNSET)
     }
 
+    /// A response without lines of its own: nothing is allocated.
     #[inline]
     fn with_parts(status: StatusCode, content_type: ContentType, body: Body) -> Self {
         Response {
@@ -306,7 +354,13 @@ impl Response {
         }
     }
 
+    /// Sets or adds a line, unless it is one that is kept as a field or belongs to the server.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_header`](Response::set_header).
     fn put_header(&mut self, name: &str, value: &[u8], replaces: bool) -> Result<()> {
+        // First, so that a mistake is told whatever becomes of the line.
         check_header(name.as_bytes(), value)?;
         if self.refused {
             return Ok(());
@@ -321,13 +375,16 @@ impl Response {
             }
             Special::ContentLength => {
                 let text = std::str::from_utf8(value).unwrap_or_default();
+                // `parse` takes a plus sign, which is no part of the grammar (RFC 9110 8.6).
                 let is_digits = text.bytes().all(|b| b.is_ascii_digit());
                 let length = text.parse().ok().filter(|_| is_digits);
                 let length = length.ok_or(Error::InvalidHeader("Content-Length is no number"))?;
                 self.set_content_length(length);
                 return Ok(());
             }
+            // Keep-alive is the encoder's to announce: it depends on the client, the request's body and a drain.
             Special::Connection => return Err(Error::InvalidHeader("Connection belongs to the server")),
+            // The body is framed by the encoder. Two framings in one answer could be read in two ways.
             Special::TransferEncoding => {
                 return Err(Error::InvalidHeader("Transfer-Encoding belongs to the server"));
             }
@@ -339,6 +396,7 @@ impl Response {
         Ok(())
     }
 
+    /// Has `handler` go on with the stream behind the head.
     pub(crate) fn set_upgrade(&mut self, handler: UpgradeHandler) {
         self.upgrade = Upgrade(Some(Box::new(handler)));
     }
@@ -347,6 +405,7 @@ impl Response {
         self.upgrade.0.is_some()
     }
 
+    /// Takes the handler out; a response has one at most.
     pub(crate) fn take_upgrade(&mut self) -> Option<Box<UpgradeHandler>> {
         self.upgrade.0.take()
     }
@@ -356,6 +415,7 @@ impl Response {
         self.body.take_bytes()
     }
 
+    /// Whether a Date was set, so that none is added.
     pub(crate) fn has_date(&self) -> bool {
         self.has_date
     }
@@ -398,6 +458,7 @@ impl fmt::Debug for Response {
 /// A Content-Type that needs no buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ContentType {
+    /// None, or one among the lines.
     None,
     Text,
     Html,
@@ -408,12 +469,13 @@ pub(crate) enum ContentType {
 }
 
 impl ContentType {
-    // Whole lines, as they are sent.
+    // Whole lines, as they are sent. Arrays, because a copy of known length takes half the instructions.
     pub(crate) const TEXT: &[u8; 41] = b"Content-Type: text/plain; charset=utf-8\r\n";
     pub(crate) const HTML: &[u8; 40] = b"Content-Type: text/html; charset=utf-8\r\n";
     pub(crate) const JSON: &[u8; 32] = b"Content-Type: application/json\r\n";
     pub(crate) const OCTETS: &[u8; 40] = b"Content-Type: application/octet-stream\r\n";
 
+    /// The line of a usual type, with its CRLF.
     fn line(self) -> Option<&'static [u8]> {
         Some(match self {
             ContentType::None | ContentType::Value => return None,
@@ -427,6 +489,7 @@ impl ContentType {
 
 /// The header names a response has to know about.
 enum Special {
+    /// Any other.
     None,
     ContentType,
     Date,
@@ -436,7 +499,9 @@ enum Special {
 }
 
 impl Special {
+    /// What `name` is, in any case.
     fn of(name: &[u8]) -> Self {
+        // The length rules out nearly every name, so at most one is compared.
         let is = |lower: &[u8]| name.eq_ignore_ascii_case(lower);
         match name.len() {
             4 if is(b"date") => Special::Date,

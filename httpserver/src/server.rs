@@ -1,3 +1,9 @@
+//! The server: a service, its sockets, and what their connections share.
+//!
+//! A connection is accepted, admitted or turned away by the limits, wrapped into a stream, entered into the list of
+//! connections, and spawned as one task. The task belongs to the loop. The server only keeps the list, by which a drain
+//! reaches the connections.
+
 use std::{
     cell::RefCell,
     fmt,
@@ -49,15 +55,21 @@ pub struct HttpServer {
     inner: Rc<Inner>,
 }
 
+/// What the clones of a server, its handles and its sockets share.
 pub(crate) struct Inner {
+    /// The service, its type forgotten.
     connector: Box<dyn Connector>,
+    /// The limits of connections: all sockets of a server share them.
     admission: Admission,
+    /// What each connection holds, too.
     pub(crate) state: Rc<ServerState>,
     /// Bound, not yet started.
     bound: RefCell<Vec<TcpListener>>,
+    /// Started, not yet stopped.
     listening: RefCell<Vec<Listening>>,
 }
 
+/// A socket that is listened on.
 struct Listening {
     addr: SocketAddr,
     handle: AcceptHandle,
@@ -103,8 +115,22 @@ impl HttpServer {
     /// # Errors
     ///
     /// As [`listen`](HttpServer::listen).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{HttpServer, Request};
+    ///
+    /// let server = HttpServer::new(async |_: Request| "hello");
+    /// let addr = server.bind(("127.0.0.1", 0))?;
+    /// // Here a program that began as root for the sake of port 80 becomes somebody else.
+    /// let handle = server.start()?;
+    /// assert_eq!(handle.local_addr(), addr);
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
     pub fn bind(&self, addr: impl ToSocketAddrs) -> Result<SocketAddr> {
         let sockets = netutil::bind_sockets(addr, &BindOptions::default())?;
+        // There is at least one: none is an error.
         let addr = sockets[0].local_addr().map_err(iostream::Error::from)?;
         self.inner.bound.borrow_mut().extend(sockets);
         Ok(addr)
@@ -120,11 +146,25 @@ impl HttpServer {
         self.add_sockets(bound)
     }
 
-    /// Serves sockets that listen already.
+    /// Serves sockets that listen already: handed over by a supervisor, inherited from a parent process, or bound with
+    /// options of your own.
     ///
     /// # Errors
     ///
     /// When the loop cannot watch a socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::TcpListener;
+    /// use httpserver::{HttpServer, Request};
+    ///
+    /// let socket = TcpListener::bind(("127.0.0.1", 0))?;
+    /// let addr = socket.local_addr()?;
+    /// let handle = HttpServer::new(async |_: Request| "hello").add_sockets(vec![socket])?;
+    /// assert_eq!(handle.local_addr(), addr);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn add_sockets(&self, sockets: Vec<TcpListener>) -> Result<ServerHandle> {
         let mut first = None;
         for socket in sockets {
@@ -148,6 +188,25 @@ impl HttpServer {
 
     /// Serves one stream from anywhere, such as one end of [`iostream::memory::pair`], as if it had been accepted by this
     /// server; completes when it is closed.
+    ///
+    /// It counts in [`ServerHandle::connections`], and a drain waits for it. It does not count against the limits of
+    /// connections, which are about accepting.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{HttpServer, IOLoop, Request, iostream::memory};
+    ///
+    /// let (theirs, ours) = memory::pair(64 * 1024);
+    /// let server = HttpServer::new(async |_: Request| "hello");
+    /// let answer = IOLoop::current().run_sync(async {
+    ///     IOLoop::current().spawn_detached(async move { server.serve_stream(theirs, None).await });
+    ///     ours.write("GET / HTTP/1.0\r\n\r\n").await?;
+    ///     ours.read_until_close().await
+    /// })?;
+    /// assert!(answer.ends_with(b"hello"));
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
     pub async fn serve_stream(&self, stream: IOStream, peer: Option<SocketAddr>) {
         let registration = register(stream, peer, &self.inner.state, None);
         self.inner.connector.connect(registration).await;
@@ -160,6 +219,7 @@ impl HttpServer {
 }
 
 impl Inner {
+    /// Takes a connection that a listening socket has accepted.
     fn accept(&self, stream: TcpStream, peer: SocketAddr) {
         // The reason of a refusal has been logged.
         let Ok(admitted) = self.admission.admit(peer.ip()) else { return turn_away(stream) };
@@ -172,6 +232,7 @@ impl Inner {
         }
     }
 
+    /// Where it listens now.
     #[inline]
     pub(crate) fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listening.borrow().iter().map(|listening| listening.addr).collect()
@@ -185,6 +246,7 @@ impl Inner {
         }
     }
 
+    /// Stops listening at once. What waits in the backlog is reset by the kernel.
     #[inline]
     pub(crate) fn stop(&self) {
         self.bound.take();
@@ -196,8 +258,11 @@ impl Inner {
 
 /// A service behind which its type is forgotten: once per connection there is a virtual call, and none per request.
 trait Connector {
+    /// Serves a connection by a task of the current loop.
     fn spawn(&self, registration: Registration);
+    /// Serves a connection by a future that the caller polls.
     fn connect(&self, registration: Registration) -> Pin<Box<dyn Future<Output = ()>>>;
+    /// The size of either's future in bytes.
     fn future_size(&self) -> usize;
 }
 
@@ -211,6 +276,7 @@ impl<S: Service> Connector for Rc<S> {
     }
 
     fn future_size(&self) -> usize {
+        // The type of the future has no name, but that of a function which returns it can be inferred.
         fn size<A, B, F>(_: fn(A, B) -> F) -> usize {
             size_of::<F>()
         }
@@ -218,6 +284,7 @@ impl<S: Service> Connector for Rc<S> {
     }
 }
 
+/// Makes a connection of `stream` and enters it into the list.
 fn register(
     stream: IOStream,
     peer: Option<SocketAddr>,
@@ -236,7 +303,8 @@ fn turn_away(mut stream: TcpStream) {
         return;
     }
     // A request that has come and is left unread would turn the close into a reset, which may take the answer with it
-    // (RFC 9112 9.6).
+    // (RFC 9112 9.6). One read, because a client sends a head in one piece. Whatever fails here, there is nothing more
+    // to be done for it.
     let _ = stream.read(&mut [0; 4096]);
     let _ = stream.write(ANSWER);
     let _ = stream.shutdown(Shutdown::Write);

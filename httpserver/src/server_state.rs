@@ -1,3 +1,9 @@
+//! What a server's connections share: limits, `Date`, and the list by which a drain reaches them.
+//!
+//! A drain has three steps here. [`begin_drain`](ServerState::begin_drain) has answers say `Connection: close`,
+//! [`cut_idle`](ServerState::cut_idle) ends those that wait for a request, and [`cut_all`](ServerState::cut_all) ends
+//! the rest when its time is over. In between it waits until the list is empty.
+
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
@@ -14,11 +20,13 @@ pub(crate) struct ServerState {
     pub(crate) limits: Limits,
     /// Of the loop that the server runs on.
     pub(crate) date: DateCache,
+    /// A drain has begun. Never taken back.
     draining: Cell<bool>,
     /// Connections end instead of waiting for a request.
     ends_idle: Cell<bool>,
     /// How many connections have ended.
     ended: Cell<usize>,
+    /// All that there are, upgraded ones included. Weak: a connection lives as long as its future.
     connections: RefCell<Slab<Weak<dyn Registered>>>,
     /// Who waits for the last connection's end.
     drained: RefCell<Vec<Waker>>,
@@ -33,6 +41,7 @@ pub(crate) trait Registered {
 }
 
 impl ServerState {
+    /// The state of a server without connections.
     pub(crate) fn new(limits: Limits) -> ServerState {
         ServerState {
             limits,
@@ -77,6 +86,7 @@ impl ServerState {
             }
             connections.is_empty()
         };
+        // The borrow has ended: waking is foreign code.
         if is_last {
             self.drained.take().into_iter().for_each(Waker::wake);
         }
@@ -95,6 +105,7 @@ impl ServerState {
     /// Cuts the connections that are idle, and lets none become idle again; returns how many there were.
     pub(crate) fn cut_idle(&self) -> usize {
         self.ends_idle.set(true);
+        // Told apart before any is cut: cutting one may change what the others are doing.
         let idle: Vec<_> = self.registered().into_iter().filter(|connection| connection.is_idle()).collect();
         idle.iter().filter(|connection| connection.cut()).count()
     }
@@ -109,6 +120,7 @@ impl ServerState {
         self.connections.borrow().iter().filter_map(|(_, connection)| connection.upgrade()).collect()
     }
 
+    /// Completes when there are no connections.
     pub(crate) async fn wait_until_drained(&self) {
         poll_fn(|cx| {
             if self.connections.borrow().is_empty() {

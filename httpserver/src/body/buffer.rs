@@ -1,3 +1,5 @@
+//! Bytes of a body in memory that is used again.
+
 use std::{fmt, io};
 
 use bytes::Bytes;
@@ -33,7 +35,7 @@ impl BodyBuffer {
         BodyBuffer(None)
     }
 
-    /// Adds bytes.
+    /// Adds bytes. The first ones take a buffer from the pool.
     #[inline]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
@@ -56,6 +58,7 @@ impl BodyBuffer {
     /// The bytes on their own, without a copy if they are many.
     pub fn into_bytes(mut self) -> Bytes {
         match &mut self.0 {
+            // The memory goes with them; what returns to the pool is a buffer without any.
             Some(buffer) if buffer.len() > MOST_COPIED => Bytes::from(std::mem::take(&mut **buffer)),
             _ => Bytes::copy_from_slice(self.as_slice()),
         }
@@ -89,6 +92,7 @@ impl io::Write for BodyBuffer {
 impl Drop for BodyBuffer {
     #[inline]
     fn drop(&mut self) {
+        // Where it was never written to, no pool is touched.
         if let Some(buffer) = self.0.take() {
             pool::give_back(buffer);
         }

@@ -1,3 +1,9 @@
+//! The body of a message as its reader sees it: a handle to the connection that it comes over.
+//!
+//! The handle holds no bytes. The connection shows what it has received, and the reader copies it once, straight from
+//! the read chunk. A handle that is kept beyond the answer of its request reads nothing of the next one: every read
+//! compares the number of its message with the one in hand.
+
 use std::{
     future::poll_fn,
     rc::Rc,
@@ -8,7 +14,7 @@ use bytes::Bytes;
 
 use crate::{Error, Result};
 
-/// Memory set aside at once for a body whose length was announced.
+/// Memory set aside at once for a body whose length was announced, in bytes. More is set aside as the body comes.
 const COLLECT_STEP: u64 = 256 * 1024;
 
 /// What a connection does for the bodies that come over it, whatever its role.
@@ -32,6 +38,7 @@ pub(crate) trait IncomingSource {
 
 /// The body of a message that comes over a connection.
 pub(crate) struct Incoming {
+    /// The connection, whatever its role.
     source: Rc<dyn IncomingSource>,
     /// Which message of the connection it belongs to: a body kept longer than that reads nothing of the next one.
     serial: u32,
@@ -44,6 +51,8 @@ impl Incoming {
     }
 
     /// What has come, in one piece of its own; `None` at the end.
+    ///
+    /// A copy, because the read chunk belongs to the loop: the next read of any connection overwrites it.
     pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         self.check_current()?;
         // Several chunks that arrived together become one piece.
@@ -52,7 +61,11 @@ impl Incoming {
         Poll::Ready(Ok(more.then(|| Bytes::from(piece))))
     }
 
-    /// The rest in one piece, collected straight from where it was received.
+    /// The rest in one piece of at most `max` bytes, collected straight from where it was received.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BodyTooLarge`] beyond `max`, and those of the body. Either way what was collected is lost.
     pub(super) async fn bytes(&mut self, max: usize, announced: Option<u64>) -> Result<Bytes> {
         self.check_current()?;
         let mut collected: Vec<u8> = Vec::new();
@@ -60,10 +73,12 @@ impl Incoming {
         self.source.begin_body_wait();
         loop {
             let more = poll_fn(|cx| {
+                // Anew in each poll: the answer may have been given meanwhile, by another task.
                 self.check_current()?;
                 // Called once per chunk, perhaps several times in a poll.
                 self.source.poll_body(cx, &mut |data| {
                     too_large |= data.len() > max - collected.len();
+                    // A sink cannot end the read. What is behind the limit is passed over until it returns.
                     if too_large {
                         return;
                     }
@@ -95,10 +110,12 @@ impl Incoming {
         self.check_current().ok().and_then(|()| self.source.announced_body())
     }
 
+    /// A read begins: the time since an earlier one was given up does not count.
     pub(super) fn begin_wait(&self) {
         self.source.begin_body_wait();
     }
 
+    /// Nobody will read the rest. Returns what later reads repeat: `error`, or an earlier failure.
     pub(super) fn give_up(&self, error: Error) -> Error {
         match self.check_current() {
             Ok(()) => self.source.give_up_body(error),

@@ -1,20 +1,32 @@
+//! A body with a bound around it; see [`Body::limit`].
+
 use std::task::{Context, Poll, ready};
 
 use super::{Body, Frame};
 use crate::{Error, Result};
 
 /// A body of which no more than so many bytes are let through.
+///
+/// It counts data alone: trailers pass. Everything else that is asked of a body is asked of the one inside.
 pub(super) struct Limited {
     pub(super) body: Body,
+    /// What was set, for the text of the error.
     limit: u64,
+    /// How much of it may still come.
     left: u64,
 }
 
 impl Limited {
+    /// `body`, of which the next `limit` bytes pass.
     pub(super) fn new(body: Body, limit: u64) -> Limited {
         Limited { body, limit, left: limit }
     }
 
+    /// The next piece of the body inside.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BodyTooLarge`] for the piece that goes beyond the limit, of which nothing is let through.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
         // A length announced beyond the limit is refused before anything is read, so that a client that waits for
         // `100 Continue` need not send it.
@@ -32,6 +44,7 @@ impl Limited {
         Poll::Ready(frame)
     }
 
+    /// Gives up the body inside, so that the failure stays. It is the earlier one if that has failed already.
     fn exceeded(&mut self) -> Error {
         self.body.give_up(Error::BodyTooLarge { limit: self.limit })
     }

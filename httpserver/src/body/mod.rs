@@ -1,4 +1,8 @@
 //! Bodies of requests and responses.
+//!
+//! [`Body`] is the one type for both, so a body received can be sent as it is. `incoming` is the kind that comes over a
+//! connection, `writer` the two that are written piece by piece, `stream` the trait for all others; `limited` stands
+//! around any of them. `buffer` and `frame` are what bodies are made of.
 
 mod buffer;
 mod frame;
@@ -62,10 +66,14 @@ pub struct Body {
 
 #[derive(Default)]
 enum Kind {
+    /// Nothing, or bytes that have been read.
     #[default]
     Empty,
+    /// All there is, perhaps shared with others.
     Bytes(Bytes),
+    /// All there is, in a buffer that returns to its pool.
     Buffer(BodyBuffer),
+    /// Anything that is polled. Boxed, because its size is not known.
     Stream(Pin<Box<dyn BodyStream>>),
     /// What a peer sends. Not boxed as a stream, because every request with a body would pay for that.
     Incoming(Incoming),
@@ -81,11 +89,12 @@ impl Body {
         Body { kind: Kind::Empty }
     }
 
-    /// A body that is pulled from `source`.
+    /// A body that is pulled from `source`. One allocation, for the box.
     pub fn stream(source: impl BodyStream) -> Body {
         Body { kind: Kind::Stream(Box::pin(source)) }
     }
 
+    /// The body of a message that comes over a connection.
     pub(crate) fn incoming(incoming: Incoming) -> Body {
         Body { kind: Kind::Incoming(incoming) }
     }
@@ -108,6 +117,25 @@ impl Body {
     /// # Cancel safety
     ///
     /// A dropped future loses nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{IOLoop, Request, Result};
+    ///
+    /// /// Counts an upload of any size without holding it.
+    /// async fn count(mut request: Request) -> Result<String> {
+    ///     let mut length = 0;
+    ///     while let Some(chunk) = request.body_mut().chunk().await? {
+    ///         length += chunk.len();
+    ///     }
+    ///     Ok(format!("{length} bytes\n"))
+    /// }
+    ///
+    /// let request = Request::builder().body("twelve bytes").build()?;
+    /// assert_eq!(IOLoop::current().run_sync(count(request))?, "12 bytes\n");
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         self.begin_wait();
         poll_fn(|cx| self.poll_chunk(cx)).await
@@ -119,6 +147,7 @@ impl Body {
     ///
     /// As [`chunk`](Body::chunk).
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        // An empty piece is allowed and would look like news, so it is passed over.
         loop {
             match ready!(self.poll_frame(cx)) {
                 None => return Poll::Ready(Ok(None)),
@@ -141,6 +170,8 @@ impl Body {
                 let Kind::Bytes(bytes) = mem::take(&mut self.kind) else { return Poll::Ready(None) };
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::Data(bytes))))
             }
+            // A piece is `Bytes`, so a pooled buffer has to become that. Only a reader comes here; a connection that
+            // sends such a body takes its bytes where they are.
             Kind::Buffer(_) => {
                 self.kind = Kind::Bytes(self.take_bytes());
                 self.poll_frame(cx)
@@ -164,6 +195,7 @@ impl Body {
     /// Not cancel safe: what was collected is lost with the future.
     pub async fn bytes(&mut self, max: usize) -> Result<Bytes> {
         let announced = self.content_length();
+        // Before the first byte is read: a client that waits for `100 Continue` then need not send it.
         if announced.is_some_and(|length| length > max as u64) {
             return Err(self.give_up(Error::BodyTooLarge { limit: max as u64 }));
         }
@@ -238,7 +270,19 @@ impl Body {
     }
 
     /// Lets at most `max` bytes more through; reading beyond is [`Error::BodyTooLarge`], and so is the first read of a
-    /// body that is known to be longer. Several limits all hold.
+    /// body that is known to be longer. Several limits all hold. After such an error the rest is not read any more, and
+    /// later reads repeat it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{Body, Error, IOLoop};
+    ///
+    /// let mut body = Body::from("twelve bytes");
+    /// body.limit(5);
+    /// let result = IOLoop::current().run_sync(body.bytes(100));
+    /// assert!(matches!(result, Err(Error::BodyTooLarge { limit: 5 })));
+    /// ```
     pub fn limit(&mut self, max: u64) {
         let body = mem::take(self);
         self.kind = Kind::Limited(Box::new(Limited::new(body, max)));
@@ -287,9 +331,11 @@ impl Body {
         }
     }
 
+    /// [`bytes`](Body::bytes) of a body that is polled piece by piece.
     async fn collect(&mut self, max: usize) -> Result<Bytes> {
         let mut collected = Vec::new();
         while let Some(chunk) = self.chunk().await? {
+            // Collected never has more than `max`, so this cannot wrap.
             if chunk.len() > max - collected.len() {
                 return Err(self.give_up(Error::BodyTooLarge { limit: max as u64 }));
             }
@@ -298,7 +344,7 @@ impl Body {
         Ok(Bytes::from(collected))
     }
 
-    /// Takes the body if it is there as a whole.
+    /// Takes the body if it is there as a whole, and leaves it empty. Of any other kind it takes nothing.
     pub(crate) fn take_bytes(&mut self) -> Bytes {
         match &mut self.kind {
             Kind::Bytes(bytes) => mem::take(bytes),
@@ -325,6 +371,7 @@ impl Body {
         }
     }
 
+    /// Whether it has to be polled. One that failed has to be, too: its error is told to the reader.
     pub(crate) fn is_streamed(&self) -> bool {
         matches!(self.kind, Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_))
     }

@@ -5,7 +5,8 @@ use std::{
 
 use crate::{Error, Frame, Result};
 
-/// A source of a body's pieces, pulled by the connection that sends them: what [`Body::stream`](crate::Body::stream) takes.
+/// A source of a body's pieces, pulled by the connection that sends them: what [`Body::stream`](crate::Body::stream)
+/// takes.
 ///
 /// The connection asks for a piece when it has room for one, so a slow client slows its source down. It gathers what is
 /// ready, up to 64 KiB, into one send; when the source is pending it sends what it has.

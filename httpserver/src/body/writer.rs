@@ -1,3 +1,13 @@
+//! Bodies that are written: a queue with a writer at one end and the body at the other.
+//!
+//! [`BodyWriter`] puts pieces into a [`Pipe`]; [`Written`], which is the body, takes them out. There are two ways to
+//! drive the writer. With [`Body::writer`] its future lives inside the body, and polling the body polls the future: no
+//! task, and no wake-up between the two. With [`Body::channel`] another task writes, and each side wakes the other.
+//!
+//! Back-pressure is a bound on the queue: a write waits while more than [`AHEAD`] bytes are in it. Nothing tells the
+//! writer when its bytes have been sent, but one thing follows from how bodies are polled: a receiver that was told to
+//! wait comes back only when it has passed on what it had. [`BodyWriter::flush`] counts these returns.
+
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
@@ -13,7 +23,7 @@ use bytes::Bytes;
 use super::{Body, BodyStream, Frame, Trailers};
 use crate::{Error, Result};
 
-/// How many bytes a writer may be ahead of the receiver.
+/// How many bytes a writer may be ahead of the receiver. The last piece may go beyond.
 const AHEAD: usize = 64 * 1024;
 
 /// Pieces from this size on are passed on as they are instead of being copied together with their neighbours.
@@ -88,7 +98,9 @@ type WritingFuture = Pin<Box<dyn Future<Output = Result<()>>>>;
 /// What a writer and its body share.
 #[derive(Default)]
 struct Pipe {
+    /// Borrowed for a moment at a time, and never while a waker is called, which is foreign code.
     queue: RefCell<Queue>,
+    /// Whether the writer has said that there is no more.
     end: Cell<End>,
     /// Why nobody receives any more.
     gone: RefCell<Option<Error>>,
@@ -106,20 +118,26 @@ struct Pipe {
     writer: Cell<Option<Waker>>,
 }
 
+/// What was written and not yet received.
 #[derive(Default)]
 struct Queue {
+    /// In the order written. Large ones are those that were given, uncopied where they were `Bytes`.
     pieces: VecDeque<Bytes>,
     /// Small pieces, gathered behind all of `pieces`.
     gathered: Vec<u8>,
     /// Bytes in both.
     len: usize,
+    /// What follows all pieces, if the body is finished.
     trailers: Option<Trailers>,
 }
 
+/// How far the writer has got.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum End {
+    /// More may come.
     #[default]
     Open,
+    /// All is written: the body ends behind the queue.
     Finished,
     /// The writer was dropped in the middle.
     Broken,
@@ -152,6 +170,9 @@ impl BodyWriter {
 
     /// Waits until everything written has been taken by the receiver; by the kernel, if that is a connection.
     ///
+    /// It is not needed to have something sent: what was written leaves as soon as the writer waits for anything. It is
+    /// for pacing: the next piece of work does not begin before the bytes of this one have gone.
+    ///
     /// # Errors
     ///
     /// As [`write`](BodyWriter::write).
@@ -169,6 +190,7 @@ impl BodyWriter {
             }
             pipe.flushing.set(true);
             pipe.set_writer(cx);
+            // It may have nothing else to do, and without coming back it would not be counted.
             pipe.wake_receiver();
             Poll::Pending
         })
@@ -196,6 +218,7 @@ impl BodyWriter {
         self.pipe.end.set(End::Finished);
     }
 
+    /// Waits while the queue is over its bound. The piece is in it already, so a dropped future takes nothing back.
     async fn wait_for_room(&self) -> Result<()> {
         poll_fn(|cx| {
             self.pipe.check_receiver()?;
@@ -252,6 +275,11 @@ impl fmt::Debug for BodyWriter {
 }
 
 impl Pipe {
+    /// Whether the body is still there to receive what is written.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not.
     fn check_receiver(&self) -> Result<()> {
         match &*self.gone.borrow() {
             None => Ok(()),
@@ -259,6 +287,7 @@ impl Pipe {
         }
     }
 
+    /// Queues a copy of `data`: a small piece behind its neighbours, so that many of them leave as one.
     fn push(&self, data: &[u8]) {
         if data.len() >= WHOLE_FROM {
             return self.push_bytes(Bytes::copy_from_slice(data));
@@ -266,10 +295,12 @@ impl Pipe {
         let mut queue = self.queue.borrow_mut();
         queue.gathered.extend_from_slice(data);
         queue.len += data.len();
+        // The waker runs foreign code, which may write.
         drop(queue);
         self.wake_receiver();
     }
 
+    /// Queues `data` as it is, unless it is so small that a copy is less than a piece of its own.
     fn push_bytes(&self, data: Bytes) {
         if data.len() < WHOLE_FROM {
             return self.push(&data);
@@ -298,17 +329,21 @@ impl Pipe {
         Some(piece)
     }
 
+    /// Has the task woken that writes.
     fn set_writer(&self, cx: &Context<'_>) {
+        // Dropped by name, after its place has been filled: dropping a waker is foreign code.
         let previous = self.writer.replace(Some(cx.waker().clone()));
         drop(previous);
     }
 
+    /// Wakes the task that polls the body, if it was told to wait. Once for any number of pieces.
     fn wake_receiver(&self) {
         if let Some(waker) = self.receiver.take() {
             waker.wake();
         }
     }
 
+    /// Wakes the task that writes, if it waits.
     fn wake_writer(&self) {
         if let Some(waker) = self.writer.take() {
             waker.wake();
@@ -321,6 +356,7 @@ impl Queue {
         self.len == 0
     }
 
+    /// Makes the small pieces gathered so far one of the pieces, so that the next one keeps its place behind them.
     fn close_gathered(&mut self) {
         if !self.gathered.is_empty() {
             self.pieces.push_back(Bytes::from(std::mem::take(&mut self.gathered)));
@@ -330,6 +366,7 @@ impl Queue {
 
 /// The body's end of the pipe, with the future that fills it unless another task does.
 struct Written {
+    /// The closure of [`Body::writer`], or what a [`BodyDriver`] was given. Gone once it has returned.
     future: Option<WritingFuture>,
     /// Why the future ended. Told behind what it wrote.
     error: Option<Error>,
@@ -355,6 +392,7 @@ impl BodyStream for Written {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
         let this = &mut *self;
         let pipe = Rc::clone(&this.pipe);
+        // A return behind a wait: all that was given out before has been passed on.
         if pipe.waited.replace(false) {
             pipe.returns.set(pipe.returns.get() + 1);
             if pipe.flushing.replace(false) {
@@ -368,6 +406,7 @@ impl BodyStream for Written {
         if let Some(piece) = pipe.pop() {
             return Poll::Ready(Some(Ok(Frame::Data(piece))));
         }
+        // Behind all pieces: what was written before the failure still arrives.
         if let Some(error) = this.error.take() {
             return Poll::Ready(Some(Err(error)));
         }
@@ -376,6 +415,7 @@ impl BodyStream for Written {
                 let trailers = pipe.queue.borrow_mut().trailers.take();
                 Poll::Ready(trailers.map(|trailers| Ok(Frame::Trailers(trailers))))
             }
+            // A future whose writer was dropped may still return an error that says more.
             End::Broken if this.future.is_none() => Poll::Ready(Some(Err(Error::BodyBroken))),
             End::Open | End::Broken => {
                 pipe.waited.set(true);
@@ -397,7 +437,9 @@ impl BodyStream for Written {
     fn receiver_gone(mut self: Pin<&mut Self>, error: &Error) -> bool {
         let this = &mut *self;
         this.pipe.gone.replace(Some(error.clone()));
+        // A writer that waits for room would wait for ever.
         this.pipe.wake_writer();
+        // Handed over, and not polled here yet: it goes on all the same, and learns of it from its first write.
         if this.future.is_none() {
             this.future = this.pipe.driver.take();
         }

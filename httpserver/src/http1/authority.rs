@@ -1,4 +1,7 @@
 //! The grammar of an authority, in a target and in Host (RFC 3986 3.2, without userinfo).
+//!
+//! A host decides who answers a request, so it is judged strictly: one that two programs could take for different hosts
+//! is refused. Nothing is looked up or normalised.
 
 use std::net::Ipv6Addr;
 
@@ -19,6 +22,7 @@ pub(super) fn is_authority(text: &[u8]) -> bool {
             None => is_host(text),
         };
     }
+    // The usual case in one walk: a name without brackets, and perhaps a port.
     let end = class_len(text, Class::HOST);
     end != 0
         && (end == text.len() || (text[end] == b':' && is_port(&text[end + 1..])))
@@ -47,6 +51,7 @@ fn split_port(text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// machine alone, the second none.
 fn is_host(host: &[u8]) -> bool {
     match host {
+        // The standard library's parser follows RFC 3986 here: it takes neither a zone nor a port.
         [b'[', address @ .., b']'] => {
             std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
         }

@@ -3,6 +3,10 @@
 //! The decoder is a state machine that keeps no bytes: whatever it has consumed may leave the buffer, and it goes on with
 //! the next byte in any later call. Only a trailer line has to be in the buffer as a whole.
 //!
+//! Nothing is lenient here. Programs that read chunks differently disagree about where a request ends, and what is in
+//! between is smuggled past one of them (RFC 9112 11.2). So every byte of framing is checked against the grammar, those
+//! of extensions that nobody reads among them.
+//!
 //! Bodies of requests and of responses have the same grammar and the same limits. A client turns the errors into those of
 //! a server by [`fault_of_server`](super::refusal::fault_of_server).
 
@@ -19,9 +23,10 @@ const MAX_SIZE_LINE: u16 = 256;
 /// for them, and programs differ in what they make of a size that overflows their integer.
 const MAX_SIZE_DIGITS: u16 = 16;
 /// Bytes of framing beyond what is usual for the data sent with it. Extensions could otherwise be used to keep the
-/// server busy without any body: the body limit does not count them.
+/// server busy without any body: the body limit does not count them (CVE-2023-39326; the rule is that of its fix in
+/// Go).
 const MAX_EXCESS: u32 = 16 * 1024;
-/// All trailer lines together.
+/// All trailer lines together. They come behind the head, whose limit does not count them.
 const MAX_TRAILERS: u16 = 8 * 1024;
 
 /// The state of one chunked body. It allocates nothing and keeps no data.
@@ -57,6 +62,7 @@ pub struct ChunkedDecoder {
     trailers: u16,
 }
 
+/// What the next byte has to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     /// At the first digit of a size.
@@ -107,8 +113,8 @@ impl Extension {
     /// Where the next byte leads to; `None` if it may not stand there.
     fn next(self, b: u8) -> Option<Extension> {
         let is_text = b == b'\t' || (b >= b' ' && b != 0x7f);
-        // Extensions are ignored, and their grammar is followed to the letter all the same: a program that takes another
-        // byte for the end of the line would read other chunks.
+        // Extensions are ignored (RFC 9112 7.1.1), and their grammar is followed to the letter all the same: a program
+        // that takes another byte for the end of the line would read other chunks (CVE-2025-55315).
         Some(match (self, b) {
             (Extension::Quoted, b'"') => Extension::Unquoted,
             (Extension::Quoted, b'\\') => Extension::Escape,
@@ -211,7 +217,8 @@ impl ChunkedDecoder {
 
     /// Takes one byte that is neither data nor part of a trailer.
     ///
-    /// A line end is CR LF and nothing else: a bare LF that ends a size line here and not elsewhere would smuggle requests.
+    /// A line end is CR LF and nothing else: a bare LF that ends a size line here and not elsewhere would smuggle
+    /// requests.
     #[inline]
     fn take_framing(&mut self, b: u8, max_body: u64) -> Result<(), Error> {
         match self.state {
@@ -224,6 +231,7 @@ impl ChunkedDecoder {
                 self.line = 0;
                 return Ok(());
             }
+            // A size that does not match its data shows here first.
             State::DataCr | State::DataLf => return Err(bad("chunk data not followed by CR LF")),
             State::SizeLf if b == b'\n' => return self.begin_chunk(max_body),
             State::SizeLf => return Err(bad("bare CR in a chunk size line")),
@@ -271,6 +279,7 @@ impl ChunkedDecoder {
             self.state = State::Trailer;
             return Ok(());
         }
+        // Judged by the announced size, before the data has come.
         self.total = self
             .total
             .checked_add(self.remaining)
@@ -289,10 +298,11 @@ impl ChunkedDecoder {
 
     /// Takes a trailer line or the final empty line that `buf` begins with; `None` while it is incomplete.
     ///
-    /// Trailers are dropped, as RFC 9110 6.5.1 allows, but not unread: what looks like framing or routing there was
+    /// Trailers are dropped, as RFC 9112 7.1.2 allows, but not unread: what looks like framing or routing there was
     /// meant for someone.
     fn take_trailer(&mut self, buf: &[u8]) -> Result<Option<usize>, Error> {
         let room = usize::from(MAX_TRAILERS - self.trailers);
+        // A line that comes byte by byte is searched once, not once for each byte.
         let scanned = usize::from(self.scanned).min(buf.len());
         // Its CR LF comes on top, also that of the empty line behind trailers that used all the room.
         let window = &buf[..buf.len().min(room + 2)];

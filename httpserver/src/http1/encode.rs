@@ -1,4 +1,11 @@
 //! Writes responses: the head by the rules of RFC 9110 and 9112, a small body right behind it, chunks.
+//!
+//! Lines are written in this order: the status line, `Date`, `Content-Type`, the lines of the response, the framing,
+//! `Connection`, the empty line. Status line and `Date` of a 200 are one text that is renewed once a second.
+//!
+//! There are two ways. [`encode_usual`] writes what nearly all responses are, and knows so much about it that hardly a
+//! branch is left; [`encode_any`] writes the rest. The split is for speed alone: encoding takes about a tenth of a
+//! request's instructions.
 
 use std::time::Instant;
 
@@ -22,7 +29,7 @@ pub struct EncodeContext<'d> {
     pub version: Version,
     /// The request is a HEAD: the same head, no body.
     pub is_head: bool,
-    /// Whether client and server would keep the connection.
+    /// Whether client and server would keep the connection. The response may still close it.
     pub keep_alive: bool,
     /// The loop's turn time.
     pub now: Instant,
@@ -64,6 +71,28 @@ pub struct EncodedStream {
 }
 
 /// Appends a whole response to `out`, except for a body of more than [`MAX_COPIED_BODY`] bytes.
+///
+/// A response that announces a length without having a body becomes a 500 and a line in the log, unless it answers HEAD
+/// or has a status without content: the client would wait for bytes that never come.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Instant;
+/// use httpserver::{Response, Version, codec::{DateCache, EncodeContext, encode_response}};
+///
+/// let context = EncodeContext {
+///     version: Version::HTTP_11,
+///     is_head: false,
+///     keep_alive: true,
+///     now: Instant::now(),
+///     date: &DateCache::new(),
+/// };
+/// let mut out = Vec::new();
+/// let encoded = encode_response(&mut out, Response::text("hello"), &context);
+/// assert!(encoded.keep_alive && encoded.rest.is_none());
+/// assert!(out.starts_with(b"HTTP/1.1 200 OK\r\nDate: ") && out.ends_with(b"Content-Length: 5\r\n\r\nhello"));
+/// ```
 pub fn encode_response(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext<'_>) -> Encoded {
     if encode_usual(out, &response, context) {
         return Encoded { keep_alive: true, rest: None };
@@ -71,11 +100,12 @@ pub fn encode_response(out: &mut Vec<u8>, mut response: Response, context: &Enco
     encode_any(out, &mut response, context)
 }
 
-/// Appends a whole response if it is like nearly all: a 200 that is not too large, to HTTP/1.1, on a connection that stays.
-/// Otherwise false, for [`encode_any`] to append it.
+/// Appends a whole response if it is like nearly all: a 200 that is not too large, to HTTP/1.1, on a connection that
+/// stays. Otherwise false, for [`encode_any`] to append it.
 #[inline]
 pub(crate) fn encode_usual(out: &mut Vec<u8>, response: &Response, context: &EncodeContext<'_>) -> bool {
     let body = whole_body(response);
+    // All of it is looked at first, because nothing may have been appended when it turns out to be something else.
     let is_usual = response.status() == StatusCode::OK
         && (context.keep_alive && context.version == Version::HTTP_11 && !context.is_head)
         && (!response.closes_connection() && !response.has_date())
@@ -83,6 +113,7 @@ pub(crate) fn encode_usual(out: &mut Vec<u8>, response: &Response, context: &Enc
     if !is_usual {
         return false;
     }
+    // Once, so that the appends behind it find room. A buffer of the pool nearly always has it.
     out.reserve(MOST_OWN_LINES + response.lines().len() + body.len());
     context.date.append_ok_and_line(out, context.now);
     append_own_lines(out, response);
@@ -92,6 +123,8 @@ pub(crate) fn encode_usual(out: &mut Vec<u8>, response: &Response, context: &Enc
 }
 
 /// [`encode_response`] with nothing known about the response, whose body is taken out if it is left to be sent.
+///
+/// By reference, as [`encode_usual`]: the caller drops the response where it is.
 #[inline(never)]
 pub(crate) fn encode_any(out: &mut Vec<u8>, response: &mut Response, context: &EncodeContext<'_>) -> Encoded {
     let status = response.status();
@@ -108,11 +141,13 @@ pub(crate) fn encode_any(out: &mut Vec<u8>, response: &mut Response, context: &E
     }
     let keep_alive = context.keep_alive && !response.closes_connection();
     let body = whole_body(response);
+    // What to announce, which for HEAD and 304 is the length of something that is not sent (RFC 9110 8.6).
     let length = match content {
         // The length of a body that is there is known and wins, for GET and HEAD alike.
         Content::Allowed if context.is_head && body.is_empty() => Some(announced.unwrap_or(0)),
         Content::Allowed => Some(body.len() as u64),
         Content::Empty => Some(0),
+        // RFC 9110 8.6: never in a 1xx or a 204.
         Content::None => announced.filter(|_| status == StatusCode::NOT_MODIFIED),
     };
     let sends_body = content == Content::Allowed && !context.is_head;
@@ -126,11 +161,12 @@ pub(crate) fn encode_any(out: &mut Vec<u8>, response: &mut Response, context: &E
     if copied != 0 {
         out.extend_from_slice(body);
     }
+    // Left where it is: the connection sends it behind the head by one `writev`.
     let rest = (sends_body && copied < body.len()).then(|| response.take_bytes());
     Encoded { keep_alive, rest }
 }
 
-/// The body of a response that is there as a whole.
+/// The body of a response that is there as a whole; nothing for a stream.
 #[inline]
 fn whole_body(response: &Response) -> &[u8] {
     response.body().as_bytes().unwrap_or_default()
@@ -141,10 +177,13 @@ pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &Enco
     let status = response.status();
     let length = response.content_length().or_else(|| response.body().size_to_send());
     let content = Content::of(status);
+    // RFC 9112 6.3, from the server's side: no body, a length, chunks where the client knows them, else the end of the
+    // connection.
     let framing = match (content, length) {
         (Content::None | Content::Empty, _) => StreamFraming::None,
         _ if context.is_head => StreamFraming::None,
         (Content::Allowed, Some(length)) => StreamFraming::Counted(length),
+        // RFC 9112 6.1: no Transfer-Encoding in answer to HTTP/1.0.
         (Content::Allowed, None) if context.version == Version::HTTP_11 => StreamFraming::Chunked,
         (Content::Allowed, None) => StreamFraming::UntilClose,
     };
@@ -156,6 +195,7 @@ pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &Enco
     let keep_alive = context.keep_alive && !response.closes_connection() && framing != StreamFraming::UntilClose;
     out.reserve(MOST_OWN_LINES + response.lines().len());
     append_lines(out, response, status, context);
+    // Never both (RFC 9112 6.2).
     if framing == StreamFraming::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     } else if let Some(length) = length {
@@ -169,13 +209,15 @@ pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &Enco
 /// Content-Length nor Transfer-Encoding (RFC 9110 9.3.6).
 pub fn encode_switch(out: &mut Vec<u8>, response: &Response, context: &EncodeContext<'_>) {
     append_lines(out, response, response.status(), context);
+    // The Upgrade line came with the response. It means nothing without this one (RFC 9110 7.8).
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         out.extend_from_slice(b"Connection: Upgrade\r\n");
     }
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the end of a chunked body, with its trailers.
+/// Appends the end of a chunked body, with its trailers: the chunk of size 0, the trailer lines and an empty line
+/// (RFC 9112 7.1).
 pub fn append_last_chunk(out: &mut Vec<u8>, trailers: Option<&Trailers>) {
     out.extend_from_slice(b"0\r\n");
     if let Some(trailers) = trailers {
@@ -194,8 +236,13 @@ pub fn append_chunk(out: &mut Vec<u8>, data: &[u8]) {
 }
 
 /// Appends the line in front of a chunk of `len` bytes, to be followed by its data and CRLF. `len` is not 0.
+///
+/// # Panics
+///
+/// With debug assertions, when `len` is 0. Without them it appends an empty line, which is no chunk.
 pub fn append_chunk_size(out: &mut Vec<u8>, len: usize) {
     debug_assert_ne!(len, 0);
+    // No zeros in front: recipients may bound the number of digits, as this crate's decoder does.
     let digits = (usize::BITS - len.leading_zeros()).div_ceil(4);
     for i in (0..digits).rev() {
         out.push(b"0123456789abcdef"[(len >> (4 * i)) & 0xf]);
@@ -203,12 +250,14 @@ pub fn append_chunk_size(out: &mut Vec<u8>, len: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Room for the lines this module writes: status, Date, Content-Type, framing, Connection and the empty line.
+/// Room for the lines this module writes: status, Date, Content-Type, framing, Connection and the empty line. A
+/// Content-Type of the program's own may need more; then the buffer grows as any vector does.
 const MOST_OWN_LINES: usize = 256;
 
 /// What a status allows behind the head (RFC 9110 6.4.1 and 15, RFC 9112 6.3).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
+    /// Whatever the response has.
     Allowed,
     /// 205: no content, but its absence has to be told.
     Empty,
@@ -220,6 +269,7 @@ impl Content {
     #[inline]
     fn of(status: StatusCode) -> Self {
         match status.as_u16() {
+            // Asked first, because nearly every response is one.
             200 => Content::Allowed,
             100..=199 | 204 | 304 => Content::None,
             205 => Content::Empty,
@@ -228,8 +278,10 @@ impl Content {
     }
 }
 
+/// Everything in front of the framing: status line, Date, and the lines that came with the response.
 #[inline]
 fn append_lines(out: &mut Vec<u8>, response: &Response, status: StatusCode, context: &EncodeContext<'_>) {
+    // RFC 9110 6.6.1: a server with a clock sends Date with every 2xx, 3xx and 4xx; a response may bring its own.
     if status == StatusCode::OK && !response.has_date() {
         context.date.append_ok_and_line(out, context.now);
     } else {
@@ -257,11 +309,13 @@ fn append_own_lines(out: &mut Vec<u8>, response: &Response) {
             out.extend_from_slice(b"\r\n");
         }
     }
+    // Checked when they were set, and kept as they are sent.
     if !response.lines().is_empty() {
         out.extend_from_slice(response.lines());
     }
 }
 
+/// The Content-Length line, for a length of any size.
 #[inline]
 pub(super) fn append_content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"Content-Length: ");
@@ -269,7 +323,7 @@ pub(super) fn append_content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The Content-Length line and the empty line.
+/// The Content-Length line and the empty line: the end of the head of a usual answer.
 #[inline]
 fn append_content_length_and_end(out: &mut Vec<u8>, length: usize) {
     // One copy of a length that the compiler knows, instead of three.
@@ -298,6 +352,7 @@ fn with_digits<const LENGTH: usize, const DIGITS: usize>(
     mut lines: [u8; LENGTH],
     digits: [u8; DIGITS],
 ) -> [u8; LENGTH] {
+    // Behind `Content-Length: `.
     lines[16..16 + DIGITS].copy_from_slice(&digits);
     lines
 }
@@ -305,6 +360,7 @@ fn with_digits<const LENGTH: usize, const DIGITS: usize>(
 /// The Connection line, where the version does not say it already, and the empty line.
 #[inline]
 fn append_end(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
+    // RFC 9112 9.3: HTTP/1.1 is kept unless told otherwise, HTTP/1.0 the other way round.
     if !keep_alive {
         out.extend_from_slice(b"Connection: close\r\n");
     } else if version != Version::HTTP_11 {
@@ -313,6 +369,7 @@ fn append_end(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The status line. Usual ones are constants: one copy of a known length.
 #[inline]
 fn append_status_line(out: &mut Vec<u8>, status: StatusCode) {
     // Also to HTTP/1.0 clients: a server sends the version it conforms to (RFC 9110 2.5).
@@ -330,6 +387,7 @@ fn append_status_line(out: &mut Vec<u8>, status: StatusCode) {
     out.extend_from_slice(line);
 }
 
+/// The status line of any status, put together.
 #[cold]
 fn append_other_status_line(out: &mut Vec<u8>, status: StatusCode) {
     out.extend_from_slice(b"HTTP/1.1 ");

@@ -5,6 +5,10 @@
 //!
 //! What it spares is the second walk over the lines, from httparse's table into that of [`Headers`], and the cost of being
 //! general. Incomplete heads go the long way too; they are rare, because clients send a head in one piece.
+//!
+//! The head is walked once, from front to back: the method by its first bytes, the target up to a space, the version as
+//! a whole, then line by line until an empty one. Each step checks its bytes and finds their end in one walk. `None`
+//! from any of them ends the attempt.
 
 use http::{Method, Version};
 
@@ -21,9 +25,12 @@ const MOST_LINES: usize = 32;
 
 /// Parses a complete head without a fault and with nothing odd about it: a well-known method, a target in origin form,
 /// HTTP/1.1 or 1.0, and few lines. The length it takes, and the head.
+///
+/// `None` says nothing about the head: it may be incomplete, faulty, or only unusual.
 #[inline]
 pub(super) fn parse_fast(window: &[u8], limits: &Limits) -> Option<(usize, RequestHead)> {
     let (method, target_start) = usual_method(window)?;
+    // Its characters are checked in the same walk that finds its end.
     let target = target::parse_origin(window, target_start)?;
     let target_end = target.whole.range().end;
     if target_end - target_start > limits.max_target {
@@ -48,6 +55,7 @@ pub(super) fn parse_fast(window: &[u8], limits: &Limits) -> Option<(usize, Reque
         if let [b'\r', b'\n', behind @ ..] = rest {
             break window.len() - behind.len();
         }
+        // One more is 431, which is told by httparse's way.
         if count == limits.max_headers {
             return None;
         }
@@ -55,10 +63,12 @@ pub(super) fn parse_fast(window: &[u8], limits: &Limits) -> Option<(usize, Reque
         let entry = Entry::within(window, line.name, line.value);
         // A fault is found again by httparse's way, which says what it is.
         known.note(line.name, line.value, entry.value).ok()?;
+        // Encoded at once, so that the table is copied behind the text as it is.
         *table.get_mut(count)? = entry.encode();
         count += 1;
     };
-    // One allocation: the text as it came, and the table behind it.
+    // One allocation: the text as it came, and the table behind it. Its capacity is exact, so the boxed slice is made
+    // without moving it.
     let table = table[..count].as_flattened();
     let mut block = Vec::with_capacity(len + table.len());
     block.extend_from_slice(&window[..len]);
@@ -123,7 +133,8 @@ fn split_line<'b>(rest: &mut &'b [u8]) -> Option<Line<'b>> {
     Some(Line { name, value })
 }
 
-/// A header line; the value without the white space around it. Both are slices of the head.
+/// A header line; the value without the white space around it. Both are slices of the head, from which their positions
+/// are worked out.
 struct Line<'b> {
     name: &'b [u8],
     value: &'b [u8],

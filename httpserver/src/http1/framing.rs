@@ -28,7 +28,9 @@ pub enum BodyFraming {
 /// What Content-Length, Transfer-Encoding, Connection and Upgrade say, gathered line by line.
 #[derive(Default)]
 pub(super) struct FramingHeaders {
+    /// The one Content-Length.
     content_length: Option<u64>,
+    /// The one Transfer-Encoding.
     transfer_encoding: Option<TransferEncoding>,
     /// Connection has `close` among its options.
     asks_close: bool,
@@ -40,6 +42,7 @@ pub(super) struct FramingHeaders {
     has_upgrade: bool,
 }
 
+/// What a Transfer-Encoding comes to. Nonsense is refused before it gets here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TransferEncoding {
     /// The one value `chunked`.
@@ -54,7 +57,8 @@ impl FramingHeaders {
     /// # Errors
     ///
     /// 400 for a line that is malformed or may not be repeated.
-    // The length tells the names apart, so that at most one comparison follows. Inlined into the collectors of either role, so that each has one switch over the lengths of names.
+    // The length tells the names apart, so that at most one comparison follows. Inlined into the collectors of either
+    // role, so that each has one switch over the lengths of names.
     #[inline(always)]
     pub(super) fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
         match name.len() {
@@ -133,14 +137,17 @@ impl FramingHeaders {
         };
         // RFC 9112 6.3 lets Transfer-Encoding win. The classic of request smuggling: the other program takes the length.
         if self.content_length.is_some() {
+            // RFC 9112 6.1 permits to refuse it, and wants the connection closed in any case.
             return Err(bad("both Content-Length and Transfer-Encoding"));
         }
         // RFC 9112 6.1: treated as faulty framing. An intermediary of HTTP/1.0 may have passed it on without knowing it.
         if !is_http11 {
             return Err(bad("Transfer-Encoding in HTTP/1.0"));
         }
+        // Its length is known when it has come, so `max_body` is kept by the decoder.
         match coding {
             TransferEncoding::Chunked => Ok(Some(BodyFraming::Chunked)),
+            // RFC 9112 6.1. Not 400: the message is well-formed, and a client may try again without the coding.
             TransferEncoding::Unknown => Err(Error::NotImplemented("transfer coding")),
         }
     }
@@ -169,6 +176,7 @@ fn check_unknown_codings(value: &[u8]) -> Result<(), Error> {
         if item.is_empty() || !item.iter().copied().all(is_token_byte) {
             return Err(bad("malformed Transfer-Encoding"));
         }
+        // RFC 9112 6.3: behind anything but a final `chunked` the end of a request cannot be found.
         if is_chunked {
             return Err(bad("Transfer-Encoding: chunked is not last or comes twice"));
         }
@@ -179,6 +187,9 @@ fn check_unknown_codings(value: &[u8]) -> Result<(), Error> {
 
 /// A length in decimal digits without leading zeros; `None` also on overflow.
 ///
+/// Signs and prefixes are refused by hand, because parsers of standard libraries take them: `+5` and `0x5` were
+/// lengths to one server and none to the next (CVE-2023-38697).
+///
 /// RFC 9110 8.6 would allow zeros in front. No client sends them, and some parsers read `010` as 8.
 fn parse_length(value: &[u8]) -> Option<u64> {
     match value {
@@ -186,6 +197,7 @@ fn parse_length(value: &[u8]) -> Option<u64> {
         _ => {}
     }
     value.iter().try_fold(0u64, |number, &b| {
+        // Everything below '0' wraps to a large number.
         let digit = b.wrapping_sub(b'0');
         if digit > 9 {
             return None;

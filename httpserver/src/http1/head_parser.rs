@@ -3,6 +3,9 @@
 //! A client that sends one byte at a time must not have its head parsed once for each. So a parse that came to no end is
 //! repeated only where the result can be another: when the empty line that ends a head has come, a bare LF, a limit has
 //! been reached, or twice the bytes are there.
+//!
+//! Without this a head of 64 KiB in pieces of one byte would be walked 65,536 times, over two thousand million bytes in
+//! all.
 
 use http::Method;
 use memchr::memchr_iter;
@@ -78,10 +81,12 @@ impl HeadParser {
     fn is_worth_parsing(&self, buf: &[u8], limits: &Limits) -> bool {
         let passes = |limit: usize| self.parsed < limit && buf.len() >= limit;
         // The room for the method and an empty line in front is a guess: parsing once more or less does no harm.
+        // A limit that has been passed is a refusal, and the client waits for it.
         if buf.len() >= 2 * self.parsed || passes(limits.max_target.saturating_add(16)) || passes(max_head(limits)) {
             return true;
         }
         let new = self.scanned.min(buf.len());
+        // Bytes in front of the new ones are looked at too: CR LF CR may have come with the last piece.
         memchr_iter(b'\n', &buf[new..])
             .map(|at| new + at)
             .any(|at| !buf[..at].ends_with(b"\r") || buf[..at].ends_with(b"\r\n\r"))

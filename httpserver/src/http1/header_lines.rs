@@ -12,10 +12,11 @@ use crate::{
     span::{Span, offset},
 };
 
-/// Positions within a head are kept in 16 bits.
+/// Positions within a head are kept in 16 bits. That makes a line's entry in the table 8 bytes.
 const MAX_HEAD: usize = 1 << 16;
 /// The table httparse fills lies on the stack: the usual one is 3.2 KB, and not initialised.
 const USUAL_HEADERS: usize = 100;
+/// The most that `max_headers` can be set to.
 const MOST_HEADERS: usize = 256;
 
 /// A place for a line that httparse finds.
@@ -36,6 +37,7 @@ pub(super) fn with_slots<'b, T>(limits: &Limits, parse: impl FnOnce(&mut [Slot<'
     }
 }
 
+/// [`with_slots`] with a table of 8 KiB, in a stack frame of its own.
 #[cold]
 fn with_many_slots<'b, T>(limits: &Limits, parse: impl FnOnce(&mut [Slot<'b>]) -> T) -> T {
     parse(&mut [const { MaybeUninit::uninit() }; MOST_HEADERS][..max_headers(limits)])
@@ -62,6 +64,7 @@ pub(super) fn collect(
     if !head.ends_with(b"\r\n\r\n") {
         return Err(BARE_LINE_END);
     }
+    // Text and table have their exact room: one allocation, and none when it becomes a boxed slice.
     let mut block = Vec::with_capacity(head.len() + lines.len() * Entry::SIZE);
     block.extend_from_slice(head);
     for line in lines {

@@ -10,6 +10,13 @@
 //! 6. encoders: `encode`, `encode_request`
 //! 7. `conn`: what both ends of a connection share
 //! 8. `server`: the server's end
+//!
+//! A request passes through them once. `conn` receives the bytes, `head_parser` finds the head and `request_parser`
+//! judges it, `framing` says where the body ends, `chunked` takes chunks apart as the service reads, and `encode`
+//! writes the answer, which `conn` sends. `server` calls each of them in turn; its front page has the order.
+//!
+//! The codec (1 to 6) does no I/O: it works on slices and appends to vectors. So the same code serves connections,
+//! built requests, the benches and the fuzz targets.
 
 pub(crate) mod chunked;
 pub(crate) mod conn;

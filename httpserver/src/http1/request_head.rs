@@ -27,6 +27,7 @@ pub struct RequestHead {
     pub expect: Expect,
     /// Whether the client asks for another protocol: an Upgrade line, `Connection: upgrade`, and HTTP/1.1.
     pub upgrade: bool,
+    /// The target taken apart. Only `target` makes one, so its parts lie within the text.
     pub(super) target: Target,
     /// The authority of the target if it has one, else the Host line; `None` without either (HTTP/1.0).
     pub(super) host: Option<Span>,
@@ -71,7 +72,7 @@ impl RequestHead {
         }
     }
 
-    /// What follows the `?` of the target.
+    /// What follows the `?` of the target, not decoded. `Some("")` for a question mark with nothing behind it.
     pub fn query(&self) -> Option<&str> {
         self.target.query.map(|span| self.text(span))
     }
@@ -81,6 +82,7 @@ impl RequestHead {
         self.host.map(|span| self.text(span))
     }
 
+    /// A part of the target, or the host.
     fn text(&self, span: Span) -> &str {
         ascii(self.bytes(span))
     }

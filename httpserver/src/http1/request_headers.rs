@@ -1,4 +1,7 @@
 //! The header lines that decide about a request: those of every message, and Host and Expect.
+//!
+//! All other lines are for the service, and only their positions are kept. Their length and first letter rule most of
+//! them out before any name is compared.
 
 use std::cell::RefCell;
 
@@ -68,7 +71,8 @@ impl RequestHeaders {
         Ok(())
     }
 
-    /// An expectation that is not known has to be refused, whatever stands beside it (RFC 9110 10.1.1).
+    /// RFC 9110 10.1.1 permits to refuse an expectation that is not known. It is, whatever stands beside it: a client
+    /// that relies on one is told that it is not met.
     fn note_expect(&mut self, value: &[u8]) {
         let expect = if value.eq_ignore_ascii_case(b"100-continue") { Expect::Continue } else { Expect::Other };
         if self.expect != Some(Expect::Other) {
@@ -133,7 +137,8 @@ const LONGEST_KEPT_HOST: usize = 64;
 /// Whether `value`, which is not empty, names a host.
 #[inline]
 fn is_host(value: &[u8]) -> bool {
-    // While the thread ends there may be nothing to compare with any more.
+    // Byte by byte, letter case included: another spelling of the same name is only checked once more. While the thread
+    // ends there may be nothing to compare with any more.
     let is_host = LAST_HOST.try_with(|last| *last.borrow() == value || check_host(value, last));
     is_host.unwrap_or_else(|_| is_authority(value))
 }
@@ -143,6 +148,7 @@ fn check_host(value: &[u8], last: &RefCell<Vec<u8>>) -> bool {
     let is_host = is_authority(value);
     if is_host && value.len() <= LONGEST_KEPT_HOST {
         let mut last = last.borrow_mut();
+        // Its memory is used again, so that clients that ask for different hosts in turn allocate nothing.
         last.clear();
         last.extend_from_slice(value);
     }

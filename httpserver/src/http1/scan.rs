@@ -1,14 +1,16 @@
 //! Finds the ends of names, values and pieces of a target, many bytes at a time.
 //!
-//! A third of the instructions of parsing a head are spent here. Nothing needs more of the processor than what the target has
-//! by default: the loops over fixed blocks compile to its vector instructions, the words of 8 bytes to integer ones.
+//! A third of the instructions of parsing a head are spent here. Nothing needs more of the processor than what the
+//! target has by default: the loops over fixed blocks compile to its vector instructions, the words of 8 bytes to
+//! integer ones.
 
 use crate::headers::is_token_byte;
 
 /// Length of the longest beginning of `text` that is a token.
 #[inline]
 pub(super) fn token_len(text: &[u8]) -> usize {
-    // Most names are letters and hyphens, which one word at a time can tell from the rest.
+    // Most names are letters and hyphens, which one word at a time can tell from the rest. The colon behind a name ends
+    // the loop in the word that it stands in; digits and other token characters are left to the table.
     let mut len = 0;
     for word in text.as_chunks::<8>().0 {
         let others = others_than_letters_in(u64::from_le_bytes(*word));
@@ -48,6 +50,7 @@ pub(super) fn printable_len(text: &[u8]) -> usize {
     len
 }
 
+/// A control character of ASCII, DEL included.
 #[inline]
 fn is_control(b: u8) -> bool {
     // Without a short cut, so that it can be computed for many bytes at once.
@@ -98,8 +101,10 @@ static CLASSES: [u8; 256] = {
     classes
 };
 
+/// The unreserved letters and digits of RFC 3986 2.3.
 const ALNUM: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// Puts `bytes` into `class`. Evaluated when the crate is compiled.
 const fn add(classes: &mut [u8; 256], bytes: &[u8], class: u8) {
     let mut i = 0;
     while i < bytes.len() {
@@ -111,8 +116,10 @@ const fn add(classes: &mut [u8; 256], bytes: &[u8], class: u8) {
 // The functions below compute on the 8 bytes of a word at once, the first one lowest, and mark bytes by their highest
 // bits. Sums are of the lower 7 bits of each byte, so that no carry reaches the next one.
 
+/// The highest bit of every byte.
 const MARKS: u64 = each(0x80);
 
+/// A word that has `b` in each of its bytes.
 const fn each(b: u8) -> u64 {
     u64::from_ne_bytes([b; 8])
 }
@@ -120,6 +127,8 @@ const fn each(b: u8) -> u64 {
 /// Marks the bytes that are control characters.
 #[inline]
 fn controls_in(word: u64) -> u64 {
+    // Marked where the byte is at least a space, and where it is 0x7f. Bytes above 127 are no controls, whatever their
+    // sums.
     let low = word & !MARKS;
     let from_space = low + each(0x80 - b' ');
     let is_delete = low + each(0x80 - 0x7f);
@@ -129,13 +138,16 @@ fn controls_in(word: u64) -> u64 {
 /// Marks the bytes that are neither ASCII letters nor hyphens.
 #[inline]
 fn others_than_letters_in(word: u64) -> u64 {
+    // Setting bit 5 maps capitals onto small letters. What else it maps is below `a` or above `z` either way.
     let lower = (word | each(b' ')) & !MARKS;
     let from_a = lower + each(0x80 - b'a');
     let above_z = lower + each(0x80 - b'z' - 1);
+    // The difference to a hyphen, to which 127 is added: only 0 stays below the highest bit.
     let is_no_hyphen = ((word ^ each(b'-')) & !MARKS) + !MARKS;
     (((!from_a | above_z) & is_no_hyphen) | word) & MARKS
 }
 
+/// The place of the first marked byte. At least one is marked.
 #[inline]
 fn first_marked(marks: u64) -> usize {
     marks.trailing_zeros() as usize / 8

@@ -3,6 +3,9 @@
 //! A target is taken apart once, into positions; nothing is decoded or normalised, because only the service knows what a
 //! path means. Characters that no client sends unencoded are refused: a control character, a space or a fragment in a
 //! target is a fault of framing or an attack.
+//!
+//! Nearly every request has the origin form, and its target is found and checked in one walk by [`parse_origin`]. The
+//! other forms, and whatever the fast path of the head has left, go to [`parse`] with the ends known already.
 
 use http::Method;
 
@@ -30,6 +33,7 @@ pub enum TargetForm {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     pub(crate) form: TargetForm,
+    /// As sent.
     pub(crate) whole: Span,
     /// Empty in absolute form without a path and in authority form.
     pub(crate) path: Span,
@@ -47,6 +51,7 @@ pub(crate) struct Target {
 #[inline]
 pub(super) fn parse(head: &[u8], whole: Span, method: &Method) -> Result<Target, Error> {
     let target = &head[whole.range()];
+    // CONNECT has an authority and nothing else (RFC 9112 3.2.3), whatever its target begins with.
     if target.first() == Some(&b'/') && *method != Method::CONNECT {
         let (path, query) = path_and_query(target, whole.start as usize)?;
         return Ok(Target { form: TargetForm::Origin, whole, path, query, authority: None });
@@ -111,6 +116,7 @@ fn parse_other_form(target: &[u8], whole: Span, method: &Method) -> Result<Targe
         let (path, authority) = (Span::new(start, 0), Some(whole));
         return Ok(Target { form: TargetForm::Authority, whole, path, query: None, authority });
     }
+    // RFC 9112 3.2.4: the server as a whole, for OPTIONS alone.
     if target == b"*" && *method == Method::OPTIONS {
         return Ok(Target { form: TargetForm::Asterisk, whole, path: whole, query: None, authority: None });
     }
@@ -120,6 +126,8 @@ fn parse_other_form(target: &[u8], whole: Span, method: &Method) -> Result<Targe
         .ok_or(MALFORMED)?
         .len();
     let rest = &target[scheme..];
+    // An authority ends at a slash or a question mark (RFC 3986 3.2). A fragment's mark is left in it, and refused
+    // there.
     let end = rest.iter().position(|&b| b == b'/' || b == b'?').unwrap_or(rest.len());
     if !is_authority(&rest[..end]) {
         return Err(MALFORMED);

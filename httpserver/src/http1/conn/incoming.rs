@@ -1,4 +1,11 @@
 //! The body of the message in hand, as it comes in.
+//!
+//! [`begin_body`](Conn::begin_body) takes up a message by its framing. Then each [`poll_data`](Conn::poll_data)
+//! shows what has come to the reader, where it was received, and moves on. Nothing is read ahead: what the reader does
+//! not ask for stays in the kernel, whose window slows the peer down.
+//!
+//! A body that is there with its head, as short ones are, needs nothing but [`BodyState`]. Only one that is chunked,
+//! has to be waited for or fails allocates a [`Reading`].
 
 use std::{
     task::{Context, Poll, ready},
@@ -19,7 +26,9 @@ use crate::{
 /// How much of a body is still to come.
 #[derive(Clone, Copy)]
 pub(super) enum BodyState {
+    /// Nothing: the next message begins here.
     Done,
+    /// So many bytes, at least one.
     Length(u64),
     /// Chunked; how far it has got is in the decoder.
     Chunked,
@@ -30,14 +39,15 @@ pub(super) enum BodyState {
 /// What is kept of a body that does not come at once with its head.
 #[derive(Default)]
 pub(super) struct Reading {
+    /// Where in a chunked body the next byte is. Unused for any other.
     decoder: ChunkedDecoder,
     /// The first failure, for every later read to repeat.
     failure: Option<Error>,
     /// When the wait under way began.
     waits_since: Option<Instant>,
-    /// When the first wait began.
+    /// When the first wait began. The time for the whole body counts from here.
     began: Option<Instant>,
-    /// How long was waited in all, the wait under way not counted.
+    /// How long was waited in all, the wait under way not counted. The rate counts this time alone.
     waited: Duration,
     /// Bytes of data received of a chunked body.
     received: u64,
@@ -47,14 +57,16 @@ pub(super) struct Reading {
 pub(crate) enum Taken {
     /// Data was given to the sink.
     Data,
-    /// Only framing.
+    /// Only framing. There may be data behind it that has not come yet.
     Framing,
+    /// Nothing, because the body is over.
     End,
 }
 
 impl Conn {
     /// Takes up a message with a body framed like this.
     pub(crate) fn begin_body(&self, framing: BodyFraming) {
+        // An announced length of 0 is no body, so a reader and `Expect` are treated alike for both.
         let (body, announced) = match framing {
             BodyFraming::None | BodyFraming::Length(0) => (BodyState::Done, 0),
             BodyFraming::Length(length) => (BodyState::Length(length), length),
@@ -85,13 +97,20 @@ impl Conn {
         self.with_reading(|reading| reading.failure.get_or_insert(error).clone())
     }
 
-    /// The next data, shown to `sink`. Time-outs are up to the caller: see [`poll_body_deadline`](Conn::poll_body_deadline).
+    /// The next data, shown to `sink`. Time-outs are up to the caller: see
+    /// [`poll_body_deadline`](Conn::poll_body_deadline).
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the chunks, the end of input, or a failure of the connection. The first one is repeated by
+    /// every later call.
     pub(crate) fn poll_data(
         &self,
         cx: &mut Context<'_>,
         max_body: u64,
         sink: &mut dyn FnMut(&[u8]),
     ) -> Poll<Result<Taken>> {
+        // Answered without the stream: a read would take bytes of the next message, or wait for them.
         match self.body.get() {
             BodyState::Done => return Poll::Ready(Ok(Taken::End)),
             BodyState::Failed => return Poll::Ready(Err(self.failure())),
@@ -102,6 +121,7 @@ impl Conn {
             Err(error) => Err(self.end_of_input(error)),
         };
         self.end_body_wait();
+        // Kept, so that a service which reads again after an error still answers with the right status.
         if let Err(error) = &taken {
             self.fail_body(error.clone());
         }
@@ -117,6 +137,7 @@ impl Conn {
         if self.stream.is_closed() || self.stream.is_reset() { Error::Closed } else { Error::IncompleteBody }
     }
 
+    /// Why the body failed. It never fails without a reason; the default is there for the type.
     fn failure(&self) -> Error {
         self.with_reading(|reading| reading.failure.clone()).unwrap_or(Error::Closed)
     }
@@ -124,6 +145,7 @@ impl Conn {
     /// Takes what `buf` has of the body, shows it to `sink`, and says what it was.
     fn take_body(&self, buf: &[u8], max_body: u64, sink: &mut dyn FnMut(&[u8])) -> Parsed<Result<Taken>> {
         match self.body.get() {
+            // Shown when a wait begins. To consume nothing of it would end the read, and the reader would spin.
             BodyState::Length(_) if buf.is_empty() => Parsed::Incomplete,
             BodyState::Length(remaining) => {
                 // No further than the body: what lies behind it is the next message.
@@ -165,13 +187,15 @@ impl Conn {
         };
         // Back before anything else looks for it: the failure of the body is kept there too.
         self.reading.set(Some(reading));
+        // Nothing could be used, so the read goes on: a trailer line has to be there as a whole.
         if at == 0 && matches!(taken, Ok(Taken::Framing)) {
             return Parsed::Incomplete;
         }
         Parsed::Done { consumed: at, value: taken }
     }
 
-    /// Drops what has come of the body, without waiting. Returns how much of it was data.
+    /// Drops what has been received of the body, without waiting and without a system call. Returns how many bytes of
+    /// it were data. A failure of the framing is kept, as if the body had been read.
     pub(crate) fn drop_received(&self, max_body: u64) -> usize {
         let mut dropped = 0;
         let taken = self.stream.try_read_with(|buf| self.take_body(buf, max_body, &mut |data| dropped += data.len()));
@@ -200,6 +224,7 @@ impl Conn {
 
     /// Data has come: what was waited for it counts for the rate.
     fn end_body_wait(&self) {
+        // A body that never had to be waited for has nothing here, and allocates nothing.
         let Some(mut reading) = self.reading.take() else { return };
         if let Some(since) = reading.waits_since.take() {
             reading.waited += self.now() - since;
@@ -209,9 +234,13 @@ impl Conn {
 
     /// Ready with the reason when the body has kept its reader waiting for too long: in silence, in all, or measured by
     /// how little has come for it.
+    ///
+    /// To be called when a read is pending. The first call of a wait sets the deadline, to the earliest of the three
+    /// bounds; later ones only poll it. The body has failed when this is ready.
     pub(crate) fn poll_body_deadline(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Error> {
         let (now, left) = (self.now(), self.body_left());
         let since = self.with_reading(|reading| {
+            // Set already. Moving it at each poll would give a peer new time for whatever else wakes the task.
             if let Some(since) = reading.waits_since {
                 return since;
             }
@@ -225,12 +254,14 @@ impl Conn {
             now
         });
         ready!(self.deadline.poll_expired(cx));
+        // Which bound it was decides what the error says; the status is 408 either way.
         let is_silence = self.now() - since >= limits.body_timeout;
         let error = if is_silence { Error::BodyTimeout(limits.body_timeout) } else { Error::BodyTooSlow };
         Poll::Ready(self.fail_body(error))
     }
 
-    /// Shows `f` what is kept of the body, made if there is nothing yet.
+    /// Shows `f` what is kept of the body, made if there is nothing yet. `f` is code of this file: it meets an empty
+    /// place.
     fn with_reading<T>(&self, f: impl FnOnce(&mut Reading) -> T) -> T {
         let mut reading = self.reading.take().unwrap_or_default();
         let result = f(&mut reading);

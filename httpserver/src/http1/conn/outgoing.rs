@@ -1,4 +1,9 @@
 //! What goes out: gathered, sent, and waited for.
+//!
+//! Bytes pass through two places. The output is a pooled buffer to which heads and small bodies are appended; it exists
+//! only while something is in it. A flush hands it to the stream, which offers it to the kernel at once. What the
+//! kernel does not take is queued in the stream and leaves by itself; [`poll_flush`](Conn::poll_flush) is the wait for
+//! that, and the back-pressure.
 
 use std::{
     task::{Context, Poll, ready},
@@ -14,7 +19,10 @@ use crate::{Error, Limits, Result, pool};
 /// A wait for a peer to take what is queued, from when it began until the queue is empty. The stream watches over its
 /// own silence ([`IOStream::set_write_timeout`](iostream::IOStream::set_write_timeout)); this is about a peer that takes
 /// something, and too little.
+///
+/// Boxed and held only while it lasts: most peers take everything at once, and an idle connection has none.
 pub(super) struct Stall {
+    /// When the bytes taken so far no longer suffice.
     deadline: Deadline,
     began: Instant,
     /// Bytes that the kernel had taken when it began.
@@ -25,6 +33,8 @@ impl Conn {
     /// Adds to what leaves next. The bytes stay here until the connection has to wait, or ends: so all answers to
     /// requests that came together leave in one send.
     pub(crate) fn with_output<T>(&self, append: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        // Out of its place while it is appended to, so there is no borrow to end. A buffer of the pool: a request in
+        // the steady state allocates none.
         let mut output = self.output.take().unwrap_or_else(pool::take);
         let result = append(&mut output);
         self.output.set(Some(output));
@@ -34,6 +44,8 @@ impl Conn {
     /// Hands what is ready to the stream, which sends it at once as far as the kernel takes it.
     pub(crate) fn start_flush(&self) {
         let Some(output) = self.output.take() else { return };
+        // As a slice: the kernel nearly always takes all of it, and the buffer goes back to the pool. What it leaves is
+        // copied.
         self.note_queue(&self.stream.write(&output[..]));
         pool::give_back(output);
     }
@@ -45,7 +57,8 @@ impl Conn {
         pool::give_back(output);
     }
 
-    /// A failure shows at the next read or flush; the bytes leave by themselves.
+    /// Notes whether the stream has queued something. A failure shows at the next read or flush; the bytes leave by
+    /// themselves, so the future is not awaited.
     fn note_queue(&self, write: &WriteFuture) {
         if !write.is_done() {
             self.queued.set(true);
@@ -54,6 +67,7 @@ impl Conn {
 
     /// Whether there is anything that the stream was not given yet.
     pub(crate) fn has_output(&self) -> bool {
+        // A cell of something that is not `Copy` can only be looked at by taking it out.
         let output = self.output.take();
         let has_output = output.is_some();
         self.output.set(output);
@@ -69,8 +83,9 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// [`Error::WriteTimeout`] when the peer takes nothing for too long, [`Error::WriteTooSlow`] when it takes too little; the
-    /// stream is closed then. [`Error::Closed`] when the connection has ended.
+    /// [`Error::WriteTimeout`] when the peer takes nothing for too long, [`Error::WriteTooSlow`] when it takes too
+    /// little; the stream is closed then. [`Error::Closed`] when the connection has ended.
+    // Inlined into the wait for a request, where nearly always nothing is queued: then it is a send and two flags.
     #[inline(always)]
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<()>> {
         self.start_flush();
@@ -81,6 +96,7 @@ impl Conn {
         Poll::Ready(if self.stream.is_closed() { Err(Error::Closed) } else { Ok(()) })
     }
 
+    /// Waits until the stream's queue is empty.
     #[inline(never)]
     fn poll_queue(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<()>> {
         let flushed = self.stream.poll_flush(cx).map_err(|error| match error.is_timed_out() {
@@ -92,11 +108,15 @@ impl Conn {
             return self.poll_stall(cx, limits);
         }
         self.queued.set(false);
+        // A later wait is measured afresh: time in which nothing was queued is not the peer's.
         self.stall.take();
         Poll::Ready(Ok(()))
     }
 
     /// Ready with an error when the peer has taken too little for the time that it was waited for.
+    ///
+    /// The first check comes after `rate_grace`, and each later one when the bytes taken by then no longer suffice. So
+    /// a peer that reads costs a check now and then, not one for each packet.
     fn poll_stall(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<()>> {
         if limits.min_write_rate == 0 {
             return Poll::Pending;
@@ -108,6 +128,8 @@ impl Conn {
         });
         // What the peer has taken meanwhile has bought it time, which is worked out when the time before is over.
         while stall.deadline.poll_expired(cx).is_ready() {
+            // The kernel tells of room only when a third of its buffer is free. A peer that reads steadily would look
+            // as if it had taken nothing, so the queue is offered once more before it is judged.
             self.stream.offer_queued();
             let taken = self.stream.bytes_sent() - stall.sent_before;
             let allowed = limits.time_for(taken, limits.min_write_rate);

@@ -1,4 +1,11 @@
 //! Answers: what follows from them, and their encoding.
+//!
+//! Encoding an answer only appends to the output of the connection. The bytes leave when the connection waits, which is
+//! nearly always in the same poll: for the next head. A batch of pipelined requests is answered before that, so all its
+//! answers leave in one `send`.
+//!
+//! The head announces whether the connection stays. That is decided before anything is encoded, and has to hold
+//! afterwards.
 
 use http::{StatusCode, Version};
 use iostream::ioloop::report_failure;
@@ -23,13 +30,17 @@ pub(super) enum Next {
 }
 
 impl ServerConn {
-    /// Encodes an answer, or its head if its body is a stream.
+    /// Encodes an answer, or its head if its body is a stream. Sends nothing; see the head of this file.
+    ///
+    /// By reference, because the response is large and a move costs as much as a line of its head. The caller drops it.
     pub(super) fn answer(&self, response: &mut Response) -> Next {
         let current = self.request.get();
+        // Answers to earlier requests are offered to the kernel all the same.
         if response.is_abort() {
             self.break_off();
             return Next::End;
         }
+        // Three flags tell nearly every answer from one that might switch protocols.
         if (response.is_upgrade() || current.is_connect || response.status().is_informational())
             && let Some(next) = self.check_switch(response, current)
         {
@@ -45,6 +56,7 @@ impl ServerConn {
         // The response is dropped behind this, and its body may have a destructor of the user's: should that panic, an
         // answer is out, and no other may follow it.
         self.answered.set(true);
+        // Most answers are a 200 on a connection that stays, and are written by a function that knows that.
         if self.conn.with_output(|out| encode::encode_usual(out, response, &context)) {
             self.busy.set(false);
             return Next::Request;
@@ -52,9 +64,11 @@ impl ServerConn {
         self.answer_unusual(response, context)
     }
 
+    /// Encodes what [`answer_whole`](ServerConn::answer_whole) leaves. Out of line, to keep the usual way short.
     #[inline(never)]
     fn answer_unusual(&self, response: &mut Response, context: EncodeContext<'_>) -> Next {
         let encoded = self.conn.with_output(|out| encode::encode_any(out, response, &context));
+        // Too large to be copied: it leaves with the head, and with earlier answers, by one `writev`.
         if let Some(body) = encoded.rest {
             self.conn.start_flush_with(body);
         }
@@ -71,6 +85,7 @@ impl ServerConn {
         }
         let can_pass_body = self.can_pass_body_behind_stream();
         let context = self.encode_context(can_pass_body);
+        // Set before the head is encoded, for the reason in `answer_whole`.
         self.answered.set(true);
         let encoded = self.conn.with_output(|out| encode::encode_stream_head(out, response, &context));
         let body = response.take_body();
@@ -92,6 +107,8 @@ impl ServerConn {
         let switches = if current.is_connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
         let asked = current.is_connect || current.upgrade;
         match response.take_upgrade() {
+            // RFC 9110 7.8: a server switches only when it was asked to. A body that is still under way would be read
+            // as the beginning of the other protocol.
             Some(handler) if switches && asked && self.is_body_done() => {
                 self.answered.set(true);
                 let context = self.encode_context(true);
@@ -103,6 +120,7 @@ impl ServerConn {
                 *response = closing(Response::text("501 Not Implemented\n").with_status(StatusCode::NOT_IMPLEMENTED));
             }
             None if !status.is_informational() => {}
+            // A 1xx is no answer (RFC 9110 15.2): the client would go on waiting, or speak another protocol to nobody.
             _ => {
                 let message =
                     format_args!("{status} as an answer, without an upgrade that was asked for; answering 500");
@@ -115,12 +133,17 @@ impl ServerConn {
 
     /// Encodes the answer to a request that could not be understood.
     pub(super) fn refuse(&self, response: &mut Response) {
+        // Forgets the request before, whose method and version have no say in this answer.
         self.request.set(CurrentRequest::UNKNOWN);
+        // Where its body ends is not known, so the connection counts as having unread input and lingers at its end.
         self.conn.fail_body(crate::Error::Closed);
         self.answer(response);
     }
 
-    /// Closes behind half an answer.
+    /// Closes behind half an answer. What is ready is offered to the kernel once; what it does not take is lost.
+    ///
+    /// The end of the connection is how the client learns that something is missing: a chunked body lacks its last
+    /// chunk, and a counted one some of its bytes (RFC 9112 8).
     pub(super) fn break_off(&self) {
         self.conn.start_flush();
         self.busy.set(false);
@@ -134,6 +157,7 @@ impl ServerConn {
         self.is_body_done() || self.can_pass_rest()
     }
 
+    /// Whether what is still to come of the body is short enough to be read and dropped.
     #[inline(never)]
     fn can_pass_rest(&self) -> bool {
         let most = self.limits().max_unread_body;
@@ -159,6 +183,7 @@ impl ServerConn {
         !self.expects_continue.get()
     }
 
+    /// What the encoder is told. Keep-alive takes all three: the client, the body, and the server, which may drain.
     fn encode_context(&self, can_pass_body: bool) -> EncodeContext<'_> {
         let current = self.request.get();
         EncodeContext {
@@ -176,6 +201,7 @@ pub(super) fn internal_error() -> Response {
     closing(Response::text("500 Internal Server Error\n").with_status(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
+/// The same answer with `Connection: close`.
 fn closing(mut response: Response) -> Response {
     response.close_connection();
     response

@@ -1,4 +1,8 @@
 //! The end of a request before its answer, and of the connection.
+//!
+//! There are four kinds of end here. A service is dropped because its client has gone, if it asked for that. What it
+//! left of the request's body is read and dropped, when keep-alive was announced. A connection that closes with input
+//! unread lingers. And a drain cuts whatever is left.
 
 use std::task::{Context, Poll, ready};
 
@@ -12,6 +16,7 @@ use crate::{Result, body::IncomingSource, server_state::Registered};
 const READS_IN_A_ROW: usize = 16;
 
 impl ServerConn {
+    /// Has the service dropped when the client goes, if its request is still the one in hand.
     pub(crate) fn cancel_on_disconnect(&self, serial: u32) {
         if self.is_current(serial) {
             self.cancels.set(true);
@@ -28,8 +33,11 @@ impl ServerConn {
         if self.cut.get() {
             return Poll::Ready(());
         }
+        // Kept if it is still the right one: a clone counts a reference. It is needed even when nothing is watched, for
+        // a cut, and for a service that asks later.
         let known = self.task.take().filter(|waker| waker.will_wake(cx.waker()));
         self.task.set(Some(known.unwrap_or_else(|| cx.waker().clone())));
+        // Otherwise a client that has ended its sending half may well be waiting for the answer: `printf … | nc` does.
         if self.cancels.get() { self.stream().poll_peer_closed(cx) } else { Poll::Pending }
     }
 
@@ -40,18 +48,23 @@ impl ServerConn {
     ///
     /// Those of the body.
     pub(super) fn poll_drop_body(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // The final answer has been given, and no 100 follows it.
         self.expects_continue.set(false);
         for _ in 0..READS_IN_A_ROW {
+            // By way of the reader, so that its time-outs and its rate hold for a body that nobody wants, too.
             if !ready!(self.poll_body(cx, &mut |_| {}))? {
                 return Poll::Ready(Ok(()));
             }
         }
+        // In the next turn, behind the others.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
     /// Whether the client may still be sending something that nobody will read: then a close would reset the connection
     /// and could take the answer with it.
+    ///
+    /// All three count: the rest of the body, what was received and not parsed, and what the kernel is known to hold.
     pub(super) fn has_unread_input(&self) -> bool {
         !self.is_body_done() || self.stream().buffered() > 0 || self.stream().is_readable()
     }
@@ -69,11 +82,14 @@ impl ServerConn {
             }
             reads += 1;
             let polled = self.stream().poll_read_with(cx, |buf| match buf.len() {
+                // Consuming nothing would be a read that is over at once, without having waited.
                 0 => Parsed::Incomplete,
                 count => Parsed::Done { consumed: count, value: () },
             });
             match polled {
+                // Input breaks the silence, so its time begins anew.
                 Poll::Ready(Ok(())) => linger.is_set = false,
+                // The client has ended its side, or the connection broke: a close harms nothing any more.
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => break,
             }
@@ -81,6 +97,7 @@ impl ServerConn {
         let (limits, deadline) = (self.limits(), self.conn.deadline());
         if !linger.is_set {
             linger.is_set = true;
+            // The time in all counts from the first wait, whatever has come since.
             let until = *linger.until.get_or_insert(self.now() + limits.linger_time);
             deadline.set_after(limits.linger_timeout.min(until.saturating_duration_since(self.now())));
         }
@@ -91,7 +108,7 @@ impl ServerConn {
 /// What lingering keeps between polls.
 #[derive(Default)]
 pub(super) struct Linger {
-    /// When it ends, whatever the client does.
+    /// When it ends, whatever the client does. Set by the first wait.
     until: Option<std::time::Instant>,
     /// The deadline counts from the last input.
     is_set: bool,
@@ -99,6 +116,8 @@ pub(super) struct Linger {
 
 impl Registered for ServerConn {
     fn is_idle(&self) -> bool {
+        // Each line is a request or an answer that closing now would lose: one being answered, one half received, one
+        // that the kernel holds, and an answer not given to the kernel, or not taken by it.
         !self.busy.get()
             && self.is_body_done()
             && self.stream().buffered() == 0
@@ -109,6 +128,7 @@ impl Registered for ServerConn {
 
     fn cut(&self) -> bool {
         let is_first = !self.cut.replace(true);
+        // Ends every wait for the stream. A service that waits for something else is reached by its waker.
         self.stream().close();
         if let Some(task) = self.task.take() {
             task.wake();

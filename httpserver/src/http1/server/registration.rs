@@ -1,3 +1,5 @@
+//! A connection's place in the list of its server.
+
 use std::rc::{Rc, Weak};
 
 use iostream::Admitted;
@@ -5,16 +7,21 @@ use iostream::Admitted;
 use super::ServerConn;
 
 /// A connection's place in its server's list; given up when the connection's future ends or is dropped.
+///
+/// It owns the connection instead of standing beside it, because whatever the future holds beside it is held by every
+/// idle connection.
 pub(crate) struct Registration {
     pub(super) conn: Rc<ServerConn>,
+    /// Where the server's list has it.
     key: usize,
-    /// Its place within the limits.
+    /// Its place within the limits of connections; `None` for a stream that was not accepted here.
     _admitted: Option<Admitted>,
 }
 
 impl Registration {
     /// `admitted`: the connection's place within the limits, if it has one.
     pub(crate) fn new(conn: Rc<ServerConn>, admitted: Option<Admitted>) -> Registration {
+        // Weak: the list is for ending connections, and must not keep alive one whose future was dropped.
         let weak: Weak<ServerConn> = Rc::downgrade(&conn);
         let key = conn.server().register(weak);
         Registration { conn, key, _admitted: admitted }

@@ -1,4 +1,14 @@
 //! The wait for a request.
+//!
+//! A poll takes these steps, and each only if the one before has not settled the matter:
+//!
+//! 1. While the kernel has not taken earlier answers, wait until it has.
+//! 2. Parse what is buffered. A pipelined request is found here, without a system call.
+//! 3. Send the answers that are ready.
+//! 4. Receive once, and parse the bytes where they were received.
+//! 5. Set one of two deadlines: for the first byte of a head, or for its end.
+//!
+//! For a request on a kept connection that is one `send`, one `recv`, and one deadline to move.
 
 use std::{
     rc::Rc,
@@ -18,8 +28,11 @@ use crate::{
 };
 
 /// What waiting for a request's head keeps between polls.
+///
+/// It lives in the future of the connection, where every idle connection has room for it.
 #[derive(Default)]
 pub(crate) struct HeadWait {
+    /// How far an incomplete head was looked at.
     parser: HeadParser,
     stage: Stage,
 }
@@ -30,34 +43,41 @@ enum Stage {
     /// None yet: the request may be there already.
     #[default]
     Fresh,
-    /// For the first byte.
+    /// For the first byte: [`idle_timeout`](crate::Limits::idle_timeout).
     Idle,
-    /// For the end of the head.
+    /// For the end of the head: [`header_timeout`](crate::Limits::header_timeout).
     Head,
 }
 
 impl HeadWait {
-    /// Whether the loop had its turn in between.
+    /// Whether the loop had its turn in between. False for a request that was found in the buffer.
     pub(crate) fn has_waited(&self) -> bool {
         self.stage != Stage::Fresh
     }
 }
 
 impl ServerConn {
-    /// The next request. `None` when the connection is to end without an answer: the client has left or stays silent, or the
-    /// server drains. What is ready to be sent is sent before waiting.
+    /// The next request. `None` when the connection is to end without an answer: the client has left or stays silent,
+    /// or the server drains. What is ready to be sent is sent before waiting.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the head, to be answered by its status; [`Error::HeaderTimeout`]. Those of the connection
+    /// have no status: nobody is there to be answered.
     pub(crate) fn poll_request(
         self: &Rc<Self>,
         cx: &mut Context<'_>,
         wait: &mut HeadWait,
     ) -> Poll<Result<Option<Request>>> {
-        // The head is put here by the parser instead of being handed from call to call: moving it costs more than the calls.
+        // The head is put here by the parser instead of being handed from call to call: moving it costs more than the
+        // calls.
         let mut head = None;
         match ready!(self.poll_head(cx, wait, &mut head)) {
             Ok(()) => {}
             Err(error) => return Poll::Ready(Err(error)),
         }
         let Some(head) = head else { return Poll::Ready(Ok(None)) };
+        // RFC 9110 10.1.1 leaves the choice. A client that is not refused may wait for what never comes.
         if head.expect == Expect::Other {
             return Poll::Ready(Err(Error::ExpectationFailed));
         }
@@ -65,6 +85,7 @@ impl ServerConn {
         Poll::Ready(Ok(Some(Request::received(head, Rc::clone(self), serial))))
     }
 
+    /// Puts the next head into `head`, or leaves it empty when the connection is to end without an answer.
     fn poll_head(&self, cx: &mut Context<'_>, wait: &mut HeadWait, head: &mut Option<RequestHead>) -> Poll<Result<()>> {
         // A client that asks and does not read must not fill the memory with answers.
         if self.conn.has_queue() && self.poll_flush(cx)?.is_pending() {
@@ -84,13 +105,15 @@ impl ServerConn {
                 Parsed::Done { consumed: 0, value: () }
             }
         };
+        // Nothing was waited for since the last answer, so the buffer may hold the next head.
         if wait.stage == Stage::Fresh {
             // A request that came together with the one before is answered before anything is sent: this is what makes
             // all answers to a batch leave in one send.
             if self.stream().try_read_with(&mut parse).is_some() {
                 return Poll::Ready(fault);
             }
-            // Nothing complete is left, so the answers leave now.
+            // Nothing complete is left, so the answers leave now. They leave before the `recv`, because the client
+            // waits for them, and nearly always there is nothing to receive before it has them.
             if self.poll_flush(cx)?.is_pending() {
                 return Poll::Pending;
             }
@@ -98,24 +121,28 @@ impl ServerConn {
         // Once it has come to waiting, what was ready has been sent and what was buffered has been looked at.
         match self.stream().poll_read_with(cx, parse) {
             Poll::Ready(Ok(())) => Poll::Ready(fault),
-            // A head that the client's end has cut short is nobody's request.
+            // A head that the client's end has cut short is nobody's request. RFC 9112 8 would permit an error answer.
             Poll::Ready(Err(error)) if error.is_closed() => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(Error::Connection(error))),
             Poll::Pending => self.poll_head_deadline(cx, &mut wait.stage),
         }
     }
 
+    /// Sets and polls the deadline that goes with what has come of the head. `Ok` ends the connection in silence.
     fn poll_head_deadline(&self, cx: &mut Context<'_>, stage: &mut Stage) -> Poll<Result<()>> {
         let (limits, deadline) = (self.limits(), self.conn.deadline());
         if self.stream().buffered() == 0 {
+            // A drain has cut the idle connections by now. This one was busy then, and must not become idle.
             if self.server.ends_idle() {
                 return Poll::Ready(Ok(()));
             }
             if *stage != Stage::Idle {
                 *stage = Stage::Idle;
+                // Once per request of a keep-alive connection, so deadline and waker are set in one step.
                 deadline.start(limits.idle_timeout, cx);
                 return Poll::Pending;
             }
+            // No 408: a client with no outstanding request may not take it for an answer (RFC 9112 9.2).
             deadline.poll_expired(cx).map(Ok)
         } else {
             // Once only: a client must not buy time by sending a byte now and then.
@@ -130,6 +157,7 @@ impl ServerConn {
     /// Takes up a request; returns its serial.
     fn begin(&self, head: &RequestHead) -> u32 {
         self.conn.begin_body(head.body);
+        // Without a body there is nothing to continue with (RFC 9110 10.1.1).
         self.expects_continue.set(head.expect == Expect::Continue && !self.conn.is_body_done());
         self.request.set(CurrentRequest {
             is_http11: head.version == Version::HTTP_11,
@@ -139,8 +167,10 @@ impl ServerConn {
             keep_alive: head.keep_alive,
         });
         self.answered.set(false);
+        // It was asked for by the service of an earlier request, and for that one alone.
         self.cancels.set(false);
         self.busy.set(true);
+        // It wraps after four billion requests. A request that is kept for as long would pass for the one in hand.
         self.serial.set(self.serial.get().wrapping_add(1));
         self.serial.get()
     }

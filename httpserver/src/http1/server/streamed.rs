@@ -1,4 +1,14 @@
 //! Answers whose body is pulled from a stream.
+//!
+//! A round of [`poll_stream`](ServerConn::poll_stream) goes like this:
+//!
+//! 1. Flush. Until the kernel has taken what was gathered before, the body is not asked for more: this is the
+//!    back-pressure, and what a client that reads slowly costs is bounded by one round.
+//! 2. Gather what the body has ready, up to [`GATHER`] bytes. Small pieces are copied together, large ones are sent
+//!    from where they are.
+//! 3. When the body has to wait, send what there is, and watch for a client that leaves.
+//!
+//! When the client has gone, a body that wants it is polled to its own end, and its pieces are dropped.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -14,7 +24,8 @@ use crate::{
     http1::encode::{self, EncodedStream, StreamFraming},
 };
 
-/// How much is gathered before it is sent, in bytes.
+/// How much is gathered before it is sent, in bytes. With the last piece on top, also the most that a body is ahead of
+/// its client.
 const GATHER: usize = 64 * 1024;
 
 /// Pieces from this size on are sent from where they are; smaller ones are copied together.
@@ -24,12 +35,14 @@ const SEND_WHOLE_FROM: usize = 8 * 1024;
 const YIELD_AFTER_BYTES: usize = 1024 * 1024;
 const YIELD_AFTER_PIECES: usize = 1024;
 
-/// An answer on its way, its head encoded.
+/// An answer on its way, its head encoded. Lives in a box, and only while it lasts.
 pub(super) struct Streamed {
     body: Body,
+    /// What the head announced.
     framing: StreamFraming,
+    /// What the head announced about the connection.
     keep_alive: bool,
-    /// Bytes of body so far.
+    /// Bytes of body so far, framing not counted; compared with an announced length.
     written: u64,
     /// The client has gone, and the body goes on to its own end.
     unheard: bool,
@@ -46,6 +59,7 @@ enum Gathered {
 }
 
 impl Streamed {
+    /// `body` behind the head that `encoded` tells of.
     pub(super) fn new(body: Body, encoded: EncodedStream) -> Streamed {
         Streamed { body, framing: encoded.framing, keep_alive: encoded.keep_alive, written: 0, unheard: false }
     }
@@ -93,14 +107,17 @@ impl ServerConn {
                         }
                     }
                     Poll::Pending => {
+                        // A writer that waits for a timer or a channel is not held up by its slow client.
                         streamed.body.poll_progress(cx);
                         return self.poll_interrupted(cx, streamed);
                     }
                 }
             }
             match self.gather(cx, streamed, &mut bytes, &mut pieces) {
+                // The end stays in the output. It leaves with the next answer, or before the wait for the next request.
                 Ok(Gathered::End) => return Poll::Ready(!streamed.unheard),
                 Ok(Gathered::Some) => {}
+                // What was gathered is sent now: the body may wait for long.
                 Ok(Gathered::Pending) => {
                     self.conn.start_flush();
                     return self.poll_interrupted(cx, streamed);
@@ -125,7 +142,12 @@ impl ServerConn {
         }
     }
 
-    /// Takes pieces until there is enough to send, or no more for now.
+    /// Takes pieces until there is enough to send, or no more for now. `bytes` and `pieces` count on over the rounds of
+    /// a poll.
+    ///
+    /// # Errors
+    ///
+    /// Those of the body, and [`Error::ContentLengthMismatch`].
     fn gather(
         &self,
         cx: &mut Context<'_>,
@@ -134,6 +156,7 @@ impl ServerConn {
         pieces: &mut usize,
     ) -> Result<Gathered> {
         let mut gathered = 0;
+        // Pieces are counted too: empty ones, or ones of a byte, would go on for long without filling anything.
         while gathered < GATHER && *pieces < YIELD_AFTER_PIECES {
             *pieces += 1;
             match streamed.body.poll_frame(cx) {
@@ -143,6 +166,7 @@ impl ServerConn {
                     *bytes += data.len();
                     self.append(streamed, data)?;
                 }
+                // Nothing may follow trailers, so the body is not asked again.
                 Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => {
                     self.finish(streamed, Some(&trailers))?;
                     return Ok(Gathered::End);
@@ -157,12 +181,18 @@ impl ServerConn {
         Ok(Gathered::Some)
     }
 
+    /// Puts a piece into the output, in a chunk if the body is chunked, or sends it if it is large.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ContentLengthMismatch`] for what goes beyond the announced length; nothing of the piece is sent then.
     fn append(&self, streamed: &mut Streamed, data: Bytes) -> Result<()> {
         // An empty chunk would be the end of the body.
         if streamed.unheard || data.is_empty() {
             return Ok(());
         }
         let written = streamed.written + data.len() as u64;
+        // One byte more would be read as the beginning of the next answer.
         if let StreamFraming::Counted(announced) = streamed.framing
             && written > announced
         {
@@ -180,8 +210,10 @@ impl ServerConn {
         if is_chunked {
             self.conn.with_output(|out| encode::append_chunk_size(out, data.len()));
         }
+        // What was gathered, the size line and the piece leave by one `writev`.
         self.conn.start_flush_with(data);
         if is_chunked {
+            // The CR LF stays behind for the next send, in front of the next size line.
             self.conn.with_output(|out| out.extend_from_slice(b"\r\n"));
         }
         Ok(())
@@ -189,12 +221,17 @@ impl ServerConn {
 
     /// The end of the body. It leaves together with what follows it: the next answer, or the flush before the connection
     /// waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ContentLengthMismatch`] when less was written than announced: the client would wait for the rest.
     fn finish(&self, streamed: &Streamed, trailers: Option<&Trailers>) -> Result<()> {
         match streamed.framing {
             StreamFraming::Counted(announced) if announced != streamed.written && !streamed.unheard => {
                 return Err(Error::ContentLengthMismatch { announced, written: streamed.written });
             }
             StreamFraming::Chunked => self.conn.with_output(|out| encode::append_last_chunk(out, trailers)),
+            // Neither framing has a place for trailers; they are dropped.
             _ => {}
         }
         Ok(())
@@ -205,7 +242,8 @@ impl ServerConn {
         if self.poll_cancelled(cx).is_ready() {
             return Poll::Ready(false);
         }
-        // An end of the client's input alone ends nothing: it may still be reading.
+        // An end of the client's input alone ends nothing: it may still be reading. A reset does. Nothing is written
+        // while the body waits, so no failed write would tell of it.
         if !streamed.unheard
             && self.stream().poll_peer_closed(cx).is_ready()
             && self.stream().is_reset()
