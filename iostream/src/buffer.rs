@@ -119,6 +119,16 @@ impl ReadBuffer {
         }
     }
 
+    /// The memory with all bytes, when they are many; nothing when they are few, and better copied.
+    pub(crate) fn take_large(&mut self) -> Vec<u8> {
+        if self.len() < HAND_OVER_FROM {
+            return Vec::new();
+        }
+        let mut data = mem::take(&mut self.data);
+        data.drain(..mem::take(&mut self.start));
+        data
+    }
+
     /// Moves bytes to the beginning of `to`, as many as there are and as fit. Returns how many.
     pub(crate) fn move_to(&mut self, to: &mut [u8]) -> usize {
         let count = self.len().min(to.len());
@@ -141,6 +151,13 @@ impl ReadBuffer {
         self.append(&data[start + n..]);
         data.truncate(start + n);
         Bytes::from(data).split_off(start)
+    }
+}
+
+impl From<Vec<u8>> for ReadBuffer {
+    fn from(data: Vec<u8>) -> ReadBuffer {
+        // An empty one owns no memory.
+        ReadBuffer { data: if data.is_empty() { Vec::new() } else { data }, start: 0 }
     }
 }
 

@@ -24,7 +24,11 @@ pub use ioloop::{
     IOLoop, JoinHandle, LoopHandle, PeriodicCallback, interval, run_in_executor, signal, sleep, sleep_until, spawn,
     sync, timeout, yield_now,
 };
+#[cfg(feature = "regex")]
+pub use regex;
 
+#[cfg(feature = "regex")]
+pub use crate::read::ReadUntilRegexFuture;
 pub use crate::{
     admission::{Admission, Admitted, ConnectionLimits, Refusal},
     closing::{ClosedFuture, PeerClosedFuture},

@@ -22,6 +22,8 @@ mod parser_panics;
 mod polling;
 #[path = "reads.rs"]
 mod reads;
+#[path = "regex.rs"]
+mod regex;
 #[path = "short_read_rule.rs"]
 mod short_read_rule;
 #[path = "tcp_server.rs"]

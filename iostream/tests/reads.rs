@@ -309,6 +309,106 @@ fn a_large_result_and_the_bytes_behind_it_are_told_apart() {
     writer.join().unwrap();
 }
 
+/// Reads of more than a chunk go past the stream's buffer.
+const LARGE: usize = 300_000;
+
+#[test]
+fn a_large_read_takes_what_is_buffered_first_and_leaves_what_is_behind() {
+    let (stream, mut peer) = pair();
+    let mut sent = pattern(2 * LARGE + 20);
+    sent[..10].copy_from_slice(b"first line");
+    sent[10] = b'\n';
+    let expected = sent.clone();
+    let writer = thread::spawn(move || peer.write_all(&sent).unwrap());
+    run(async {
+        assert_eq!(stream.read_until(b"\n").await.unwrap().len(), 11);
+        let first = stream.read_bytes(LARGE).await.unwrap();
+        assert!(first == expected[11..11 + LARGE]);
+        let mut buf = vec![0; LARGE];
+        assert_eq!(stream.read_into(&mut buf).await.unwrap(), LARGE);
+        assert!(buf == expected[11 + LARGE..11 + 2 * LARGE]);
+        assert!(stream.read_bytes(9).await.unwrap() == expected[11 + 2 * LARGE..]);
+    });
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_large_read_that_is_dropped_puts_the_bytes_back() {
+    let (stream, mut peer) = pair();
+    let sent = pattern(LARGE);
+    run(async {
+        let (one, other) = (100_000, 200_000);
+        peer.write_all(&sent[..one]).unwrap();
+        let mut buf = vec![0; LARGE];
+        for _ in 0..2 {
+            assert!(try_for_some_turns(stream.read_bytes(LARGE)).await.is_none());
+            assert!(try_for_some_turns(stream.read_into(&mut buf)).await.is_none());
+        }
+        while stream.buffered() < one {
+            assert!(try_for_some_turns(stream.read_bytes(LARGE)).await.is_none());
+        }
+        peer.write_all(&sent[one..other]).unwrap();
+        assert!(stream.read_bytes(other).await.unwrap() == sent[..other]);
+        peer.write_all(&sent[other..]).unwrap();
+        assert!(stream.read_bytes(LARGE - other).await.unwrap() == sent[other..]);
+    });
+}
+
+#[test]
+fn a_large_read_cut_off_by_the_end_leaves_the_bytes_even_before_it_is_dropped() {
+    let (stream, mut peer) = pair();
+    let sent = pattern(100_000);
+    peer.write_all(&sent).unwrap();
+    drop(peer);
+    run(async {
+        let mut read = std::pin::pin!(stream.read_bytes(LARGE));
+        assert!(read.as_mut().await.unwrap_err().is_closed());
+        assert_eq!(stream.buffered(), sent.len());
+        let mut buf = vec![0; LARGE];
+        let mut into = std::pin::pin!(stream.read_into(&mut buf));
+        assert!(into.as_mut().await.unwrap_err().is_closed());
+        assert!(stream.read_until_close().await.unwrap() == sent);
+    });
+}
+
+#[test]
+fn a_large_read_and_those_who_wait_for_the_end_share_the_input() {
+    let (stream, mut peer) = pair();
+    let sent = pattern(LARGE);
+    let expected = sent.clone();
+    run(async {
+        let closed = iostream::spawn(stream.closed());
+        let reader = iostream::spawn({
+            let stream = stream.clone();
+            async move { stream.read_bytes(LARGE).await }
+        });
+        peer.write_all(&sent[..100_000]).unwrap();
+        turns(2).await;
+        let writer = thread::spawn(move || peer.write_all(&sent[100_000..]).unwrap());
+        closed.await.unwrap();
+        assert!(reader.await.unwrap().unwrap() == expected);
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_large_read_refuses_a_second_and_survives_its_streams_close() {
+    let (stream, mut peer) = pair();
+    peer.write_all(b"some").unwrap();
+    run(async {
+        let reader = iostream::spawn({
+            let stream = stream.clone();
+            async move { stream.read_bytes(LARGE).await }
+        });
+        turns(2).await;
+        assert!(matches!(stream.read_bytes(LARGE).await, Err(Error::AlreadyReading)));
+        assert!(matches!(stream.read_into(&mut [0]).await, Err(Error::AlreadyReading)));
+        stream.close();
+        assert!(matches!(reader.await.unwrap(), Err(Error::Closed { cause: None })));
+        assert_eq!(stream.read_until_close().await.unwrap(), "some");
+    });
+}
+
 /// A stream for small reads, and a peer in whose kernel there is enough for a hundred of them.
 fn firehose() -> (IOStream, TcpStream) {
     let (stream, mut peer) = pair();

@@ -1,7 +1,12 @@
 //! Reading: one primitive that receives and shows a parser what has come, and the named reads on top of it.
 
-mod futures;
 mod polling;
+mod reading;
+#[cfg(feature = "regex")]
+mod regex;
+mod sized;
+mod until;
+mod with;
 
 use std::{
     mem,
@@ -10,13 +15,17 @@ use std::{
 };
 
 use crate::{
-    Error, IOStream, Result,
+    Error, Result,
     buffer::{CHUNK_SIZE, Chunk, ReadBuffer, Window},
     iostream::Inner,
 };
 
-pub use futures::{
-    ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture, ReadWithFuture,
+#[cfg(feature = "regex")]
+pub use self::regex::ReadUntilRegexFuture;
+pub use self::{
+    sized::{ReadBytesFuture, ReadIntoFuture, ReadSomeFuture},
+    until::{ReadUntilCloseFuture, ReadUntilFuture},
+    with::{Parsed, ReadWithFuture},
 };
 pub use polling::BufReader;
 
@@ -24,115 +33,9 @@ pub use polling::BufReader;
 /// each, 1 MiB. Counted over reads, since each of a series may be satisfied at once.
 const RECVS_PER_TURN: u8 = 16;
 
-/// From which size on a caller's buffer is received into directly, in bytes. Below, going over the chunk saves more system
-/// calls than the copy costs; this is also the size that buffered readers elsewhere have.
-const DIRECT_FROM: usize = 8 * 1024;
-
-/// What a parser made of the bytes it was shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parsed<T> {
-    /// More is needed. Nothing is consumed: the parser is shown the same bytes again, with more behind them.
-    Incomplete,
-    /// The read is over.
-    Done {
-        /// How many of the bytes shown are used up; the rest stays in the stream.
-        consumed: usize,
-        /// What the read returns.
-        value: T,
-    },
-}
-
-impl IOStream {
-    /// The polling form of [`read_with`](IOStream::read_with), for hand-written futures. The parser may be shown the bytes
-    /// that it has seen in an earlier poll once more, with none behind them.
-    ///
-    /// # Errors
-    ///
-    /// As [`read_with`](IOStream::read_with). Two tasks that poll one stream by this function go unnoticed, and each gets
-    /// some of the bytes.
-    ///
-    /// # Panics
-    ///
-    /// When the parser claims to have consumed more than it was shown. Then, and when it panics itself, nothing is
-    /// consumed.
-    pub fn poll_read_with<T>(
-        &self,
-        cx: &mut Context<'_>,
-        mut parse: impl FnMut(&[u8]) -> Parsed<T>,
-    ) -> Poll<Result<T>> {
-        // A pending future has bytes of its own to be shown, in its own order.
-        if self.inner.claimed.get() {
-            return Poll::Ready(Err(Error::AlreadyReading));
-        }
-        let inner = &self.inner;
-        let mut shown = 0;
-        // Nearly always nothing is held, and what one `recv` brings is all that the parser wants. The general way goes
-        // over `dyn` and a window, and costs a third more.
-        if inner.held.borrow().is_empty() && !inner.parsing.get() {
-            let (chunk, count) = ready!(inner.poll_chunk(cx))?;
-            if let Some(value) = inner.show_fresh(&chunk[..count], &mut parse) {
-                return Poll::Ready(Ok(value));
-            }
-            // What it left is held now; it has seen all of that.
-            shown = count;
-        }
-        let mut value = None;
-        ready!(inner.poll_read(cx, &mut shown, &mut |window| run_parser(&mut parse, window, &mut value)))?;
-        Poll::Ready(Ok(value.expect("a successful read has set its value")))
-    }
-
-    /// Shows the parser what is buffered, without waiting and without a system call. `None` when nothing is, when the
-    /// parser needs more, and while another read is under way.
-    ///
-    /// # Panics
-    ///
-    /// When the parser claims to have consumed more than it was shown. Then, and when it panics itself, nothing is
-    /// consumed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use iostream::{IOStream, Parsed};
-    ///
-    /// /// The next line, if it has come along with the previous one.
-    /// fn next_line(stream: &IOStream) -> Option<String> {
-    ///     stream.try_read_with(|bytes| match bytes.iter().position(|&byte| byte == b'\n') {
-    ///         Some(end) => Parsed::Done {
-    ///             consumed: end + 1,
-    ///             value: String::from_utf8_lossy(&bytes[..end]).into_owned(),
-    ///         },
-    ///         None => Parsed::Incomplete,
-    ///     })
-    /// }
-    /// ```
-    pub fn try_read_with<T>(&self, mut parse: impl FnMut(&[u8]) -> Parsed<T>) -> Option<T> {
-        let inner = &self.inner;
-        if inner.claimed.get() || inner.parsing.get() || inner.held.borrow().is_empty() {
-            return None;
-        }
-        let mut value = None;
-        inner.show(&[], &mut 0, &mut |window| run_parser(&mut parse, window, &mut value));
-        value
-    }
-}
-
-/// Runs a user's parser over a window.
-fn run_parser<T>(
-    parse: &mut impl FnMut(&[u8]) -> Parsed<T>,
-    window: &mut Window<'_, '_>,
-    value: &mut Option<T>,
-) -> bool {
-    let shown = window.bytes();
-    match parse(shown) {
-        Parsed::Incomplete => false,
-        Parsed::Done { consumed, value: parsed } => {
-            assert!(consumed <= shown.len(), "the parser consumed {consumed} of {} bytes", shown.len());
-            window.consume(consumed);
-            *value = Some(parsed);
-            true
-        }
-    }
-}
+/// From which size on a caller's buffer is received into directly, in bytes. Below, the system calls that the chunk saves
+/// are worth more than its copy: in bulk over loopback the two are even here.
+const DIRECT_FROM: usize = 16 * 1024;
 
 /// A parser inside this crate: takes from the window what it likes, and says whether the read is over.
 type Parse<'p> = dyn FnMut(&mut Window<'_, '_>) -> bool + 'p;
@@ -393,8 +296,7 @@ mod tests {
         net::{TcpListener, TcpStream},
     };
 
-    use super::*;
-    use crate::IOLoop;
+    use crate::{IOLoop, IOStream};
 
     fn pair() -> (IOStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -13,7 +13,7 @@ impl IOStream {
     /// Reads what there is into `buf`: at least one byte, and 0 only at the end of input or when `buf` is empty. The
     /// polling form of [`read_into`](IOStream::read_into) with `partial`, with the end as `AsyncRead` reports it.
     ///
-    /// Costs one `recv` at most. A buffer of 8 KiB or more is received into directly; for a smaller one as much is
+    /// Costs one `recv` at most. A buffer of 16 KiB or more is received into directly; for a smaller one as much is
     /// received as the thread's read chunk takes, and the rest is kept for the next read.
     ///
     /// The stream closes itself at the end of input unless it is [half open](IOStream::set_half_open), which is what
