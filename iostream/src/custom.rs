@@ -42,7 +42,7 @@ use crate::{
 ///
 /// ```
 /// use std::{io, task::{Context, Poll, ready}, time::Duration};
-/// use iostream::{CustomTransport, Error, IOLoop, IOStream, Parsed, memory, spawn};
+/// use iostream::{CustomTransport, IOLoop, IOStream, memory, spawn};
 /// use iostream::ioloop::{Deadline, VirtualClock};
 ///
 /// struct RateLimited {
@@ -64,16 +64,7 @@ use crate::{
 ///
 /// impl CustomTransport for RateLimited {
 ///     fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-///         let received = self.stream.poll_read_with(cx, |bytes| {
-///             let count = bytes.len().min(buf.len());
-///             buf[..count].copy_from_slice(&bytes[..count]);
-///             Parsed::Done { consumed: count, value: count }
-///         });
-///         received.map(|result| match result {
-///             // The end of input, and not a broken connection.
-///             Err(Error::Closed { cause: None }) => Ok(0),
-///             result => result.map_err(io::Error::from),
-///         })
+///         self.stream.poll_read_some(cx, buf).map_err(io::Error::from)
 ///     }
 ///
 ///     fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
@@ -87,10 +78,7 @@ use crate::{
 ///     }
 ///
 ///     fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-///         ready!(self.stream.poll_flush(cx))?;
-///         let stream = self.stream.clone();
-///         spawn(async move { stream.shutdown_write().await });
-///         Poll::Ready(Ok(()))
+///         self.stream.poll_shutdown(cx).map_err(io::Error::from)
 ///     }
 ///
 ///     // Not required. With it the end of the peer is noticed although nobody reads.

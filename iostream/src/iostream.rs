@@ -339,6 +339,9 @@ impl Inner {
 
     /// Closes the stream because a system call failed, and says so in the form that the operation reports.
     pub(crate) fn fail(self: &Rc<Self>, error: io::Error) -> Error {
+        if self.transport.borrow().refuses(&error) {
+            return error.into();
+        }
         if !is_disconnect(&error) {
             log::warn!("closing a stream after an unexpected error: {}", Printable::display(&error));
         }

@@ -5,7 +5,7 @@ mod common;
 
 use std::{
     collections::VecDeque,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Shutdown, TcpStream},
     os::unix::net::UnixStream,
 };
@@ -211,24 +211,37 @@ fn custom(piece: usize) -> Conversation {
 fn memory(capacity: usize) -> Conversation {
     let (stream, peer) = memory::pair(capacity);
     peer.set_half_open(true);
-    let reader = peer.clone();
-    let reader = spawn(async move { reader.read_until_close().await });
-    (stream, Box::new(StreamPeer { stream: peer, reader }))
+    (stream, Box::new(StreamPeer::new(peer.clone(), peer)))
+}
+
+fn pipes(piece: usize) -> Conversation {
+    common::choose_poller();
+    let ((reader, their_writer), (their_reader, writer)) = (io::pipe().unwrap(), io::pipe().unwrap());
+    let end = |reader, writer| (IOStream::from_pipe(reader).unwrap(), IOStream::from_pipe(writer).unwrap());
+    let ((input, output), (their_input, their_output)) = (end(reader, writer), end(their_reader, their_writer));
+    let stream = IOStream::from_custom(Trickle::join(input, output, piece));
+    (stream, Box::new(StreamPeer::new(their_input, their_output)))
 }
 
 /// It reads all the time, or a small capacity would stop our writes.
 struct StreamPeer {
-    stream: IOStream,
+    output: IOStream,
     reader: JoinHandle<iostream::Result<Bytes>>,
+}
+
+impl StreamPeer {
+    fn new(input: IOStream, output: IOStream) -> StreamPeer {
+        StreamPeer { output, reader: spawn(async move { input.read_until_close().await }) }
+    }
 }
 
 impl Peer for StreamPeer {
     fn send(&mut self, bytes: &[u8]) {
-        drop(self.stream.write(bytes));
+        drop(self.output.write(bytes));
     }
 
     fn end(&mut self) {
-        let stream = self.stream.clone();
+        let stream = self.output.clone();
         spawn(async move { stream.shutdown_write().await });
     }
 
@@ -316,6 +329,7 @@ macro_rules! nothing_is_lost_doubled_or_reordered {
 nothing_is_lost_doubled_or_reordered! {
     over_tcp() => tcp();
     over_a_unix_socket() => unix();
+    over_pipes(piece in 1..10_000usize) => pipes(piece);
     in_memory(capacity in 1..10_000usize) => memory(capacity);
     over_a_custom_transport(piece in 1..10_000usize) => custom(piece);
 }

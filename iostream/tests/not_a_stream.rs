@@ -8,13 +8,22 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::{
         fd::OwnedFd,
-        unix::net::{UnixDatagram, UnixListener, UnixStream},
+        unix::{
+            fs::OpenOptionsExt,
+            net::{UnixDatagram, UnixListener, UnixStream},
+        },
     },
 };
 
 use common::{run, sockets};
 use iostream::{Error, IOStream};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket, socketpair};
+use nix::{
+    fcntl::OFlag,
+    sys::{
+        epoll::{Epoll, EpollCreateFlags},
+        socket::{AddressFamily, SockFlag, SockType, socket, socketpair},
+    },
+};
 
 fn reason(result: iostream::Result<IOStream>) -> &'static str {
     match result {
@@ -33,12 +42,33 @@ fn as_unix(fd: impl Into<OwnedFd>) -> &'static str {
     reason(IOStream::from_unix(UnixStream::from(fd.into())))
 }
 
+fn as_pipe(fd: impl Into<OwnedFd>) -> &'static str {
+    common::choose_poller();
+    reason(IOStream::from_pipe(fd))
+}
+
 #[test]
 fn pipes_and_files_are_no_sockets() {
     let (reader, writer) = io::pipe().unwrap();
     assert_eq!(as_tcp(reader), "it is no socket");
     assert_eq!(as_unix(writer), "it is no socket");
     assert_eq!(as_tcp(File::open("/dev/null").unwrap()), "it is no socket");
+}
+
+#[test]
+fn what_is_neither_a_pipe_nor_a_terminal_is_no_pipe() {
+    assert_eq!(as_pipe(sockets().0), "it is a socket, not a pipe");
+    assert_eq!(as_pipe(UnixStream::pair().unwrap().0), "it is a socket, not a pipe");
+    assert_eq!(as_pipe(File::open(std::env::current_exe().unwrap()).unwrap()), "it is a regular file");
+    assert_eq!(as_pipe(File::open("/").unwrap()), "it is a directory");
+    if !module_path!().starts_with("over_poll::") {
+        // poll(2) calls it ready at all times, which it is.
+        assert_eq!(as_pipe(File::open("/dev/null").unwrap()), "the system cannot wait for it");
+    }
+    let path_only = File::options().read(true).custom_flags(OFlag::O_PATH.bits()).open("/dev/null").unwrap();
+    assert_eq!(as_pipe(path_only), "it was opened as a path only");
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
+    assert_eq!(as_pipe(epoll.0), "it is neither a pipe nor a terminal");
 }
 
 #[test]

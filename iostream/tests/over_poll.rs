@@ -18,6 +18,8 @@ mod netutil;
 mod not_a_stream;
 #[path = "parser_panics.rs"]
 mod parser_panics;
+#[path = "pipe.rs"]
+mod pipe;
 #[path = "polling.rs"]
 mod polling;
 #[path = "reads.rs"]

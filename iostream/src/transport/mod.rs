@@ -35,6 +35,7 @@
 
 mod custom;
 mod memory;
+mod pipe;
 mod socket;
 mod tcp;
 mod unix;
@@ -48,7 +49,13 @@ use std::{
 
 use ioloop::IOLoop;
 
-pub(crate) use self::{custom::Custom, memory::Memory, tcp::Tcp, unix::Unix};
+pub(crate) use self::{
+    custom::Custom,
+    memory::Memory,
+    pipe::{Access, Pipe},
+    tcp::Tcp,
+    unix::Unix,
+};
 
 /// A kind of stream. See the module for what each of them has to do.
 #[derive(Debug)]
@@ -56,6 +63,7 @@ pub(crate) enum Transport {
     Tcp(Tcp),
     Unix(Unix),
     Memory(Memory),
+    Pipe(Pipe),
     /// Whatever a user brings.
     Custom(Custom),
     /// What is left when the transport has been closed.
@@ -69,6 +77,7 @@ macro_rules! dispatch {
             Transport::Tcp($transport) => $call,
             Transport::Unix($transport) => $call,
             Transport::Memory($transport) => $call,
+            Transport::Pipe($transport) => $call,
             Transport::Custom($transport) => $call,
             Transport::Closed => $closed,
         }
@@ -143,6 +152,7 @@ impl Transport {
             Transport::Tcp(tcp) => Poll::Ready(tcp.shutdown()),
             Transport::Unix(unix) => Poll::Ready(unix.shutdown()),
             Transport::Memory(memory) => Poll::Ready(memory.shutdown()),
+            Transport::Pipe(pipe) => Poll::Ready(pipe.shutdown()),
             Transport::Custom(custom) => custom.poll_shutdown(cx),
             Transport::Closed => Poll::Ready(Err(not_connected())),
         }
@@ -158,6 +168,16 @@ impl Transport {
             Transport::Tcp(tcp) => Some(tcp.get_ref()),
             _ => None,
         }
+    }
+
+    /// An end of a pipe, which carries bytes in one direction alone.
+    pub(crate) fn is_one_way(&self) -> bool {
+        matches!(self, Transport::Pipe(pipe) if pipe.is_one_way())
+    }
+
+    /// Whether `error` says that this kind cannot do what was asked, which breaks nothing: the wrong end of a pipe.
+    pub(crate) fn refuses(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::Unsupported && matches!(self, Transport::Pipe(_))
     }
 
     /// Closes the transport and wakes every task that waits in it. `sole` says that its descriptor has no duplicate:

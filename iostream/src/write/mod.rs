@@ -275,13 +275,18 @@ impl Inner {
 
     /// Ends our side, once.
     fn poll_end_output(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.write_ended.get() {
+            return Poll::Ready(Ok(()));
+        }
         if self.is_closed() {
             return Poll::Ready(Err(self.closed_error()));
         }
-        if !self.write_ended.get() {
-            let result = ready!(self.transport.borrow().poll_shutdown(cx));
-            result.map_err(|error| self.fail(error))?;
-            self.write_ended.set(true);
+        let result = ready!(self.transport.borrow().poll_shutdown(cx));
+        result.map_err(|error| self.fail(error))?;
+        self.write_ended.set(true);
+        // The writing end of a pipe is ended by being closed.
+        if self.transport.borrow().is_one_way() {
+            self.close(None);
         }
         Poll::Ready(Ok(()))
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use ioloop::PosixPoll;
-use iostream::{CustomTransport, Error, IOLoop, IOStream, Parsed, spawn};
+use iostream::{CustomTransport, IOLoop, IOStream};
 
 /// As a part of `over_poll`, makes the loops of this process wait with poll(2) from the first one on: every test begins
 /// with one of the functions below.
@@ -81,9 +81,10 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
 }
 
-/// A transport over a stream that passes on at most `piece` bytes at a time, and is pending before each.
+/// A transport over streams that passes on at most `piece` bytes at a time, and is pending before each.
 pub(crate) struct Trickle {
-    stream: IOStream,
+    input: IOStream,
+    output: IOStream,
     piece: usize,
     rested: Cell<bool>,
 }
@@ -91,7 +92,12 @@ pub(crate) struct Trickle {
 impl Trickle {
     pub(crate) fn new(stream: IOStream, piece: usize) -> Trickle {
         stream.set_half_open(true);
-        Trickle { stream, piece, rested: Cell::new(false) }
+        Trickle::join(stream.clone(), stream, piece)
+    }
+
+    /// Of two streams that go in one direction each.
+    pub(crate) fn join(input: IOStream, output: IOStream, piece: usize) -> Trickle {
+        Trickle { input, output, piece, rested: Cell::new(false) }
     }
 
     fn rest(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -106,33 +112,23 @@ impl Trickle {
 impl CustomTransport for Trickle {
     fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         ready!(self.rest(cx));
-        let received = self.stream.poll_read_with(cx, |bytes| {
-            let count = bytes.len().min(buf.len()).min(self.piece);
-            buf[..count].copy_from_slice(&bytes[..count]);
-            Parsed::Done { consumed: count, value: count }
-        });
-        received.map(|result| match result {
-            Err(Error::Closed { cause: None }) => Ok(0),
-            result => result.map_err(io::Error::from),
-        })
+        let piece = self.piece.min(buf.len());
+        self.input.poll_read_some(cx, &mut buf[..piece]).map_err(io::Error::from)
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.rest(cx));
-        ready!(self.stream.poll_flush(cx))?;
+        ready!(self.output.poll_flush(cx))?;
         let count = data.len().min(self.piece);
-        drop(self.stream.write(&data[..count]));
+        drop(self.output.write(&data[..count]));
         Poll::Ready(Ok(count))
     }
 
     fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.stream.poll_flush(cx))?;
-        let stream = self.stream.clone();
-        spawn(async move { stream.shutdown_write().await });
-        Poll::Ready(Ok(()))
+        self.output.poll_shutdown(cx).map_err(io::Error::from)
     }
 
     fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.stream.poll_peer_closed(cx)
+        self.input.poll_peer_closed(cx)
     }
 }
