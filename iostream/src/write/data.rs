@@ -1,4 +1,6 @@
-use bytes::{Buf, Bytes, BytesMut};
+use std::mem;
+
+use bytes::{Bytes, BytesMut};
 
 /// What can be written: slices, which are copied only if they must wait, and owned buffers, which are not copied.
 ///
@@ -14,8 +16,8 @@ mod sealed {
     pub trait WriteData {
         fn unsent(&self) -> &[u8];
 
-        /// What is left when the first `sent` bytes are gone.
-        fn into_rest(self, sent: usize) -> Bytes;
+        /// The bytes, if having them needs no copy. Called once.
+        fn take_owned(&mut self) -> Option<Bytes>;
     }
 }
 
@@ -27,8 +29,8 @@ macro_rules! borrowed_data {
                 bytes
             }
 
-            fn into_rest(self, sent: usize) -> Bytes {
-                Bytes::copy_from_slice(&self.unsent()[sent..])
+            fn take_owned(&mut self) -> Option<Bytes> {
+                None
             }
         }
     )*};
@@ -41,10 +43,8 @@ macro_rules! owned_data {
                 self.as_ref()
             }
 
-            fn into_rest(self, sent: usize) -> Bytes {
-                let mut rest = Bytes::from(self);
-                rest.advance(sent);
-                rest
+            fn take_owned(&mut self) -> Option<Bytes> {
+                Some(Bytes::from(mem::take(self)))
             }
         }
     )*};
@@ -70,7 +70,7 @@ impl sealed::WriteData for &Bytes {
         self
     }
 
-    fn into_rest(self, sent: usize) -> Bytes {
-        self.slice(sent..)
+    fn take_owned(&mut self) -> Option<Bytes> {
+        Some(self.clone())
     }
 }

@@ -47,10 +47,70 @@ impl IOStream {
         let total = data.unsent().len();
         match self.inner.try_send(data.unsent(), &[]) {
             Ok(sent) if sent == total => {}
-            Ok(sent) => self.enqueue(data.into_rest(sent)),
+            Ok(sent) => self.enqueue_rest(data, sent),
             Err(error) => return WriteFuture(State::Done(Err(error))),
         }
         self.when_sent(total)
+    }
+
+    /// Queues `data` and sends nothing yet: for several small writes that are to leave together.
+    ///
+    /// What is queued leaves with the next [`flush`](IOStream::flush), and by itself once the tasks that are ready now have
+    /// run. A [`write`](IOStream::write) goes behind it. Small slices are copied into one buffer; owned buffers are kept as
+    /// they are and leave by a vectored write. Nothing is slowed down by this call: look at
+    /// [`pending_write`](IOStream::pending_write), or flush and await it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the stream is closed, [`Error::WriteBufferFull`] when the limit would be passed. Then nothing
+    /// is queued.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use iostream::{IOLoop, memory};
+    ///
+    /// let (stream, peer) = memory::pair(100);
+    /// let line = IOLoop::current().run_sync(async {
+    ///     for word in ["all", " in", " one\n"] {
+    ///         stream.queue(word)?;
+    ///     }
+    ///     assert_eq!(stream.bytes_sent(), 0);
+    ///     stream.flush().await?;
+    ///     peer.read_until(b"\n").await
+    /// })?;
+    /// assert_eq!(line, "all in one\n");
+    /// # Ok::<_, iostream::Error>(())
+    /// ```
+    pub fn queue(&self, data: impl WriteData) -> Result<()> {
+        let total = data.unsent().len();
+        self.inner.check_room(total)?;
+        if total > 0 {
+            self.enqueue_rest(data, 0);
+        }
+        Ok(())
+    }
+
+    /// Sends what is queued: at once what the kernel takes. The future completes when the kernel has taken everything
+    /// written so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_flush`](IOStream::poll_flush).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing: what is queued leaves by itself.
+    pub fn flush(&self) -> WriteFuture {
+        let inner = &self.inner;
+        if inner.unsent.get() {
+            return WriteFuture(State::Done(Err(inner.closed_error())));
+        }
+        // A queue that the kernel has refused waits for room. One that was never offered need not wait for its task.
+        if inner.queue.borrow().as_ref().is_some_and(|queue| queue.is_fresh()) {
+            inner.offer_queued();
+        }
+        self.when_sent(0)
     }
 
     /// Sends `head` and `body` as one: with one system call when the kernel takes both. Otherwise as
@@ -68,7 +128,7 @@ impl IOStream {
         match self.inner.try_send(head, &body) {
             Ok(sent) if sent == total => {}
             Ok(sent) if sent < head.len() => {
-                self.enqueue(Bytes::copy_from_slice(&head[sent..]));
+                self.enqueue_slice(&head[sent..]);
                 self.enqueue(body);
             }
             Ok(sent) => {
@@ -168,12 +228,31 @@ impl IOStream {
         }
     }
 
-    /// Queues what the kernel did not take, and sees to it that it leaves.
+    /// Queues `data` without its first `sent` bytes.
+    fn enqueue_rest(&self, mut data: impl WriteData, sent: usize) {
+        match data.take_owned() {
+            Some(mut rest) => {
+                rest.advance(sent);
+                self.enqueue(rest);
+            }
+            None => self.enqueue_slice(&data.unsent()[sent..]),
+        }
+    }
+
     fn enqueue(&self, rest: Bytes) {
+        let holds_up = rest.is_empty();
+        self.with_queue(holds_up, |queue| queue.push(rest));
+    }
+
+    fn enqueue_slice(&self, rest: &[u8]) {
+        self.with_queue(false, |queue| queue.push_slice(rest));
+    }
+
+    /// Fills the queue, and sees to it that what is in it leaves.
+    fn with_queue(&self, holds_up: bool, fill: impl FnOnce(&mut WriteQueue)) {
         // The queue's task is there exactly as long as the queue.
         let starts = self.inner.queue.borrow().is_none();
-        let holds_up = rest.is_empty();
-        self.inner.queue.borrow_mut().get_or_insert_default().push(rest);
+        fill(self.inner.queue.borrow_mut().get_or_insert_default());
         if starts && let Some(ioloop) = self.inner.ioloop() {
             // Holds the stream until its last byte has left. Absent while nothing is queued.
             ioloop.spawn_independent(flush::send_queue(self.clone(), holds_up));
@@ -227,22 +306,29 @@ impl fmt::Debug for WriteFuture {
 impl Inner {
     /// Tries to send without queueing, when nothing is queued before. Returns the number of bytes sent.
     fn try_send(self: &Rc<Self>, head: &[u8], body: &[u8]) -> Result<usize> {
-        self.check_writable()?;
         let total = head.len() + body.len();
-        let queued = self.queue.borrow().as_ref().map(|queue| queue.len);
-        let limit = self.max_write_buffer_size();
         // Before anything is sent: a write that fails half-way would leave half a message with the peer.
-        if queued.unwrap_or(0).saturating_add(total) > limit {
-            return Err(Error::WriteBufferFull { limit });
-        }
+        let has_queue = self.check_room(total)?;
         // What is queued goes first.
-        if queued.is_some() || total == 0 {
+        if has_queue || total == 0 {
             return Ok(0);
         }
         match body {
             [] => self.send_now(&[IoSlice::new(head)]),
             _ => self.send_now(&[IoSlice::new(head), IoSlice::new(body)]),
         }
+    }
+
+    /// Refuses what could not be queued as a whole. Returns whether there is a queue.
+    #[inline]
+    fn check_room(&self, total: usize) -> Result<bool> {
+        self.check_writable()?;
+        let queued = self.queue.borrow().as_ref().map(|queue| queue.len);
+        let limit = self.max_write_buffer_size();
+        if queued.unwrap_or(0).saturating_add(total) > limit {
+            return Err(Error::WriteBufferFull { limit });
+        }
+        Ok(queued.is_some())
     }
 
     /// Sends what the kernel takes, when nothing is queued before. Returns the number of bytes sent.

@@ -5,8 +5,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-
 use crate::{Error, IOStream, Result, iostream::Inner};
 
 /// How much [`IOStream::poll_write`] lets wait, in bytes.
@@ -78,7 +76,7 @@ impl IOStream {
             skip -= piece.len() - unsent.len();
             let fits = unsent.len().min(room - queued);
             if fits > 0 {
-                self.enqueue(Bytes::copy_from_slice(&unsent[..fits]));
+                self.enqueue_slice(&unsent[..fits]);
                 queued += fits;
             }
         }

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use ioloop::Printable;
 
 use crate::{Result, iostream::Inner, transport::Transport};
@@ -17,11 +17,19 @@ const SENDS_PER_POLL: usize = 16;
 /// How many queued pieces leave in one `writev`.
 const PIECES_PER_SEND: usize = 64;
 
+/// Up to which size a slice that is queued is copied behind others, in bytes.
+const SMALL: usize = 4 * 1024;
+
+/// How many bytes of small slices make a piece.
+const TAIL_SIZE: usize = 16 * 1024;
+
 /// Bytes on their way to the kernel, and the tasks that wait for them to get there.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
     pieces: VecDeque<Bytes>,
-    /// The sum of the pieces.
+    /// Small slices behind the pieces, copied together: a piece of each would cost an allocation.
+    tail: BytesMut,
+    /// The sum of the pieces and the tail.
     pub(super) len: usize,
     /// Wakers, each with the count of sent bytes at which to wake. One entry per task.
     waiters: Vec<(u64, Waker)>,
@@ -32,8 +40,28 @@ pub(crate) struct WriteQueue {
 impl WriteQueue {
     pub(super) fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
+            self.close_tail();
             self.len += piece.len();
             self.pieces.push_back(piece);
+        }
+    }
+
+    /// Pushes a copy.
+    pub(super) fn push_slice(&mut self, slice: &[u8]) {
+        if slice.len() > SMALL {
+            return self.push(Bytes::copy_from_slice(slice));
+        }
+        if self.tail.len() + slice.len() > TAIL_SIZE {
+            self.close_tail();
+        }
+        self.len += slice.len();
+        self.tail.extend_from_slice(slice);
+    }
+
+    /// Makes the tail the last of the pieces.
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.pieces.push_back(self.tail.split().freeze());
         }
     }
 
@@ -53,6 +81,11 @@ impl WriteQueue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Whether there are bytes that the kernel has not been offered.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.task.is_none() && !self.is_empty()
     }
 
     /// Removes up to `count` sent bytes, at most from one piece. The emptied piece is for the caller to drop, because
@@ -128,9 +161,11 @@ impl Inner {
         send: impl FnOnce(&Transport, &[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         // Taken out, because the transport keeps the task's waker, and cloning that is foreign code.
-        let Some(pieces) = self.queue.borrow_mut().as_mut().map(|queue| mem::take(&mut queue.pieces)) else {
-            return Poll::Ready(Ok(0));
-        };
+        let pieces = self.queue.borrow_mut().as_mut().map(|queue| {
+            queue.close_tail();
+            mem::take(&mut queue.pieces)
+        });
+        let Some(pieces) = pieces else { return Poll::Ready(Ok(0)) };
         let mut slices = [IoSlice::new(&[]); PIECES_PER_SEND];
         let count = pieces.len().min(slices.len());
         slices.iter_mut().zip(&pieces).for_each(|(slice, piece)| *slice = IoSlice::new(piece));
