@@ -9,7 +9,7 @@ use std::{
     fmt,
     future::Future,
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     pin::Pin,
     rc::Rc,
 };
@@ -17,7 +17,7 @@ use std::{
 use iostream::{
     Admission, Admitted, ConnectionLimits, IOLoop, IOStream,
     ioloop::Printable,
-    netutil::{self, AcceptHandle, BindOptions},
+    netutil::{self, AcceptHandle, BindOptions, ToListenAddrs},
 };
 
 use crate::{
@@ -104,7 +104,7 @@ impl HttpServer {
     /// # Errors
     ///
     /// When the name does not resolve, an address is in use or needs privileges, or descriptors have run out.
-    pub fn listen(&self, addr: impl ToSocketAddrs) -> Result<ServerHandle> {
+    pub fn listen(&self, addr: impl ToListenAddrs) -> Result<ServerHandle> {
         self.bind(addr)?;
         self.start()
     }
@@ -128,7 +128,7 @@ impl HttpServer {
     /// assert_eq!(handle.local_addr(), addr);
     /// # Ok::<_, httpserver::Error>(())
     /// ```
-    pub fn bind(&self, addr: impl ToSocketAddrs) -> Result<SocketAddr> {
+    pub fn bind(&self, addr: impl ToListenAddrs) -> Result<SocketAddr> {
         let sockets = netutil::bind_sockets(addr, &BindOptions::default())?;
         // There is at least one: none is an error.
         let addr = sockets[0].local_addr().map_err(iostream::Error::from)?;

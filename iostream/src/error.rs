@@ -1,5 +1,12 @@
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use ioloop::Printable;
 use nix::errno::Errno;
 
 /// The result of this crate's fallible operations.
@@ -74,6 +81,32 @@ pub enum Error {
         cause: Arc<io::Error>,
     },
 
+    /// No listening Unix socket could be bound to this path; usually `EADDRINUSE` (a server listens there), `EACCES`, or a
+    /// file that is not a socket in its place.
+    #[error("listening on {}{}", UnixName(path), Because(Some(cause)))]
+    BindUnix {
+        /// The path; of an abstract name, a NUL and the name.
+        path: PathBuf,
+        /// What the system said.
+        cause: Arc<io::Error>,
+    },
+
+    /// This name stands for no address: there is none, or the name servers could not be asked.
+    #[error("resolving {}{}", Printable::text(host), Because(Some(cause)))]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the system said.
+        cause: Arc<io::Error>,
+    },
+
+    /// What was to be accepted from cannot be: a pipe, a datagram socket, a socket that does not listen.
+    #[error("not a listening stream socket: {reason}")]
+    NotAListener {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+
     /// What was to become a stream cannot be one: a pipe, a datagram socket, a socket that listens or is not connected.
     #[error("not a connected stream socket: {reason}")]
     NotAStream {
@@ -119,6 +152,14 @@ impl Error {
         move |cause| Error::Connect { addr, cause: Arc::new(cause) }
     }
 
+    pub(crate) fn bind_unix(path: &Path) -> impl Fn(io::Error) -> Error {
+        move |cause| Error::BindUnix { path: path.to_owned(), cause: Arc::new(cause) }
+    }
+
+    pub(crate) fn resolve(host: &str) -> impl Fn(io::Error) -> Error {
+        move |cause| Error::Resolve { host: host.to_owned(), cause: Arc::new(cause) }
+    }
+
     pub(crate) fn bind(addr: SocketAddr) -> impl Fn(io::Error) -> Error {
         move |cause| Error::Bind { addr, cause: Arc::new(cause) }
     }
@@ -139,6 +180,18 @@ impl fmt::Display for Because<'_> {
                 write!(f, ": {}{rest}", first.to_ascii_lowercase())
             }
             _ => write!(f, ": {cause}"),
+        }
+    }
+}
+
+/// A path, or an abstract name as ss(8) shows it.
+struct UnixName<'a>(&'a Path);
+
+impl fmt::Display for UnixName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_os_str().as_bytes().strip_prefix(b"\0") {
+            Some(name) => write!(f, "@{}", Printable::bytes(name)),
+            None => write!(f, "{}", Printable::bytes(self.0.as_os_str().as_bytes())),
         }
     }
 }
@@ -165,12 +218,15 @@ impl From<Error> for io::Error {
                 Some(errno) => return io::Error::from_raw_os_error(errno),
                 None => cause.kind(),
             },
-            Error::Connect { cause, .. } | Error::Bind { cause, .. } => cause.kind(),
+            Error::Connect { cause, .. }
+            | Error::Bind { cause, .. }
+            | Error::BindUnix { cause, .. }
+            | Error::Resolve { cause, .. } => cause.kind(),
             Error::Closed { cause: None } => NotConnected,
             Error::Unsatisfiable { .. } | Error::BufferFull { .. } => InvalidData,
             Error::WriteBufferFull { .. } => StorageFull,
             Error::AlreadyReading => ResourceBusy,
-            Error::NotAStream { .. } => InvalidInput,
+            Error::NotAStream { .. } | Error::NotAListener { .. } => InvalidInput,
             Error::TimedOut => TimedOut,
             Error::Loop(_) => Other,
         };

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod netutil;
 mod pipe;
 mod read;
+pub mod resolver;
 mod standard;
 mod tcpserver;
 mod transport;

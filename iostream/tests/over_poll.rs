@@ -26,6 +26,8 @@ mod polling;
 mod reads;
 #[path = "regex.rs"]
 mod regex;
+#[path = "resolver.rs"]
+mod resolver;
 #[path = "short_read_rule.rs"]
 mod short_read_rule;
 #[path = "tcp_server.rs"]

@@ -1,8 +1,10 @@
 //! Routes and settings, and the service that they make.
 
-use std::{fmt, future::Future, net::ToSocketAddrs, rc::Rc};
+use std::{fmt, future::Future, rc::Rc};
 
-use httpserver::{HttpServer, Limits, Method, Request, Response, ServerHandle, Service};
+use httpserver::{
+    HttpServer, Limits, Method, Request, Response, ServerHandle, Service, iostream::netutil::ToListenAddrs,
+};
 
 use crate::{
     answering::Answering,
@@ -322,7 +324,7 @@ impl Application {
     /// # Errors
     ///
     /// When the address cannot be resolved or bound.
-    pub fn listen(self, addr: impl ToSocketAddrs) -> Result<ServerHandle> {
+    pub fn listen(self, addr: impl ToListenAddrs) -> Result<ServerHandle> {
         Ok(self.into_server().listen(addr)?)
     }
 

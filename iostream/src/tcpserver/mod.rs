@@ -4,7 +4,7 @@ mod state;
 use std::{
     cell::RefCell,
     fmt,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    net::{SocketAddr, TcpListener},
     rc::Rc,
 };
 
@@ -13,7 +13,7 @@ use ioloop::{IOLoop, Printable};
 use self::state::{Connection, ServerState};
 use crate::{
     ConnectionLimits, Error, IOStream, Result,
-    netutil::{BindOptions, bind_sockets},
+    netutil::{BindOptions, ToListenAddrs, bind_sockets},
 };
 
 pub use self::handle::{DrainReport, ServerHandle};
@@ -90,7 +90,7 @@ impl TcpServer {
     /// # Errors
     ///
     /// As [`bind`](TcpServer::bind) and [`start`](TcpServer::start).
-    pub fn listen(&self, addr: impl ToSocketAddrs) -> Result<ServerHandle> {
+    pub fn listen(&self, addr: impl ToListenAddrs) -> Result<ServerHandle> {
         self.add_sockets(bind_sockets(addr, &BindOptions::new())?)
     }
 
@@ -100,7 +100,7 @@ impl TcpServer {
     /// # Errors
     ///
     /// As [`bind_sockets`].
-    pub fn bind(&self, addr: impl ToSocketAddrs) -> Result<SocketAddr> {
+    pub fn bind(&self, addr: impl ToListenAddrs) -> Result<SocketAddr> {
         let sockets = bind_sockets(addr, &BindOptions::new())?;
         // There is at least one, or there was an error.
         let first = sockets[0].local_addr()?;

@@ -1,16 +1,13 @@
-//! Listening sockets: binding them, and accepting from them.
-
 use std::{
     io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    net::{Ipv6Addr, SocketAddr, TcpListener},
 };
 
 use nix::errno::Errno;
 use socket2::SockRef;
 
+use super::{Family, KeepAlive, ToListenAddrs};
 use crate::{Error, Result, connect::new_socket, error::errno};
-
-pub use crate::accept::{AcceptHandle, add_accept_handler};
 
 /// How often a port chosen by the system may turn out to be taken for another of the addresses.
 const PORT_ATTEMPTS: usize = 8;
@@ -25,12 +22,16 @@ pub struct BindOptions {
     /// Whether other sockets, of this process or another of the same user, may be bound to the same address, each
     /// getting a share of the connections (`SO_REUSEPORT`); off by default.
     pub reuse_port: bool,
+    /// Which of the addresses are bound; both families by default.
+    pub family: Family,
+    /// How accepted connections find out that their peer has vanished.
+    pub keep_alive: KeepAlive,
 }
 
 impl BindOptions {
     /// The defaults.
     pub fn new() -> Self {
-        BindOptions { backlog: 4096, reuse_port: false }
+        BindOptions { backlog: 4096, reuse_port: false, family: Family::Any, keep_alive: KeepAlive::new() }
     }
 
     /// Sets [`backlog`](BindOptions::backlog).
@@ -46,6 +47,20 @@ impl BindOptions {
         self.reuse_port = reuse;
         self
     }
+
+    /// Sets [`family`](BindOptions::family).
+    #[must_use]
+    pub fn family(mut self, family: Family) -> Self {
+        self.family = family;
+        self
+    }
+
+    /// Sets [`keep_alive`](BindOptions::keep_alive).
+    #[must_use]
+    pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
+        self.keep_alive = keep_alive;
+        self
+    }
 }
 
 impl Default for BindOptions {
@@ -54,16 +69,23 @@ impl Default for BindOptions {
     }
 }
 
-/// Listening, non-blocking sockets for every address that `addr` resolves to: `"localhost:8888"` usually yields two,
-/// for IPv4 and IPv6. With port 0 the system chooses one, the same for all.
+/// Listening, non-blocking sockets for every address that `addr` stands for: a port alone (`8888`) or with an empty host is
+/// every address of the machine, `"localhost:8888"` usually the two loopback addresses. With port 0 the system chooses one,
+/// the same for all. See [`ToListenAddrs`].
 ///
 /// `SO_REUSEADDR` is set, so that a restarted server gets its port back at once. IPv6 sockets take IPv6 alone
-/// (`IPV6_V6ONLY`): listen on `0.0.0.0` and on `[::]` for both. A host name is looked up by the system, which may block.
+/// (`IPV6_V6ONLY`); IPv4 has a socket of its own. [`KeepAlive`] is set for the connections to come. A host name is looked up
+/// by the system, which may block.
+///
+/// An address that is this machine's and cannot be had is skipped in two cases, as long as another one is left: of a family
+/// that the kernel does not know (`EAFNOSUPPORT`), and `::1` or `::` beside their like of IPv4 where IPv6 is turned off
+/// (`EADDRNOTAVAIL`), which containers often do. Any other address that the machine does not have is probably a mistake in a
+/// configuration, and an error.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when a name cannot be resolved. [`Error::Bind`] when an address cannot be bound; those of several that
-/// this machine does not have (`EADDRNOTAVAIL`, `EAFNOSUPPORT`) are skipped, unless all are.
+/// [`Error::Resolve`] when a name cannot be resolved. [`Error::Bind`] when an address cannot be bound. [`Error::Io`]
+/// (`AddrNotAvailable`) when no address is left to bind, for example none of [`BindOptions::family`].
 ///
 /// # Examples
 ///
@@ -74,11 +96,11 @@ impl Default for BindOptions {
 /// assert_ne!(sockets[0].local_addr()?.port(), 0);
 /// # Ok::<_, iostream::Error>(())
 /// ```
-pub fn bind_sockets(addr: impl ToSocketAddrs, options: &BindOptions) -> Result<Vec<TcpListener>> {
+pub fn bind_sockets(addr: impl ToListenAddrs, options: &BindOptions) -> Result<Vec<TcpListener>> {
     let mut addrs: Vec<SocketAddr> = Vec::new();
-    for addr in addr.to_socket_addrs()? {
+    for addr in addr.to_listen_addrs()? {
         // The resolver may give one address several times.
-        if !addrs.contains(&addr) {
+        if options.family.matches(&addr) && !addrs.contains(&addr) {
             addrs.push(addr);
         }
     }
@@ -126,9 +148,7 @@ fn bind_all(addrs: &[SocketAddr], options: &BindOptions) -> Result<Vec<TcpListen
                 }
                 sockets.push(socket);
             }
-            Err(error) if matches!(errno(&error), Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT) => {
-                skipped = Some(Error::bind(addr)(error));
-            }
+            Err(error) if is_missing(addr, addrs, errno(&error)) => skipped = Some(Error::bind(addr)(error)),
             Err(error) => return Err(Error::bind(addr)(error)),
         }
     }
@@ -136,6 +156,18 @@ fn bind_all(addrs: &[SocketAddr], options: &BindOptions) -> Result<Vec<TcpListen
         (false, _) => Ok(sockets),
         (true, Some(error)) => Err(error),
         (true, None) => Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "no address to listen on").into()),
+    }
+}
+
+/// Whether an address may be left out because the machine has no such family.
+fn is_missing(addr: SocketAddr, addrs: &[SocketAddr], errno: Errno) -> bool {
+    let with_ipv4 = |like: fn(&SocketAddr) -> bool| addrs.iter().any(|addr| addr.is_ipv4() && like(addr));
+    match errno {
+        Errno::EAFNOSUPPORT => true,
+        // IPv6 can be turned off for addresses while its sockets remain.
+        Errno::EADDRNOTAVAIL if addr.ip() == Ipv6Addr::LOCALHOST => with_ipv4(|addr| addr.ip().is_loopback()),
+        Errno::EADDRNOTAVAIL if addr.ip() == Ipv6Addr::UNSPECIFIED => with_ipv4(|addr| addr.ip().is_unspecified()),
+        _ => false,
     }
 }
 
@@ -148,6 +180,7 @@ fn bind_one(addr: SocketAddr, options: &BindOptions) -> io::Result<TcpListener> 
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    options.keep_alive.apply(&socket)?;
     // Only now: the options count for what is bound after them.
     socket.bind(&addr.into())?;
     // listen(2) caps the number at somaxconn.
