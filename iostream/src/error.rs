@@ -72,6 +72,15 @@ pub enum Error {
         cause: Arc<io::Error>,
     },
 
+    /// No connection to this Unix socket could be made; usually `ENOENT` or `ECONNREFUSED` (no server listens there).
+    #[error("connecting to {}{}", UnixName(path), Because(Some(cause)))]
+    ConnectUnix {
+        /// The path that was tried. An abstract name begins with a NUL byte.
+        path: PathBuf,
+        /// What the system said.
+        cause: Arc<io::Error>,
+    },
+
     /// No listening socket could be bound to this address; usually `EADDRINUSE` or, for ports below 1024, `EACCES`.
     #[error("listening on {addr}{}", Because(Some(cause)))]
     Bind {
@@ -152,6 +161,10 @@ impl Error {
         move |cause| Error::Connect { addr, cause: Arc::new(cause) }
     }
 
+    pub(crate) fn connect_unix(path: &Path) -> impl Fn(io::Error) -> Error {
+        move |cause| Error::ConnectUnix { path: path.to_owned(), cause: Arc::new(cause) }
+    }
+
     pub(crate) fn bind_unix(path: &Path) -> impl Fn(io::Error) -> Error {
         move |cause| Error::BindUnix { path: path.to_owned(), cause: Arc::new(cause) }
     }
@@ -219,6 +232,7 @@ impl From<Error> for io::Error {
                 None => cause.kind(),
             },
             Error::Connect { cause, .. }
+            | Error::ConnectUnix { cause, .. }
             | Error::Bind { cause, .. }
             | Error::BindUnix { cause, .. }
             | Error::Resolve { cause, .. } => cause.kind(),

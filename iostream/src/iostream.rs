@@ -2,7 +2,7 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     fmt, io,
     net::{SocketAddr, TcpStream},
-    os::unix::net::UnixStream,
+    os::{fd::BorrowedFd, unix::net::UnixStream},
     rc::{Rc, Weak},
     sync::Arc,
 };
@@ -68,7 +68,7 @@ pub struct IOStream {
 pub(crate) struct Inner {
     pub(crate) transport: RefCell<Transport>,
     /// There is no duplicate of the descriptor.
-    sole: bool,
+    sole: Cell<bool>,
     /// Received and not consumed.
     pub(crate) held: RefCell<ReadBuffer>,
     /// Accepted from the user and not yet taken by the kernel. Absent while there is nothing.
@@ -164,7 +164,7 @@ impl IOStream {
     pub(crate) fn from_transport(transport: Transport, sole: bool) -> IOStream {
         let inner = Inner {
             transport: RefCell::new(transport),
-            sole,
+            sole: Cell::new(sole),
             held: RefCell::default(),
             queue: RefCell::new(None),
             at_close: RefCell::new(None),
@@ -249,6 +249,42 @@ impl IOStream {
     #[inline]
     pub fn peer_addr(&self) -> Result<SocketAddr> {
         self.inner.ip_addr(TcpStream::peer_addr)
+    }
+
+    /// Shows the stream's descriptor to `look`: for socket options, for ioctl(2), for a duplicate of it. A stream cannot
+    /// be `AsFd`, because any handle may close it while the borrow lasts.
+    ///
+    /// For options, not for bytes: what is read or written besides the stream is missing or comes between. Nor should it be
+    /// made blocking, or be watched by another handler of the same loop.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the stream is closed, [`Error::Io`] (`Unsupported`) when it has no descriptor, such as a
+    /// [`memory::pair`](crate::memory::pair).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use iostream::IOStream;
+    /// use std::os::{fd::AsFd, unix::net::UnixStream};
+    ///
+    /// let stream = IOStream::from_unix(UnixStream::pair()?.0)?;
+    /// let duplicate = stream.with_fd(|fd| fd.try_clone_to_owned())??;
+    /// # let _ = duplicate;
+    /// # Ok::<_, iostream::Error>(())
+    /// ```
+    pub fn with_fd<T>(&self, look: impl FnOnce(BorrowedFd<'_>) -> T) -> Result<T> {
+        let inner = &self.inner;
+        if inner.is_closed() {
+            return Err(inner.closed_error());
+        }
+        let transport = inner.transport.borrow();
+        let Some(fd) = transport.as_fd() else {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the stream has no descriptor").into());
+        };
+        // It may be duplicated now, and closing it does not deregister it then.
+        inner.sole.set(false);
+        Ok(look(fd))
     }
 
     /// Closes the stream now. Does nothing when it is closed already.
@@ -394,7 +430,7 @@ impl Inner {
         self.unsent.set(queue.as_ref().is_some_and(|queue| !queue.is_empty()));
         // Closes the descriptor and wakes the tasks that wait in the transport.
         let transport = self.transport.replace(Transport::Closed);
-        transport.close(self.sole);
+        transport.close(self.sole.get());
         if let Some(queue) = queue {
             queue.wake_all();
         }

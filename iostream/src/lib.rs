@@ -19,6 +19,7 @@ pub mod resolver;
 mod standard;
 mod tcpserver;
 mod transport;
+mod unix;
 mod write;
 
 pub use ioloop;
@@ -32,6 +33,8 @@ pub use regex;
 
 #[cfg(feature = "regex")]
 pub use crate::read::ReadUntilRegexFuture;
+#[cfg(feature = "peer-cred")]
+pub use crate::unix::PeerCred;
 pub use crate::{
     admission::{Admission, Admitted, ConnectionLimits, Refusal},
     closing::{ClosedFuture, PeerClosedFuture},

@@ -1,6 +1,7 @@
 use std::{
     fmt,
     io::{self, IoSlice},
+    os::fd::BorrowedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
@@ -95,6 +96,10 @@ impl Custom {
 
     pub(super) fn ioloop(&self) -> &IOLoop {
         &self.ioloop
+    }
+
+    pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.transport.as_fd()
     }
 
     pub(super) fn close(self, _sole: bool) {

@@ -44,6 +44,7 @@ mod waiting;
 use std::{
     io::{self, IoSlice},
     net::TcpStream,
+    os::fd::{AsFd, BorrowedFd},
     task::{Context, Poll},
 };
 
@@ -160,6 +161,17 @@ impl Transport {
 
     pub(crate) fn ioloop(&self) -> Option<&IOLoop> {
         dispatch!(self, transport => Some(transport.ioloop()), closed => None)
+    }
+
+    /// The descriptor that carries the bytes, if one does.
+    pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Transport::Tcp(tcp) => Some(tcp.get_ref().as_fd()),
+            Transport::Unix(unix) => Some(unix.get_ref().as_fd()),
+            Transport::Pipe(pipe) => Some(pipe.get_ref().as_fd()),
+            Transport::Custom(custom) => custom.as_fd(),
+            Transport::Memory(_) | Transport::Closed => None,
+        }
     }
 
     /// The TCP socket, for its options and addresses; `None` for every other kind.

@@ -109,6 +109,10 @@ impl Pipe {
         self.file.ioloop()
     }
 
+    pub(super) fn get_ref(&self) -> &File {
+        self.file.get_ref()
+    }
+
     pub(super) fn close(self, sole: bool) {
         self.file.close(sole);
     }

@@ -105,7 +105,7 @@ where
         self.0.ioloop()
     }
 
-    pub(super) fn get_ref(&self) -> &S {
+    pub(crate) fn get_ref(&self) -> &S {
         self.0.get_ref()
     }
 
