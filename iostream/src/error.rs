@@ -59,6 +59,14 @@ pub enum Error {
         limit: usize,
     },
 
+    /// The file of a [`send_file`](crate::IOStream::send_file) was cut short or could not be read while it was sent. The
+    /// stream has been closed, because its peer waits for bytes that do not exist; this is the error of its writes.
+    #[error("the stream is closed: the file that was sent could not be read{}", Because(Some(cause)))]
+    SendFile {
+        /// What the system said, or `UnexpectedEof` when the file has been cut short.
+        cause: Arc<io::Error>,
+    },
+
     /// Another read of this stream is under way: two readers would tear each other's messages apart.
     #[error("the stream is already being read")]
     AlreadyReading,
@@ -140,7 +148,7 @@ impl Error {
     /// Whether the connection is gone, in whatever way. That is an everyday event for a server: peers leave.
     pub fn is_closed(&self) -> bool {
         match self {
-            Error::Closed { .. } => true,
+            Error::Closed { .. } | Error::SendFile { .. } => true,
             Error::Io(error) => is_disconnect(error),
             _ => false,
         }
@@ -242,7 +250,7 @@ impl From<Error> for io::Error {
             Error::AlreadyReading => ResourceBusy,
             Error::NotAStream { .. } | Error::NotAListener { .. } => InvalidInput,
             Error::TimedOut => TimedOut,
-            Error::Loop(_) => Other,
+            Error::SendFile { .. } | Error::Loop(_) => Other,
         };
         io::Error::new(kind, error)
     }

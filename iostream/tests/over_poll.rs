@@ -28,6 +28,8 @@ mod reads;
 mod regex;
 #[path = "resolver.rs"]
 mod resolver;
+#[path = "send_file.rs"]
+mod send_file;
 #[path = "short_read_rule.rs"]
 mod short_read_rule;
 #[path = "tcp_server.rs"]

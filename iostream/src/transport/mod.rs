@@ -13,6 +13,8 @@
 //! * `try_send` and `try_send_vectored` send what can leave at once. `WouldBlock` when nothing can: the stream then
 //!   queues the bytes and gives them to `poll_send`. A write is no future at this point, so there is no task to wake.
 //! * `poll_send` and `poll_send_vectored` send at least one byte.
+//! * `try_send_file` and `poll_send_file` are for kinds to which the kernel sends files by itself. The others refuse, and
+//!   are given the bytes.
 //! * `poll_peer_closed` waits until the peer has ended its input or is gone, `poll_broken` until nothing can be sent any
 //!   more. Both leave what has come where it is. `is_readable`, `is_peer_closed` and `is_broken` are what is known without
 //!   asking the system.
@@ -42,6 +44,7 @@ mod unix;
 mod waiting;
 
 use std::{
+    fs::File,
     io::{self, IoSlice},
     net::TcpStream,
     os::fd::{AsFd, BorrowedFd},
@@ -123,6 +126,31 @@ impl Transport {
 
     pub(crate) fn poll_send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         dispatch!(self, transport => transport.poll_send_vectored(cx, pieces), closed => Poll::Ready(Err(not_connected())))
+    }
+
+    /// Sends from a file, at most `count` bytes and at least one, without a copy through the process; 0 at the end of the
+    /// file. An error where that cannot be done, and the bytes have to be read.
+    pub(crate) fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(tcp) => tcp.try_send_file(file, offset, count),
+            Transport::Unix(unix) => unix.try_send_file(file, offset, count),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// As [`try_send_file`](Transport::try_send_file), and waits until something can be sent.
+    pub(crate) fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: &File,
+        offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Transport::Tcp(tcp) => tcp.poll_send_file(cx, file, offset, count),
+            Transport::Unix(unix) => unix.poll_send_file(cx, file, offset, count),
+            _ => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
     }
 
     #[inline]

@@ -1,10 +1,13 @@
 use std::{
+    fs::File,
     io::{self, IoSlice, Read, Write},
+    num::NonZeroUsize,
     os::fd::AsFd,
     task::{Context, Poll},
 };
 
 use ioloop::{IOLoop, Ready, Source};
+use socket2::SockRef;
 
 use super::total;
 
@@ -66,12 +69,36 @@ where
         self.attempt(total(pieces), || self.0.get_ref().write_vectored(pieces))
     }
 
+    /// sendfile(2).
+    pub(super) fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        // Too large on a 32-bit system: then it is read.
+        let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::Unsupported)?;
+        let socket = SockRef::from(self.0.get_ref());
+        let result = uninterrupted(|| socket.sendfile(file, offset, NonZeroUsize::new(count)));
+        // Less than asked for may be the file's end or a page that is not there yet, as well as a full socket. Only
+        // `EAGAIN` says that, so that the next edge is not waited for in vain.
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.0.clear(Ready::WRITABLE | Ready::ERROR);
+        }
+        result
+    }
+
     pub(super) fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_attempt(cx, data.len(), || self.0.get_ref().write(data))
+        self.poll_attempt(cx, || self.try_send(data))
     }
 
     pub(super) fn poll_send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.poll_attempt(cx, total(pieces), || self.0.get_ref().write_vectored(pieces))
+        self.poll_attempt(cx, || self.try_send_vectored(pieces))
+    }
+
+    pub(super) fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: &File,
+        offset: u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_attempt(cx, || self.try_send_file(file, offset, count))
     }
 
     #[inline]
@@ -132,17 +159,12 @@ where
     }
 
     #[inline(never)]
-    fn poll_attempt(
-        &self,
-        cx: &mut Context<'_>,
-        total: usize,
-        send: impl FnMut() -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_attempt(&self, cx: &mut Context<'_>, send: impl FnOnce() -> io::Result<usize>) -> Poll<io::Result<usize>> {
         // There is a queue because the kernel took no more; asking first saves the call that would say so again.
         if self.0.poll_ready(cx, Ready::WRITABLE).is_pending() {
             return Poll::Pending;
         }
-        match self.attempt(total, send) {
+        match send() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(cx, Ready::WRITABLE),
             result => Poll::Ready(result),
         }

@@ -1,6 +1,7 @@
 //! Writing: at once what the kernel takes, and a queue for the rest.
 
 mod data;
+mod file;
 mod flush;
 mod polling;
 mod queue;
@@ -20,6 +21,7 @@ use bytes::{Buf, Bytes};
 
 pub use data::WriteData;
 pub(crate) use flush::WriteTimeout;
+use queue::Piece;
 pub(crate) use queue::WriteQueue;
 
 /// After how many bytes that the kernel took without hesitation a writer has to let the others have their turn: 1 MiB.
@@ -104,7 +106,7 @@ impl IOStream {
     pub fn flush(&self) -> WriteFuture {
         let inner = &self.inner;
         if inner.unsent.get() {
-            return WriteFuture(State::Done(Err(inner.closed_error())));
+            return WriteFuture(State::Done(Err(inner.closed_for_writing())));
         }
         // A queue that the kernel has refused waits for room. One that was never offered need not wait for its task.
         if inner.queue.borrow().as_ref().is_some_and(|queue| queue.is_fresh()) {
@@ -170,9 +172,10 @@ impl IOStream {
         self.inner.wake_flush();
     }
 
-    /// How many bytes are queued: written, and not yet taken by the kernel.
+    /// How many bytes are queued: written, and not yet taken by the kernel. Those of a file that is being
+    /// [sent](IOStream::send_file) count, although they take no memory.
     pub fn pending_write(&self) -> usize {
-        self.inner.queue.borrow().as_ref().map_or(0, |queue| queue.len)
+        self.inner.queue.borrow().as_ref().map_or(0, |queue| usize::try_from(queue.len).unwrap_or(usize::MAX))
     }
 
     /// Ready when the kernel has taken everything written so far, and with an error when some of it never will be taken.
@@ -183,12 +186,12 @@ impl IOStream {
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let inner = &self.inner;
         if inner.unsent.get() {
-            return Poll::Ready(Err(inner.closed_error()));
+            return Poll::Ready(Err(inner.closed_for_writing()));
         }
         let queued = inner.queue.borrow().as_ref().map(|queue| queue.len);
         match queued {
             None => Poll::Ready(Ok(())),
-            Some(len) => inner.poll_sent(cx, inner.sent.get() + len as u64),
+            Some(len) => inner.poll_sent(cx, inner.sent.get() + len),
         }
     }
 
@@ -212,7 +215,7 @@ impl IOStream {
         let sent = self.inner.sent.get();
         match self.inner.queue.borrow().as_ref() {
             None => WriteFuture(State::Done(Ok(()))),
-            Some(queue) => WriteFuture(State::Waiting { end: sent + queue.len as u64, stream: self.clone() }),
+            Some(queue) => WriteFuture(State::Waiting { end: sent + queue.len, stream: self.clone() }),
         }
     }
 
@@ -241,7 +244,7 @@ impl IOStream {
 
     fn enqueue(&self, rest: Bytes) {
         let holds_up = rest.is_empty();
-        self.with_queue(holds_up, |queue| queue.push(rest));
+        self.with_queue(holds_up, |queue| queue.push(Piece::Bytes(rest)));
     }
 
     fn enqueue_slice(&self, rest: &[u8]) {
@@ -323,7 +326,7 @@ impl Inner {
     #[inline]
     fn check_room(&self, total: usize) -> Result<bool> {
         self.check_writable()?;
-        let queued = self.queue.borrow().as_ref().map(|queue| queue.len);
+        let queued = self.queue.borrow().as_ref().map(|queue| queue.in_memory);
         let limit = self.max_write_buffer_size();
         if queued.unwrap_or(0).saturating_add(total) > limit {
             return Err(Error::WriteBufferFull { limit });
@@ -356,7 +359,7 @@ impl Inner {
     /// to give but `ENOTCONN`, which would hide the cause.
     #[inline]
     fn check_writable(&self) -> Result<()> {
-        if self.is_closed() || self.write_ended.get() { Err(self.closed_error()) } else { Ok(()) }
+        if self.is_closed() || self.write_ended.get() { Err(self.closed_for_writing()) } else { Ok(()) }
     }
 
     /// Ends our side, once.
@@ -365,7 +368,7 @@ impl Inner {
             return Poll::Ready(Ok(()));
         }
         if self.is_closed() {
-            return Poll::Ready(Err(self.closed_error()));
+            return Poll::Ready(Err(self.closed_for_writing()));
         }
         let result = ready!(self.transport.borrow().poll_shutdown(cx));
         result.map_err(|error| self.fail(error))?;
@@ -403,6 +406,6 @@ impl Inner {
                 return Poll::Pending;
             }
         }
-        Poll::Ready(if self.sent.get() >= end { Ok(()) } else { Err(self.closed_error()) })
+        Poll::Ready(if self.sent.get() >= end { Ok(()) } else { Err(self.closed_for_writing()) })
     }
 }

@@ -106,17 +106,17 @@ impl Inner {
                 return Poll::Ready(Err(Error::WriteBufferFull { limit }));
             }
             let most = limit.min(WRITE_AHEAD);
-            let queued = self.queue.borrow().as_ref().map(|queue| queue.len);
+            let queued = self.queue.borrow().as_ref().map(|queue| (queue.len, queue.in_memory));
             let until = match queued {
                 None => return Poll::Ready(Ok(most)),
                 // A queue with nothing in it holds writers up for a turn. It is waited for, because what joins it is copied.
-                Some(0) => 1,
-                Some(queued) if queued < most => return Poll::Ready(Ok(most - queued)),
+                Some((0, _)) => 1,
+                Some((_, in_memory)) if in_memory < most => return Poll::Ready(Ok(most - in_memory)),
                 // Not woken for every packet: half of it has to leave.
-                Some(queued) => queued - most / 2,
+                Some((len, _)) => len - most as u64 / 2,
             };
             // An error only says that the queue has gone meanwhile.
-            let _ = ready!(self.poll_sent(cx, self.sent.get() + until as u64));
+            let _ = ready!(self.poll_sent(cx, self.sent.get() + until));
         }
     }
 }

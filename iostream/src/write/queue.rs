@@ -9,6 +9,7 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use ioloop::Printable;
 
+use super::file::FilePart;
 use crate::{Result, iostream::Inner, transport::Transport};
 
 /// How often one turn of the loop may send for one stream before the others get theirs.
@@ -23,14 +24,46 @@ const SMALL: usize = 4 * 1024;
 /// How many bytes of small slices make a piece.
 const TAIL_SIZE: usize = 16 * 1024;
 
-/// Bytes on their way to the kernel, and the tasks that wait for them to get there.
+/// What is written by one call, or what is left of it.
+pub(super) enum Piece {
+    Bytes(Bytes),
+    File(FilePart),
+}
+
+impl Piece {
+    fn len(&self) -> u64 {
+        match self {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::File(part) => part.len,
+        }
+    }
+
+    /// How much memory it takes.
+    fn in_memory(&self) -> usize {
+        match self {
+            Piece::Bytes(bytes) => bytes.len(),
+            Piece::File(_) => 0,
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        match self {
+            Piece::Bytes(bytes) => bytes.advance(count),
+            Piece::File(part) => part.advance(count as u64),
+        }
+    }
+}
+
+/// Pieces on their way to the kernel, and the tasks that wait for them to get there.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
-    pieces: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     /// Small slices behind the pieces, copied together: a piece of each would cost an allocation.
     tail: BytesMut,
     /// The sum of the pieces and the tail.
-    pub(super) len: usize,
+    pub(super) len: u64,
+    /// The part of it that is in memory.
+    pub(super) in_memory: usize,
     /// Wakers, each with the count of sent bytes at which to wake. One entry per task.
     waiters: Vec<(u64, Waker)>,
     /// The task that sends them, while it waits.
@@ -38,10 +71,11 @@ pub(crate) struct WriteQueue {
 }
 
 impl WriteQueue {
-    pub(super) fn push(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
+    pub(super) fn push(&mut self, piece: Piece) {
+        if piece.len() > 0 {
             self.close_tail();
             self.len += piece.len();
+            self.in_memory += piece.in_memory();
             self.pieces.push_back(piece);
         }
     }
@@ -49,20 +83,32 @@ impl WriteQueue {
     /// Pushes a copy.
     pub(super) fn push_slice(&mut self, slice: &[u8]) {
         if slice.len() > SMALL {
-            return self.push(Bytes::copy_from_slice(slice));
+            return self.push(Piece::Bytes(Bytes::copy_from_slice(slice)));
         }
         if self.tail.len() + slice.len() > TAIL_SIZE {
             self.close_tail();
         }
-        self.len += slice.len();
+        self.len += slice.len() as u64;
+        self.in_memory += slice.len();
         self.tail.extend_from_slice(slice);
     }
 
     /// Makes the tail the last of the pieces.
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.pieces.push_back(self.tail.split().freeze());
+            self.pieces.push_back(Piece::Bytes(self.tail.split().freeze()));
         }
+    }
+
+    /// Puts the bytes that were read from the file which is first in its place, and the rest of it behind them.
+    pub(super) fn put_before_file(&mut self, bytes: Bytes) {
+        let Some(Piece::File(mut part)) = self.pieces.pop_front() else { return };
+        part.set_read(bytes.len());
+        self.in_memory += bytes.len();
+        if part.len > 0 {
+            self.pieces.push_front(Piece::File(part));
+        }
+        self.pieces.push_front(Piece::Bytes(bytes));
     }
 
     /// Makes a task that waits already be woken at `end` too. False when it does not wait yet.
@@ -90,16 +136,25 @@ impl WriteQueue {
 
     /// Removes up to `count` sent bytes, at most from one piece. The emptied piece is for the caller to drop, because
     /// that may run user code.
-    fn advance(&mut self, count: &mut usize) -> Option<Bytes> {
+    fn advance(&mut self, count: &mut usize) -> Option<Piece> {
         let front = self.pieces.front_mut()?;
-        let step = front.len().min(*count);
+        let all = front.len();
+        let step = usize::try_from(all).map_or(*count, |all| all.min(*count));
         *count -= step;
-        self.len -= step;
-        if step < front.len() {
+        self.len -= step as u64;
+        self.in_memory -= step.min(front.in_memory());
+        if (step as u64) < all {
             front.advance(step);
             return None;
         }
         self.pieces.pop_front()
+    }
+
+    fn file_in_front(&self) -> Option<&FilePart> {
+        match self.pieces.front() {
+            Some(Piece::File(part)) => Some(part),
+            _ => None,
+        }
     }
 }
 
@@ -131,6 +186,10 @@ impl Inner {
     }
 
     fn poll_send_queued(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<usize>> {
+        let file = self.queue.borrow().as_ref().and_then(|queue| queue.file_in_front().cloned());
+        if let Some(part) = file {
+            return self.poll_send_file(cx, &part);
+        }
         let sent = self.with_pieces(|transport, pieces| match pieces {
             // One piece is the common case, and send(2) is cheaper for it.
             [piece] => transport.poll_send(cx, piece),
@@ -147,7 +206,11 @@ impl Inner {
     /// Linux tells of room in a TCP socket when a third of its buffer is free (`sk_stream_is_writeable`), and takes bytes
     /// earlier. The buffer may have grown to megabytes: a client that reads steadily is a minute away from that third.
     pub(crate) fn offer_queued(self: &Rc<Self>) -> bool {
-        let result = self.with_pieces(|transport, pieces| Poll::Ready(transport.try_send_vectored(pieces)));
+        let result = self.with_pieces(|transport, pieces| match pieces {
+            // A file is first: it has nothing to offer.
+            [] => Poll::Pending,
+            pieces => Poll::Ready(transport.try_send_vectored(pieces)),
+        });
         // An error shows by itself: the queue's task meets it at its next attempt.
         let Poll::Ready(Ok(sent)) = result else { return false };
         let sent = self.count_sent(sent);
@@ -167,8 +230,11 @@ impl Inner {
         });
         let Some(pieces) = pieces else { return Poll::Ready(Ok(0)) };
         let mut slices = [IoSlice::new(&[]); PIECES_PER_SEND];
-        let count = pieces.len().min(slices.len());
-        slices.iter_mut().zip(&pieces).for_each(|(slice, piece)| *slice = IoSlice::new(piece));
+        let bytes = pieces.iter().map_while(|piece| match piece {
+            Piece::Bytes(bytes) => Some(bytes),
+            Piece::File(_) => None,
+        });
+        let count = slices.iter_mut().zip(bytes).map(|(slice, bytes)| *slice = IoSlice::new(bytes)).count();
         let result = send(&self.transport.borrow(), &slices[..count]);
         if let Some(queue) = self.queue.borrow_mut().as_mut() {
             // What was written meanwhile comes behind.

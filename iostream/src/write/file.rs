@@ -1,0 +1,227 @@
+use std::{
+    fs::File,
+    io,
+    ops::Range,
+    os::unix::fs::FileExt,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+
+use super::{State, WriteFuture, queue::Piece};
+use crate::{Error, IOStream, Result, error::is_disconnect, iostream::Inner};
+
+/// How much of a file one system call sends, in bytes. The calls add up to a few MiB in a turn of the loop.
+const SEND_AT_ONCE: usize = 256 * 1024;
+
+/// How much of a file is read when its bytes have to pass through the process.
+const READ_AT_ONCE: usize = 64 * 1024;
+
+impl IOStream {
+    /// Sends the bytes of `file` in `range`, in the order of the writes.
+    ///
+    /// Otherwise as [`write`](IOStream::write): it begins at once, goes on by itself, and the future completes when the
+    /// kernel has taken all of it. The file may be shared by several streams (`Rc<File>`); its own position is neither used nor moved.
+    ///
+    /// Over TCP and Unix sockets the kernel sends from its page cache (sendfile(2)), and nothing is copied through the
+    /// process. Over the other kinds, and from file systems that cannot do that, 64 KiB at a time are read and sent. So a
+    /// file takes no memory that counts, and [`set_max_write_buffer_size`](IOStream::set_max_write_buffer_size) does not
+    /// limit it. [`pending_write`](IOStream::pending_write) counts its bytes.
+    ///
+    /// What is not in the page cache is read from the disk meanwhile, and **the loop waits for it**. For files that are
+    /// large and rarely asked for, on disks that are slow, read in [`run_in_executor`](crate::run_in_executor) and
+    /// [`write`](IOStream::write).
+    ///
+    /// A file should not be changed while it is sent: the peer may get old bytes or new ones, even of those that the
+    /// kernel has taken. Replace it by renaming a new one instead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] with nothing sent, and the stream as usable as before, when the file is no regular file or `range`
+    /// does not lie within it. [`Error::Closed`] as for a write. [`Error::SendFile`] when the file is cut short meanwhile
+    /// or cannot be read; the stream is closed then, because the peer waits for bytes that do not exist.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take the bytes back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{fs::{self, File}, io::Write};
+    /// use iostream::{IOLoop, IOStream, TcpServer};
+    ///
+    /// let path = std::env::temp_dir().join(format!("send_file-{}", std::process::id()));
+    /// fs::write(&path, "0123456789")?;
+    /// let file = File::open(&path)?;
+    /// let (server, client) = std::os::unix::net::UnixStream::pair()?;
+    /// let (server, client) = (IOStream::from_unix(server)?, IOStream::from_unix(client)?);
+    /// let received = IOLoop::current().run_sync(async {
+    ///     server.write("digits: ").await?;
+    ///     server.send_file(file, 2..6).await?;
+    ///     drop(server);
+    ///     client.read_until_close().await
+    /// })?;
+    /// assert_eq!(received, "digits: 2345");
+    /// # fs::remove_file(&path)?;
+    /// # Ok::<_, iostream::Error>(())
+    /// ```
+    pub fn send_file(&self, file: impl Into<Rc<File>>, range: Range<u64>) -> WriteFuture {
+        let part = match FilePart::new(file.into(), range) {
+            Ok(part) => part,
+            Err(error) => return WriteFuture(State::Done(Err(error.into()))),
+        };
+        match self.inner.try_send_file(part) {
+            Ok((sent, None)) => self.when_sent(sent),
+            Ok((_, Some(rest))) => {
+                self.with_queue(false, |queue| queue.push(Piece::File(rest)));
+                self.when_sent(0)
+            }
+            Err(error) => WriteFuture(State::Done(Err(error))),
+        }
+    }
+}
+
+/// A part of a file that waits to be sent.
+#[derive(Clone)]
+pub(super) struct FilePart {
+    file: Rc<File>,
+    offset: u64,
+    pub(super) len: u64,
+    /// It has to be read, because the kernel does not send from this file or to this stream by itself.
+    must_read: bool,
+}
+
+impl FilePart {
+    fn new(file: Rc<File>, range: Range<u64>) -> io::Result<FilePart> {
+        let invalid = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return invalid("only a regular file can be sent".into());
+        }
+        let Range { start, end } = range;
+        if start > end || end > metadata.len() {
+            return invalid(format!("the range {start}..{end} is not within a file of {} bytes", metadata.len()));
+        }
+        Ok(FilePart { file, offset: start, len: end - start, must_read: false })
+    }
+
+    /// Notes that the next bytes have been read, and will have to be from now on.
+    pub(super) fn set_read(&mut self, count: usize) {
+        self.advance(count as u64);
+        self.must_read = true;
+    }
+
+    pub(super) fn advance(&mut self, count: u64) {
+        self.offset += count;
+        self.len -= count;
+    }
+
+    /// How much to send by one system call.
+    fn step(&self) -> usize {
+        usize::try_from(self.len).map_or(SEND_AT_ONCE, |len| len.min(SEND_AT_ONCE))
+    }
+
+    /// The next bytes, at least one.
+    fn read(&self) -> io::Result<Bytes> {
+        let mut bytes = vec![0; self.step().min(READ_AT_ONCE)];
+        let count = loop {
+            match self.file.read_at(&mut bytes, self.offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        if count == 0 {
+            let text = format!("the file has been cut short, to {} bytes or less", self.offset);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+        }
+        bytes.truncate(count);
+        Ok(Bytes::from(bytes))
+    }
+}
+
+impl Inner {
+    /// Sends at once what the kernel takes, when nothing is queued before. Returns how much, and what is left.
+    fn try_send_file(self: &Rc<Self>, mut part: FilePart) -> Result<(usize, Option<FilePart>)> {
+        self.check_writable()?;
+        let mut all = 0;
+        if self.queue.borrow().is_none() {
+            // The rest is the queue's, which leaves others their turns.
+            if part.len > 0 {
+                let result = self.transport.borrow().try_send_file(&part.file, part.offset, part.step());
+                match result {
+                    Ok(sent) => {
+                        all = self.count_sent(sent);
+                        part.advance(sent as u64);
+                    }
+                    Err(error) if is_disconnect(&error) => return Err(self.fail(error)),
+                    // The queue's task finds out what it means.
+                    Err(_) => {}
+                }
+            }
+            if part.len == 0 {
+                return Ok((all, None));
+            }
+        }
+        Ok((all, Some(part)))
+    }
+
+    /// Sends from a file that is first in the queue. Returns how much has left.
+    pub(super) fn poll_send_file(self: &Rc<Self>, cx: &mut Context<'_>, part: &FilePart) -> Poll<Result<usize>> {
+        if !part.must_read {
+            let transport = self.transport.borrow();
+            let result = ready!(transport.poll_send_file(cx, &part.file, part.offset, part.step()));
+            drop(transport);
+            match result {
+                Ok(sent) if sent > 0 => return Poll::Ready(Ok(self.count_sent(sent))),
+                Err(error) if is_disconnect(&error) => return Poll::Ready(Err(self.fail(error))),
+                // The end of the file, or an error of which it is not said whose it is. Reading tells: it fails in the
+                // same way, or the file is fine and sending will fail, or not.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        match part.read() {
+            Ok(bytes) => {
+                if let Some(queue) = self.queue.borrow_mut().as_mut() {
+                    queue.put_before_file(bytes);
+                }
+                Poll::Ready(Ok(0))
+            }
+            Err(error) => Poll::Ready(Err(self.fail_to_read(error))),
+        }
+    }
+
+    /// The error of a write on a closed stream.
+    pub(super) fn closed_for_writing(&self) -> Error {
+        let error = self.closed_error();
+        if let Error::Closed { cause: Some(cause) } = &error
+            && let Some(UnreadableFile(cause)) = cause.get_ref().and_then(|cause| cause.downcast_ref())
+        {
+            return Error::SendFile { cause: Arc::clone(cause) };
+        }
+        error
+    }
+
+    /// Closes the stream because the bytes that were promised to its peer cannot be had.
+    #[cold]
+    fn fail_to_read(self: &Rc<Self>, error: io::Error) -> Error {
+        let cause = Arc::new(error);
+        log::warn!("closing a stream because the file that it sends cannot be read: {cause}");
+        self.close(Some(Arc::new(io::Error::other(UnreadableFile(cause)))));
+        self.closed_for_writing()
+    }
+}
+
+/// A stream's cause of closing that [`Error::SendFile`] tells of.
+#[derive(Debug)]
+struct UnreadableFile(Arc<io::Error>);
+
+impl std::error::Error for UnreadableFile {}
+
+impl std::fmt::Display for UnreadableFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the file that was sent could not be read: {}", self.0)
+    }
+}

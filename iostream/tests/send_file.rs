@@ -1,0 +1,226 @@
+//! Files are sent in the order of the writes, over every kind of stream.
+
+mod common;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    future::{Future, poll_fn},
+    io::{ErrorKind, Read},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+    thread,
+};
+
+use common::{Trickle, pair, pattern, run, try_for_some_turns, turns};
+use iostream::{Error, IOStream, WriteFuture, memory, spawn};
+
+/// More than the kernel's buffers of a connection take.
+const LOTS: usize = 16 << 20;
+
+/// A file that is removed when the test is over.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str, content: &[u8]) -> Temporary {
+        let path = std::env::temp_dir().join(format!("send_file-{}-{name}", std::process::id()));
+        fs::write(&path, content).unwrap();
+        Temporary(path)
+    }
+
+    fn open(&self) -> File {
+        File::open(&self.0).unwrap()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
+/// A stream of every kind, and the stream at its other end.
+fn kinds() -> Vec<(&'static str, IOStream, IOStream)> {
+    let (tcp, tcp_peer) = common::streams();
+    let (unix, unix_peer) = UnixStream::pair().unwrap();
+    let (memory, memory_peer) = memory::pair(1000);
+    let (below, custom_peer) = common::streams();
+    vec![
+        ("TCP", tcp, tcp_peer),
+        ("Unix", IOStream::from_unix(unix).unwrap(), IOStream::from_unix(unix_peer).unwrap()),
+        ("memory", memory, memory_peer),
+        ("custom", IOStream::from_custom(Trickle::new(below, 5000)), custom_peer),
+    ]
+}
+
+#[test]
+fn a_file_arrives_between_the_writes_around_it() {
+    let content = pattern(300_000);
+    let file = Temporary::new("order", &content);
+    for (kind, stream, peer) in kinds() {
+        // No limit for what is not in memory.
+        stream.set_max_write_buffer_size(100);
+        run(async {
+            let reader = spawn(async move { peer.read_until_close().await });
+            drop(stream.write("before "));
+            drop(stream.send_file(file.open(), 10..300_000));
+            drop(stream.send_file(file.open(), 5..5));
+            drop(stream.send_file(file.open(), 0..3));
+            stream.write(" after").await.unwrap();
+            assert_eq!(stream.pending_write(), 0, "{kind}");
+            drop(stream);
+            let received = reader.await.unwrap().unwrap();
+            let expected = [b"before ", &content[10..], &content[..3], b" after"].concat();
+            assert!(received == expected, "{kind}: {} bytes of {}", received.len(), expected.len());
+        });
+    }
+}
+
+#[test]
+fn a_file_waits_for_a_slow_reader_and_completes_when_it_has_left() {
+    let content = pattern(LOTS);
+    let file = Temporary::new("slow", &content);
+    let (stream, mut peer) = pair();
+    run(async {
+        let mut sending = pin!(stream.send_file(file.open(), 0..LOTS as u64));
+        assert!(try_for_some_turns(sending.as_mut()).await.is_none());
+        assert_eq!(stream.pending_write() as u64 + stream.bytes_sent(), LOTS as u64);
+        // Behind it there is room for what is in memory.
+        let taken = poll_fn(|cx| stream.poll_write(cx, b"behind")).await.unwrap();
+        assert_eq!(taken, 6);
+        let reader = thread::spawn(move || {
+            let mut received = Vec::new();
+            peer.read_to_end(&mut received).unwrap();
+            received
+        });
+        sending.await.unwrap();
+        assert!(stream.pending_write() <= 6);
+        stream.shutdown_write().await.unwrap();
+        let received = reader.join().unwrap();
+        assert!(received.starts_with(&content) && received.ends_with(b"behind"));
+        assert_eq!(received.len(), LOTS + 6);
+    });
+}
+
+#[test]
+fn streams_share_a_file_and_none_starves_the_others() {
+    let content = pattern(LOTS);
+    let file = Temporary::new("shared", &content);
+    run(async {
+        let shared = Rc::new(file.open());
+        let (streams, readers): (Vec<_>, Vec<_>) = (0..3)
+            .map(|_| {
+                let (stream, mut peer) = pair();
+                let reader = thread::spawn(move || {
+                    let mut received = Vec::new();
+                    peer.read_to_end(&mut received).unwrap();
+                    received
+                });
+                (stream, reader)
+            })
+            .unzip();
+        let writes: Vec<_> =
+            streams.iter().map(|stream| stream.send_file(Rc::clone(&shared), 0..LOTS as u64)).collect();
+        let others = spawn(iostream::yield_now());
+        for write in writes {
+            write.await.unwrap();
+        }
+        assert!(others.is_finished());
+        drop(streams);
+        for reader in readers {
+            assert!(reader.join().unwrap() == content);
+        }
+        assert_eq!(Rc::strong_count(&shared), 1, "the file is kept open");
+    });
+}
+
+#[test]
+fn what_is_not_within_a_regular_file_is_refused_and_harms_nothing() {
+    let file = Temporary::new("range", b"0123456789");
+    let (stream, peer) = memory::pair(100);
+    let refused = |write: WriteFuture| {
+        let error = run(write).unwrap_err();
+        assert!(matches!(&error, Error::Io(error) if error.kind() == ErrorKind::InvalidInput), "{error:?}");
+    };
+    refused(stream.send_file(file.open(), 0..11));
+    refused(stream.send_file(file.open(), 11..11));
+    #[expect(clippy::reversed_empty_ranges, reason = "a mistake is meant")]
+    refused(stream.send_file(file.open(), 3..2));
+    refused(stream.send_file(File::open("/").unwrap(), 0..0));
+    run(async {
+        stream.send_file(file.open(), 10..10).await.unwrap();
+        stream.send_file(file.open(), 9..10).await.unwrap();
+        assert_eq!(peer.read_some(100).await.unwrap(), "9");
+        stream.close();
+        assert!(matches!(stream.send_file(file.open(), 0..1).await, Err(Error::Closed { cause: None })));
+    });
+}
+
+#[test]
+fn a_file_that_is_cut_short_meanwhile_closes_the_stream() {
+    for (kind, stream, peer) in kinds() {
+        let file = Temporary::new(&format!("cut-{kind}"), &pattern(LOTS));
+        run(async {
+            let sending = spawn(stream.send_file(file.open(), 0..LOTS as u64));
+            let behind = spawn(stream.write("never"));
+            turns(3).await;
+            OpenOptions::new().write(true).open(&file.0).unwrap().set_len(LOTS as u64 / 2).unwrap();
+            peer.set_max_buffer_size(LOTS);
+            let reader = spawn(async move { peer.read_until_close().await });
+            for failed in [sending, behind] {
+                let error = failed.await.unwrap().unwrap_err();
+                let Error::SendFile { cause } = &error else { panic!("{kind}: {error:?}") };
+                assert_eq!(cause.kind(), ErrorKind::UnexpectedEof);
+                assert!(error.is_closed() && error.to_string().contains("cut short"), "{error}");
+            }
+            assert!(stream.is_closed());
+            assert!(matches!(stream.write("x").await, Err(Error::SendFile { .. })));
+            assert!(stream.read_some(1).await.unwrap_err().is_closed());
+            assert!(reader.await.unwrap().is_ok_and(|received| received.len() <= LOTS / 2));
+        });
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_closes_the_stream() {
+    let file = Temporary::new("unreadable", b"content");
+    for (kind, stream, _peer) in kinds() {
+        let unreadable = OpenOptions::new().write(true).open(&file.0).unwrap();
+        let error = run(stream.send_file(unreadable, 0..7)).unwrap_err();
+        assert!(matches!(error, Error::SendFile { .. }), "{kind}: {error:?}");
+    }
+}
+
+#[test]
+fn a_peer_that_goes_ends_the_sending() {
+    let file = Temporary::new("gone", &pattern(LOTS));
+    let (stream, peer) = pair();
+    run(async {
+        let mut sending = pin!(stream.send_file(file.open(), 0..LOTS as u64));
+        assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx).is_pending())).await);
+        drop(peer);
+        assert!(matches!(sending.await, Err(Error::Closed { cause: Some(_) })));
+    });
+}
+
+#[test]
+fn a_file_is_sent_although_its_stream_has_no_handles_any_more() {
+    let content = pattern(LOTS);
+    let file = Temporary::new("orphan", &content);
+    let (stream, mut peer) = pair();
+    let reader = thread::spawn(move || {
+        let mut received = Vec::new();
+        peer.read_to_end(&mut received).unwrap();
+        received
+    });
+    drop(stream.send_file(file.open(), 0..LOTS as u64));
+    drop(stream);
+    run(async {
+        while !reader.is_finished() {
+            iostream::yield_now().await;
+        }
+    });
+    assert!(reader.join().unwrap() == content);
+}
