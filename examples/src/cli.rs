@@ -16,8 +16,13 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv
 /// lets the kernel pick one. Prints the usage and ends the process at `--help` and at an invalid
 /// option.
 pub fn listen_address(about: &str) -> SocketAddr {
+    listen_address_from(std::env::args_os().skip(1), about)
+}
+
+/// [`listen_address`] for a program that takes a part of its command line itself.
+pub fn listen_address_from(arguments: impl IntoIterator<Item = OsString>, about: &str) -> SocketAddr {
     start_log();
-    match parse(std::env::args_os().skip(1)) {
+    match parse(arguments.into_iter()) {
         Ok(Some(address)) => address,
         Ok(None) => {
             println!("{about}\n\nOptions:\n  --address A  where to listen [default: {DEFAULT_ADDRESS}]");

@@ -6,8 +6,8 @@
 mod support;
 
 use std::{
-    io::Write,
-    net::{TcpListener, TcpStream},
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
 };
 
 use nix::{
@@ -63,6 +63,48 @@ fn enter(address: std::net::SocketAddr, name: &str) -> Lines {
     let welcome = guest.line().expect("a welcome");
     assert!(welcome.starts_with(&format!("* Welcome, {name}.")), "{welcome}");
     guest
+}
+
+#[test]
+fn shout_is_a_filter() {
+    let mut program = Program::start(env!("CARGO_BIN_EXE_shout"), &[]);
+    let mut input = program.input();
+    input.write_all(b"hello\n").expect("the example reads");
+    assert_eq!(program.line(), "HELLO");
+    input.write_all(b"no end of line").expect("the example reads");
+    drop(input);
+    assert_eq!(program.rest_of_output(), "NO END OF LINE");
+    assert!(program.end().success());
+}
+
+#[test]
+fn pipe_through_gives_each_connection_a_process() {
+    let arguments = ["--port", "0", "--", env!("CARGO_BIN_EXE_shout")];
+    let mut program = Program::start(env!("CARGO_BIN_EXE_pipe_through"), &arguments);
+    let address = program.listening();
+    let (mut ann, mut bob) = (Lines::connect(address), Lines::connect(address));
+    ann.send("from ann\n");
+    bob.send("from bob\n");
+    assert_eq!(bob.line().as_deref(), Some("FROM BOB"));
+    assert_eq!(ann.line().as_deref(), Some("FROM ANN"));
+    // The end of the input reaches the program, whose end reaches the client.
+    let mut socket = TcpStream::connect(address).expect("the example listens");
+    let sent: String = (0..100_000).map(|number| format!("line {number}\n")).collect();
+    let mut receiver = socket.try_clone().expect("a socket");
+    let received = std::thread::spawn(move || {
+        let mut received = String::new();
+        receiver.read_to_string(&mut received).map(|_| received)
+    });
+    socket.write_all(sent.as_bytes()).expect("the example reads");
+    socket.shutdown(Shutdown::Write).expect("the connection stands");
+    let received = received.join().expect("no panic").expect("the answer ends");
+    assert!(received == sent.to_uppercase(), "{} bytes of {}", received.len(), sent.len());
+}
+
+#[test]
+fn pipe_through_says_that_a_program_is_missing() {
+    let message = Program::refusal(env!("CARGO_BIN_EXE_pipe_through"), &["--port", "0"]);
+    assert_eq!(message, "error: no program is named; try --help\n");
 }
 
 #[test]

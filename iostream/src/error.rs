@@ -3,6 +3,7 @@ use std::{
     net::SocketAddr,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    process::ExitStatus,
     sync::Arc,
 };
 
@@ -124,11 +125,19 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// What was to become a stream cannot be one: a pipe, a datagram socket, a socket that listens or is not connected.
-    #[error("not a connected stream socket: {reason}")]
+    /// What was to become a stream cannot be one, or not of this kind: a pipe given as a socket, a datagram socket, a socket
+    /// that listens or is not connected, a file given as a pipe.
+    #[error("it cannot be a stream of this kind: {reason}")]
     NotAStream {
         /// What is wrong with it.
         reason: &'static str,
+    },
+
+    /// A child process has ended with a code other than 0, or by a signal.
+    #[error("the process has failed: {status}")]
+    Exit {
+        /// How it has ended.
+        status: ExitStatus,
     },
 
     /// Time is over: an [`ioloop::timeout`] around an operation of this crate, passed on with `?`.
@@ -250,7 +259,7 @@ impl From<Error> for io::Error {
             Error::AlreadyReading => ResourceBusy,
             Error::NotAStream { .. } | Error::NotAListener { .. } => InvalidInput,
             Error::TimedOut => TimedOut,
-            Error::SendFile { .. } | Error::Loop(_) => Other,
+            Error::SendFile { .. } | Error::Exit { .. } | Error::Loop(_) => Other,
         };
         io::Error::new(kind, error)
     }

@@ -17,6 +17,8 @@ mod pipe;
 mod read;
 pub mod resolver;
 mod standard;
+#[cfg(feature = "subprocess")]
+mod subprocess;
 mod tcpserver;
 mod transport;
 mod unix;
@@ -33,6 +35,8 @@ pub use regex;
 
 #[cfg(feature = "regex")]
 pub use crate::read::ReadUntilRegexFuture;
+#[cfg(feature = "subprocess")]
+pub use crate::subprocess::Subprocess;
 #[cfg(feature = "peer-cred")]
 pub use crate::unix::PeerCred;
 pub use crate::{

@@ -106,7 +106,7 @@ fn unconnected_sockets_are_refused() {
 fn the_refusal_says_why_in_a_sentence() {
     let (reader, _writer) = io::pipe().unwrap();
     let error = IOStream::from_tcp(TcpStream::from(OwnedFd::from(reader))).unwrap_err();
-    assert_eq!(error.to_string(), "not a connected stream socket: it is no socket");
+    assert_eq!(error.to_string(), "it cannot be a stream of this kind: it is no socket");
 }
 
 #[test]
