@@ -1,3 +1,5 @@
+//! Layer: iostream.
+//!
 //! The commands.
 
 use std::{

@@ -1,3 +1,5 @@
+//! Layer: iostream.
+//!
 //! RESP, version 2: commands as arrays of byte strings, or as words in a line; answers of five kinds.
 
 use std::{fmt, io::Write, ops::Range, str};

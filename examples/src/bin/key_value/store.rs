@@ -1,3 +1,5 @@
+//! Layer: iostream.
+//!
 //! Values by their keys, some of them with a time to live.
 
 use std::{
