@@ -7,14 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use ioloop::{IOLoop, Printable, Source};
+use ioloop::{IOLoop, Source};
 
 use crate::{
     Error, Result,
     buffer::ReadBuffer,
     check,
     closing::AtClose,
-    error::is_disconnect,
     transport::{Tcp, Transport, Unix},
     write::{WriteQueue, WriteTimeout},
 };
@@ -68,7 +67,7 @@ pub struct IOStream {
 pub(crate) struct Inner {
     pub(crate) transport: RefCell<Transport>,
     /// There is no duplicate of the descriptor.
-    sole: Cell<bool>,
+    pub(crate) sole: Cell<bool>,
     /// Received and not consumed.
     pub(crate) held: RefCell<ReadBuffer>,
     /// Accepted from the user and not yet taken by the kernel. Absent while there is nothing.
@@ -76,14 +75,14 @@ pub(crate) struct Inner {
     /// What happens at the close. Absent until something is to.
     pub(crate) at_close: RefCell<Option<Box<AtClose>>>,
     /// Why the stream was closed, when the connection broke.
-    cause: OnceCell<Arc<io::Error>>,
+    pub(crate) cause: OnceCell<Arc<io::Error>>,
     /// How many bytes the kernel has taken in all: a write is done when this reaches its end.
     pub(crate) sent: Cell<u64>,
     /// In 32 bits, because every idle stream has them: 4 GiB is the most, and for writing no limit.
     max_buffer_size: Cell<u32>,
     max_write_buffer_size: Cell<u32>,
     pub(crate) write_timeout: Cell<WriteTimeout>,
-    closed: Cell<bool>,
+    pub(crate) closed: Cell<bool>,
     /// The peer's FIN has been read: there is no more input.
     pub(crate) eof: Cell<bool>,
     /// We have sent our FIN: nothing more can be written.
@@ -371,73 +370,6 @@ impl Inner {
         self.with_tcp(ask).unwrap_or_else(|| {
             Err(io::Error::new(io::ErrorKind::Unsupported, "only a TCP stream has an IP address").into())
         })
-    }
-
-    /// Closes the stream because a system call failed, and says so in the form that the operation reports.
-    pub(crate) fn fail(self: &Rc<Self>, error: io::Error) -> Error {
-        if self.transport.borrow().refuses(&error) {
-            return error.into();
-        }
-        if !is_disconnect(&error) {
-            log::warn!("closing a stream after an unexpected error: {}", Printable::display(&error));
-        }
-        self.close(Some(Arc::new(error)));
-        self.closed_error()
-    }
-
-    /// The peer's FIN has been read.
-    pub(crate) fn end_of_input(self: &Rc<Self>) {
-        self.eof.set(true);
-        self.close_after_eof();
-    }
-
-    /// Closes a stream whose input is at its end, unless it still has something to send or to say.
-    pub(crate) fn close_after_eof(self: &Rc<Self>) {
-        if !self.eof.get() || self.queue.borrow().is_some() {
-            return;
-        }
-        // A half-open stream that is dead in the other direction too has no future either.
-        if !self.is_half_open() || self.transport.borrow().is_broken() {
-            self.close(None);
-        }
-    }
-
-    /// The one way in which a stream closes while it has handles.
-    pub(crate) fn close(self: &Rc<Self>, cause: Option<Arc<io::Error>>) {
-        if self.closed.replace(true) {
-            return;
-        }
-        if let Some(cause) = cause {
-            let _ = self.cause.set(cause);
-        }
-        // The transport is in use when the close comes from within it: from a waker that it clones or wakes, which is
-        // foreign code. The rest follows as soon as that is over.
-        if self.transport.try_borrow_mut().is_err()
-            && let Some(ioloop) = self.ioloop()
-        {
-            let inner = Rc::clone(self);
-            return ioloop.add_callback(move || inner.finish_close());
-        }
-        self.finish_close();
-    }
-
-    /// Closes the transport, then tells every task that waits. No borrow is left by then: wakers, guards and the callback
-    /// are user code.
-    fn finish_close(&self) {
-        let ioloop = self.ioloop();
-        // Remembered before it goes, so that a flush that comes later fails too.
-        let queue = self.queue.take();
-        self.unsent.set(queue.as_ref().is_some_and(|queue| !queue.is_empty()));
-        // Closes the descriptor and wakes the tasks that wait in the transport.
-        let transport = self.transport.replace(Transport::Closed);
-        transport.close(self.sole.get());
-        if let Some(queue) = queue {
-            queue.wake_all();
-        }
-        let at_close = self.at_close.take();
-        if let (Some(at_close), Some(ioloop)) = (at_close, ioloop) {
-            at_close.announce(&ioloop);
-        }
     }
 }
 

@@ -4,6 +4,8 @@
 #[path = "closing.rs"]
 mod closing;
 mod common;
+#[path = "finish.rs"]
+mod finish;
 #[path = "flush.rs"]
 mod flush;
 #[path = "limits.rs"]

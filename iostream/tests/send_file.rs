@@ -5,7 +5,7 @@ mod common;
 use std::{
     fs::{self, File, OpenOptions},
     future::{Future, poll_fn},
-    io::{ErrorKind, Read},
+    io::{self, ErrorKind, Read},
     os::unix::net::UnixStream,
     path::PathBuf,
     pin::pin,
@@ -46,11 +46,13 @@ fn kinds() -> Vec<(&'static str, IOStream, IOStream)> {
     let (tcp, tcp_peer) = common::streams();
     let (unix, unix_peer) = UnixStream::pair().unwrap();
     let (memory, memory_peer) = memory::pair(1000);
+    let (pipe_peer, pipe) = io::pipe().unwrap();
     let (below, custom_peer) = common::streams();
     vec![
         ("TCP", tcp, tcp_peer),
         ("Unix", IOStream::from_unix(unix).unwrap(), IOStream::from_unix(unix_peer).unwrap()),
         ("memory", memory, memory_peer),
+        ("pipe", IOStream::from_pipe(pipe).unwrap(), IOStream::from_pipe(pipe_peer).unwrap()),
         ("custom", IOStream::from_custom(Trickle::new(below, 5000)), custom_peer),
     ]
 }
@@ -156,6 +158,17 @@ fn what_is_not_within_a_regular_file_is_refused_and_harms_nothing() {
         stream.close();
         assert!(matches!(stream.send_file(file.open(), 0..1).await, Err(Error::Closed { cause: None })));
     });
+}
+
+#[test]
+fn the_reading_end_of_a_pipe_takes_no_file() {
+    let file = Temporary::new("pipe", b"content");
+    let (reader, _writer) = io::pipe().unwrap();
+    let stream = IOStream::from_pipe(reader).unwrap();
+    for refused in [run(stream.send_file(file.open(), 0..7)), stream.queue("x")] {
+        assert!(matches!(&refused, Err(Error::Io(error)) if error.kind() == ErrorKind::Unsupported), "{refused:?}");
+    }
+    assert!(!stream.is_closed());
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Inner {
 
     /// One `recv` of one byte or more into the thread's chunk.
     #[inline]
-    fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, room: usize) -> Poll<Result<(Chunk, usize)>> {
+    pub(crate) fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, room: usize) -> Poll<Result<(Chunk, usize)>> {
         // Never more than there is room for: what is not received stays in the kernel, whose window slows the peer down.
         self.poll_receive_to(cx, Chunk::take, |chunk| &mut chunk[..room.min(CHUNK_SIZE)])
     }
@@ -174,9 +174,13 @@ impl Inner {
         self.max_buffer_size().saturating_add(1).saturating_sub(self.held.borrow().len())
     }
 
+    #[cold]
     pub(crate) fn buffer_full(self: &Rc<Self>) -> Error {
+        let limit = self.max_buffer_size();
+        // The reader is told, and knows best whether that is worth a line.
+        log::debug!("closing the connection with {}: a read needs more than {limit} bytes", self.peer());
         self.close(None);
-        Error::BufferFull { limit: self.max_buffer_size() }
+        Error::BufferFull { limit }
     }
 
     /// Shows `parse` what is held and, behind it, `received`; keeps what it leaves. Only bytes that are left, or that

@@ -56,6 +56,7 @@ impl<'a> Reading<'a> {
     /// The read can never succeed, and where the next message would start is unknown.
     #[inline]
     pub(super) fn unsatisfiable(&self, limit: usize) -> Error {
+        log::debug!("closing the connection with {}: no end within {limit} bytes", self.stream.inner.peer());
         self.stream.close();
         Error::Unsatisfiable { limit }
     }

@@ -44,6 +44,7 @@ mod unix;
 mod waiting;
 
 use std::{
+    fmt,
     fs::File,
     io::{self, IoSlice},
     net::TcpStream,
@@ -218,6 +219,33 @@ impl Transport {
     /// Whether `error` says that this kind cannot do what was asked, which breaks nothing: the wrong end of a pipe.
     pub(crate) fn refuses(&self, error: &io::Error) -> bool {
         error.kind() == io::ErrorKind::Unsupported && matches!(self, Transport::Pipe(_))
+    }
+
+    /// Why nothing can be written, for a kind that has only one direction. The others find out by sending.
+    pub(crate) fn check_writable(&self) -> io::Result<()> {
+        match self {
+            Transport::Pipe(pipe) => pipe.check_writable(),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the log calls the other side.
+    pub(crate) fn fmt_peer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // After a reset the socket has forgotten its address.
+            Transport::Tcp(tcp) => match tcp.get_ref().peer_addr() {
+                Ok(addr) => write!(f, "{addr}"),
+                Err(_) => f.write_str("a TCP peer that has gone"),
+            },
+            Transport::Unix(unix) => match unix.get_ref().peer_addr() {
+                Ok(addr) if addr.as_pathname().is_some() => write!(f, "{addr:?}"),
+                _ => f.write_str("a Unix socket"),
+            },
+            Transport::Memory(_) => f.write_str("a stream in memory"),
+            Transport::Pipe(_) => f.write_str("a pipe or terminal"),
+            Transport::Custom(_) => f.write_str("a custom transport"),
+            Transport::Closed => f.write_str("a closed stream"),
+        }
     }
 
     /// Closes the transport and wakes every task that waits in it. `sole` says that its descriptor has no duplicate:

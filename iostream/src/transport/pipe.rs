@@ -117,7 +117,7 @@ impl Pipe {
         self.file.close(sole);
     }
 
-    fn check_writable(&self) -> io::Result<()> {
+    pub(super) fn check_writable(&self) -> io::Result<()> {
         match self.access {
             Access::Read => Err(unsupported("the reading end of a pipe cannot be written")),
             Access::Write | Access::Both => Ok(()),

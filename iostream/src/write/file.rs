@@ -146,6 +146,7 @@ impl Inner {
     /// Sends at once what the kernel takes, when nothing is queued before. Returns how much, and what is left.
     fn try_send_file(self: &Rc<Self>, mut part: FilePart) -> Result<(usize, Option<FilePart>)> {
         self.check_writable()?;
+        self.transport.borrow().check_writable()?;
         let mut all = 0;
         if self.queue.borrow().is_none() {
             // The rest is the queue's, which leaves others their turns.
@@ -208,7 +209,7 @@ impl Inner {
     #[cold]
     fn fail_to_read(self: &Rc<Self>, error: io::Error) -> Error {
         let cause = Arc::new(error);
-        log::warn!("closing a stream because the file that it sends cannot be read: {cause}");
+        log::warn!("closing the connection with {}: the file that is sent cannot be read: {cause}", self.peer());
         self.close(Some(Arc::new(io::Error::other(UnreadableFile(cause)))));
         self.closed_for_writing()
     }

@@ -32,7 +32,7 @@ impl WriteTimeout {
     }
 
     /// `None` when there is no limit. `orphaned`: the stream has no handles.
-    fn limit(self, orphaned: bool) -> Option<Duration> {
+    pub(crate) fn limit(self, orphaned: bool) -> Option<Duration> {
         match self {
             WriteTimeout::UNSET => orphaned.then_some(IOStream::DEFAULT_FLUSH_TIMEOUT),
             WriteTimeout::NEVER => None,
@@ -105,7 +105,7 @@ impl Stall {
 
 impl Inner {
     fn give_up(self: &Rc<Self>, limit: Duration) {
-        log::debug!("closing a stream whose peer has taken nothing for {limit:?}");
+        log::debug!("closing the connection with {}, which has taken nothing for {limit:?}", self.peer());
         let cause = io::Error::new(io::ErrorKind::TimedOut, format!("the peer has taken nothing for {limit:?}"));
         self.close(Some(Arc::new(cause)));
     }

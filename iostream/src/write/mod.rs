@@ -87,6 +87,7 @@ impl IOStream {
     pub fn queue(&self, data: impl WriteData) -> Result<()> {
         let total = data.unsent().len();
         self.inner.check_room(total)?;
+        self.inner.transport.borrow().check_writable()?;
         if total > 0 {
             self.enqueue_rest(data, 0);
         }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use ioloop::Printable;
 
 use super::file::FilePart;
 use crate::{Result, iostream::Inner, transport::Transport};
@@ -174,10 +173,7 @@ impl Inner {
             match ready!(self.poll_send_queued(cx)) {
                 Ok(sent) => self.remove_sent(sent),
                 // The stream is closed now, and the writers are told why.
-                Err(error) => {
-                    log::debug!("sending what was queued: {}", Printable::display(&error));
-                    return Poll::Ready(());
-                }
+                Err(_) => return Poll::Ready(()),
             }
         }
         // The peer reads as fast as this sends: go on in the next turn.

@@ -1,3 +1,6 @@
+mod ends;
+mod finish;
+
 use std::{
     any::Any,
     fmt,
