@@ -8,8 +8,9 @@ use std::{
     cell::RefCell,
     fmt,
     future::Future,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
     pin::Pin,
     rc::Rc,
 };
@@ -17,7 +18,7 @@ use std::{
 use iostream::{
     Admission, Admitted, ConnectionLimits, IOLoop, IOStream,
     ioloop::Printable,
-    netutil::{self, AcceptHandle, BindOptions, ToListenAddrs},
+    netutil::{self, AcceptHandle, BindOptions, Listener, ToListenAddrs},
 };
 
 use crate::{
@@ -71,7 +72,8 @@ pub(crate) struct Inner {
 
 /// A socket that is listened on.
 struct Listening {
-    addr: SocketAddr,
+    /// `None` for a Unix socket.
+    addr: Option<SocketAddr>,
     handle: AcceptHandle,
 }
 
@@ -147,7 +149,8 @@ impl HttpServer {
     }
 
     /// Serves sockets that listen already: handed over by a supervisor, inherited from a parent process, or bound with
-    /// options of your own.
+    /// options of your own. TCP or Unix: `TcpListener`s, `UnixListener`s or
+    /// [`Listener`](iostream::netutil::Listener)s. When it fails it serves none of them.
     ///
     /// # Errors
     ///
@@ -165,18 +168,31 @@ impl HttpServer {
     /// assert_eq!(handle.local_addr(), addr);
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
-    pub fn add_sockets(&self, sockets: Vec<TcpListener>) -> Result<ServerHandle> {
-        let mut first = None;
+    ///
+    /// Behind a proxy on the same machine. A request over a Unix socket has no [`peer_addr`](crate::Request::peer_addr):
+    ///
+    /// ```
+    /// use httpserver::{HttpServer, Request, iostream::netutil::{UnixBindOptions, bind_unix_socket}};
+    ///
+    /// let path = std::env::temp_dir().join(format!("http-{}.sock", std::process::id()));
+    /// let socket = bind_unix_socket(&path, &UnixBindOptions::new().mode(0o660))?;
+    /// HttpServer::new(async |_: Request| "hello").add_sockets([socket])?;
+    /// # std::fs::remove_file(path).unwrap();
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    pub fn add_sockets<L: Into<Listener>>(&self, sockets: impl IntoIterator<Item = L>) -> Result<ServerHandle> {
+        let mut begun: Vec<Listening> = Vec::new();
         for socket in sockets {
-            let addr = socket.local_addr().map_err(iostream::Error::from)?;
-            first.get_or_insert(addr);
-            // Accepted sockets inherit it, so it costs no system call per connection. An answer is given to the kernel
-            // in one piece; without this a streamed one could wait 40 ms for an acknowledgement (Nagle's algorithm).
-            netutil::set_nodelay_for_accepted(&socket)?;
-            let inner = Rc::clone(&self.inner);
-            let handle = netutil::add_accept_handler(socket, move |stream, peer| inner.accept(stream, peer))?;
-            self.inner.listening.borrow_mut().push(Listening { addr, handle });
+            match self.inner.listen_on(socket.into()) {
+                Ok(listening) => begun.push(listening),
+                Err(error) => {
+                    begun.iter().for_each(|listening| listening.handle.stop());
+                    return Err(error);
+                }
+            }
         }
+        let first = begun.iter().find_map(|listening| listening.addr);
+        self.inner.listening.borrow_mut().append(&mut begun);
         Ok(ServerHandle::new(Rc::clone(&self.inner), first))
     }
 
@@ -219,23 +235,56 @@ impl HttpServer {
 }
 
 impl Inner {
+    fn listen_on(self: &Rc<Self>, socket: Listener) -> Result<Listening> {
+        let addr = socket.local_addr()?;
+        let inner = Rc::clone(self);
+        let handle = match socket {
+            Listener::Tcp(socket) => {
+                // Accepted sockets inherit it, so it costs no system call per connection. An answer is given to the kernel
+                // in one piece; without this a streamed one could wait 40 ms for an acknowledgement (Nagle's algorithm).
+                netutil::set_nodelay_for_accepted(&socket)?;
+                netutil::add_accept_handler(socket, move |stream, peer| inner.accept(stream, peer))?
+            }
+            Listener::Unix(socket) => {
+                netutil::add_unix_accept_handler(socket, move |stream, _unnamed| inner.accept_unix(stream))?
+            }
+            other => {
+                let reason = format!("no way to serve {other:?}");
+                return Err(iostream::Error::from(io::Error::new(io::ErrorKind::Unsupported, reason)).into());
+            }
+        };
+        Ok(Listening { addr, handle })
+    }
+
     /// Takes a connection that a listening socket has accepted.
     fn accept(&self, stream: TcpStream, peer: SocketAddr) {
         // The reason of a refusal has been logged.
-        let Ok(admitted) = self.admission.admit(peer.ip()) else { return turn_away(stream) };
-        match IOStream::from_accepted(stream) {
-            Ok(stream) => {
-                let registration = register(stream, Some(peer), &self.state, Some(admitted));
-                self.connector.spawn(registration);
-            }
-            Err(error) => log::error!("cannot serve {peer}: {}", Printable::display(&error)),
+        match self.admission.admit(peer.ip()) {
+            Ok(admitted) => self.begin(IOStream::from_accepted(stream), Some(peer), admitted),
+            Err(_) if stream.set_nonblocking(true).is_ok() => turn_away(stream, TcpStream::shutdown),
+            Err(_) => {}
+        }
+    }
+
+    fn accept_unix(&self, stream: UnixStream) {
+        match self.admission.admit_without_address() {
+            Ok(admitted) => self.begin(IOStream::from_accepted_unix(stream), None, admitted),
+            Err(_) if stream.set_nonblocking(true).is_ok() => turn_away(stream, UnixStream::shutdown),
+            Err(_) => {}
+        }
+    }
+
+    fn begin(&self, stream: iostream::Result<IOStream>, peer: Option<SocketAddr>, admitted: Admitted) {
+        match stream {
+            Ok(stream) => self.connector.spawn(register(stream, peer, &self.state, Some(admitted))),
+            Err(error) => log::error!("cannot serve {peer:?}: {}", Printable::display(&error)),
         }
     }
 
     /// Where it listens now.
     #[inline]
     pub(crate) fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.listening.borrow().iter().map(|listening| listening.addr).collect()
+        self.listening.borrow().iter().filter_map(|listening| listening.addr).collect()
     }
 
     /// Serves what waits in the backlog, then stops listening.
@@ -296,18 +345,15 @@ fn register(
 
 /// Tells a client beyond the limit of connections that there is no room, and closes. As far as that can be done without
 /// waiting: the limit is there because the server has no more to give.
-fn turn_away(mut stream: TcpStream) {
+fn turn_away<S: Read + Write>(mut stream: S, shutdown: fn(&S, Shutdown) -> io::Result<()>) {
     const ANSWER: &[u8] =
         b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    if stream.set_nonblocking(true).is_err() {
-        return;
-    }
     // A request that has come and is left unread would turn the close into a reset, which may take the answer with it
     // (RFC 9112 9.6). One read, because a client sends a head in one piece. Whatever fails here, there is nothing more
     // to be done for it.
     let _ = stream.read(&mut [0; 4096]);
     let _ = stream.write(ANSWER);
-    let _ = stream.shutdown(Shutdown::Write);
+    let _ = shutdown(&stream, Shutdown::Write);
 }
 
 /// Serves HTTP on one stream, wherever it comes from, with the default limits; completes when the stream is closed.

@@ -62,12 +62,13 @@ impl ServerHandle {
     ///
     /// # Panics
     ///
-    /// When the handle was taken by [`HttpServer::handle`](crate::HttpServer::handle) from a server that did not listen.
+    /// When the call was one for Unix sockets alone, and when the handle was taken by
+    /// [`HttpServer::handle`](crate::HttpServer::handle) from a server that did not listen.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr.expect("the handle of a server that listens")
     }
 
-    /// The addresses listened on; none after [`stop`](ServerHandle::stop).
+    /// The addresses listened on, without Unix sockets; none after [`stop`](ServerHandle::stop).
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.server.local_addrs()
     }

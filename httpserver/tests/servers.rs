@@ -5,6 +5,7 @@ mod common;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    os::{linux::net::SocketAddrExt, unix::net::UnixStream},
     rc::Rc,
     thread,
     time::Duration,
@@ -12,7 +13,10 @@ use std::{
 
 use common::{Client, Event, run, until};
 use httpserver::{HttpServer, IOLoop, IOStream, Limits, Request, Response, Service, serve_stream, spawn};
-use iostream::TcpServer;
+use iostream::{
+    TcpServer,
+    netutil::{UnixBindOptions, bind_unix_socket},
+};
 
 const GET: &str = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
 const LAST: &str = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -48,6 +52,30 @@ fn sockets_from_elsewhere_are_served() {
             client.send(LAST).await;
             assert!(client.rest().await.ends_with("/x"));
         }
+    });
+}
+
+#[test]
+fn unix_sockets_are_served_within_the_limits_and_drained() {
+    run(async {
+        let name = format!("waterspout-http-{}", std::process::id());
+        let listener = bind_unix_socket(format!("\0{name}"), &UnixBindOptions::new()).unwrap();
+        let addr = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+        let connect = || IOStream::from_unix(UnixStream::connect_addr(&addr).unwrap()).unwrap();
+        let peer = async |request: Request| format!("{:?}", request.peer_addr());
+        let server =
+            HttpServer::with_limits(peer, Limits::default().max_connections(1)).add_sockets([listener]).unwrap();
+        assert!(server.local_addrs().is_empty());
+        let client = connect();
+        client.write(GET).await.unwrap();
+        assert!(client.read_until(b"None").await.unwrap().starts_with(b"HTTP/1.1 200"));
+        let refused = connect();
+        refused.write(GET).await.unwrap();
+        assert!(refused.read_until_close().await.unwrap().starts_with(b"HTTP/1.1 503"));
+        let report = server.drain(Duration::from_secs(10)).await;
+        assert_eq!((report.idle, report.cut), (1, 0));
+        assert_eq!(client.read_until_close().await.unwrap(), "");
+        assert!(UnixStream::connect_addr(&addr).is_err());
     });
 }
 

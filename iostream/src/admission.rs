@@ -153,6 +153,22 @@ impl Admission {
         }
     }
 
+    /// Takes on a connection that has no address, such as one over a Unix socket: only
+    /// [`max_connections`](ConnectionLimits::max_connections) counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::TooMany`].
+    pub fn admit_without_address(&self) -> Result<Admitted, Refusal> {
+        let shared = &self.shared;
+        let refused = |refusal| {
+            shared.log(refusal);
+            refusal
+        };
+        shared.admit_in_all().map_err(refused)?;
+        Ok(Admitted { shared: Rc::clone(shared), entry: NO_ADDRESS })
+    }
+
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.shared.open.get()
@@ -162,18 +178,25 @@ impl Admission {
 impl Shared {
     /// Returns the entry of the address.
     fn admit(&self, peer: IpAddr) -> Result<u32, Refusal> {
-        let ConnectionLimits { max_connections, max_per_address } = self.limits;
-        let open = self.open.get();
         // The limit in all comes first: it is one comparison, and no address is entered for a refused connection.
-        if max_connections > 0 && open >= max_connections {
-            return Err(Refusal::TooMany { limit: max_connections });
+        self.admit_in_all()?;
+        self.enter(peer).inspect_err(|_| self.open.set(self.open.get() - 1))
+    }
+
+    fn admit_in_all(&self) -> Result<(), Refusal> {
+        let (open, limit) = (self.open.get(), self.limits.max_connections);
+        if limit > 0 && open >= limit {
+            return Err(Refusal::TooMany { limit });
         }
-        let entry = match max_per_address {
-            0 => NO_ADDRESS,
-            limit => self.addresses.borrow_mut().enter(network(peer), limit)?,
-        };
         self.open.set(open + 1);
-        Ok(entry)
+        Ok(())
+    }
+
+    fn enter(&self, peer: IpAddr) -> Result<u32, Refusal> {
+        match self.limits.max_per_address {
+            0 => Ok(NO_ADDRESS),
+            limit => self.addresses.borrow_mut().enter(network(peer), limit),
+        }
     }
 
     fn release(&self, entry: u32) {
@@ -187,6 +210,16 @@ impl Shared {
         if let Some(silent) = self.refusals.note(IOLoop::current().turn_time()) {
             log::warn!("refusing connections: {refusal} ({silent} more were refused since this was last said)");
         }
+    }
+}
+
+impl Admitted {
+    /// Counts a connection that was admitted without an address for `peer`, which has turned out to be behind it.
+    pub(crate) fn assign(&mut self, peer: IpAddr) -> Result<(), Refusal> {
+        debug_assert_eq!(self.entry, NO_ADDRESS, "it has an address already");
+        let shared = &self.shared;
+        self.entry = shared.enter(peer).inspect_err(|&refusal| shared.log(refusal))?;
+        Ok(())
     }
 }
 
@@ -302,6 +335,23 @@ mod tests {
         let addresses = admission.shared.addresses.borrow();
         assert_eq!((addresses.entries.len(), addresses.counts.len()), (0, 0));
         assert_eq!(addresses.entries.capacity(), 0);
+    }
+
+    #[test]
+    fn a_connection_may_get_its_address_later() {
+        let admission = Admission::new(ConnectionLimits::new().max_connections(3).max_per_address(1));
+        let places = [(); 3].map(|()| admission.admit_without_address().unwrap());
+        assert_eq!(admission.admit_without_address().unwrap_err(), Refusal::TooMany { limit: 3 });
+        let [mut first, mut second, third] = places;
+        first.assign(address("192.0.2.1")).unwrap();
+        second.assign(address("192.0.2.1")).unwrap_err();
+        drop((second, third));
+        assert_eq!(admission.connections(), 1);
+        admission.admit(address("192.0.2.1")).unwrap_err();
+        assert_eq!(admission.connections(), 1);
+        drop(first);
+        drop(admission.admit(address("192.0.2.1")).unwrap());
+        assert_eq!(admission.shared.addresses.borrow().entries.len(), 0);
     }
 
     #[test]

@@ -118,6 +118,14 @@ pub enum Error {
         cause: Arc<io::Error>,
     },
 
+    /// A proxy did not begin its connection with a valid header of the [PROXY protocol](crate::proxy_protocol): it is not set
+    /// up to send one, or is no proxy.
+    #[error("not a header of the PROXY protocol: {reason}")]
+    ProxyHeader {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+
     /// What was to be accepted from cannot be: a pipe, a datagram socket, a socket that does not listen.
     #[error("not a listening stream socket: {reason}")]
     NotAListener {
@@ -254,7 +262,7 @@ impl From<Error> for io::Error {
             | Error::BindUnix { cause, .. }
             | Error::Resolve { cause, .. } => cause.kind(),
             Error::Closed { cause: None } => NotConnected,
-            Error::Unsatisfiable { .. } | Error::BufferFull { .. } => InvalidData,
+            Error::Unsatisfiable { .. } | Error::BufferFull { .. } | Error::ProxyHeader { .. } => InvalidData,
             Error::WriteBufferFull { .. } => StorageFull,
             Error::AlreadyReading => ResourceBusy,
             Error::NotAStream { .. } | Error::NotAListener { .. } => InvalidInput,

@@ -159,6 +159,17 @@ impl IOStream {
         Ok(IOStream::from_transport(Transport::Unix(Unix::new(Source::new(stream)?)), false))
     }
 
+    /// As [`from_unix`](IOStream::from_unix), for a socket that has just been accepted, as
+    /// [`from_accepted`](IOStream::from_accepted) is for TCP.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Loop`] as in [`from_tcp`](IOStream::from_tcp).
+    pub fn from_accepted_unix(stream: UnixStream) -> Result<IOStream> {
+        stream.set_nonblocking(true)?;
+        Ok(IOStream::from_transport(Transport::Unix(Unix::new(Source::new(stream)?)), true))
+    }
+
     /// `sole`: see [`Transport::close`].
     pub(crate) fn from_transport(transport: Transport, sole: bool) -> IOStream {
         let inner = Inner {

@@ -13,7 +13,9 @@ mod error;
 mod iostream;
 pub mod memory;
 pub mod netutil;
+mod peer;
 mod pipe;
+pub mod proxy_protocol;
 mod read;
 pub mod resolver;
 mod standard;
@@ -45,10 +47,11 @@ pub use crate::{
     custom::CustomTransport,
     error::{Error, Result},
     iostream::IOStream,
+    peer::Peer,
     read::{
         BufReader, Parsed, ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture,
         ReadWithFuture,
     },
-    tcpserver::{DrainReport, ServerHandle, TcpServer},
+    tcpserver::{DrainReport, ServerHandle, ServerOptions, TcpServer},
     write::{WriteData, WriteFuture},
 };

@@ -95,5 +95,23 @@ fn a_server_out_of_descriptors_waits_goes_on_and_says_so_once_per_burst() {
         drop(files);
         converse(clients);
     }
+
+    // Whoever has waited for a second is told, again and again, and the next one is served when there are descriptors.
+    let mut clients: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(addr).unwrap()).collect();
+    let files = use_up_descriptors();
+    let told = thread::spawn(move || {
+        for client in &mut clients {
+            assert_eq!(client.read(&mut [0]).unwrap(), 0, "closed, and not by a reset: nothing was sent to it");
+        }
+        clients
+    });
+    run(async {
+        while !told.is_finished() {
+            iostream::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert_eq!(server.connections(), 0);
+    drop((files, told.join().unwrap()));
+    converse((0..5).map(|_| TcpStream::connect(addr).unwrap()).collect());
     server.stop();
 }

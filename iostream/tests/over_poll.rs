@@ -24,6 +24,8 @@ mod parser_panics;
 mod pipe;
 #[path = "polling.rs"]
 mod polling;
+#[path = "proxy_protocol.rs"]
+mod proxy_protocol;
 #[path = "reads.rs"]
 mod reads;
 #[path = "regex.rs"]

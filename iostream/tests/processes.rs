@@ -2,14 +2,18 @@
 //! thread, so this is a program of its own, which starts itself once per case.
 
 use std::{
+    cell::RefCell,
     env,
-    net::{TcpListener, TcpStream},
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixListener},
     process::{Command, Output, Stdio},
+    rc::Rc,
 };
 
 use iostream::{
-    Error,
+    Error, IOLoop, IOStream, ServerHandle, TcpServer,
+    ioloop::process::{fork_processes, task_id},
     netutil::{Listener, UnixBindOptions, bind_unix_socket, inherited_sockets},
 };
 use socket2::SockRef;
@@ -17,6 +21,7 @@ use socket2::SockRef;
 const TESTS: &[(&str, fn())] = &[
     ("inherited_sockets_come_with_their_kind_and_their_name", inherited),
     ("a_descriptor_that_is_no_listener_is_refused_with_the_reason", not_a_listener),
+    ("workers_that_were_forked_share_what_was_bound_before", forked),
     ("without_a_service_manager_nothing_is_inherited", nothing),
 ];
 
@@ -43,6 +48,7 @@ fn run(case: &str) {
     match case {
         "inherited" => take_inherited(),
         "not-a-listener" => refuse_inherited(),
+        "fork" => serve_in_workers(),
         "nothing" => assert!(inherited_sockets().unwrap().is_empty()),
         other => panic!("no such case: {other}"),
     }
@@ -98,6 +104,49 @@ fn refuse_inherited() {
     let error = inherited_sockets().unwrap_err();
     assert!(matches!(error, Error::NotAListener { .. }), "{error:?}");
     assert_eq!(error.to_string(), "not a listening stream socket: it does not listen");
+}
+
+/// Tornado's bind and start: each of the workers starts what was bound before they were.
+fn forked() {
+    let mut parent = Command::new(env::current_exe().unwrap())
+        .args(["--case", "fork"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines();
+    let addr: SocketAddr = lines.next().unwrap().unwrap().parse().unwrap();
+    // A worker stops after one connection, so there are as many as workers before all have ended.
+    let mut answers: Vec<String> = (0..3)
+        .map(|_| {
+            let mut answer = String::new();
+            TcpStream::connect(addr).unwrap().read_to_string(&mut answer).unwrap();
+            answer
+        })
+        .collect();
+    answers.sort();
+    assert_eq!(answers, ["worker 0", "worker 1", "worker 2"]);
+    assert_success(&parent.wait_with_output().unwrap());
+    // The last of them took the socket with it.
+    TcpStream::connect(addr).unwrap_err();
+}
+
+fn serve_in_workers() {
+    let handle: Rc<RefCell<Option<ServerHandle>>> = Rc::default();
+    let server = TcpServer::new({
+        let handle = handle.clone();
+        async move |stream: IOStream, _peer| {
+            // At once, so that the next connection goes to another worker.
+            handle.borrow().as_ref().expect("it has started").stop();
+            stream.write(format!("worker {}", task_id().expect("a worker"))).await?;
+            IOLoop::current().stop();
+            Ok(())
+        }
+    });
+    println!("{}", server.bind(("127.0.0.1", 0)).unwrap());
+    fork_processes(3, 0).unwrap();
+    handle.replace(Some(server.start().unwrap()));
+    IOLoop::current().start();
 }
 
 fn nothing() {

@@ -6,6 +6,10 @@ use std::{
     cell::{Cell, RefCell},
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{UnixListener, UnixStream},
+    },
     rc::Rc,
     thread,
     time::Duration,
@@ -13,9 +17,10 @@ use std::{
 
 use common::{run, turns};
 use iostream::{
-    ConnectionLimits, Error, IOLoop, IOStream, ServerHandle, TcpServer,
+    ConnectionLimits, Error, IOLoop, IOStream, Peer, Refusal, ServerHandle, ServerOptions, TcpServer,
     ioloop::VirtualClock,
-    netutil::{BindOptions, bind_sockets},
+    memory,
+    netutil::{BindOptions, Listener, UnixBindOptions, bind_sockets, bind_unix_socket},
 };
 
 async fn echo_lines(stream: IOStream, _peer: SocketAddr) -> iostream::Result<()> {
@@ -320,6 +325,102 @@ fn a_drain_is_over_although_a_handler_does_not_notice_its_end() {
         clock.advance(Duration::from_secs(11)).await;
         assert_eq!(drain.await.unwrap().cut, 1);
     });
+}
+
+/// A listening Unix socket without a file, and a way to connect to it.
+fn unix_listener(test: &str) -> (UnixListener, impl Fn() -> UnixStream) {
+    // Other processes run the same test.
+    let name = format!("waterspout-{}-{}-{test}", std::process::id(), module_path!());
+    let listener = bind_unix_socket(format!("\0{name}"), &UnixBindOptions::new()).unwrap();
+    let addr = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+    (listener, move || UnixStream::connect_addr(&addr).unwrap())
+}
+
+#[test]
+fn one_server_serves_tcp_and_unix_sockets_and_may_tell_them_apart() {
+    let (unix, connect) = unix_listener("both");
+    let tcp = bind_sockets(("127.0.0.1", 0), &BindOptions::new()).unwrap().remove(0);
+    let greet = async |stream: IOStream, peer: Peer| match peer {
+        Peer::Inet(_) => stream.write("tcp\n").await,
+        Peer::Unix(path) => stream.write(format!("unix {path:?}\n")).await,
+        _ => Ok(()),
+    };
+    common::choose_poller();
+    let server = TcpServer::with_peers(greet, ServerOptions::new());
+    let server = server.add_sockets([Listener::Tcp(tcp), Listener::Unix(unix)]).unwrap();
+    assert_eq!(server.local_addrs(), [server.local_addr()]);
+    run(async {
+        let tcp = IOStream::connect(server.local_addr()).await.unwrap();
+        assert_eq!(tcp.read_until_close().await.unwrap(), "tcp\n");
+        let unix = IOStream::from_unix(connect()).unwrap();
+        assert_eq!(unix.read_until_close().await.unwrap(), "unix None\n");
+        until(|| server.connections() == 0).await;
+    });
+}
+
+#[test]
+fn a_unix_server_has_limits_stops_and_drains_as_others_do() {
+    let (listener, connect) = unix_listener("drain");
+    common::choose_poller();
+    // A limit for each address means nothing to those who have none.
+    let limits = ConnectionLimits::new().max_connections(2).max_per_address(1);
+    let server = TcpServer::with_limits(echo_lines, limits).add_sockets([listener]).unwrap();
+    assert_eq!(server.local_addr().to_string(), "0.0.0.0:0");
+    run(async {
+        let clients = [IOStream::from_unix(connect()).unwrap(), IOStream::from_unix(connect()).unwrap()];
+        for client in &clients {
+            client.write("a\n").await.unwrap();
+            assert_eq!(client.read_until(b"\n").await.unwrap(), "a\n");
+        }
+        let third = IOStream::from_unix(connect()).unwrap();
+        assert_eq!(third.read_until_close().await.unwrap(), "");
+        let drain = iostream::spawn(server.drain(Duration::from_secs(10)));
+        drop(clients);
+        assert_eq!(drain.await.unwrap().finished, 2);
+    });
+}
+
+#[test]
+fn a_stream_from_elsewhere_is_served_and_counted_as_others_are() {
+    let server = TcpServer::with_limits(echo_lines, ConnectionLimits::new().max_per_address(1));
+    let handle = server.listen(("127.0.0.1", 0)).unwrap();
+    let peer = Peer::Inet(SocketAddr::from(([192, 0, 2, 1], 5)));
+    run(async {
+        let (ours, theirs) = memory::pair(100);
+        server.serve_stream(ours, peer.clone()).unwrap();
+        theirs.write("hello\n").await.unwrap();
+        assert_eq!(theirs.read_until(b"\n").await.unwrap(), "hello\n");
+        assert_eq!(handle.connections(), 1);
+        let (another, end) = memory::pair(100);
+        let kept = another.clone();
+        assert!(matches!(server.serve_stream(another, peer), Err(Refusal::TooManyFromAddress { limit: 1, .. })));
+        assert!(kept.is_closed());
+        assert_eq!(end.read_until_close().await.unwrap(), "");
+        drop(theirs);
+        until(|| handle.connections() == 0).await;
+    });
+}
+
+#[test]
+fn streams_have_the_limits_of_their_server() {
+    let failures = Rc::new(RefCell::new(Vec::new()));
+    let seen = failures.clone();
+    let options = ServerOptions::new().max_buffer_size(10).max_write_buffer_size(0);
+    let server = TcpServer::with_options(
+        async move |stream: IOStream, _peer| {
+            let write = stream.write(vec![0; LOTS]).await.unwrap_err();
+            let read = stream.read_bytes(11).await.unwrap_err();
+            seen.borrow_mut().extend([write.to_string(), read.to_string()]);
+            Ok(())
+        },
+        options,
+    );
+    let server = server.listen(("127.0.0.1", 0)).unwrap();
+    run(async {
+        let stream = IOStream::connect(server.local_addr()).await.unwrap();
+        stream.peer_closed().await;
+    });
+    assert!(failures.borrow()[0].contains("the 0 bytes") && failures.borrow()[1].contains("the 10 bytes"));
 }
 
 #[test]

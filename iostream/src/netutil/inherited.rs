@@ -97,19 +97,15 @@ pub struct InheritedSocket {
 /// # Examples
 ///
 /// ```
-/// use iostream::{IOStream, TcpServer, netutil::{Listener, inherited_sockets}};
+/// use iostream::{IOStream, TcpServer, netutil::inherited_sockets};
 ///
 /// let server = TcpServer::new(async |stream: IOStream, _peer| stream.write("hello\n").await);
 /// let inherited = inherited_sockets()?;
 /// if inherited.is_empty() {
 ///     // Started by hand.
 ///     server.listen("127.0.0.1:0")?;
-/// }
-/// for socket in inherited {
-///     match socket.listener {
-///         Listener::Tcp(listener) => drop(server.add_sockets(vec![listener])?),
-///         other => println!("{} is not for us: {other:?}", socket.name),
-///     }
+/// } else {
+///     server.add_sockets(inherited.into_iter().map(|socket| socket.listener))?;
 /// }
 /// # Ok::<_, iostream::Error>(())
 /// ```

@@ -9,6 +9,7 @@ mod bind;
 mod inherited;
 mod keep_alive;
 mod listen_addrs;
+mod network;
 mod unix;
 
 pub use self::{
@@ -17,6 +18,7 @@ pub use self::{
     inherited::{InheritedSocket, Listener, inherited_sockets},
     keep_alive::KeepAlive,
     listen_addrs::ToListenAddrs,
+    network::IpNetwork,
     unix::{UnixBindOptions, bind_unix_socket},
 };
-pub use crate::accept::{AcceptHandle, add_accept_handler};
+pub use crate::accept::{AcceptHandle, add_accept_handler, add_unix_accept_handler};

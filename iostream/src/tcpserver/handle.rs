@@ -50,13 +50,13 @@ impl ServerHandle {
     }
 
     /// The first address of the call that returned this handle, which tells the port when 0 was asked for. It does not
-    /// change when the server stops.
+    /// change when the server stops. `0.0.0.0:0` when the first socket is a Unix socket.
     #[inline]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// The addresses that are accepted from, those of other calls included. None after [`stop`](ServerHandle::stop).
+    /// The addresses that are accepted from, those of other calls included, without Unix sockets. None after [`stop`](ServerHandle::stop).
     #[inline]
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.state.local_addrs()

@@ -4,25 +4,33 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io, mem,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr},
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use ioloop::{IOLoop, Printable};
 use slab::Slab;
 
+use super::{ServerOptions, log_error};
 use crate::{
-    Admission, Admitted, ConnectionLimits, IOStream, Result,
+    Admission, Admitted, IOStream, Peer, Refusal, Result,
     burst::Burst,
     iostream::Inner,
-    netutil::{AcceptHandle, add_accept_handler},
+    netutil::{AcceptHandle, Listener, add_accept_handler, add_unix_accept_handler},
+    proxy_protocol::read_header,
 };
 
+/// Spawns the handler.
+type Serve = Box<dyn Fn(IOStream, Peer, Connection)>;
+
 pub(super) struct ServerState {
-    serve: Box<dyn Fn(IOStream, SocketAddr, Connection)>,
+    serve: Serve,
+    options: ServerOptions,
     admission: Admission,
-    accepting: RefCell<Vec<(SocketAddr, AcceptHandle)>>,
+    /// With the address, if the socket has one.
+    accepting: RefCell<Vec<(Option<SocketAddr>, AcceptHandle)>>,
     open: RefCell<Slab<Weak<Inner>>>,
     /// The tasks that wait for the last connection's end.
     drained: RefCell<Vec<Waker>>,
@@ -32,13 +40,11 @@ pub(super) struct ServerState {
 
 impl ServerState {
     #[inline]
-    pub(super) fn new(
-        serve: Box<dyn Fn(IOStream, SocketAddr, Connection)>,
-        limits: ConnectionLimits,
-    ) -> Rc<ServerState> {
+    pub(super) fn new(serve: Serve, options: ServerOptions) -> Rc<ServerState> {
         Rc::new(ServerState {
             serve,
-            admission: Admission::new(limits),
+            admission: Admission::new(options.limits),
+            options,
             accepting: RefCell::default(),
             open: RefCell::default(),
             drained: RefCell::default(),
@@ -46,29 +52,44 @@ impl ServerState {
         })
     }
 
-    /// Returns the first address.
-    #[inline]
-    pub(super) fn accept_from(self: &Rc<Self>, sockets: Vec<TcpListener>) -> Result<SocketAddr> {
+    /// Returns the first address, or that which stands for a Unix socket.
+    pub(super) fn accept_from(self: &Rc<Self>, sockets: Vec<Listener>) -> Result<SocketAddr> {
         let nothing = || io::Error::new(io::ErrorKind::InvalidInput, "no socket to accept from");
         let first = sockets.first().ok_or_else(nothing)?.local_addr()?;
+        let mut accepting = Vec::with_capacity(sockets.len());
         for socket in sockets {
-            let addr = socket.local_addr()?;
-            let state = Rc::clone(self);
-            let handle = add_accept_handler(socket, move |socket, peer| state.accept(socket, peer))?;
-            self.accepting.borrow_mut().push((addr, handle));
+            match self.accept_from_one(socket) {
+                Ok(begun) => accepting.push(begun),
+                Err(error) => {
+                    accepting.iter().for_each(|(_, handle)| handle.stop());
+                    return Err(error);
+                }
+            }
         }
-        Ok(first)
+        self.accepting.borrow_mut().append(&mut accepting);
+        Ok(first.unwrap_or_else(|| Peer::Unix(None).socket_addr()))
+    }
+
+    fn accept_from_one(self: &Rc<Self>, socket: Listener) -> Result<(Option<SocketAddr>, AcceptHandle)> {
+        let addr = socket.local_addr()?;
+        let state = Rc::clone(self);
+        let handle = match socket {
+            Listener::Tcp(socket) => add_accept_handler(socket, move |socket, peer| {
+                state.accept(Peer::Inet(peer), || IOStream::from_accepted(socket));
+            })?,
+            Listener::Unix(socket) => add_unix_accept_handler(socket, move |socket, peer| {
+                state.accept(peer.into(), || IOStream::from_accepted_unix(socket));
+            })?,
+        };
+        Ok((addr, handle))
     }
 
     #[inline]
-    fn accept(self: &Rc<Self>, socket: TcpStream, peer: SocketAddr) {
+    fn accept(self: &Rc<Self>, peer: Peer, open: impl FnOnce() -> Result<IOStream>) {
         // Refused: the socket is closed on return. The reason has been logged.
-        let Ok(admitted) = self.admission.admit(peer.ip()) else { return };
-        match IOStream::from_accepted(socket) {
-            Ok(stream) => {
-                let connection = Connection::open(self, &stream, admitted);
-                (self.serve)(stream, peer, connection);
-            }
+        let Ok(admitted) = self.admit(&peer) else { return };
+        match open() {
+            Ok(stream) => self.begin(stream, peer, admitted),
             Err(error) => {
                 if let Some(silent) = self.failures.note(IOLoop::current().turn_time()) {
                     log::error!(
@@ -78,6 +99,50 @@ impl ServerState {
                 }
             }
         }
+    }
+
+    pub(super) fn take_on(self: &Rc<Self>, stream: IOStream, peer: Peer) -> Result<(), Refusal> {
+        // Closed also when others hold it.
+        let admitted = self.admit(&peer).inspect_err(|_| stream.close())?;
+        self.begin(stream, peer, admitted);
+        Ok(())
+    }
+
+    /// A proxy is counted in all alone: its clients are counted by their own addresses.
+    #[inline]
+    fn admit(&self, peer: &Peer) -> Result<Admitted, Refusal> {
+        match peer.ip() {
+            Some(ip) if !self.is_proxy(peer) => self.admission.admit(ip),
+            _ => self.admission.admit_without_address(),
+        }
+    }
+
+    #[inline]
+    fn is_proxy(&self, peer: &Peer) -> bool {
+        self.options.proxy_protocol.as_ref().is_some_and(|proxies| proxies.trusts(peer))
+    }
+
+    #[inline]
+    fn begin(self: &Rc<Self>, stream: IOStream, peer: Peer, admitted: Admitted) {
+        let connection = Connection::open(self, &stream, admitted);
+        if self.is_proxy(&peer) {
+            // A task of its own, so that the tasks of other connections need no room for it.
+            IOLoop::current().spawn_detached(proxied(Rc::clone(self), stream, peer, connection));
+        } else {
+            self.hand_over(stream, peer, connection);
+        }
+    }
+
+    /// Gives a connection to the handler.
+    #[inline]
+    fn hand_over(&self, stream: IOStream, peer: Peer, connection: Connection) {
+        if let Some(bytes) = self.options.max_buffer_size {
+            stream.set_max_buffer_size(bytes);
+        }
+        if let Some(bytes) = self.options.max_write_buffer_size {
+            stream.set_max_write_buffer_size(bytes);
+        }
+        (self.serve)(stream, peer, connection);
     }
 
     #[inline]
@@ -93,7 +158,7 @@ impl ServerState {
     }
 
     pub(super) fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.accepting.borrow().iter().map(|(addr, _)| *addr).collect()
+        self.accepting.borrow().iter().filter_map(|(addr, _)| *addr).collect()
     }
 
     #[inline]
@@ -126,6 +191,22 @@ impl ServerState {
     }
 }
 
+/// Reads what a proxy says of its client, then goes on with that client.
+async fn proxied(state: Rc<ServerState>, stream: IOStream, proxy: Peer, mut connection: Connection) {
+    // There are proxies, or this would not have been spawned.
+    let limit = state.options.proxy_protocol.as_ref().map_or(Duration::ZERO, |proxies| proxies.timeout);
+    let header = match ioloop::timeout(limit, read_header(&stream)).await {
+        Ok(Ok(header)) => header,
+        Ok(Err(error)) => return log_error(&proxy, &error),
+        Err(_) => return log::warn!("connection of {proxy}: no header of the PROXY protocol within {limit:?}"),
+    };
+    let Some(client) = header.source else { return state.hand_over(stream, proxy, connection) };
+    // Refused: the stream is closed on return. The reason has been logged.
+    if client.ip().is_none_or(|ip| connection.assign(ip).is_ok()) {
+        state.hand_over(stream, client, connection);
+    }
+}
+
 /// A connection's place in its server. It lasts until the handler has returned and the descriptor is closed, whichever
 /// comes later: a stream outlives its handler while bytes are queued.
 pub(super) struct Connection(Option<Place>);
@@ -134,7 +215,12 @@ impl Connection {
     #[inline]
     fn open(state: &Rc<ServerState>, stream: &IOStream, admitted: Admitted) -> Connection {
         let key = state.open.borrow_mut().insert(stream.downgrade());
-        Connection(Some(Place { state: Rc::clone(state), key, _admitted: admitted }))
+        Connection(Some(Place { state: Rc::clone(state), key, admitted }))
+    }
+
+    /// Counts it for an address that became known later.
+    fn assign(&mut self, ip: IpAddr) -> Result<(), Refusal> {
+        self.0.as_mut().map_or(Ok(()), |place| place.admitted.assign(ip))
     }
 }
 
@@ -154,7 +240,7 @@ impl Drop for Connection {
 struct Place {
     state: Rc<ServerState>,
     key: usize,
-    _admitted: Admitted,
+    admitted: Admitted,
 }
 
 impl Drop for Place {

@@ -1,18 +1,35 @@
+mod listening;
+mod reserve;
+
 use std::{
     cell::{Cell, RefCell},
     fmt, io,
     net::{SocketAddr, TcpListener, TcpStream},
+    os::{
+        fd::AsFd,
+        unix::net::{self as unix, UnixListener, UnixStream},
+    },
     rc::{Rc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ioloop::{IOLoop, Interest, Token};
 use nix::errno::Errno;
 
+use self::{
+    listening::{Listening, Socket},
+    reserve::Reserve,
+};
 use crate::{Result, burst::Burst, error::errno};
 
 /// How long accepting pauses when the process or the system is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long connections are left waiting for descriptors before their clients are told that there are none.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The most connections that are turned away after one pause.
+const MAX_TURNED_AWAY: usize = 1024;
 
 /// The most connections accepted in one turn of the loop.
 const MAX_BATCH: u32 = 64;
@@ -27,9 +44,12 @@ const MAX_DRAINED: u32 = 65_536;
 /// makes it non-blocking. `TCP_NODELAY` is not set.
 ///
 /// One connection is accepted per wake-up, and more only as long as there were more each time: asking a queue that is
-/// already empty costs the kernel as much as a connection. When descriptors or memory run out, accepting pauses for
-/// 100 ms at a time and goes on with the connections that have waited. That is logged as an error when it begins, and once
-/// a minute while it lasts.
+/// already empty costs the kernel as much as a connection.
+///
+/// When descriptors or memory run out, accepting pauses for 100 ms at a time, and the connections wait in the backlog. After
+/// a second without one that could be accepted, those that wait are closed at once, so that their clients can go elsewhere:
+/// a descriptor is kept in reserve for that. It is logged as an error when such a shortage begins, and once a minute while it
+/// lasts.
 ///
 /// # Errors
 ///
@@ -58,13 +78,33 @@ pub fn add_accept_handler(
 ) -> Result<AcceptHandle> {
     listener.set_nonblocking(true)?;
     let listener = Rc::new(listener);
+    begin(Rc::clone(&listener), Box::new(Socket { listener, on_accept }))
+}
+
+/// As [`add_accept_handler`], for a Unix socket. The peer's address is usually without a name.
+///
+/// # Errors
+///
+/// As [`add_accept_handler`].
+pub fn add_unix_accept_handler(
+    listener: UnixListener,
+    on_accept: impl FnMut(UnixStream, unix::SocketAddr) + 'static,
+) -> Result<AcceptHandle> {
+    listener.set_nonblocking(true)?;
+    let listener = Rc::new(listener);
+    begin(Rc::clone(&listener), Box::new(Socket { listener, on_accept }))
+}
+
+fn begin(listener: Rc<impl AsFd + 'static>, work: Box<dyn Listening>) -> Result<AcceptHandle> {
     let ioloop = IOLoop::current();
     let acceptor = Rc::new(Acceptor {
         ioloop: ioloop.clone(),
         token: Cell::new(None),
-        work: RefCell::new(Some(Work { listener: listener.clone(), on_accept: Box::new(on_accept) })),
+        work: RefCell::new(Some(work)),
         batch: Cell::new(1),
         draining: Cell::new(false),
+        reserve: Reserve::new(),
+        short_since: Cell::new(None),
         shortages: Burst::default(),
         losses: Burst::default(),
     });
@@ -117,26 +157,25 @@ struct Acceptor {
     /// `None` once stopped.
     token: Cell<Option<Token>>,
     /// Out of its place while the callback, which is user code, runs.
-    work: RefCell<Option<Work>>,
+    work: RefCell<Option<Box<dyn Listening>>>,
     /// How many connections the next wake-up may bring. Grows while every one of them was there.
     batch: Cell<u32>,
     /// What waits in the backlog is the last to be accepted.
     draining: Cell<bool>,
+    /// The descriptor by which clients are told that there are none.
+    reserve: Reserve,
+    /// Since when nothing could be accepted for want of descriptors.
+    short_since: Cell<Option<Instant>>,
     /// Times at which descriptors had run out.
     shortages: Burst,
     /// Connections that were gone before they could be accepted.
     losses: Burst,
 }
 
-struct Work {
-    listener: Rc<TcpListener>,
-    on_accept: Box<dyn FnMut(TcpStream, SocketAddr)>,
-}
-
 /// The work while it is done. Goes back when dropped, also by a panic of the callback, unless accepting has stopped.
 struct Lent<'a> {
     acceptor: &'a Acceptor,
-    work: Option<Work>,
+    work: Option<Box<dyn Listening>>,
 }
 
 impl Drop for Lent<'_> {
@@ -152,21 +191,21 @@ impl Acceptor {
         let Some(work) = self.work.take() else { return };
         let mut lent = Lent { acceptor: self, work: Some(work) };
         if let Some(work) = &mut lent.work {
-            self.accept_all(work);
+            self.accept_all(&mut **work);
         }
     }
 
-    fn accept_all(self: &Rc<Self>, work: &mut Work) {
+    fn accept_all(self: &Rc<Self>, work: &mut dyn Listening) {
         let mut count = 0;
         while count < if self.draining.get() { MAX_DRAINED } else { self.batch.get() } {
-            match work.listener.accept() {
-                Ok((stream, peer)) => (work.on_accept)(stream, peer),
+            match work.accept() {
+                Ok(()) => self.end_of_shortage(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.batch.set(1);
                     return self.end_of_backlog();
                 }
                 Err(error) if is_exhaustion(&error) => {
-                    self.pause(&error);
+                    self.pause(&error, work);
                     return self.end_of_backlog();
                 }
                 // The holder of a duplicate of the socket has shut it down. It would report a hang-up for ever.
@@ -196,18 +235,36 @@ impl Acceptor {
     }
 
     /// Stops listening to the socket for a while.
-    fn pause(self: &Rc<Self>, error: &io::Error) {
+    fn pause(self: &Rc<Self>, error: &io::Error, work: &mut dyn Listening) {
         self.batch.set(1);
+        let turned_away = self.turn_away(work);
         // Once per burst: at the limit every connection that ends lets one in, and the next attempt fails again.
         if let Some(silent) = self.shortages.note(self.ioloop.turn_time()) {
             log::error!("accepting connections pauses, after {silent} more times: {error}");
         } else {
-            log::debug!("accepting connections pauses: {error}");
+            log::debug!("accepting connections pauses, {turned_away} were turned away: {error}");
         }
         // A listening socket stays ready while connections wait: without this the loop would spin.
         self.listen_for(Interest::empty());
         let acceptor = self.clone();
         self.ioloop.call_later(PAUSE, move || acceptor.listen_for(Interest::READABLE));
+    }
+
+    /// Closes the connections that wait, when they have waited for long enough. Returns how many.
+    fn turn_away(&self, work: &mut dyn Listening) -> usize {
+        let now = self.ioloop.turn_time();
+        let since = self.short_since.get().unwrap_or(now);
+        self.short_since.set(Some(since));
+        if now.saturating_duration_since(since) < PATIENCE {
+            return 0;
+        }
+        self.reserve.lend(|| (0..MAX_TURNED_AWAY).take_while(|_| work.turn_away().is_ok()).count())
+    }
+
+    fn end_of_shortage(&self) {
+        if self.short_since.take().is_some() {
+            self.reserve.restore();
+        }
     }
 
     fn give_up(&self, error: &io::Error) {
