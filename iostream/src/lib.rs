@@ -7,6 +7,8 @@ mod buffer;
 mod burst;
 mod check;
 mod closing;
+#[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]
+mod compat;
 mod connect;
 mod custom;
 mod error;
@@ -35,6 +37,8 @@ pub use ioloop::{
 #[cfg(feature = "regex")]
 pub use regex;
 
+#[cfg(feature = "hyper")]
+pub use crate::compat::hyper;
 #[cfg(feature = "regex")]
 pub use crate::read::ReadUntilRegexFuture;
 #[cfg(feature = "subprocess")]

@@ -1,0 +1,8 @@
+//! The traits by which other libraries read and write, one file and one feature each.
+
+#[cfg(feature = "futures-io")]
+mod futures_io;
+#[cfg(feature = "hyper")]
+pub mod hyper;
+#[cfg(feature = "tokio")]
+mod tokio;
