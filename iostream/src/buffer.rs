@@ -1,7 +1,7 @@
 use std::{
     cell::{Cell, RefCell},
     mem,
-    ops::{Deref, DerefMut},
+    ops::{Deref, DerefMut, Range},
 };
 
 use bytes::Bytes;
@@ -33,6 +33,13 @@ impl Chunk {
     pub(crate) fn take() -> Chunk {
         Chunk(CHUNK.take().unwrap_or_else(|| vec![0; CHUNK_SIZE].into_boxed_slice()))
     }
+
+    /// The bytes in `rest` as a buffer, with the memory of the chunk.
+    fn hand_over(&mut self, rest: Range<usize>) -> ReadBuffer {
+        let mut data = Vec::from(mem::take(&mut self.0));
+        data.truncate(rest.end);
+        ReadBuffer { data, start: rest.start }
+    }
 }
 
 impl Deref for Chunk {
@@ -51,8 +58,16 @@ impl DerefMut for Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
+        give_back(mem::take(&mut self.0));
+    }
+}
+
+/// Keeps a chunk for the next read. An empty one was handed over.
+#[inline]
+fn give_back(chunk: Box<[u8]>) {
+    if !chunk.is_empty() {
         // Fails while the thread ends: then there is no next read.
-        let _ = CHUNK.try_with(|place| place.set(Some(mem::take(&mut self.0))));
+        let _ = CHUNK.try_with(|place| place.set(Some(chunk)));
     }
 }
 
@@ -96,6 +111,17 @@ impl ReadBuffer {
             self.start = 0;
         }
         self.data.extend_from_slice(bytes);
+    }
+
+    /// Holds the part `rest` of a chunk, when nothing is held. What is most of the chunk takes its memory along, which saves
+    /// the copy of a peer's bulk; what is less is copied, so that a chunk is not kept for a line.
+    #[inline]
+    pub(crate) fn hold(&mut self, chunk: &mut Chunk, rest: Range<usize>) {
+        if rest.len() >= CHUNK_SIZE / 2 {
+            *self = chunk.hand_over(rest);
+        } else {
+            self.append(&chunk[rest]);
+        }
     }
 
     /// Puts bytes back in front of everything.
@@ -164,6 +190,11 @@ impl From<Vec<u8>> for ReadBuffer {
 impl Drop for ReadBuffer {
     /// Returns the memory to the thread's pool.
     fn drop(&mut self) {
+        if self.data.capacity() == CHUNK_SIZE {
+            let mut chunk = mem::take(&mut self.data);
+            chunk.resize(CHUNK_SIZE, 0);
+            return give_back(chunk.into_boxed_slice());
+        }
         if self.data.capacity() == 0 || self.data.capacity() > POOL_BUFFER_SIZE {
             return;
         }

@@ -54,7 +54,7 @@ pub use crate::{
     peer::Peer,
     read::{
         BufReader, Parsed, ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture,
-        ReadWithFuture,
+        ReadUntilIntoFuture, ReadWithFuture,
     },
     tcpserver::{DrainReport, ServerHandle, ServerOptions, TcpServer},
     write::{WriteData, WriteFuture},

@@ -24,7 +24,7 @@ use crate::{
 pub use self::regex::ReadUntilRegexFuture;
 pub use self::{
     sized::{ReadBytesFuture, ReadIntoFuture, ReadSomeFuture},
-    until::{ReadUntilCloseFuture, ReadUntilFuture},
+    until::{ReadUntilCloseFuture, ReadUntilFuture, ReadUntilIntoFuture},
     with::{Parsed, ReadWithFuture},
 };
 pub use polling::BufReader;
@@ -36,6 +36,9 @@ const RECVS_PER_TURN: u8 = 16;
 /// From which size on a caller's buffer is received into directly, in bytes. Below, the system calls that the chunk saves
 /// are worth more than its copy: in bulk over loopback the two are even here.
 const DIRECT_FROM: usize = 16 * 1024;
+
+/// Up to how many held bytes are moved in front of what is received, instead of copying that behind them.
+const MOVED_UP_TO: usize = 4 * 1024;
 
 /// A parser inside this crate: takes from the window what it likes, and says whether the read is over.
 type Parse<'p> = dyn FnMut(&mut Window<'_, '_>) -> bool + 'p;
@@ -52,29 +55,42 @@ impl Inner {
         }
         let held = self.held.borrow().len();
         // The same bytes once more would be the same answer: a parser that scans would scan them for each packet.
-        if held != *shown && self.show(&[], shown, parse) {
+        if held != 0 && held != *shown && self.show_held(&[], shown, parse) {
             return Poll::Ready(Ok(()));
         }
         loop {
-            let (chunk, count) = ready!(self.poll_chunk(cx))?;
-            if self.show(&chunk[..count], shown, parse) {
+            let (mut chunk, count) = ready!(self.poll_chunk(cx))?;
+            if self.show(&mut chunk, count, shown, parse) {
                 return Poll::Ready(Ok(()));
             }
         }
     }
 
-    /// One `recv` for a reader: the chunk it went to, and how much of it was filled.
+    /// One `recv` for a reader: the chunk it went to, and how much of it is filled. A little that was held is moved to its
+    /// beginning, so that the beginning of a message is copied behind which more has come, and not the other way round.
     #[inline]
     fn poll_chunk(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
         // After the FIN a `recv` would say 0 for ever. The cause tells a broken connection from an ended one.
         if self.is_closed() || self.eof.get() {
             return Poll::Ready(Err(self.closed_error()));
         }
-        let room = self.room();
+        let held = self.held.borrow().len();
+        let room = self.room(held);
         if room == 0 {
             return Poll::Ready(Err(self.buffer_full()));
         }
-        self.poll_receive(cx, room)
+        if held == 0 || held > MOVED_UP_TO {
+            return self.poll_receive(cx, room);
+        }
+        let (mut chunk, count) = ready!(self.poll_receive_behind(cx, held, room))?;
+        let moved = self.held.take();
+        if moved.len() == held {
+            return Poll::Ready(Ok((chunk, held + count)));
+        }
+        // Foreign code, a waker or a transport, has read meanwhile. What is left is kept, and what came goes behind it.
+        self.held.replace(moved);
+        chunk.copy_within(held..held + count, 0);
+        Poll::Ready(Ok((chunk, count)))
     }
 
     /// Receives without a reader, into the buffer, until the input ends or the buffer is full.
@@ -98,6 +114,21 @@ impl Inner {
     pub(crate) fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, room: usize) -> Poll<Result<(Chunk, usize)>> {
         // Never more than there is room for: what is not received stays in the kernel, whose window slows the peer down.
         self.poll_receive_to(cx, Chunk::take, |chunk| &mut chunk[..room.min(CHUNK_SIZE)])
+    }
+
+    /// One `recv` into the thread's chunk, behind a copy of the `held` bytes.
+    fn poll_receive_behind(
+        self: &Rc<Self>,
+        cx: &mut Context<'_>,
+        held: usize,
+        room: usize,
+    ) -> Poll<Result<(Chunk, usize)>> {
+        let begun = || {
+            let mut chunk = Chunk::take();
+            chunk[..held].copy_from_slice(self.held.borrow().as_slice());
+            chunk
+        };
+        self.poll_receive_to(cx, begun, |chunk| &mut chunk[held..][..room.min(CHUNK_SIZE - held)])
     }
 
     /// Moves what has come to `buf`, one byte or more: what is held first, and otherwise one `recv`. A buffer worth it is
@@ -170,8 +201,8 @@ impl Inner {
 
     /// How much may be received now. One byte more than may be held: so input that fills the buffer and then ends is
     /// told from input that goes on.
-    fn room(&self) -> usize {
-        self.max_buffer_size().saturating_add(1).saturating_sub(self.held.borrow().len())
+    fn room(&self, held: usize) -> usize {
+        self.max_buffer_size().saturating_add(1).saturating_sub(held)
     }
 
     #[cold]
@@ -183,9 +214,9 @@ impl Inner {
         Error::BufferFull { limit }
     }
 
-    /// Shows `parse` what is held and, behind it, `received`; keeps what it leaves. Only bytes that are left, or that
-    /// meet others already held, are copied.
-    fn show(&self, received: &[u8], shown: &mut usize, parse: &mut Parse<'_>) -> bool {
+    /// Shows `parse` what is held and, behind it, the first `count` bytes of `chunk`; keeps what it leaves.
+    fn show(&self, chunk: &mut Chunk, count: usize, shown: &mut usize, parse: &mut Parse<'_>) -> bool {
+        let received = &chunk[..count];
         if !self.held.borrow().is_empty() {
             return self.show_held(received, shown, parse);
         }
@@ -193,17 +224,17 @@ impl Inner {
         let mut window = Window::Chunk(received);
         let done = parse(&mut window);
         fresh.over();
-        let rest = window.bytes();
-        if !rest.is_empty() {
-            self.held.borrow_mut().append(rest);
+        *shown = window.bytes().len();
+        if *shown > 0 {
+            self.held.borrow_mut().hold(chunk, count - *shown..count);
         }
-        *shown = rest.len();
         done
     }
 
     /// [`show`](Inner::show) for a stream that holds nothing and a user's parser.
     #[inline]
-    fn show_fresh<T>(&self, received: &[u8], parse: &mut impl FnMut(&[u8]) -> Parsed<T>) -> Option<T> {
+    fn show_fresh<T>(&self, chunk: &mut Chunk, count: usize, parse: &mut impl FnMut(&[u8]) -> Parsed<T>) -> Option<T> {
+        let received = &chunk[..count];
         let fresh = Fresh::enter(self, received);
         let (consumed, value) = match parse(received) {
             Parsed::Incomplete => (0, None),
@@ -212,8 +243,8 @@ impl Inner {
         assert!(consumed <= received.len(), "the parser consumed {consumed} of {} bytes", received.len());
         fresh.over();
         // A request that came alone is consumed whole: then nothing is copied and no buffer is taken.
-        if consumed < received.len() {
-            self.held.borrow_mut().append(&received[consumed..]);
+        if consumed < count {
+            self.held.borrow_mut().hold(chunk, consumed..count);
         }
         value
     }

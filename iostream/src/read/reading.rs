@@ -25,6 +25,13 @@ impl<'a> Reading<'a> {
         result
     }
 
+    /// Whether the read begins now, and what is held may be taken without asking further.
+    #[inline]
+    pub(super) fn is_fresh(&self) -> bool {
+        let inner = &self.stream.inner;
+        !self.claimed && !inner.claimed.get() && !inner.parsing.get()
+    }
+
     /// Moves what has come to `buf`, which is not empty, past the stream's buffer where that saves a copy.
     #[inline]
     pub(super) fn poll_into(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {

@@ -93,8 +93,8 @@ impl IOStream {
         // Nearly always nothing is held, and what one `recv` brings is all that the parser wants. The general way goes
         // over `dyn` and a window, and costs a third more.
         if inner.held.borrow().is_empty() && !inner.parsing.get() {
-            let (chunk, count) = ready!(inner.poll_chunk(cx))?;
-            if let Some(value) = inner.show_fresh(&chunk[..count], &mut parse) {
+            let (mut chunk, count) = ready!(inner.poll_chunk(cx))?;
+            if let Some(value) = inner.show_fresh(&mut chunk, count, &mut parse) {
                 return Poll::Ready(Ok(value));
             }
             // What it left is held now; it has seen all of that.
@@ -135,7 +135,7 @@ impl IOStream {
             return None;
         }
         let mut value = None;
-        inner.show(&[], &mut 0, &mut |window| run_parser(&mut parse, window, &mut value));
+        inner.show_held(&[], &mut 0, &mut |window| run_parser(&mut parse, window, &mut value));
         value
     }
 }

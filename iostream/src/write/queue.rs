@@ -6,10 +6,10 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use super::file::FilePart;
-use crate::{Result, iostream::Inner, transport::Transport};
+use crate::{Result, buffer::ReadBuffer, iostream::Inner, transport::Transport};
 
 /// How often one turn of the loop may send for one stream before the others get theirs.
 const SENDS_PER_POLL: usize = 16;
@@ -57,8 +57,9 @@ impl Piece {
 #[derive(Default)]
 pub(crate) struct WriteQueue {
     pieces: VecDeque<Piece>,
-    /// Small slices behind the pieces, copied together: a piece of each would cost an allocation.
-    tail: BytesMut,
+    /// Small slices behind the pieces, copied together into memory of the thread's pool: a piece of each would cost an
+    /// allocation.
+    tail: ReadBuffer,
     /// The sum of the pieces and the tail.
     pub(super) len: u64,
     /// The part of it that is in memory.
@@ -89,13 +90,25 @@ impl WriteQueue {
         }
         self.len += slice.len() as u64;
         self.in_memory += slice.len();
-        self.tail.extend_from_slice(slice);
+        self.tail.append(slice);
     }
 
     /// Makes the tail the last of the pieces.
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.pieces.push_back(Piece::Bytes(self.tail.split().freeze()));
+            let all = self.tail.len();
+            self.pieces.push_back(Piece::Bytes(self.tail.take(all)));
+        }
+    }
+
+    /// Puts back what was shown to the transport. What was written meanwhile comes behind.
+    fn put_back(&mut self, pieces: VecDeque<Piece>, tail: ReadBuffer) {
+        let written = mem::replace(&mut self.pieces, pieces);
+        let written_tail = mem::replace(&mut self.tail, tail);
+        if !written.is_empty() || !written_tail.is_empty() {
+            self.close_tail();
+            self.pieces.extend(written);
+            self.tail = written_tail;
         }
     }
 
@@ -136,7 +149,13 @@ impl WriteQueue {
     /// Removes up to `count` sent bytes, at most from one piece. The emptied piece is for the caller to drop, because
     /// that may run user code.
     fn advance(&mut self, count: &mut usize) -> Option<Piece> {
-        let front = self.pieces.front_mut()?;
+        let Some(front) = self.pieces.front_mut() else {
+            let step = self.tail.len().min(mem::take(count));
+            self.len -= step as u64;
+            self.in_memory -= step;
+            self.tail.consume(step);
+            return None;
+        };
         let all = front.len();
         let step = usize::try_from(all).map_or(*count, |all| all.min(*count));
         *count -= step;
@@ -220,22 +239,22 @@ impl Inner {
         send: impl FnOnce(&Transport, &[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         // Taken out, because the transport keeps the task's waker, and cloning that is foreign code.
-        let pieces = self.queue.borrow_mut().as_mut().map(|queue| {
-            queue.close_tail();
-            mem::take(&mut queue.pieces)
-        });
-        let Some(pieces) = pieces else { return Poll::Ready(Ok(0)) };
+        let taken =
+            self.queue.borrow_mut().as_mut().map(|queue| (mem::take(&mut queue.pieces), mem::take(&mut queue.tail)));
+        let Some((pieces, tail)) = taken else { return Poll::Ready(Ok(0)) };
         let mut slices = [IoSlice::new(&[]); PIECES_PER_SEND];
         let bytes = pieces.iter().map_while(|piece| match piece {
-            Piece::Bytes(bytes) => Some(bytes),
+            Piece::Bytes(bytes) => Some(&bytes[..]),
             Piece::File(_) => None,
         });
-        let count = slices.iter_mut().zip(bytes).map(|(slice, bytes)| *slice = IoSlice::new(bytes)).count();
+        let mut count = slices.iter_mut().zip(bytes).map(|(slice, bytes)| *slice = IoSlice::new(bytes)).count();
+        if count == pieces.len() && count < slices.len() && !tail.is_empty() {
+            slices[count] = IoSlice::new(tail.as_slice());
+            count += 1;
+        }
         let result = send(&self.transport.borrow(), &slices[..count]);
         if let Some(queue) = self.queue.borrow_mut().as_mut() {
-            // What was written meanwhile comes behind.
-            let written = mem::replace(&mut queue.pieces, pieces);
-            queue.pieces.extend(written);
+            queue.put_back(pieces, tail);
         }
         result
     }
