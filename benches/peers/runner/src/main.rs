@@ -3,6 +3,7 @@
 mod instructions;
 mod options;
 mod programs;
+mod streams;
 mod table;
 
 use std::process::ExitCode;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), String> {
     if options.instructions {
         return instructions::print();
+    }
+    if options.streams {
+        return streams::print(options);
     }
     pin(options.core)?;
     table::print(options)

@@ -1,4 +1,7 @@
-use peers_work::{Sample, rows::Row};
+use peers_work::{
+    Sample,
+    rows::{ROWS, Row},
+};
 
 use crate::{
     options::Options,
@@ -9,7 +12,7 @@ use crate::{
 pub(crate) fn print(options: &Options) -> Result<(), String> {
     println!("| row | unit | ours, ns CPU | ours, ns wall | tokio | smol | monoio |");
     println!("|---|---|--:|--:|--:|--:|--:|");
-    for &row in &options.rows {
+    for row in ROWS.into_iter().filter(|row| options.wants(row.name)) {
         println!("{}", line(row, &rounds(row, options.rounds)?));
     }
     Ok(())
@@ -51,7 +54,8 @@ fn shown(nanoseconds: Option<f64>) -> String {
         .map_or("–".to_owned(), |figure| if figure < 100.0 { format!("{figure:.1}") } else { format!("{figure:.0}") })
 }
 
-fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
+/// The one in the middle; `None` of nothing.
+pub(crate) fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
     let mut figures: Vec<_> = figures.collect();
     figures.sort_by(f64::total_cmp);
     let middle = figures.len().checked_sub(1)? / 2;

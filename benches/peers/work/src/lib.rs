@@ -9,6 +9,7 @@ mod latch;
 mod peer;
 mod program;
 pub mod rows;
+pub mod streams;
 
 pub use crate::{
     bell::Bell,

@@ -1,0 +1,78 @@
+use std::{
+    fs,
+    io::{self, BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
+
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+use peers_work::streams::Service;
+
+use crate::programs;
+
+/// A peer's server in a process of its own; ends when dropped.
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a server that is pinned to `core`, with all its threads.
+    pub(crate) fn start(peer: &str, service: Service, core: usize) -> Result<Server, String> {
+        let path = programs::path(&format!("{peer}-streams"))?;
+        let mut process = Command::new(&path)
+            .arg(service.name())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut line = String::new();
+        let output = process.stdout.take().expect("it is piped");
+        let address = BufReader::new(output).read_line(&mut line).ok().and_then(|_| line.trim().parse().ok());
+        let Some(address) = address else {
+            let _ = process.kill();
+            return Err(format!("{} printed no address", path.display()));
+        };
+        let server = Server { process, address };
+        server.pin(core).map_err(|error| format!("pinning {peer} to core {core}: {error}"))?;
+        Ok(server)
+    }
+
+    fn pin(&self, core: usize) -> io::Result<()> {
+        let mut cores = CpuSet::new();
+        cores.set(core)?;
+        for thread in self.threads()? {
+            sched_setaffinity(Pid::from_raw(thread), &cores)?;
+        }
+        Ok(())
+    }
+
+    /// Nanoseconds on a processor, of all threads so far.
+    pub(crate) fn cpu(&self) -> io::Result<u64> {
+        let mut sum = 0;
+        for thread in self.threads()? {
+            let stat = fs::read_to_string(format!("/proc/{}/task/{thread}/schedstat", self.process.id()))?;
+            let time = stat.split_whitespace().next().and_then(|time| time.parse::<u64>().ok());
+            sum += time.ok_or(io::ErrorKind::InvalidData)?;
+        }
+        Ok(sum)
+    }
+
+    fn threads(&self) -> io::Result<Vec<i32>> {
+        let mut threads = Vec::new();
+        for entry in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            threads.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+        }
+        Ok(threads)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
