@@ -28,7 +28,7 @@ pub use iostream;
 #[doc(no_inline)]
 pub use iostream::{
     IOLoop, IOStream, JoinHandle, LoopHandle, PeriodicCallback, interval, run_in_executor, signal, sleep, sleep_until,
-    spawn, sync, timeout, yield_now,
+    spawn, sync, threads, timeout, yield_now,
 };
 
 pub use crate::{

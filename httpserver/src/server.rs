@@ -13,16 +13,18 @@ use std::{
     os::unix::net::UnixStream,
     pin::Pin,
     rc::Rc,
+    time::Duration,
 };
 
 use iostream::{
-    Admission, Admitted, ConnectionLimits, IOLoop, IOStream,
+    Admission, Admitted, ConnectionLimits, IOLoop, IOStream, Peer,
     ioloop::Printable,
     netutil::{self, AcceptHandle, BindOptions, Listener, ToListenAddrs},
+    threads,
 };
 
 use crate::{
-    Limits, Result, ServerHandle, Service,
+    Error, Limits, Result, ServerHandle, Service,
     http1::server::{Registration, ServerConn, serve},
     server_state::ServerState,
 };
@@ -305,6 +307,37 @@ impl Inner {
     }
 }
 
+/// For [`iostream::threads`]: one server for each thread.
+impl threads::Server for HttpServer {
+    fn add_sockets(&self, sockets: Vec<Listener>) -> iostream::Result<()> {
+        match HttpServer::add_sockets(self, sockets) {
+            Ok(_handle) => Ok(()),
+            Err(Error::Stream(error)) => Err(error),
+            Err(error) => Err(io::Error::other(error).into()),
+        }
+    }
+
+    fn serve_stream(&self, stream: IOStream, peer: Peer) {
+        let _ = stream.set_nodelay(true);
+        let inner = &self.inner;
+        let admitted = match peer.ip() {
+            Some(ip) => inner.admission.admit(ip),
+            None => inner.admission.admit_without_address(),
+        };
+        let addr = peer.ip().map(|_| peer.socket_addr());
+        match admitted {
+            Ok(admitted) => inner.begin(Ok(stream), addr, admitted),
+            // Sent behind the last handle, as far as the kernel takes it at once.
+            Err(_) => drop(stream.write(NO_ROOM)),
+        }
+    }
+
+    fn drain(&self, limit: Duration) -> Pin<Box<dyn Future<Output = usize>>> {
+        let drain = self.handle().drain(limit);
+        Box::pin(async move { drain.await.cut })
+    }
+}
+
 /// A service behind which its type is forgotten: once per connection there is a virtual call, and none per request.
 trait Connector {
     /// Serves a connection by a task of the current loop.
@@ -343,16 +376,17 @@ fn register(
     Registration::new(Rc::new(ServerConn::new(stream, peer, Rc::clone(state))), admitted)
 }
 
+const NO_ROOM: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// Tells a client beyond the limit of connections that there is no room, and closes. As far as that can be done without
 /// waiting: the limit is there because the server has no more to give.
 fn turn_away<S: Read + Write>(mut stream: S, shutdown: fn(&S, Shutdown) -> io::Result<()>) {
-    const ANSWER: &[u8] =
-        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     // A request that has come and is left unread would turn the close into a reset, which may take the answer with it
     // (RFC 9112 9.6). One read, because a client sends a head in one piece. Whatever fails here, there is nothing more
     // to be done for it.
     let _ = stream.read(&mut [0; 4096]);
-    let _ = stream.write(ANSWER);
+    let _ = stream.write(NO_ROOM);
     let _ = shutdown(&stream, Shutdown::Write);
 }
 

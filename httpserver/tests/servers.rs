@@ -12,7 +12,7 @@ use std::{
 };
 
 use common::{Client, Event, run, until};
-use httpserver::{HttpServer, IOLoop, IOStream, Limits, Request, Response, Service, serve_stream, spawn};
+use httpserver::{HttpServer, IOLoop, IOStream, Limits, Request, Response, Service, serve_stream, spawn, threads};
 use iostream::{
     TcpServer,
     netutil::{UnixBindOptions, bind_unix_socket},
@@ -233,6 +233,34 @@ fn clients_on_other_threads_are_served() {
     for result in waiting.join().unwrap() {
         result.unwrap();
     }
+}
+
+#[test]
+fn a_server_on_several_threads_is_drained_as_one() {
+    let setup = || {
+        // Not `Send`, and made on each thread.
+        let name = Rc::new(thread::current().name().unwrap_or_default().to_owned());
+        let service = async move |_: Request| name.to_string();
+        Ok(HttpServer::with_limits(service, Limits::default().max_connections(1)))
+    };
+    let threads = threads::hand_off(2, ("127.0.0.1", 0), setup).unwrap();
+    run(async {
+        let clients = [Client::connect(threads.local_addr()).await, Client::connect(threads.local_addr()).await];
+        let mut names = Vec::new();
+        for client in &clients {
+            client.send(GET).await;
+            names.push(client.answer().await.text().to_owned());
+        }
+        names.sort();
+        assert_eq!(names, ["worker-0", "worker-1"]);
+        let refused = Client::connect(threads.local_addr()).await;
+        assert!(refused.rest().await.starts_with("HTTP/1.1 503"));
+        threads.drain(Duration::from_secs(10)).await.unwrap();
+        for client in clients {
+            assert_eq!(client.rest().await, "");
+        }
+    });
+    threads.join().unwrap();
 }
 
 #[test]

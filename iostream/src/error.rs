@@ -126,6 +126,15 @@ pub enum Error {
         reason: &'static str,
     },
 
+    /// A thread of a server on several [`threads`](crate::threads) has panicked outside of any task.
+    #[error("thread {thread} has panicked: {}", Printable::text(message))]
+    ThreadPanicked {
+        /// Its name.
+        thread: String,
+        /// The panic's message.
+        message: String,
+    },
+
     /// What was to be accepted from cannot be: a pipe, a datagram socket, a socket that does not listen.
     #[error("not a listening stream socket: {reason}")]
     NotAListener {
@@ -267,7 +276,7 @@ impl From<Error> for io::Error {
             Error::AlreadyReading => ResourceBusy,
             Error::NotAStream { .. } | Error::NotAListener { .. } => InvalidInput,
             Error::TimedOut => TimedOut,
-            Error::SendFile { .. } | Error::Exit { .. } | Error::Loop(_) => Other,
+            Error::SendFile { .. } | Error::Exit { .. } | Error::Loop(_) | Error::ThreadPanicked { .. } => Other,
         };
         io::Error::new(kind, error)
     }

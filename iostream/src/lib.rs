@@ -24,6 +24,7 @@ mod standard;
 #[cfg(feature = "subprocess")]
 mod subprocess;
 mod tcpserver;
+pub mod threads;
 mod transport;
 mod unix;
 mod write;

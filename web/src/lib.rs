@@ -55,5 +55,6 @@ pub use httpserver::iostream::ioloop::Printable;
 #[doc(no_inline)]
 pub use httpserver::{
     Bytes, Extensions, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Request, Response,
-    ServerHandle, StatusCode, interval, run_in_executor, signal, sleep, sleep_until, spawn, sync, timeout, yield_now,
+    ServerHandle, StatusCode, interval, run_in_executor, signal, sleep, sleep_until, spawn, sync, threads, timeout,
+    yield_now,
 };

@@ -191,6 +191,13 @@ impl TcpServer {
         self.state.accept_from(sockets).map(|first| ServerHandle::new(&self.state, first))
     }
 
+    /// A handle of the server, whatever it listens on. Its [`local_addr`](ServerHandle::local_addr) is the first that it
+    /// listens on now, or `0.0.0.0:0`.
+    pub fn handle(&self) -> ServerHandle {
+        let first = self.state.local_addrs().first().copied();
+        ServerHandle::new(&self.state, first.unwrap_or_else(|| Peer::Unix(None).socket_addr()))
+    }
+
     /// Serves one stream from anywhere, such as one end of [`memory::pair`](crate::memory::pair), as if it had been accepted
     /// from `peer`. Returns at once: the handler runs in a task of its own.
     ///
