@@ -115,6 +115,9 @@ fn the_wrong_end_says_so_and_stays_as_it_is() {
         assert_eq!(refusal(writer.read_until_close().await), "the writing end of a pipe cannot be read");
         assert_eq!(refusal(reader.write("x").await), "the reading end of a pipe cannot be written");
         assert_eq!(refusal(reader.write_parts(b"x", "y".into()).await), "the reading end of a pipe cannot be written");
+        assert_eq!(refusal(reader.queue("x")), "the reading end of a pipe cannot be written");
+        let file = File::open(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(refusal(reader.send_file(file, 0..10).await), "the reading end of a pipe cannot be written");
         assert_eq!(refusal(reader.shutdown_write().await), "the reading end of a pipe has no output to end");
         // Nothing is broken.
         writer.write("hello\n").await.unwrap();

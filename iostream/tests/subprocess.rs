@@ -15,6 +15,7 @@ use std::{
 
 use common::{pattern, run, try_for_some_turns};
 use iostream::{Error, IOStream, Subprocess, ioloop::signal, run_in_executor, sleep, spawn};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 const ROLE: &str = "WATERSPOUT_TEST_ROLE";
 
@@ -27,7 +28,7 @@ fn main() {
 
 /// `inherited`: what this process was started with, and passes on.
 fn all(inherited: &str) {
-    let tests: [(&str, fn()); 16] = [
+    let tests: [(&str, fn()); 17] = [
         ("what_goes_in_comes_out", what_goes_in_comes_out),
         ("a_mebibyte_passes_both_ways_at_once", a_mebibyte_passes_both_ways_at_once),
         ("only_what_is_piped_is_a_stream", only_what_is_piped_is_a_stream),
@@ -40,6 +41,7 @@ fn all(inherited: &str) {
         ("a_program_that_is_missing_is_an_error", a_program_that_is_missing_is_an_error),
         ("a_child_leaves_no_zombie_when_nobody_waits", a_child_leaves_no_zombie_when_nobody_waits),
         ("a_child_leaves_no_zombie_when_its_loop_goes_first", a_child_leaves_no_zombie_when_its_loop_goes_first),
+        ("a_child_that_cannot_be_watched_is_not_left_running", a_child_that_cannot_be_watched_is_not_left_running),
         ("a_dropped_handle_leaves_the_child_alone", a_dropped_handle_leaves_the_child_alone),
         ("any_loop_has_children", any_loop_has_children),
         ("a_child_started_on_another_thread_is_taken_over", a_child_started_on_another_thread_is_taken_over),
@@ -254,6 +256,18 @@ fn a_child_leaves_no_zombie_when_its_loop_goes_first() {
     .unwrap();
     assert!(PathBuf::from(format!("/proc/{id}")).exists());
     drop(stdin);
+    run(is_gone(id));
+}
+
+fn a_child_that_cannot_be_watched_is_not_left_running() {
+    let child = program("cat").spawn().unwrap();
+    let id = child.id();
+    // No descriptor is left for watching it.
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+    let refused = Subprocess::from_child(child);
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    assert!(matches!(refused, Err(Error::Io(error)) if error.raw_os_error() == Some(nix::errno::Errno::EMFILE as i32)));
     run(is_gone(id));
 }
 

@@ -15,12 +15,12 @@ use super::{
 use crate::CustomTransport;
 
 /// A transport that a user has brought. Keeps the tasks that wait, so that the user's part needs a single waker.
-pub(crate) struct Custom {
+pub(crate) struct Custom<T: ?Sized = dyn CustomTransport> {
     ioloop: IOLoop,
-    transport: Box<dyn CustomTransport>,
     tasks: Arc<Tasks>,
     /// Wakes all of them.
     waker: Waker,
+    transport: T,
 }
 
 /// The tasks that wait in a transport.
@@ -37,13 +37,15 @@ struct State {
 /// Nothing is told apart: each wake-up is for all of them.
 const ANY: Events = 1;
 
-impl Custom {
-    pub(crate) fn new(transport: Box<dyn CustomTransport>) -> Custom {
+impl<T> Custom<T> {
+    pub(crate) fn new(transport: T) -> Custom<T> {
         let tasks = Arc::new(Tasks::default());
         let waker = Waker::from(Arc::clone(&tasks));
-        Custom { ioloop: IOLoop::current(), transport, tasks, waker }
+        Custom { ioloop: IOLoop::current(), tasks, waker, transport }
     }
+}
 
+impl Custom {
     pub(super) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll(cx, |transport, cx| transport.poll_recv_ready(cx))
     }
@@ -102,10 +104,11 @@ impl Custom {
         self.transport.as_fd()
     }
 
-    pub(super) fn close(self, _sole: bool) {
+    pub(super) fn close(self: Box<Self>, _sole: bool) {
+        let tasks = Arc::clone(&self.tasks);
         // The user's transport closes first, as a descriptor would.
-        drop(self.transport);
-        self.tasks.wake_all();
+        drop(self);
+        tasks.wake_all();
     }
 
     fn send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
@@ -130,7 +133,7 @@ impl Custom {
         call: impl FnOnce(&dyn CustomTransport, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let wakes = self.tasks.lock().wakes;
-        let result = call(&*self.transport, &mut Context::from_waker(&self.waker));
+        let result = call(&self.transport, &mut Context::from_waker(&self.waker));
         if result.is_pending() {
             self.wait(cx.waker(), wakes);
         }
@@ -248,7 +251,7 @@ mod tests {
 
     #[test]
     fn tasks_that_are_gone_are_forgotten() {
-        let custom = Custom::new(Box::new(Silence));
+        let custom: Box<Custom> = Box::new(Custom::new(Silence));
         IOLoop::current().run_sync(async {
             for _ in 0..1000 {
                 let waker = Waker::from(Arc::new(Gone));

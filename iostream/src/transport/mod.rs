@@ -69,8 +69,8 @@ pub(crate) enum Transport {
     Unix(Unix),
     Memory(Memory),
     Pipe(Pipe),
-    /// Whatever a user brings.
-    Custom(Custom),
+    /// Whatever a user brings. Boxed, because the largest kind is what every idle stream has room for.
+    Custom(Box<Custom>),
     /// What is left when the transport has been closed.
     Closed,
 }
