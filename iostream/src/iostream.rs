@@ -312,7 +312,7 @@ impl IOStream {
     }
 
     /// Whether something is known to wait that has not been received: bytes, or the end of input. Costs no system call.
-    /// After a read on a Unix socket it may be true without cause, until the next read finds nothing.
+    /// After a read on a Unix socket, a pipe or a terminal it may be true without cause, until the next read finds nothing.
     pub fn is_readable(&self) -> bool {
         !self.inner.eof.get() && self.inner.transport.borrow().is_readable()
     }
