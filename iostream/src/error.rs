@@ -10,6 +10,8 @@ use std::{
 use ioloop::Printable;
 use nix::errno::Errno;
 
+use crate::HostFailure;
+
 /// The result of this crate's fallible operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -89,6 +91,10 @@ pub enum Error {
         /// What the system said.
         cause: Arc<io::Error>,
     },
+
+    /// No connection to a host could be made by any of its addresses; see [`TcpClient`](crate::TcpClient).
+    #[error("{0}")]
+    ConnectHost(Arc<HostFailure>),
 
     /// No listening socket could be bound to this address; usually `EADDRINUSE` or, for ports below 1024, `EACCES`.
     #[error("listening on {addr}{}", Because(Some(cause)))]
@@ -187,6 +193,7 @@ impl Error {
             Error::Closed { cause: Some(cause) } | Error::Connect { cause, .. } | Error::Io(cause) => {
                 cause.kind() == io::ErrorKind::TimedOut
             }
+            Error::ConnectHost(failure) => failure.limit.is_some() || failure.attempts.iter().any(Error::is_timed_out),
             _ => false,
         }
     }
@@ -275,6 +282,11 @@ impl From<Error> for io::Error {
             Error::WriteBufferFull { .. } => StorageFull,
             Error::AlreadyReading => ResourceBusy,
             Error::NotAStream { .. } | Error::NotAListener { .. } => InvalidInput,
+            Error::ConnectHost(failure) => match &failure.attempts[..] {
+                _ if failure.limit.is_some() => TimedOut,
+                [.., Error::Connect { cause, .. }] => cause.kind(),
+                _ => Other,
+            },
             Error::TimedOut => TimedOut,
             Error::SendFile { .. } | Error::Exit { .. } | Error::Loop(_) | Error::ThreadPanicked { .. } => Other,
         };

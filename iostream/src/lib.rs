@@ -12,6 +12,7 @@ mod compat;
 mod connect;
 mod custom;
 mod error;
+mod happy_eyeballs;
 mod iostream;
 pub mod memory;
 pub mod netutil;
@@ -23,6 +24,7 @@ pub mod resolver;
 mod standard;
 #[cfg(feature = "subprocess")]
 mod subprocess;
+mod tcpclient;
 mod tcpserver;
 pub mod threads;
 mod transport;
@@ -57,6 +59,7 @@ pub use crate::{
         BufReader, Parsed, ReadBytesFuture, ReadIntoFuture, ReadSomeFuture, ReadUntilCloseFuture, ReadUntilFuture,
         ReadUntilIntoFuture, ReadWithFuture,
     },
+    tcpclient::{HostFailure, TcpClient},
     tcpserver::{DrainReport, ServerHandle, ServerOptions, TcpServer},
     write::{WriteData, WriteFuture},
 };

@@ -19,7 +19,7 @@ pub type ResolveFuture = Pin<Box<dyn Future<Output = Result<Vec<SocketAddr>>>>>;
 
 /// Finds the addresses of a host.
 ///
-/// [`ThreadedResolver`] is the default, [`OverrideResolver`] sends some names
+/// [`TcpClient`](crate::TcpClient) asks one. [`ThreadedResolver`] is the default, [`OverrideResolver`] sends some names
 /// elsewhere, and one of your own may ask a name server or a service registry. Ask one through [`resolve`].
 ///
 /// # Examples
@@ -57,7 +57,7 @@ pub trait Resolver: 'static {
     fn resolve(&self, host: &str, port: u16, family: Family) -> ResolveFuture;
 }
 
-/// Asks `resolver`, as a client does: an empty name is refused, and
+/// Asks `resolver`, as [`TcpClient`](crate::TcpClient) does: an empty name is refused, and
 /// addresses of another family and repeated ones are dropped.
 ///
 /// # Errors

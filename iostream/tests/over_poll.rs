@@ -36,6 +36,8 @@ mod resolver;
 mod send_file;
 #[path = "short_read_rule.rs"]
 mod short_read_rule;
+#[path = "tcp_client.rs"]
+mod tcp_client;
 #[path = "tcp_server.rs"]
 mod tcp_server;
 #[path = "unix.rs"]

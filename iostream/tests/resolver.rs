@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 
-use common::{run, turns};
+use common::{NO_NAME, run, turns};
 use iostream::{
     Error, IOLoop,
     ioloop::ExecutorOptions,
@@ -42,12 +42,12 @@ fn numeric_addresses_are_themselves() {
 
 #[test]
 fn what_has_no_address_is_an_error_that_names_it() {
-    for host in ["nobody.invalid", "", "an invalid domain", "a\0b", "localhost\n", "[::1]", &"a".repeat(100_000)] {
+    for host in [NO_NAME, "", "a\0b", "[::1]", &"a".repeat(100_000)] {
         let error = ask(host, 80, Family::Any).unwrap_err();
         assert!(matches!(&error, Error::Resolve { host: named, .. } if named == host), "{error:?}");
     }
-    let error = ask("nobody.invalid", 80, Family::Any).unwrap_err();
-    assert!(error.to_string().starts_with("resolving nobody.invalid: "), "{error}");
+    let error = ask(NO_NAME, 80, Family::Any).unwrap_err();
+    assert!(error.to_string().starts_with(&format!("resolving {NO_NAME}: ")), "{error}");
     let error = ask("127.0.0.1", 80, Family::V6).unwrap_err();
     assert!(matches!(&error, Error::Resolve { cause, .. } if cause.kind() == ErrorKind::NotFound), "{error:?}");
 }

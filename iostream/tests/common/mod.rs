@@ -14,6 +14,9 @@ use std::{
 use ioloop::PosixPoll;
 use iostream::{CustomTransport, IOLoop, IOStream};
 
+/// A name that stands for no address. Its label is too long for DNS, so no name server is asked, which may take long.
+pub(crate) const NO_NAME: &str = "nobody-has-a-name-as-long-as-this-one-because-a-label-ends-after-63.invalid";
+
 /// As a part of `over_poll`, makes the loops of this process wait with poll(2) from the first one on: every test begins
 /// with one of the functions below.
 pub(crate) fn choose_poller() {
