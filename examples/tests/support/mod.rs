@@ -6,6 +6,7 @@
 pub mod http;
 
 use std::{
+    fs,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
@@ -76,6 +77,12 @@ impl Program {
 
     pub fn input(&mut self) -> ChildStdin {
         self.child.stdin.take().expect("the input is taken once")
+    }
+
+    /// Bytes of resident memory.
+    pub fn resident(&self) -> usize {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.child.id())).expect("the example runs");
+        statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number of pages") * 4096
     }
 
     pub fn terminate(&self) {
