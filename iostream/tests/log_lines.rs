@@ -59,5 +59,6 @@ fn refusals_are_logged_once_per_burst_and_peers_bytes_break_no_line() {
     let warnings = RECORDS.at(Level::Warn);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].starts_with("refusing connections: 1 connections are open"), "{}", warnings[0]);
+    assert!(warnings[1].starts_with("connection of 127.0.0.1:"), "{}", warnings[1]);
     assert!(warnings[1].ends_with("what is \\x1b[2J\\r\\n?"), "{}", warnings[1]);
 }

@@ -17,7 +17,7 @@ use iostream::{
     netutil::{AcceptHandle, BindOptions, Family, KeepAlive, add_accept_handler, bind_sockets, is_valid_ip},
 };
 use nix::sys::socket::{Shutdown, shutdown};
-use socket2::SockRef;
+use socket2::{SockFilter, SockRef};
 
 fn bind(addrs: &[SocketAddr]) -> iostream::Result<Vec<TcpListener>> {
     bind_sockets(addrs, &BindOptions::new())
@@ -194,6 +194,38 @@ fn keep_alive_beyond_what_the_kernel_knows_is_an_error_with_the_reason() {
     }
     bind_sockets("127.0.0.1:0", &BindOptions::new().keep_alive(KeepAlive::new().idle(Duration::from_secs(32_767))))
         .unwrap();
+}
+
+/// A server's end of a connection whose peer is no longer there: its kernel drops what comes, as a network does that is cut.
+fn vanished(keep_alive: KeepAlive) -> (IOStream, TcpStream) {
+    common::choose_poller();
+    let sockets = bind_sockets("127.0.0.1:0", &BindOptions::new().keep_alive(keep_alive)).unwrap();
+    let client = TcpStream::connect(sockets[0].local_addr().unwrap()).unwrap();
+    sockets[0].set_nonblocking(false).unwrap();
+    let stream = IOStream::from_accepted(sockets[0].accept().unwrap().0).unwrap();
+    // The program "return 0": no byte of any packet is kept.
+    SockRef::from(&client).attach_filter(&[SockFilter::new(0x06, 0, 0, 0)]).unwrap();
+    (stream, client)
+}
+
+#[test]
+fn a_peer_that_has_vanished_is_noticed_by_what_it_does_not_acknowledge() {
+    let (stream, _client) = vanished(KeepAlive::off().user_timeout(Duration::from_millis(100)));
+    run(async {
+        stream.write("hello?").await.unwrap();
+        let error = stream.read_some(1).await.unwrap_err();
+        assert!(error.is_closed() && error.is_timed_out(), "{error}");
+    });
+}
+
+#[test]
+fn a_peer_that_has_vanished_is_noticed_although_nothing_is_sent() {
+    let second = Duration::from_secs(1);
+    let (stream, _client) = vanished(KeepAlive::off().idle(second).interval(second).probes(1));
+    run(async {
+        let error = stream.read_some(1).await.unwrap_err();
+        assert!(error.is_closed() && error.is_timed_out(), "{error}");
+    });
 }
 
 /// What the documentation says of a peer that answers and does not read.

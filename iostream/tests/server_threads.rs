@@ -3,9 +3,11 @@
 use std::{
     cell::Cell,
     collections::HashMap,
+    future::Future,
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::{linux::net::SocketAddrExt, unix::net::UnixStream},
+    pin::Pin,
     rc::Rc,
     sync::{
         Arc,
@@ -16,9 +18,9 @@ use std::{
 };
 
 use iostream::{
-    Error, IOLoop, IOStream, TcpServer,
-    netutil::{BindOptions, UnixBindOptions, bind_sockets, bind_unix_socket},
-    threads::{self, Threads},
+    Error, IOLoop, IOStream, Peer, TcpServer,
+    netutil::{BindOptions, Listener, UnixBindOptions, bind_sockets, bind_unix_socket},
+    threads::{self, Server, Threads},
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -243,14 +245,49 @@ fn a_thread_whose_loop_is_stopped_is_reported_and_the_others_go_on() {
     }
 }
 
+/// Panics on one of its threads, outside of any task.
+struct Fragile(TcpServer);
+
+impl Server for Fragile {
+    fn add_sockets(&self, sockets: Vec<Listener>) -> iostream::Result<()> {
+        Server::add_sockets(&self.0, sockets)
+    }
+
+    fn serve_stream(&self, stream: IOStream, peer: Peer) {
+        assert_ne!(thread::current().name(), Some("worker-0"), "as asked");
+        Server::serve_stream(&self.0, stream, peer);
+    }
+
+    fn drain(&self, limit: Duration) -> Pin<Box<dyn Future<Output = usize>>> {
+        Server::drain(&self.0, limit)
+    }
+}
+
+#[test]
+fn a_thread_that_panics_is_reported_and_gets_no_more_connections() {
+    let threads = threads::hand_off(2, ("127.0.0.1", 0), || setup().map(Fragile)).unwrap();
+    // The first comes to the thread that panics. It is closed, and so are those that the thread is given on its way out.
+    let ask = || read_line(&mut TcpStream::connect(threads.local_addr()).unwrap());
+    assert_eq!(ask(), "");
+    let served: Vec<String> = std::iter::repeat_with(ask).skip_while(String::is_empty).take(10).collect();
+    assert!(served.iter().all(|line| line.starts_with("worker-1 ")), "{served:?}");
+    threads.stop(LONG);
+    match threads.join().unwrap_err() {
+        Error::ThreadPanicked { thread, message } => {
+            assert_eq!(thread, "worker-0");
+            assert!(message.contains("as asked"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn unix_sockets_are_handed_off_beside_tcp() {
     let name = format!("waterspout-{}-threads", std::process::id());
     let unix = bind_unix_socket(format!("\0{name}"), &UnixBindOptions::new()).unwrap();
     let tcp = bind_sockets(("127.0.0.1", 0), &BindOptions::new()).unwrap().remove(0);
     let addr = tcp.local_addr().unwrap();
-    let threads =
-        threads::hand_off_sockets::<_, iostream::netutil::Listener>(2, [unix.into(), tcp.into()], setup).unwrap();
+    let threads = threads::hand_off_sockets::<_, Listener>(2, [unix.into(), tcp.into()], setup).unwrap();
     assert_eq!(threads.local_addrs(), [addr]);
     let mut first =
         UnixStream::connect_addr(&std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap()).unwrap();
