@@ -35,10 +35,10 @@ use crate::{Error, IOStream, Result};
 ///
 /// # Cost
 ///
-/// Starting a process holds the loop up for 0.1 to 0.2 ms: fork and exec, and waiting for exec to succeed. A server that starts many makes them with [`Command::spawn`] in
-/// [`run_in_executor`](ioloop::run_in_executor) and takes them over with [`from_child`](Subprocess::from_child). Beside its
-/// pipes a child has one more descriptor (pidfd_open(2)) and a task. No signal handler is installed, so other code is free
-/// to use SIGCHLD, and any number of loops may have children.
+/// Starting a process holds the loop up for 0.1 to 0.2 ms: fork and exec, and waiting for exec to succeed. A server that
+/// starts many makes them with [`Command::spawn`] in [`run_in_executor`](ioloop::run_in_executor), and takes them over
+/// with [`from_child`](Subprocess::from_child). Beside its pipes a child has one more descriptor (pidfd_open(2)) and a
+/// task. No signal handler is installed, so other code is free to use SIGCHLD, and any number of loops may have children.
 ///
 /// # Examples
 ///

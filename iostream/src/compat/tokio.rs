@@ -8,8 +8,8 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{BufReader, IOStream};
 
-/// With the feature `tokio`, of which the traits alone are used: no runtime runs. The stream closes itself at the end of input unless it is
-/// [half open](IOStream::set_half_open), which a library that answers after the end needs.
+/// With the feature `tokio`, of which the traits alone are used: no runtime runs. The stream closes itself at the end of
+/// input unless it is [half open](IOStream::set_half_open), which a library that answers after the end needs.
 impl AsyncRead for IOStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let count = ready!(self.poll_read_some(cx, buf.initialize_unfilled()))?;
