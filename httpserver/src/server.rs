@@ -262,9 +262,8 @@ impl Inner {
     fn accept(&self, stream: TcpStream, peer: SocketAddr) {
         // The reason of a refusal has been logged.
         match self.admission.admit(peer.ip()) {
-            Ok(admitted) => self.begin(IOStream::from_accepted(stream), Some(peer), admitted),
-            Err(_) if stream.set_nonblocking(true).is_ok() => turn_away(stream, TcpStream::shutdown),
-            Err(_) => {}
+            Ok(admitted) => self.begin(IOStream::from_nonblocking(stream), Some(peer), admitted),
+            Err(_) => turn_away(stream, TcpStream::shutdown),
         }
     }
 

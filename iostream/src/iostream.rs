@@ -128,6 +128,17 @@ impl IOStream {
     /// [`Error::Loop`] as in [`from_tcp`](IOStream::from_tcp).
     pub fn from_accepted(stream: TcpStream) -> Result<IOStream> {
         stream.set_nonblocking(true)?;
+        IOStream::from_nonblocking(stream)
+    }
+
+    /// As [`from_accepted`](IOStream::from_accepted), for a socket that does not block already, as those from
+    /// [`add_accept_handler`](crate::netutil::add_accept_handler): that saves one more system call. A socket that blocks
+    /// would hold up the whole loop.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Loop`] as in [`from_tcp`](IOStream::from_tcp).
+    pub fn from_nonblocking(stream: TcpStream) -> Result<IOStream> {
         Ok(IOStream::from_transport(Transport::Tcp(Tcp::new(Source::new(stream)?)), true))
     }
 

@@ -4,7 +4,7 @@ mod common;
 
 use std::{
     cell::{Cell, RefCell},
-    io::ErrorKind,
+    io::{ErrorKind, Read},
     net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     os::fd::AsRawFd,
     rc::Rc,
@@ -273,7 +273,11 @@ fn every_connection_is_handed_over() {
     let clients: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(addr).unwrap()).collect();
     let peers = Rc::new(RefCell::new(Vec::new()));
     let accepted = peers.clone();
-    let handle = add_accept_handler(listener, move |_, peer| accepted.borrow_mut().push(peer)).unwrap();
+    let handle = add_accept_handler(listener, move |mut stream, peer| {
+        assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "it does not block");
+        accepted.borrow_mut().push(peer);
+    });
+    let handle = handle.unwrap();
     run(async {
         while peers.borrow().len() < clients.len() {
             iostream::yield_now().await;

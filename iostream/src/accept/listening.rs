@@ -10,6 +10,9 @@ use std::{
     rc::Rc,
 };
 
+use nix::libc;
+use socket2::SockRef;
+
 /// A listening socket and what is done with its connections. Behind `dyn`, so that there is one copy of what is above.
 pub(super) trait Listening {
     /// Accepts one connection and hands it over.
@@ -27,8 +30,12 @@ pub(super) struct Socket<L, F> {
 
 impl<F: FnMut(TcpStream, net::SocketAddr)> Listening for Socket<TcpListener, F> {
     fn accept(&mut self) -> io::Result<()> {
-        let (stream, peer) = self.listener.accept()?;
-        (self.on_accept)(stream, peer);
+        // Non-blocking from the start, for which the standard library would take an ioctl(2).
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        let (stream, peer) = SockRef::from(&*self.listener).accept4(flags)?;
+        // `None` when a socket of another family was made into a `TcpListener`.
+        let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+        (self.on_accept)(stream.into(), peer);
         Ok(())
     }
 

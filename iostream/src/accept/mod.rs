@@ -40,8 +40,8 @@ const MAX_DRAINED: u32 = 65_536;
 /// Calls `on_accept` for every connection that `listener` gets, on the current loop, until
 /// [`AcceptHandle::stop`].
 ///
-/// The callback receives each connection still blocking; [`IOStream::from_accepted`](crate::IOStream::from_accepted)
-/// makes it non-blocking. `TCP_NODELAY` is not set.
+/// The callback receives each connection non-blocking already, for
+/// [`IOStream::from_nonblocking`](crate::IOStream::from_nonblocking). `TCP_NODELAY` is not set.
 ///
 /// One connection is accepted per wake-up, and more only as long as there were more each time: asking a queue that is
 /// already empty costs the kernel as much as a connection.
@@ -81,7 +81,8 @@ pub fn add_accept_handler(
     begin(Rc::clone(&listener), Box::new(Socket { listener, on_accept }))
 }
 
-/// As [`add_accept_handler`], for a Unix socket. The peer's address is usually without a name.
+/// As [`add_accept_handler`], for a Unix socket. The callback receives each connection still blocking, for
+/// [`IOStream::from_accepted_unix`](crate::IOStream::from_accepted_unix). The peer's address is usually without a name.
 ///
 /// # Errors
 ///

@@ -75,7 +75,7 @@ impl ServerState {
         let state = Rc::clone(self);
         let handle = match socket {
             Listener::Tcp(socket) => add_accept_handler(socket, move |socket, peer| {
-                state.accept(Peer::Inet(peer), || IOStream::from_accepted(socket));
+                state.accept(Peer::Inet(peer), || IOStream::from_nonblocking(socket));
             })?,
             Listener::Unix(socket) => add_unix_accept_handler(socket, move |socket, peer| {
                 state.accept(peer.into(), || IOStream::from_accepted_unix(socket));

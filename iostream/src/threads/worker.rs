@@ -87,7 +87,7 @@ impl Worker {
 
 fn serve(server: &impl Server, accepted: Accepted, place: Place) {
     let (stream, peer) = match accepted {
-        Accepted::Tcp(socket, peer) => (IOStream::from_accepted(socket), Peer::Inet(peer)),
+        Accepted::Tcp(socket, peer) => (IOStream::from_nonblocking(socket), Peer::Inet(peer)),
         Accepted::Unix(socket, peer) => (IOStream::from_accepted_unix(socket), peer.into()),
     };
     match stream {
