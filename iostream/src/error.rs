@@ -163,6 +163,23 @@ pub enum Error {
         status: ExitStatus,
     },
 
+    /// TLS was to begin on a stream that is in the middle of something else. Nothing has changed.
+    #[error("TLS cannot begin: {reason}")]
+    NotIdle {
+        /// What it is in the middle of.
+        reason: &'static str,
+    },
+
+    /// A TLS handshake has failed, because one side rejects the other or the peer speaks no TLS; or what was to configure
+    /// TLS is of no use, such as a file without a certificate.
+    ///
+    /// Once the handshake is over, a session that fails is [`Error::Closed`] as any connection that breaks.
+    #[error("TLS: {cause}")]
+    Tls {
+        /// What went wrong. The error of rustls, where there is one, is [inside](io::Error::get_ref) or its source.
+        cause: Arc<io::Error>,
+    },
+
     /// Time is over: an [`ioloop::timeout`] around an operation of this crate, passed on with `?`.
     #[error("operation timed out")]
     TimedOut,
@@ -214,8 +231,32 @@ impl Error {
         move |cause| Error::Resolve { host: host.to_owned(), cause: Arc::new(cause) }
     }
 
+    /// An error of rustls, or of a file.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(cause: impl Into<TlsCause>) -> Error {
+        Error::Tls { cause: Arc::new(cause.into().0) }
+    }
+
     pub(crate) fn bind(addr: SocketAddr) -> impl Fn(io::Error) -> Error {
         move |cause| Error::Bind { addr, cause: Arc::new(cause) }
+    }
+}
+
+/// What [`Error::tls`] takes.
+#[cfg(feature = "tls")]
+pub(crate) struct TlsCause(io::Error);
+
+#[cfg(feature = "tls")]
+impl From<io::Error> for TlsCause {
+    fn from(error: io::Error) -> TlsCause {
+        TlsCause(error)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl From<rustls::Error> for TlsCause {
+    fn from(error: rustls::Error) -> TlsCause {
+        TlsCause(io::Error::new(io::ErrorKind::InvalidData, error))
     }
 }
 
@@ -256,6 +297,11 @@ pub(crate) fn is_disconnect(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected | TimedOut | UnexpectedEof)
 }
 
+/// Errors for which the peer alone is to blame: it has left, or sent what no TLS session understands.
+pub(crate) fn is_peers_doing(error: &io::Error) -> bool {
+    is_disconnect(error) || error.kind() == io::ErrorKind::InvalidData
+}
+
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Error::Io(Arc::new(error))
@@ -276,12 +322,13 @@ impl From<Error> for io::Error {
             | Error::ConnectUnix { cause, .. }
             | Error::Bind { cause, .. }
             | Error::BindUnix { cause, .. }
-            | Error::Resolve { cause, .. } => cause.kind(),
+            | Error::Resolve { cause, .. }
+            | Error::Tls { cause } => cause.kind(),
             Error::Closed { cause: None } => NotConnected,
             Error::Unsatisfiable { .. } | Error::BufferFull { .. } | Error::ProxyHeader { .. } => InvalidData,
             Error::WriteBufferFull { .. } => StorageFull,
             Error::AlreadyReading => ResourceBusy,
-            Error::NotAStream { .. } | Error::NotAListener { .. } => InvalidInput,
+            Error::NotAStream { .. } | Error::NotAListener { .. } | Error::NotIdle { .. } => InvalidInput,
             Error::ConnectHost(failure) => match &failure.attempts[..] {
                 _ if failure.limit.is_some() => TimedOut,
                 [.., Error::Connect { cause, .. }] => cause.kind(),

@@ -27,6 +27,8 @@ mod subprocess;
 mod tcpclient;
 mod tcpserver;
 pub mod threads;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 mod unix;
 mod write;

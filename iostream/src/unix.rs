@@ -113,7 +113,7 @@ impl IOStream {
             return Err(self.inner.closed_error());
         }
         let transport = self.inner.transport.borrow();
-        let Transport::Unix(socket) = &*transport else {
+        let Transport::Unix(socket) = transport.carrier() else {
             let reason = "only a Unix socket knows the process at its other end";
             return Err(io::Error::new(io::ErrorKind::Unsupported, reason).into());
         };

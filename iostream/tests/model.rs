@@ -8,11 +8,15 @@ use std::{
     io::{self, Read, Write},
     net::{Shutdown, TcpStream},
     os::unix::net::UnixStream,
+    sync::LazyLock,
 };
 
 use bytes::Bytes;
-use common::{Trickle, pair, run, try_for_some_turns};
-use iostream::{IOStream, JoinHandle, Parsed, memory, spawn};
+use common::{Trickle, certs::Authority, pair, run, streams, try_for_some_turns};
+use iostream::{
+    IOStream, JoinHandle, Parsed, memory, spawn,
+    tls::{TlsAcceptor, TlsConnector},
+};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -223,6 +227,19 @@ fn pipes(piece: usize) -> Conversation {
     (stream, Box::new(StreamPeer::new(their_input, their_output)))
 }
 
+/// A conversation over TLS, of which the server is looked at.
+fn tls((server, client): (IOStream, IOStream)) -> Conversation {
+    static BOTH: LazyLock<(TlsAcceptor, TlsConnector)> = LazyLock::new(|| Authority::new().both());
+    let (acceptor, connector) = &*BOTH;
+    run(async {
+        let accepted = spawn(server.start_tls_server(acceptor));
+        client.start_tls_client(connector, "localhost").await.unwrap();
+        accepted.await.unwrap().unwrap();
+    });
+    client.set_half_open(true);
+    (server, Box::new(StreamPeer::new(client.clone(), client)))
+}
+
 /// It reads all the time, or a small capacity would stop our writes.
 struct StreamPeer {
     output: IOStream,
@@ -332,4 +349,6 @@ nothing_is_lost_doubled_or_reordered! {
     over_pipes(piece in 1..10_000usize) => pipes(piece);
     in_memory(capacity in 1..10_000usize) => memory(capacity);
     over_a_custom_transport(piece in 1..10_000usize) => custom(piece);
+    over_tls() => tls(streams());
+    over_tls_in_memory(capacity in 1..10_000usize) => tls(memory::pair(capacity));
 }

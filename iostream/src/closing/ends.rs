@@ -1,10 +1,10 @@
 //! How a stream comes to its end.
 
-use std::{fmt, io, rc::Rc, sync::Arc};
+use std::{any::Any, fmt, future::poll_fn, io, rc::Rc, sync::Arc, time::Duration};
 
 use ioloop::Printable;
 
-use crate::{Error, error::is_disconnect, iostream::Inner, transport::Transport};
+use crate::{Error, error::is_peers_doing, iostream::Inner, transport::Transport};
 
 impl Inner {
     /// Closes the stream because a system call failed, and says so in the form that the operation reports.
@@ -13,7 +13,7 @@ impl Inner {
             return error.into();
         }
         let (peer, text) = (self.peer(), Printable::display(&error));
-        if is_disconnect(&error) {
+        if is_peers_doing(&error) {
             log::debug!("the connection with {peer} broke: {text}");
         } else {
             log::warn!("closing the connection with {peer} after an unexpected error: {text}");
@@ -65,17 +65,35 @@ impl Inner {
         // Remembered before it goes, so that a flush that comes later fails too.
         let queue = self.queue.take();
         self.unsent.set(queue.as_ref().is_some_and(|queue| !queue.is_empty()));
-        // Closes the descriptor and wakes the tasks that wait in the transport.
         let transport = self.transport.replace(Transport::Closed);
-        transport.close(self.sole.get());
+        let mut at_close = self.at_close.take();
+        let is_orderly = !self.unsent.get() && self.cause.get().is_none();
+        match &ioloop {
+            Some(ioloop) if is_orderly && !transport.say_goodbye() => {
+                let guards = at_close.as_mut().map(|at_close| at_close.take_guards());
+                let limit = self.write_timeout.get().limit(true);
+                ioloop.spawn_independent(linger(transport, self.sole.get(), guards, limit));
+            }
+            // Closes the descriptor and wakes the tasks that wait in the transport.
+            _ => transport.close(self.sole.get()),
+        }
         if let Some(queue) = queue {
             queue.wake_all();
         }
-        let at_close = self.at_close.take();
         if let (Some(at_close), Some(ioloop)) = (at_close, ioloop) {
             at_close.announce(&ioloop);
         }
     }
+}
+
+/// Closes a transport behind its goodbye, for which the peer has left no room yet. All that was written has left before,
+/// and without the goodbye the peer would have to think that its end is missing. `guards` last as long as the descriptor.
+async fn linger(transport: Transport, sole: bool, guards: Option<Vec<Box<dyn Any>>>, limit: Option<Duration>) {
+    let goodbye = poll_fn(|cx| transport.poll_goodbye(cx));
+    // A peer that does not take these few bytes in time does not get them.
+    let _ = ioloop::timeout(limit.unwrap_or(Duration::MAX), goodbye).await;
+    transport.close(sole);
+    drop(guards);
 }
 
 /// A stream's peer, as a line of the log names it. Asked for only when the line is written.

@@ -174,6 +174,10 @@ pub(crate) struct AtClose {
 }
 
 impl AtClose {
+    fn take_guards(&mut self) -> Vec<Box<dyn Any>> {
+        mem::take(&mut self.guards)
+    }
+
     pub(crate) fn announce(self, ioloop: &IOLoop) {
         // Tornado's order: first the tasks that wait, then the callback.
         self.wakers.into_iter().for_each(|(_, waker)| waker.wake());

@@ -1,6 +1,8 @@
 mod handle;
 mod options;
 mod state;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::{
     cell::RefCell,

@@ -1,3 +1,5 @@
+#[cfg(feature = "tls")]
+use crate::tls::TlsAcceptor;
 use crate::{ConnectionLimits, proxy_protocol::ProxyProtocol};
 
 /// What a [`TcpServer`](crate::TcpServer) does with connections before its handler is given them.
@@ -28,6 +30,10 @@ pub struct ServerOptions {
     pub max_write_buffer_size: Option<usize>,
     /// Which peers are proxies that announce the addresses of their clients; none by default.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// By what every connection is served over TLS; in plaintext by default. The handler is called when the handshake is
+    /// over. Handshakes that fail are logged (info), once per burst, with the peer and the reason; no handler sees them.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsAcceptor>,
 }
 
 impl ServerOptions {
@@ -61,6 +67,14 @@ impl ServerOptions {
     #[must_use]
     pub fn proxy_protocol(mut self, proxy_protocol: ProxyProtocol) -> Self {
         self.proxy_protocol = Some(proxy_protocol);
+        self
+    }
+
+    /// Sets [`tls`](ServerOptions::tls).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, acceptor: impl Into<TlsAcceptor>) -> Self {
+        self.tls = Some(acceptor.into());
         self
     }
 }

@@ -13,6 +13,8 @@ use std::{
 use ioloop::{IOLoop, Printable};
 use slab::Slab;
 
+#[cfg(feature = "tls")]
+use super::tls::serve_after;
 use super::{ServerOptions, log_error};
 use crate::{
     Admission, Admitted, IOStream, Peer, Refusal, Result,
@@ -26,7 +28,7 @@ use crate::{
 type Serve = Box<dyn Fn(IOStream, Peer, Connection)>;
 
 pub(super) struct ServerState {
-    serve: Serve,
+    pub(super) serve: Serve,
     options: ServerOptions,
     admission: Admission,
     /// With the address, if the socket has one.
@@ -36,6 +38,9 @@ pub(super) struct ServerState {
     drained: RefCell<Vec<Waker>>,
     /// Connections that the loop would not watch.
     failures: Burst,
+    /// Handshakes that have failed. A scanner, or a certificate that has expired, may fail one with every connection.
+    #[cfg(feature = "tls")]
+    pub(super) bad_handshakes: Burst,
 }
 
 impl ServerState {
@@ -49,6 +54,8 @@ impl ServerState {
             open: RefCell::default(),
             drained: RefCell::default(),
             failures: Burst::default(),
+            #[cfg(feature = "tls")]
+            bad_handshakes: Burst::default(),
         })
     }
 
@@ -135,12 +142,19 @@ impl ServerState {
 
     /// Gives a connection to the handler.
     #[inline]
-    fn hand_over(&self, stream: IOStream, peer: Peer, connection: Connection) {
+    fn hand_over(self: &Rc<Self>, stream: IOStream, peer: Peer, connection: Connection) {
         if let Some(bytes) = self.options.max_buffer_size {
             stream.set_max_buffer_size(bytes);
         }
         if let Some(bytes) = self.options.max_write_buffer_size {
             stream.set_max_write_buffer_size(bytes);
+        }
+        #[cfg(feature = "tls")]
+        if let Some(acceptor) = &self.options.tls {
+            // A task of its own, until the handler's takes over.
+            let handshake = stream.start_tls_server(acceptor);
+            let state = Rc::clone(self);
+            return IOLoop::current().spawn_detached(serve_after(handshake, state, stream, peer, connection));
         }
         (self.serve)(stream, peer, connection);
     }

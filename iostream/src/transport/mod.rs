@@ -15,6 +15,8 @@
 //! * `poll_send` and `poll_send_vectored` send at least one byte.
 //! * `try_send_file` and `poll_send_file` are for kinds to which the kernel sends files by itself. The others refuse, and
 //!   are given the bytes.
+//! * What was offered and not taken is offered again, first and unchanged, unless the transport is closed: up to
+//!   [`MOST_BEGUN`] of it may be on its way already, encrypted.
 //! * `poll_peer_closed` waits until the peer has ended its input or is gone, `poll_broken` until nothing can be sent any
 //!   more. Both leave what has come where it is. `is_readable`, `is_peer_closed` and `is_broken` are what is known without
 //!   asking the system.
@@ -40,6 +42,8 @@ mod memory;
 mod pipe;
 mod socket;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod unix;
 mod waiting;
 
@@ -54,6 +58,8 @@ use std::{
 
 use ioloop::IOLoop;
 
+#[cfg(feature = "tls")]
+pub(crate) use self::tls::Tls;
 pub(crate) use self::{
     custom::Custom,
     memory::Memory,
@@ -61,6 +67,9 @@ pub(crate) use self::{
     tcp::Tcp,
     unix::Unix,
 };
+
+/// How much a transport may have begun on beyond what it says it has sent, in bytes.
+pub(crate) const MOST_BEGUN: usize = 64 * 1024;
 
 /// A kind of stream. See the module for what each of them has to do.
 #[derive(Debug)]
@@ -71,6 +80,9 @@ pub(crate) enum Transport {
     Pipe(Pipe),
     /// Whatever a user brings. Boxed, because the largest kind is what every idle stream has room for.
     Custom(Box<Custom>),
+    /// A session and the transport beneath it. Boxed, because the session is large.
+    #[cfg(feature = "tls")]
+    Tls(Box<Tls>),
     /// What is left when the transport has been closed.
     Closed,
 }
@@ -84,6 +96,8 @@ macro_rules! dispatch {
             Transport::Memory($transport) => $call,
             Transport::Pipe($transport) => $call,
             Transport::Custom($transport) => $call,
+            #[cfg(feature = "tls")]
+            Transport::Tls($transport) => $call,
             Transport::Closed => $closed,
         }
     };
@@ -184,6 +198,8 @@ impl Transport {
             Transport::Memory(memory) => Poll::Ready(memory.shutdown()),
             Transport::Pipe(pipe) => Poll::Ready(pipe.shutdown()),
             Transport::Custom(custom) => custom.poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.poll_shutdown(cx),
             Transport::Closed => Poll::Ready(Err(not_connected())),
         }
     }
@@ -199,13 +215,24 @@ impl Transport {
             Transport::Unix(unix) => Some(unix.get_ref().as_fd()),
             Transport::Pipe(pipe) => Some(pipe.get_ref().as_fd()),
             Transport::Custom(custom) => custom.as_fd(),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.carrier().as_fd(),
             Transport::Memory(_) | Transport::Closed => None,
+        }
+    }
+
+    /// What carries the bytes in the end: the transport itself, or the one beneath its TLS.
+    pub(crate) fn carrier(&self) -> &Transport {
+        match self {
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.carrier().carrier(),
+            transport => transport,
         }
     }
 
     /// The TCP socket, for its options and addresses; `None` for every other kind.
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
-        match self {
+        match self.carrier() {
             Transport::Tcp(tcp) => Some(tcp.get_ref()),
             _ => None,
         }
@@ -214,6 +241,15 @@ impl Transport {
     /// An end of a pipe, which carries bytes in one direction alone.
     pub(crate) fn is_one_way(&self) -> bool {
         matches!(self, Transport::Pipe(pipe) if pipe.is_one_way())
+    }
+
+    /// Whether it may have begun on what it was offered beyond what it says it has sent.
+    pub(crate) fn begins_ahead(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if matches!(self, Transport::Tls(_)) {
+            return true;
+        }
+        false
     }
 
     /// Whether `error` says that this kind cannot do what was asked, which breaks nothing: the wrong end of a pipe.
@@ -244,7 +280,29 @@ impl Transport {
             Transport::Memory(_) => f.write_str("a stream in memory"),
             Transport::Pipe(_) => f.write_str("a pipe or terminal"),
             Transport::Custom(_) => f.write_str("a custom transport"),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.carrier().fmt_peer(f),
             Transport::Closed => f.write_str("a closed stream"),
+        }
+    }
+
+    /// Says that the end which follows is meant, where the transport has a way to say so: before `close`, and only when
+    /// everything written has left. False when there is no room for it yet.
+    pub(crate) fn say_goodbye(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.say_goodbye(),
+            _ => true,
+        }
+    }
+
+    /// Goes on with a goodbye. Ready when it has left, or never will.
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "nothing else has a goodbye"))]
+    pub(crate) fn poll_goodbye(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => tls.poll_goodbye(cx),
+            _ => Poll::Ready(()),
         }
     }
 

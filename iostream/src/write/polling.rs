@@ -2,13 +2,14 @@
 
 use std::{
     io::IoSlice,
+    slice,
     task::{Context, Poll, ready},
 };
 
-use crate::{Error, IOStream, Result, iostream::Inner};
+use crate::{Error, IOStream, Result, iostream::Inner, transport::MOST_BEGUN};
 
 /// How much [`IOStream::poll_write`] lets wait, in bytes.
-const WRITE_AHEAD: usize = 64 * 1024;
+const WRITE_AHEAD: usize = MOST_BEGUN;
 
 impl IOStream {
     /// Takes as much of `data` as there is room for, and returns how much. The polling form of
@@ -62,6 +63,11 @@ impl IOStream {
             return Poll::Ready(self.inner.check_writable().map(|()| 0));
         }
         let room = ready!(self.inner.poll_room(cx))?;
+        // The caller may offer something else next time, and a transport may have begun on what it was offered: what does not
+        // leave has to fit.
+        let first = first_that_fits(pieces, room);
+        let must_fit = room < MOST_BEGUN && self.inner.transport.borrow().begins_ahead();
+        let pieces = if must_fit { slice::from_ref(&first) } else { pieces };
         let sent = self.inner.send_or_leave(pieces)?;
         let queued = self.enqueue_some(pieces, sent, room);
         self.yield_after(sent);
@@ -94,6 +100,12 @@ impl IOStream {
         ready!(self.poll_flush(cx))?;
         self.inner.poll_end_output(cx)
     }
+}
+
+/// The first piece with something in it, up to `room` bytes.
+fn first_that_fits<'p>(pieces: &'p [IoSlice<'_>], room: usize) -> IoSlice<'p> {
+    let first = pieces.iter().find(|piece| !piece.is_empty()).map_or(&[][..], |piece| piece);
+    IoSlice::new(&first[..first.len().min(room)])
 }
 
 impl Inner {

@@ -1,6 +1,8 @@
 //! What all tests of streams need.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod certs;
+
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
@@ -89,7 +91,8 @@ pub(crate) struct Trickle {
     input: IOStream,
     output: IOStream,
     piece: usize,
-    rested: Cell<bool>,
+    /// In each direction, or two tasks that take turns would leave one of them pending for ever.
+    rested: [Cell<bool>; 2],
 }
 
 impl Trickle {
@@ -100,11 +103,12 @@ impl Trickle {
 
     /// Of two streams that go in one direction each.
     pub(crate) fn join(input: IOStream, output: IOStream, piece: usize) -> Trickle {
-        Trickle { input, output, piece, rested: Cell::new(false) }
+        Trickle { input, output, piece, rested: Default::default() }
     }
 
-    fn rest(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.rested.replace(!self.rested.get()) {
+    fn rest(&self, direction: usize, cx: &mut Context<'_>) -> Poll<()> {
+        let rested = &self.rested[direction];
+        if rested.replace(!rested.get()) {
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
@@ -114,13 +118,13 @@ impl Trickle {
 
 impl CustomTransport for Trickle {
     fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        ready!(self.rest(cx));
+        ready!(self.rest(0, cx));
         let piece = self.piece.min(buf.len());
         self.input.poll_read_some(cx, &mut buf[..piece]).map_err(io::Error::from)
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.rest(cx));
+        ready!(self.rest(1, cx));
         ready!(self.output.poll_flush(cx))?;
         let count = data.len().min(self.piece);
         drop(self.output.write(&data[..count]));
