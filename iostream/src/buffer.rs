@@ -113,11 +113,11 @@ impl ReadBuffer {
         self.data.extend_from_slice(bytes);
     }
 
-    /// Holds the part `rest` of a chunk, when nothing is held. What is most of the chunk takes its memory along, which saves
-    /// the copy of a peer's bulk; what is less is copied, so that a chunk is not kept for a line.
+    /// Holds the part `rest` of a chunk too. When nothing was held, what is most of the chunk takes its memory along, which
+    /// saves the copy of a peer's bulk; what is less is copied, so that a chunk is not kept for a line.
     #[inline]
     pub(crate) fn hold(&mut self, chunk: &mut Chunk, rest: Range<usize>) {
-        if rest.len() >= CHUNK_SIZE / 2 {
+        if rest.len() >= CHUNK_SIZE / 2 && self.is_empty() {
             *self = chunk.hand_over(rest);
         } else {
             self.append(&chunk[rest]);

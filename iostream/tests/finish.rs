@@ -159,6 +159,18 @@ fn a_peer_that_takes_nothing_is_given_30_s_or_what_is_set() {
 }
 
 #[test]
+fn a_stream_that_has_closed_itself_behind_the_end_of_input_is_finished() {
+    let (stream, mut peer) = pair();
+    run(async {
+        peer.write_all(b"all").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(stream.read_until_close().await.unwrap(), "all");
+        assert!(stream.is_closed());
+        stream.finish().await.unwrap();
+    });
+}
+
+#[test]
 fn a_broken_connection_is_not_finished() {
     let (stream, peer) = memory::pair(10);
     run(async {

@@ -4,6 +4,8 @@
 #[path = "closing.rs"]
 mod closing;
 mod common;
+#[path = "faults.rs"]
+mod faults;
 #[path = "finish.rs"]
 mod finish;
 #[path = "flush.rs"]

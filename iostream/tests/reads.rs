@@ -3,14 +3,16 @@
 mod common;
 
 use std::{
-    io::Write,
+    cell::Cell,
+    io::{self, Write},
     net::{Shutdown, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll},
     thread,
 };
 
-use common::{pair, pattern, run, streams, try_for_some_turns, turns};
-use iostream::{Error, IOLoop, IOStream, Parsed};
+use common::{choose_poller, pair, pattern, run, streams, try_for_some_turns, turns};
+use iostream::{CustomTransport, Error, IOLoop, IOStream, Parsed};
 
 #[test]
 fn zero_bytes_are_read_at_once() {
@@ -456,4 +458,80 @@ fn a_firehose_leaves_the_descriptors_their_turns() {
         let looks = reader.await.unwrap();
         assert!(looks >= 3, "{looks} looks, where the reader waited six times");
     });
+}
+
+/// A peer from which single bytes come, one at a time.
+struct ByByte {
+    bytes: Vec<u8>,
+    next: Cell<usize>,
+}
+
+impl CustomTransport for ByByte {
+    fn poll_recv(&self, _cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let next = self.next.replace(self.next.get() + 1);
+        Poll::Ready(Ok(self.bytes.get(next).map_or(0, |&byte| {
+            buf[0] = byte;
+            1
+        })))
+    }
+
+    fn poll_send(&self, _cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn poll_shutdown(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Were the search not linear, this would take minutes.
+#[test]
+fn a_long_line_that_comes_by_single_bytes_is_searched_once() {
+    choose_poller();
+    let mut bytes = vec![b'\r'; 500_000];
+    bytes.extend_from_slice(b"\r\nrest");
+    let stream = IOStream::from_custom(ByByte { bytes, next: Cell::new(0) });
+    run(async {
+        assert_eq!(stream.read_until(b"\r\n").await.unwrap().len(), 500_002);
+        assert_eq!(stream.read_until_close().await.unwrap(), "rest");
+    });
+}
+
+#[test]
+fn lines_of_4_mib_in_all_are_told_apart_wherever_the_packets_end() {
+    let (stream, mut peer) = pair();
+    // Of every length, so that a delimiter lies across each border of a packet and of the read chunk.
+    let lines: Vec<Vec<u8>> = (0..).map(|i| pattern_line(i * 37 % 9973)).scan(0, until(4 << 20)).collect();
+    let expected = lines.clone();
+    let writer = thread::spawn(move || {
+        let all = lines.concat();
+        for (i, packet) in all.chunks(1447).enumerate() {
+            peer.write_all(packet).unwrap();
+            if i % 100 == 0 {
+                thread::yield_now();
+            }
+        }
+    });
+    run(async {
+        for line in expected {
+            assert!(stream.read_until(b"\r\n").max_bytes(10_000).await.unwrap() == line);
+        }
+        assert_eq!(stream.read_until_close().await.unwrap(), "");
+    });
+    writer.join().unwrap();
+}
+
+/// A line without a delimiter in it, but for its end.
+fn pattern_line(len: usize) -> Vec<u8> {
+    let mut line: Vec<u8> = pattern(len).into_iter().map(|byte| if byte == b'\n' { b'\r' } else { byte }).collect();
+    line.extend_from_slice(b"\r\n");
+    line
+}
+
+/// Lets items pass until they add up to `total` bytes.
+fn until(total: usize) -> impl FnMut(&mut usize, Vec<u8>) -> Option<Vec<u8>> {
+    move |sum, item| {
+        *sum += item.len();
+        (*sum < total).then_some(item)
+    }
 }

@@ -40,6 +40,19 @@ fn a_passed_descriptor_in_mid_line_does_not_stop_the_read() {
 }
 
 #[test]
+fn a_passed_descriptor_is_not_kept() {
+    let (stream, peer) = pair();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let descriptors = [writer.as_raw_fd()];
+    let control = [ControlMessage::ScmRights(&descriptors)];
+    sendmsg::<()>(peer.as_raw_fd(), &[IoSlice::new(b"take it")], &control, MsgFlags::empty(), None).unwrap();
+    drop(writer);
+    assert_eq!(run(stream.read_bytes(7)).unwrap(), "take it");
+    // Nobody can write to it any more.
+    assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
 fn lines_and_the_end_arrive_and_answers_leave() {
     let (stream, mut peer) = pair();
     stream.set_half_open(true);

@@ -29,7 +29,7 @@ impl IOStream {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the stream is closed already or breaks before, and, with a cause for which
+    /// [`Error::Closed`] when the stream was closed here or breaks before, and, with a cause for which
     /// [`Error::is_timed_out`] holds, when the peer does not end its side in time. The stream is closed in any case.
     ///
     /// # Cancel safety
@@ -64,7 +64,7 @@ impl IOStream {
         }
         if let Err(error) = poll_fn(|cx| self.poll_shutdown(cx)).await {
             self.close();
-            return Err(error);
+            return if inner.has_closed_itself() { Ok(()) } else { Err(error) };
         }
         // From here on the end of input is the end of the stream.
         self.set_half_open(false);
@@ -102,6 +102,12 @@ impl Inner {
             // An end or an error is noted by now.
             let _ = ready!(self.poll_receive(cx, CHUNK_SIZE));
         }
+    }
+
+    /// Whether the stream was closed behind the end of its input and everything that was written, which is what finishing
+    /// it comes to.
+    fn has_closed_itself(&self) -> bool {
+        self.eof.get() && !self.unsent.get() && self.cause.get().is_none()
     }
 
     fn give_up_waiting(self: &Rc<Self>) {

@@ -68,7 +68,8 @@ impl Inner {
 
     /// One `recv` for a reader: the chunk it went to, and how much of it is filled. A little that was held is moved to its
     /// beginning, so that the beginning of a message is copied behind which more has come, and not the other way round.
-    #[inline]
+    // With what it calls a part of `poll_read` and of `poll_read_with`, which every request passes; the others share a copy.
+    #[inline(always)]
     fn poll_chunk(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
         // After the FIN a `recv` would say 0 for ever. The cause tells a broken connection from an ended one.
         if self.is_closed() || self.eof.get() {
@@ -80,7 +81,7 @@ impl Inner {
             return Poll::Ready(Err(self.buffer_full()));
         }
         if held == 0 || held > MOVED_UP_TO {
-            return self.poll_receive(cx, room);
+            return self.poll_receive_to(cx, Chunk::take, |chunk| within(chunk, room));
         }
         let (mut chunk, count) = ready!(self.poll_receive_behind(cx, held, room))?;
         let moved = self.held.take();
@@ -91,6 +92,11 @@ impl Inner {
         self.held.replace(moved);
         chunk.copy_within(held..held + count, 0);
         Poll::Ready(Ok((chunk, count)))
+    }
+
+    #[inline(never)]
+    fn poll_chunk_apart(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
+        self.poll_chunk(cx)
     }
 
     /// Receives without a reader, into the buffer, until the input ends or the buffer is full.
@@ -110,13 +116,13 @@ impl Inner {
     }
 
     /// One `recv` of one byte or more into the thread's chunk.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn poll_receive(self: &Rc<Self>, cx: &mut Context<'_>, room: usize) -> Poll<Result<(Chunk, usize)>> {
-        // Never more than there is room for: what is not received stays in the kernel, whose window slows the peer down.
-        self.poll_receive_to(cx, Chunk::take, |chunk| &mut chunk[..room.min(CHUNK_SIZE)])
+        self.poll_receive_to(cx, Chunk::take, |chunk| within(chunk, room))
     }
 
     /// One `recv` into the thread's chunk, behind a copy of the `held` bytes.
+    #[inline(never)]
     fn poll_receive_behind(
         self: &Rc<Self>,
         cx: &mut Context<'_>,
@@ -125,7 +131,10 @@ impl Inner {
     ) -> Poll<Result<(Chunk, usize)>> {
         let begun = || {
             let mut chunk = Chunk::take();
-            chunk[..held].copy_from_slice(self.held.borrow().as_slice());
+            // Fewer when foreign code has read meanwhile.
+            let bytes = self.held.borrow();
+            let count = held.min(bytes.len());
+            chunk[..count].copy_from_slice(&bytes.as_slice()[..count]);
             chunk
         };
         self.poll_receive_to(cx, begun, |chunk| &mut chunk[held..][..room.min(CHUNK_SIZE - held)])
@@ -141,11 +150,11 @@ impl Inner {
             return Poll::Ready(Ok(self.held.borrow_mut().move_to(buf)));
         }
         if buf.len() < DIRECT_FROM {
-            let (chunk, count) = ready!(self.poll_chunk(cx))?;
-            let (moved, rest) = chunk[..count].split_at(count.min(buf.len()));
-            buf[..moved.len()].copy_from_slice(moved);
-            self.held.borrow_mut().append(rest);
-            return Poll::Ready(Ok(moved.len()));
+            let (mut chunk, count) = ready!(self.poll_chunk_apart(cx))?;
+            let moved = count.min(buf.len());
+            buf[..moved].copy_from_slice(&chunk[..moved]);
+            self.held.borrow_mut().hold(&mut chunk, moved..count);
+            return Poll::Ready(Ok(moved));
         }
         if self.is_closed() || self.eof.get() {
             return Poll::Ready(Err(self.closed_error()));
@@ -161,7 +170,7 @@ impl Inner {
     /// One `recv` of one byte or more. The end of input is noted, and is an error to the operation that meets it.
     ///
     /// `buf` is made only when there is something to receive, and `room` is the part of it to be filled.
-    #[inline]
+    #[inline(always)]
     fn poll_receive_to<B>(
         self: &Rc<Self>,
         cx: &mut Context<'_>,
@@ -258,6 +267,12 @@ impl Inner {
         *shown = buffer.len();
         done
     }
+}
+
+/// Never more than there is room for: what is not received stays in the kernel, whose window slows the peer down.
+#[inline]
+fn within(chunk: &mut Chunk, room: usize) -> &mut [u8] {
+    &mut chunk[..room.min(CHUNK_SIZE)]
 }
 
 /// While it lives a parser (user code) runs, and a nested read is refused. Ends when dropped, also by a panic.

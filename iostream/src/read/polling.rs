@@ -177,8 +177,8 @@ impl Inner {
             return Poll::Ready(Err(Error::AlreadyReading));
         }
         if self.held.borrow().is_empty() {
-            let (chunk, count) = ready!(self.poll_chunk(cx))?;
-            self.held.borrow_mut().append(&chunk[..count]);
+            let (mut chunk, count) = ready!(self.poll_chunk_apart(cx))?;
+            self.held.borrow_mut().hold(&mut chunk, 0..count);
         }
         Poll::Ready(Ok(self.held.take()))
     }

@@ -19,7 +19,9 @@ impl<'a> Reading<'a> {
 
     #[inline]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, parse: &mut Parse<'_>) -> Poll<Result<()>> {
-        self.check_claim()?;
+        if self.is_second() {
+            return Poll::Ready(Err(Error::AlreadyReading));
+        }
         let result = self.stream.inner.poll_read(cx, &mut self.shown, parse);
         self.claim(result.is_pending());
         result
@@ -35,15 +37,18 @@ impl<'a> Reading<'a> {
     /// Moves what has come to `buf`, which is not empty, past the stream's buffer where that saves a copy.
     #[inline]
     pub(super) fn poll_into(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
-        self.check_claim()?;
+        if self.is_second() {
+            return Poll::Ready(Err(Error::AlreadyReading));
+        }
         let result = self.stream.inner.poll_receive_into(cx, buf);
         self.claim(result.is_pending());
         result
     }
 
+    /// Whether another read is under way.
     #[inline]
-    pub(super) fn check_claim(&self) -> Result<()> {
-        if !self.claimed && self.stream.inner.claimed.get() { Err(Error::AlreadyReading) } else { Ok(()) }
+    pub(super) fn is_second(&self) -> bool {
+        !self.claimed && self.stream.inner.claimed.get()
     }
 
     #[inline]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::reading::{Reading, opaque_debug};
 use crate::{
-    IOStream, Result,
+    Error, IOStream, Result,
     buffer::{CHUNK_SIZE, ReadBuffer},
 };
 
@@ -27,9 +27,8 @@ impl IOStream {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`](crate::Error::Closed) when the input ends before (what came stays buffered),
-    /// [`Error::BufferFull`](crate::Error::BufferFull) when `n` exceeds
-    /// `max_buffer_size`, [`Error::AlreadyReading`](crate::Error::AlreadyReading).
+    /// [`Error::Closed`] when the input ends before (what came stays buffered), [`Error::BufferFull`] when `n` exceeds
+    /// `max_buffer_size`, [`Error::AlreadyReading`].
     ///
     /// # Cancel safety
     ///
@@ -42,8 +41,7 @@ impl IOStream {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`](crate::Error::Closed) at the end of input,
-    /// [`Error::AlreadyReading`](crate::Error::AlreadyReading).
+    /// [`Error::Closed`] at the end of input, [`Error::AlreadyReading`].
     ///
     /// # Cancel safety
     ///
@@ -57,8 +55,7 @@ impl IOStream {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`](crate::Error::Closed) when the input ends before (what came stays buffered),
-    /// [`Error::AlreadyReading`](crate::Error::AlreadyReading).
+    /// [`Error::Closed`] when the input ends before (what came stays buffered), [`Error::AlreadyReading`].
     ///
     /// # Cancel safety
     ///
@@ -110,7 +107,9 @@ impl ReadBytesFuture<'_> {
     #[inline(never)]
     fn poll_large(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
         let ReadBytesFuture { reading, n, large } = self;
-        reading.check_claim()?;
+        if reading.is_second() {
+            return Poll::Ready(Err(Error::AlreadyReading));
+        }
         let inner = &reading.stream.inner;
         if *n > inner.max_buffer_size() {
             return Poll::Ready(Err(inner.buffer_full()));

@@ -139,6 +139,10 @@ impl<'a> ReadUntilFuture<'a> {
             return None;
         }
         let mut held = self.reading.stream.inner.held.borrow_mut();
+        // As for every message that comes alone.
+        if held.is_empty() {
+            return None;
+        }
         let bytes = held.as_slice();
         let end = find(&bytes[..bytes.len().min(self.max_bytes)], self.delimiter)?;
         Some(take(&mut Window::Held(&mut held), end))

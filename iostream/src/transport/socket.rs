@@ -191,3 +191,21 @@ fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usiz
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_a_signal_interrupts_is_made_again() {
+        let mut interruptions = 3;
+        let result = uninterrupted(|| {
+            if interruptions == 0 {
+                return Ok(7);
+            }
+            interruptions -= 1;
+            Err(io::ErrorKind::Interrupted.into())
+        });
+        assert_eq!((result.unwrap(), interruptions), (7, 0));
+    }
+}
