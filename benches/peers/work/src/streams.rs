@@ -1,6 +1,6 @@
 //! What the servers of the stream rows do.
 
-use std::{env, net::TcpListener, process};
+use std::{env, net::TcpListener, path::PathBuf, process};
 
 /// How many bytes an echo has.
 pub const ECHO_SIZE: usize = 64;
@@ -38,12 +38,29 @@ pub enum Service {
     Close,
     /// Answers each byte with [`BATCH`] writes, flushed together.
     Batch,
+    /// [`Echo`](Service::Echo) over TLS.
+    TlsEcho,
+    /// [`Sink`](Service::Sink) over TLS.
+    TlsSink,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: [Service; 6] =
-        [Service::Echo, Service::Lines, Service::Sink, Service::Source, Service::Close, Service::Batch];
+    pub const ALL: [Service; 8] = [
+        Service::Echo,
+        Service::Lines,
+        Service::Sink,
+        Service::Source,
+        Service::Close,
+        Service::Batch,
+        Service::TlsEcho,
+        Service::TlsSink,
+    ];
+
+    /// Whether its connections are encrypted.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Service::TlsEcho | Service::TlsSink)
+    }
 
     /// As the command line has it.
     pub fn name(self) -> &'static str {
@@ -54,6 +71,8 @@ impl Service {
             Service::Source => "source",
             Service::Close => "close",
             Service::Batch => "batch",
+            Service::TlsEcho => "tls-echo",
+            Service::TlsSink => "tls-sink",
         }
     }
 }
@@ -62,11 +81,21 @@ impl Service {
 pub fn start() -> (Service, TcpListener) {
     let name = env::args().nth(1).unwrap_or_default();
     let Some(service) = Service::ALL.into_iter().find(|service| service.name() == name) else {
-        eprintln!("usage: PROGRAM {}", Service::ALL.map(Service::name).join("|"));
+        eprintln!("usage: PROGRAM {} [CERTIFICATE KEY]", Service::ALL.map(Service::name).join("|"));
         process::exit(2);
     };
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.set_nonblocking(true).expect("a socket");
     println!("{}", listener.local_addr().expect("it is bound"));
     (service, listener)
+}
+
+/// The files of certificate and key, for a service over TLS.
+pub fn certificate() -> (PathBuf, PathBuf) {
+    let mut files = env::args_os().skip(2).map(PathBuf::from);
+    let (Some(certificate), Some(key)) = (files.next(), files.next()) else {
+        eprintln!("a certificate and its key are missing");
+        process::exit(2);
+    };
+    (certificate, key)
 }

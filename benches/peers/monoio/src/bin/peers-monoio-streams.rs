@@ -30,6 +30,8 @@ async fn serve(service: Service, stream: TcpStream) {
         Service::Source => source(stream).await,
         Service::Close => Ok(()),
         Service::Batch => batch(stream).await,
+        // Not a part of it.
+        Service::TlsEcho | Service::TlsSink => Ok(()),
     };
 }
 

@@ -1,27 +1,36 @@
 //! The stream rows on iostream.
 
-use iostream::{IOLoop, IOStream, Parsed, TcpServer, netutil::set_nodelay_for_accepted};
-use peers_work::streams::{BATCH, BATCHED_SIZE, CHUNK_SIZE, SOURCE_SIZE, Service, WRITE_SIZE, start};
+use iostream::{
+    IOLoop, IOStream, Parsed, ServerOptions, TcpServer, netutil::set_nodelay_for_accepted, tls::TlsAcceptor,
+};
+use peers_work::streams::{BATCH, BATCHED_SIZE, CHUNK_SIZE, SOURCE_SIZE, Service, WRITE_SIZE, certificate, start};
 
 fn main() {
     let (service, listener) = start();
-    if matches!(service, Service::Echo | Service::Batch) {
+    if matches!(service, Service::Echo | Service::Batch) || service.is_tls() {
         set_nodelay_for_accepted(&listener).expect("a TCP socket");
     }
-    let server = TcpServer::new(async move |stream: IOStream, _peer| {
+    let mut options = ServerOptions::new();
+    if service.is_tls() {
+        let (certificate, key) = certificate();
+        let tls = TlsAcceptor::ring().certificate(certificate, key).and_then(|tls| tls.build());
+        options = options.tls(tls.expect("a certificate and its key"));
+    }
+    let handler = async move |stream: IOStream, _peer| {
         // A client that leaves is no error of the server.
         let _ = serve(service, &stream).await;
         Ok(())
-    });
+    };
+    let server = TcpServer::with_options(handler, options);
     server.add_sockets(vec![listener]).expect("the loop watches a socket");
     IOLoop::current().start();
 }
 
 async fn serve(service: Service, stream: &IOStream) -> iostream::Result<()> {
     match service {
-        Service::Echo => echo(stream).await,
+        Service::Echo | Service::TlsEcho => echo(stream).await,
         Service::Lines => lines(stream).await,
-        Service::Sink => sink(stream).await,
+        Service::Sink | Service::TlsSink => sink(stream).await,
         Service::Source => source(stream).await,
         Service::Close => Ok(()),
         Service::Batch => batch(stream).await,

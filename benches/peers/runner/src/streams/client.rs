@@ -8,20 +8,26 @@ use std::{
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 use peers_work::streams::{BATCH, BATCHED_SIZE, ECHO_SIZE, LINE_SIZE, SOURCE_SIZE};
 
+use super::tls;
+
 /// One connection, one echo after the other.
 pub(crate) fn echo_alone(server: SocketAddr, echoes: usize) -> io::Result<()> {
-    echo(server, 1, echoes)
+    echo(vec![connect(server)?], echoes)
 }
 
 /// Many connections: on each an echo is under way all the time.
 pub(crate) fn echo_many(server: SocketAddr, echoes: usize) -> io::Result<()> {
-    echo(server, 256, echoes)
+    echo((0..256).map(|_| connect(server)).collect::<io::Result<_>>()?, echoes)
 }
 
-fn echo(server: SocketAddr, connections: usize, echoes: usize) -> io::Result<()> {
-    let mut streams = (0..connections).map(|_| connect(server)).collect::<io::Result<Vec<_>>>()?;
+/// One connection over TLS, one echo after the other.
+pub(crate) fn tls_echo(server: SocketAddr, echoes: usize) -> io::Result<()> {
+    echo(vec![tls::connect(connect(server)?)?], echoes)
+}
+
+fn echo(mut streams: Vec<impl Read + Write>, echoes: usize) -> io::Result<()> {
     let mut message = [b'x'; ECHO_SIZE];
-    for _ in 0..echoes / connections {
+    for _ in 0..echoes / streams.len() {
         for stream in &mut streams {
             stream.write_all(&message)?;
         }
@@ -41,6 +47,18 @@ pub(crate) fn lines(server: SocketAddr, lines: usize) -> io::Result<()> {
 /// Sends pieces of 1 MiB as fast as they are taken.
 pub(crate) fn send(server: SocketAddr, pieces: usize) -> io::Result<()> {
     send_all(server, &vec![b'x'; 1 << 20], pieces)
+}
+
+/// Sends pieces of 1 MiB over TLS as fast as they are taken.
+pub(crate) fn tls_send(server: SocketAddr, pieces: usize) -> io::Result<()> {
+    let piece = vec![b'x'; 1 << 20];
+    let mut stream = tls::connect(connect(server)?)?;
+    for _ in 0..pieces {
+        stream.write_all(&piece)?;
+    }
+    stream.conn.send_close_notify();
+    stream.flush()?;
+    stream.read_exact(&mut [0])
 }
 
 fn send_all(server: SocketAddr, piece: &[u8], times: usize) -> io::Result<()> {

@@ -3,10 +3,12 @@
 mod client;
 mod rows;
 mod server;
+mod tls;
 
 use self::{
     rows::{ROWS, StreamRow},
     server::Server,
+    tls::Certificate,
 };
 use crate::{options::Options, table::median};
 
@@ -18,30 +20,30 @@ type Round = [Option<f64>; PEERS.len()];
 
 /// Measures the rows and prints the table.
 pub(crate) fn print(options: &Options) -> Result<(), String> {
+    let certificate = Certificate::new()?;
     println!("| row | unit | ours, ns CPU | tokio | smol | monoio | plain |");
     println!("|---|---|--:|--:|--:|--:|--:|");
     for row in ROWS.iter().filter(|row| options.wants(row.name)) {
-        let rounds = (0..options.rounds).map(|_| round(row, options)).collect::<Result<Vec<_>, _>>()?;
+        let rounds = (0..options.rounds).map(|_| round(row, options, &certificate)).collect::<Result<Vec<_>, _>>()?;
         println!("{}", line(row, &rounds));
     }
     Ok(())
 }
 
 /// A round asks all peers, so that what disturbs the machine disturbs all alike.
-fn round(row: &StreamRow, options: &Options) -> Result<Round, String> {
+fn round(row: &StreamRow, options: &Options, certificate: &Certificate) -> Result<Round, String> {
     let mut figures = Round::default();
     for (figure, peer) in figures.iter_mut().zip(PEERS) {
-        if peer == "plain" && !row.has_plain {
-            continue;
+        if row.has(peer) {
+            *figure = Some(sample(row, peer, options, certificate)?);
         }
-        *figure = Some(sample(row, peer, options)?);
     }
     Ok(figures)
 }
 
-fn sample(row: &StreamRow, peer: &str, options: &Options) -> Result<f64, String> {
+fn sample(row: &StreamRow, peer: &str, options: &Options, certificate: &Certificate) -> Result<f64, String> {
     let failed = |error| format!("{peer}, {}: {error}", row.name);
-    let server = Server::start(peer, row.service, options.core)?;
+    let server = Server::start(peer, row.service, certificate, options.core)?;
     // Once before, so that what is set up on first use is not measured.
     (row.drive)(server.address, row.operations / 10).map_err(failed)?;
     let before = server.cpu().map_err(failed)?;

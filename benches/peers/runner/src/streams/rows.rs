@@ -13,11 +13,23 @@ pub(crate) struct StreamRow {
     pub(crate) service: Service,
     pub(crate) operations: usize,
     pub(crate) drive: fn(SocketAddr, usize) -> io::Result<()>,
-    /// Whether it is measured by blocking calls too.
-    pub(crate) has_plain: bool,
+    /// Who can do it besides ours and tokio.
+    pub(crate) others: &'static [&'static str],
 }
 
-pub(crate) const ROWS: [StreamRow; 7] = [
+impl StreamRow {
+    /// Whether this peer is asked.
+    pub(crate) fn has(&self, peer: &str) -> bool {
+        peer == "ours" || peer == "tokio" || self.others.contains(&peer)
+    }
+}
+
+const ALL: &[&str] = &["smol", "monoio"];
+
+/// With the same by blocking calls.
+const AND_PLAIN: &[&str] = &["smol", "monoio", "plain"];
+
+pub(crate) const ROWS: [StreamRow; 9] = [
     StreamRow {
         name: "echo-1",
         title: "echo of 64 B, 1 connection",
@@ -25,7 +37,7 @@ pub(crate) const ROWS: [StreamRow; 7] = [
         service: Service::Echo,
         operations: 40_000,
         drive: client::echo_alone,
-        has_plain: false,
+        others: ALL,
     },
     StreamRow {
         name: "echo-256",
@@ -34,7 +46,7 @@ pub(crate) const ROWS: [StreamRow; 7] = [
         service: Service::Echo,
         operations: 256 * 400,
         drive: client::echo_many,
-        has_plain: false,
+        others: ALL,
     },
     StreamRow {
         name: "lines",
@@ -43,7 +55,7 @@ pub(crate) const ROWS: [StreamRow; 7] = [
         service: Service::Lines,
         operations: 4 << 20,
         drive: client::lines,
-        has_plain: false,
+        others: ALL,
     },
     StreamRow {
         name: "receive",
@@ -52,7 +64,7 @@ pub(crate) const ROWS: [StreamRow; 7] = [
         service: Service::Sink,
         operations: 1024,
         drive: client::send,
-        has_plain: true,
+        others: AND_PLAIN,
     },
     StreamRow {
         name: "send",
@@ -61,7 +73,7 @@ pub(crate) const ROWS: [StreamRow; 7] = [
         service: Service::Source,
         operations: 1024,
         drive: client::receive,
-        has_plain: true,
+        others: AND_PLAIN,
     },
     StreamRow {
         name: "accept",
@@ -70,7 +82,7 @@ pub(crate) const ROWS: [StreamRow; 7] = [
         service: Service::Close,
         operations: 10_000,
         drive: client::connect_often,
-        has_plain: false,
+        others: ALL,
     },
     StreamRow {
         name: "batch",
@@ -79,6 +91,24 @@ pub(crate) const ROWS: [StreamRow; 7] = [
         service: Service::Batch,
         operations: 20_000,
         drive: client::batches,
-        has_plain: false,
+        others: ALL,
+    },
+    StreamRow {
+        name: "tls-echo",
+        title: "echo of 64 B over TLS, 1 connection",
+        per: "echo",
+        service: Service::TlsEcho,
+        operations: 40_000,
+        drive: client::tls_echo,
+        others: &[],
+    },
+    StreamRow {
+        name: "tls-receive",
+        title: "1 GiB received over TLS",
+        per: "MiB",
+        service: Service::TlsSink,
+        operations: 1024,
+        drive: client::tls_send,
+        others: &[],
     },
 ];

@@ -11,6 +11,7 @@ use nix::{
 };
 use peers_work::streams::Service;
 
+use super::tls::Certificate;
 use crate::programs;
 
 /// A peer's server in a process of its own; ends when dropped.
@@ -21,10 +22,16 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server that is pinned to `core`, with all its threads.
-    pub(crate) fn start(peer: &str, service: Service, core: usize) -> Result<Server, String> {
+    pub(crate) fn start(
+        peer: &str,
+        service: Service,
+        certificate: &Certificate,
+        core: usize,
+    ) -> Result<Server, String> {
         let path = programs::path(&format!("{peer}-streams"))?;
         let mut process = Command::new(&path)
             .arg(service.name())
+            .args(certificate.files())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("{}: {error}", path.display()))?;

@@ -1,47 +1,85 @@
 //! The stream rows on tokio: a `current_thread` runtime with a `LocalSet`.
 
-use std::io;
+use std::{io, sync::Arc};
 
-use peers_work::streams::{BATCH, BATCHED_SIZE, CHUNK_SIZE, SOURCE_SIZE, Service, WRITE_SIZE, start};
+use peers_work::streams::{BATCH, BATCHED_SIZE, CHUNK_SIZE, SOURCE_SIZE, Service, WRITE_SIZE, certificate, start};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, BufWriter},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter},
     net::{TcpListener, TcpStream},
     runtime::Builder,
     task::{LocalSet, spawn_local},
 };
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
 
 fn main() {
     let (service, listener) = start();
+    let tls = service.is_tls().then(acceptor);
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::from_std(listener).expect("the runtime watches a socket");
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
-            spawn_local(serve(service, stream));
+            spawn_local(serve(service, stream, tls.clone()));
         }
     });
 }
 
-async fn serve(service: Service, stream: TcpStream) {
+fn acceptor() -> TlsAcceptor {
+    let (certificate, key) = certificate();
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+    let config =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("they belong together");
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn serve(service: Service, stream: TcpStream, tls: Option<TlsAcceptor>) {
     // A client that leaves is no error of the server.
-    let _ = match service {
-        Service::Echo => echo(stream).await,
+    let _ = match tls {
+        Some(tls) => serve_tls(service, stream, &tls).await,
+        None => serve_plain(service, stream).await,
+    };
+}
+
+async fn serve_tls(service: Service, stream: TcpStream, tls: &TlsAcceptor) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let stream = tls.accept(stream).await?;
+    match service {
+        Service::TlsEcho => echo(stream).await,
+        _ => sink(stream).await,
+    }
+}
+
+async fn serve_plain(service: Service, stream: TcpStream) -> io::Result<()> {
+    match service {
+        Service::Echo => {
+            stream.set_nodelay(true)?;
+            echo(stream).await
+        }
         Service::Lines => lines(stream).await,
         Service::Sink => sink(stream).await,
         Service::Source => source(stream).await,
         Service::Close => Ok(()),
         Service::Batch => batch(stream).await,
-    };
+        Service::TlsEcho | Service::TlsSink => Ok(()),
+    }
 }
 
-async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     let mut buffer = [0; 1024];
     loop {
         match stream.read(&mut buffer).await? {
             0 => return Ok(()),
             count => stream.write_all(&buffer[..count]).await?,
         }
+        // Does nothing on TCP. What TLS could not send at once waits for it.
+        stream.flush().await?;
     }
 }
 
@@ -54,10 +92,11 @@ async fn lines(stream: TcpStream) -> io::Result<()> {
     stream.write_all(b".").await
 }
 
-async fn sink(mut stream: TcpStream) -> io::Result<()> {
+async fn sink(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK_SIZE];
     while stream.read(&mut buffer).await? > 0 {}
-    stream.write_all(b".").await
+    stream.write_all(b".").await?;
+    stream.flush().await
 }
 
 async fn source(mut stream: TcpStream) -> io::Result<()> {
