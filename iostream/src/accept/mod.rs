@@ -31,6 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The most connections that are turned away after one pause.
 const MAX_TURNED_AWAY: usize = 1024;
 
+/// No poll has this number.
+const NEVER: u64 = u64::MAX;
+
+/// The longest streak that is waited for before the queue is asked for more than one connection.
+const MAX_PATIENCE: u32 = 64;
+
 /// The most connections accepted in one turn of the loop.
 const MAX_BATCH: u32 = 64;
 
@@ -43,8 +49,8 @@ const MAX_DRAINED: u32 = 65_536;
 /// The callback receives each connection non-blocking already, for
 /// [`IOStream::from_nonblocking`](crate::IOStream::from_nonblocking). `TCP_NODELAY` is not set.
 ///
-/// One connection is accepted per wake-up, and more only as long as there were more each time: asking a queue that is
-/// already empty costs the kernel as much as a connection.
+/// One connection is accepted per wake-up, and twice as many each time that the next poll finds more, as long as they are
+/// there: asking a queue that is already empty costs the kernel as much as a connection.
 ///
 /// When descriptors or memory run out, accepting pauses for 100 ms at a time, and the connections wait in the backlog. After
 /// a second without one that could be accepted, those that wait are closed at once, so that their clients can go elsewhere:
@@ -103,6 +109,9 @@ fn begin(listener: Rc<impl AsFd + 'static>, work: Box<dyn Listening>) -> Result<
         token: Cell::new(None),
         work: RefCell::new(Some(work)),
         batch: Cell::new(1),
+        woken_in: Cell::new(NEVER),
+        streak: Cell::new(0),
+        patience: Cell::new(1),
         draining: Cell::new(false),
         reserve: Reserve::new(),
         short_since: Cell::new(None),
@@ -111,7 +120,10 @@ fn begin(listener: Rc<impl AsFd + 'static>, work: Box<dyn Listening>) -> Result<
     });
     let token = ioloop.add_handler(listener, Interest::READABLE, {
         let acceptor = acceptor.clone();
-        move |_| acceptor.accept_batch()
+        move |_| {
+            acceptor.size_batch();
+            acceptor.accept_batch();
+        }
     })?;
     acceptor.token.set(Some(token));
     Ok(AcceptHandle(Rc::downgrade(&acceptor)))
@@ -159,8 +171,14 @@ struct Acceptor {
     token: Cell<Option<Token>>,
     /// Out of its place while the callback, which is user code, runs.
     work: RefCell<Option<Box<dyn Listening>>>,
-    /// How many connections the next wake-up may bring. Grows while every one of them was there.
+    /// How many connections a wake-up may bring. Grows while there are more.
     batch: Cell<u32>,
+    /// The poll that found the socket ready last, by its number.
+    woken_in: Cell<u64>,
+    /// At how many polls in a row the socket has been ready.
+    streak: Cell<u32>,
+    /// The length of a streak from which more are asked for.
+    patience: Cell<u32>,
     /// What waits in the backlog is the last to be accepted.
     draining: Cell<bool>,
     /// The descriptor by which clients are told that there are none.
@@ -188,6 +206,30 @@ impl Drop for Lent<'_> {
 }
 
 impl Acceptor {
+    /// Ready at one poll after the other may mean that there are more than were accepted, or that they come one by one and
+    /// fast. Which it is shows the attempt to take twice as many. When that was in vain, the next one takes longer.
+    fn size_batch(&self) {
+        let poll = self.ioloop.metrics().waits;
+        if self.woken_in.replace(poll) != poll.wrapping_sub(1) {
+            self.streak.set(0);
+            self.batch.set(1);
+            return;
+        }
+        self.streak.set(self.streak.get() + 1);
+        if self.streak.get() >= self.patience.get() {
+            self.batch.set((self.batch.get() * 2).min(MAX_BATCH));
+        }
+    }
+
+    /// The queue was empty before the batch was full.
+    fn end_of_queue(&self, accepted: u32) {
+        self.woken_in.set(NEVER);
+        // Of one that was empty from the start another process was faster.
+        if accepted > 0 {
+            self.patience.set((self.patience.get() * 2).min(MAX_PATIENCE));
+        }
+    }
+
     fn accept_batch(self: &Rc<Self>) {
         let Some(work) = self.work.take() else { return };
         let mut lent = Lent { acceptor: self, work: Some(work) };
@@ -202,7 +244,7 @@ impl Acceptor {
             match work.accept() {
                 Ok(()) => self.end_of_shortage(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.batch.set(1);
+                    self.end_of_queue(count);
                     return self.end_of_backlog();
                 }
                 Err(error) if is_exhaustion(&error) => {
@@ -224,8 +266,9 @@ impl Acceptor {
             }
             count += 1;
         }
-        // All of them were there, so there may be more. The next wake-up asks for twice as many.
-        self.batch.set((self.batch.get() * 2).min(MAX_BATCH));
+        if count > 1 {
+            self.patience.set(1);
+        }
         self.end_of_backlog();
     }
 
@@ -237,7 +280,7 @@ impl Acceptor {
 
     /// Stops listening to the socket for a while.
     fn pause(self: &Rc<Self>, error: &io::Error, work: &mut dyn Listening) {
-        self.batch.set(1);
+        self.woken_in.set(NEVER);
         let turned_away = self.turn_away(work);
         // Once per burst: at the limit every connection that ends lets one in, and the next attempt fails again.
         if let Some(silent) = self.shortages.note(self.ioloop.turn_time()) {
@@ -292,4 +335,88 @@ impl Acceptor {
 
 fn is_exhaustion(error: &io::Error) -> bool {
     matches!(errno(error), Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts how often the kernel is asked.
+    struct Counting {
+        listener: Rc<TcpListener>,
+        asked: Rc<Cell<u32>>,
+        accepted: Rc<Cell<u32>>,
+    }
+
+    impl Listening for Counting {
+        fn accept(&mut self) -> io::Result<()> {
+            self.asked.set(self.asked.get() + 1);
+            self.listener.accept()?;
+            self.accepted.set(self.accepted.get() + 1);
+            Ok(())
+        }
+
+        fn turn_away(&self) -> io::Result<()> {
+            unreachable!("there are descriptors")
+        }
+    }
+
+    /// A listener, and how often the kernel was asked and had a connection.
+    fn counting() -> (AcceptHandle, SocketAddr, Rc<Cell<u32>>, Rc<Cell<u32>>) {
+        let listener = Rc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+        listener.set_nonblocking(true).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (asked, accepted) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let work =
+            Counting { listener: Rc::clone(&listener), asked: Rc::clone(&asked), accepted: Rc::clone(&accepted) };
+        (begin(listener, Box::new(work)).unwrap(), addr, asked, accepted)
+    }
+
+    /// How often the kernel was asked for these connections, which come in bursts.
+    fn asked_for(bursts: u32, size: u32) -> u32 {
+        let (handle, addr, asked, accepted) = counting();
+        IOLoop::current().run_sync(async {
+            for burst in 1..=bursts {
+                let _clients: Vec<_> = (0..size).map(|_| TcpStream::connect(addr).unwrap()).collect();
+                while accepted.get() < burst * size {
+                    ioloop::yield_now().await;
+                }
+                // A poll that finds nothing.
+                let polls = IOLoop::current().metrics().waits;
+                while IOLoop::current().metrics().waits < polls + 2 {
+                    ioloop::yield_now().await;
+                }
+            }
+        });
+        handle.stop();
+        asked.get()
+    }
+
+    #[test]
+    fn connections_that_come_one_by_one_are_asked_for_once_each() {
+        assert_eq!(asked_for(20, 1), 20);
+    }
+
+    #[test]
+    fn connections_that_come_one_by_one_and_fast_soon_are_too() {
+        let (handle, addr, asked, accepted) = counting();
+        IOLoop::current().run_sync(async {
+            for count in 1..=1000 {
+                let _client = TcpStream::connect(addr).unwrap();
+                while accepted.get() < count {
+                    ioloop::yield_now().await;
+                }
+            }
+        });
+        handle.stop();
+        // Six times until the patience is at its end, and from then on after every 64.
+        assert!(asked.get() <= 1000 + 6 + 1000 / 64, "{} questions", asked.get());
+    }
+
+    #[test]
+    fn of_a_burst_twice_as_many_are_taken_at_each_poll() {
+        // 1, 2, 4, 8 and 16, and one question that finds nothing.
+        assert_eq!(asked_for(1, 30), 31);
+        assert_eq!(asked_for(1, 31), 31);
+    }
 }
