@@ -23,7 +23,8 @@ impl IOStream {
     /// Sends the bytes of `file` in `range`, in the order of the writes.
     ///
     /// Otherwise as [`write`](IOStream::write): it begins at once, goes on by itself, and the future completes when the
-    /// kernel has taken all of it. The file may be shared by several streams (`Rc<File>`); its own position is neither used nor moved.
+    /// kernel has taken all of it. Several streams may share the file (`Rc<File>`); its own position is
+    /// neither used nor moved.
     ///
     /// Over TCP and Unix sockets the kernel sends from its page cache (sendfile(2)), and nothing is copied through the
     /// process. Over the other kinds, and from file systems that cannot do that, 64 KiB at a time are read and sent. So a
@@ -36,6 +37,9 @@ impl IOStream {
     ///
     /// A file should not be changed while it is sent: the peer may get old bytes or new ones, even of those that the
     /// kernel has taken. Replace it by renaming a new one instead.
+    ///
+    /// sendfile(2), and writev(2) too, raise `SIGPIPE` when the peer has gone. Rust's programs ignore it from the start; one
+    /// that resets it to its default is ended by it.
     ///
     /// # Errors
     ///
@@ -50,13 +54,13 @@ impl IOStream {
     /// # Examples
     ///
     /// ```
-    /// use std::{fs::{self, File}, io::Write};
-    /// use iostream::{IOLoop, IOStream, TcpServer};
+    /// use std::{fs::{self, File}, os::unix::net::UnixStream};
+    /// use iostream::{IOLoop, IOStream};
     ///
     /// let path = std::env::temp_dir().join(format!("send_file-{}", std::process::id()));
     /// fs::write(&path, "0123456789")?;
     /// let file = File::open(&path)?;
-    /// let (server, client) = std::os::unix::net::UnixStream::pair()?;
+    /// let (server, client) = UnixStream::pair()?;
     /// let (server, client) = (IOStream::from_unix(server)?, IOStream::from_unix(client)?);
     /// let received = IOLoop::current().run_sync(async {
     ///     server.write("digits: ").await?;

@@ -17,9 +17,9 @@ impl IOStream {
     ///
     /// What it has taken is written: it is sent at once or queued, at most until 64 KiB are queued in all, or
     /// [`max_write_buffer_size`](IOStream::set_max_write_buffer_size) when that is less. When the queue is full it is
-    /// pending, with nothing taken, and the task is woken when half of that has left. So a task that is dropped between two polls loses nothing of
-    /// what was taken, and no byte is written twice. [`poll_flush`](IOStream::poll_flush) tells when the kernel has all of
-    /// it. Writes by this function and by [`write`](IOStream::write) keep their order.
+    /// pending, with nothing taken, and the task is woken when half of that has left. So a task that is dropped between two
+    /// polls loses nothing of what was taken, and no byte is written twice. [`poll_flush`](IOStream::poll_flush) tells when
+    /// the kernel has all of it. Writes by this function and by [`write`](IOStream::write) keep their order.
     ///
     /// Bytes that are queued are copied; those that the kernel takes at once are not.
     ///
