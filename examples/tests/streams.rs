@@ -6,12 +6,14 @@
 mod support;
 
 use std::{
+    env, fs,
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    thread,
+    process, thread,
     time::Duration,
 };
 
+use iostream::{IOLoop, IOStream, tls::TlsConnector};
 use support::{Lines, PATIENCE, Program};
 
 /// A proxy in front of `server`.
@@ -136,4 +138,36 @@ fn the_client_says_that_nobody_listens() {
     };
     let message = Program::refusal(env!("CARGO_BIN_EXE_line_client"), &["127.0.0.1", &port]);
     assert!(message.contains("connection refused"), "{message}");
+}
+
+#[test]
+fn the_echo_over_tls_reads_its_certificate_anew() {
+    let folder = env::temp_dir().join(format!("tls-echo-{}", process::id()));
+    fs::create_dir(&folder).unwrap();
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let renew = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        fs::write(&certificate, made.cert.pem()).unwrap();
+    };
+    renew();
+    let files = [&certificate, &key].map(|file| file.to_str().unwrap());
+    let mut program = Program::start(env!("CARGO_BIN_EXE_tls_echo"), &["--port", "0", "--", files[0], files[1]]);
+    let address = program.listening();
+    for renewed in [false, true] {
+        if renewed {
+            renew();
+            program.hang_up();
+            assert_eq!(program.line().trim_end(), "the certificate has been read anew");
+        }
+        let tls = TlsConnector::ring().roots(&certificate).unwrap().build().unwrap();
+        let echoed = IOLoop::current().run_sync(iostream::timeout(PATIENCE, async {
+            let stream = IOStream::connect(address).await?;
+            stream.start_tls_client(&tls, "localhost").await?;
+            stream.write("hello, hello\n").await?;
+            stream.read_until(b"\n").await
+        }));
+        assert_eq!(echoed.unwrap().unwrap(), "hello, hello\n");
+    }
+    fs::remove_dir_all(folder).unwrap();
 }

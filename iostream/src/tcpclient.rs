@@ -11,6 +11,8 @@ use std::{
 
 use ioloop::{Printable, timeout};
 
+#[cfg(feature = "tls")]
+use crate::tls::TlsConnector;
 use crate::{
     Error, IOStream, Result,
     connect::connect_from,
@@ -145,6 +147,41 @@ impl TcpClient {
         let stream = self.within_limit(&target, self.connect_plain(&target)).await?;
         self.apply_limits(&stream);
         Ok(stream)
+    }
+
+    /// As [`connect`](TcpClient::connect), then shakes hands by TLS: the server has proved to be `host`. The
+    /// [`timeout`](TcpClient::timeout) is for all of it, and the handshake has the connector's own besides.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](TcpClient::connect) and [`IOStream::start_tls_client`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`connect`](TcpClient::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use iostream::{TcpClient, tls::TlsConnector};
+    ///
+    /// # #[cfg(feature = "tls-ring")]
+    /// # async fn example() -> iostream::Result<()> {
+    /// let tls = TlsConnector::ring().system_roots()?.build()?;
+    /// let stream = TcpClient::new().connect_tls("example.org", 443, &tls).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub async fn connect_tls(&self, host: &str, port: u16, connector: &TlsConnector) -> Result<IOStream> {
+        let target = Target { host, port, failures: RefCell::default() };
+        let shake_hands = async {
+            let stream = self.connect_plain(&target).await?;
+            self.apply_limits(&stream);
+            stream.start_tls_client(connector, host).await?;
+            Ok(stream)
+        };
+        self.within_limit(&target, shake_hands).await
     }
 
     /// A stream without TLS, by whichever of the host's addresses answers first.

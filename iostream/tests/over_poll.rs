@@ -42,6 +42,10 @@ mod short_read_rule;
 mod tcp_client;
 #[path = "tcp_server.rs"]
 mod tcp_server;
+#[path = "tls.rs"]
+mod tls;
+#[path = "tls_failures.rs"]
+mod tls_failures;
 #[path = "unix.rs"]
 mod unix;
 #[path = "writes.rs"]

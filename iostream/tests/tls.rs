@@ -18,7 +18,9 @@ use std::{
 
 use common::{Trickle, certs::Authority, pattern, run, streams, turns};
 use iostream::{
-    Error, IOStream, ServerOptions, TcpServer, memory, spawn,
+    Error, IOStream, ServerOptions, TcpClient, TcpServer, memory,
+    netutil::Family,
+    spawn,
     tls::{Certificates, TlsAcceptor, TlsConnector, TlsInfo, rustls},
 };
 
@@ -317,10 +319,14 @@ fn a_server_serves_every_connection_by_tls() {
     let server = TcpServer::with_options(echo, ServerOptions::new().tls(acceptor));
     let handle = server.listen(("127.0.0.1", 0)).unwrap();
     run(async {
-        let stream = IOStream::connect(handle.local_addr()).await.unwrap();
-        stream.start_tls_client(&connector, "localhost").await.unwrap();
+        let port = handle.local_addr().port();
+        let client = TcpClient::new().family(Family::V4);
+        let stream = client.connect_tls("localhost", port, &connector).await.unwrap();
         stream.write("round trip\n").await.unwrap();
         assert_eq!(stream.read_until_close().await.unwrap(), "round trip\n");
+        // By its address it is not whom the certificate names.
+        let error = client.connect_tls("127.0.0.1", port, &connector).await.unwrap_err();
+        assert!(matches!(error, Error::Tls { .. }), "{error:?}");
         handle.drain(Duration::from_secs(10)).await;
     });
 }

@@ -6,14 +6,14 @@ use std::{
     cell::Cell,
     fs,
     io::{self, Read, Write},
-    net::{Shutdown, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     rc::Rc,
     time::Duration,
 };
 
 use common::{certs::Authority, pair, pattern, run, streams, turns};
 use iostream::{
-    Error, IOLoop, IOStream, ServerOptions, TcpServer,
+    Error, IOLoop, IOStream, ServerOptions, TcpClient, TcpServer,
     ioloop::VirtualClock,
     memory, spawn,
     tls::{TlsAcceptor, TlsConnector, rustls},
@@ -201,6 +201,19 @@ fn a_peer_that_says_nothing_is_given_up_after_ten_seconds() {
         assert_eq!(error.to_string(), "the stream is closed: the TLS handshake has taken more than 10s");
         assert!(client.is_closed());
         assert!(client.wait_for_handshake().await.unwrap_err().is_timed_out());
+    });
+}
+
+#[test]
+fn a_client_gives_a_connection_and_its_handshake_one_limit() {
+    let authority = Authority::new();
+    let connector = authority.client().build().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    run(async {
+        let client = TcpClient::new().timeout(Duration::from_millis(50));
+        let error = client.connect_tls("127.0.0.1", port, &connector).await.unwrap_err();
+        assert!(error.is_timed_out(), "{error:?}");
     });
 }
 

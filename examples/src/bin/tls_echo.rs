@@ -5,7 +5,8 @@
 //!
 //! ```sh
 //! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
-//!     -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem
+//!     -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE \
+//!     -keyout key.pem -out cert.pem
 //! cargo run --release --bin tls_echo -- -- cert.pem key.pem
 //! openssl s_client -connect 127.0.0.1:8888 -servername localhost -CAfile cert.pem -quiet
 //! ```

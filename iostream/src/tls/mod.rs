@@ -5,8 +5,8 @@
 //! * [`TlsAcceptor`]: what a server shows and demands. [`ServerOptions::tls`](crate::ServerOptions::tls) serves every
 //!   connection by it, [`IOStream::start_tls_server`](crate::IOStream::start_tls_server) a single one, also in the middle of a
 //!   conversation (STARTTLS).
-//! * [`TlsConnector`]: whom a client trusts. [`IOStream::start_tls_client`](crate::IOStream::start_tls_client) begins TLS
-//!   on a connected stream.
+//! * [`TlsConnector`]: whom a client trusts. [`TcpClient::connect_tls`](crate::TcpClient::connect_tls) connects by it, and
+//!   [`IOStream::start_tls_client`](crate::IOStream::start_tls_client) begins TLS on a stream that is connected.
 //!
 //! A stream with TLS is the same [`IOStream`](crate::IOStream) with the same methods: reads and writes move plaintext,
 //! back-pressure and limits count it, [`closed`](crate::IOStream::closed) and the close callback mean the connection.
@@ -29,9 +29,13 @@
 //!
 //! # What it costs
 //!
-//! A small message still takes one `recv` and one `send`, a large one a `recv` for up to 64 KiB and a `writev` for 64 KiB. A
-//! session decrypts in the thread's read chunk. What it has encrypted and not sent is at most 64 KiB, and only while the
-//! peer does not take it.
+//! A small message still takes one `recv` and one `send`, and about 1 µs of CPU more at each side; a large one a `recv` for
+//! up to 64 KiB and a `writev` for 64 KiB, with 0.3 ms of CPU for each MiB at each side. A session decrypts in the thread's
+//! read chunk. What it has encrypted and not sent is at most 64 KiB, and only while the peer does not take it.
+//!
+//! An idle stream with TLS takes 7.5 KB more than one without at a server, and 8.3 KB at a client, measured with TLS 1.3
+//! and *ring*. 176 bytes of that are this crate's. The rest is rustls' state of the session, of which 4 KiB are a buffer
+//! for input that it does not give back.
 //!
 //! # What it is not for
 //!

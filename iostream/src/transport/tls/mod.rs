@@ -362,3 +362,15 @@ impl fmt::Debug for Tls {
         f.debug_struct("Tls").field("carrier", &self.carrier).field("session", &self.session).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_rustls_own_but_for_little() {
+        let ours = size_of::<Tls>() - size_of::<Connection>();
+        println!("a stream with TLS takes {ours} bytes beside rustls' connection");
+        assert!(ours <= 256, "{ours} bytes");
+    }
+}
