@@ -1,19 +1,24 @@
-//! Bytes of memory for each idle stream of `iostream`: one that nobody reads, and one whose handler waits for a line.
+//! Bytes of memory for each idle stream of `iostream`: one that nobody reads, one whose handler waits for a line, and the
+//! same over TLS.
 //!
 //! The clients are a process of their own: one process may not have 20,000 descriptors everywhere.
 
 use std::{
     alloc::System,
     cell::RefCell,
-    env, fmt, fs,
-    io::{self, BufRead, BufReader},
-    net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    env, fmt, fs, future, io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    process::{self, Child, Command, Stdio},
     rc::Rc,
     time::Duration,
 };
 
-use iostream::{IOLoop, IOStream, TcpServer, netutil::add_accept_handler};
+use iostream::{
+    IOLoop, IOStream, ServerOptions, TcpServer,
+    netutil::add_accept_handler,
+    tls::{TlsAcceptor, TlsConnector},
+};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -33,7 +38,8 @@ fn main() -> io::Result<()> {
 
 fn measure() -> io::Result<()> {
     println!("an idle stream by itself: {}", bare()?);
-    println!("an idle stream of a server whose handler waits for a line, with its task: {}", waiting()?);
+    println!("an idle stream of a server whose handler waits for a line, with its task: {}", waiting(None)?);
+    println!("the same over TLS: {}", waiting(Some(&Certificate::new()?))?);
     Ok(())
 }
 
@@ -45,18 +51,53 @@ fn bare() -> io::Result<Figures> {
     let accepting = add_accept_handler(listener, move |socket, _peer| {
         kept.borrow_mut().extend(IOStream::from_accepted(socket));
     })?;
-    let figures = each(address, || streams.borrow().len());
+    let figures = each(address, None, || streams.borrow().len());
     accepting.stop();
     figures
 }
 
-fn waiting() -> io::Result<Figures> {
-    let server = TcpServer::new(async |stream: IOStream, _peer| {
+fn waiting(certificate: Option<&Certificate>) -> io::Result<Figures> {
+    let handler = async |stream: IOStream, _peer| {
         let line = stream.read_until(b"\n").await?;
         stream.write(line).await
-    });
-    let server = server.listen(("127.0.0.1", 0))?;
-    each(server.local_addr(), || server.connections())
+    };
+    let mut options = ServerOptions::new();
+    if let Some(certificate) = certificate {
+        options = options.tls(certificate.acceptor()?);
+    }
+    let server = TcpServer::with_options(handler, options).listen(("127.0.0.1", 0))?;
+    each(server.local_addr(), certificate, || server.connections())
+}
+
+/// A certificate for `localhost` and its key, in files until the program ends.
+struct Certificate {
+    folder: PathBuf,
+}
+
+impl Certificate {
+    fn new() -> io::Result<Certificate> {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).map_err(io::Error::other)?;
+        let certificate = Certificate { folder: env::temp_dir().join(format!("peers-memory-{}", process::id())) };
+        fs::create_dir_all(&certificate.folder)?;
+        fs::write(certificate.chain(), made.cert.pem())?;
+        fs::write(certificate.folder.join("key.pem"), made.signing_key.serialize_pem())?;
+        Ok(certificate)
+    }
+
+    fn chain(&self) -> PathBuf {
+        self.folder.join("chain.pem")
+    }
+
+    fn acceptor(&self) -> io::Result<TlsAcceptor> {
+        Ok(TlsAcceptor::ring().certificate(self.chain(), self.folder.join("key.pem"))?.build()?)
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        // What is left behind is a test certificate in a folder for temporary files.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
 }
 
 struct Figures {
@@ -71,12 +112,12 @@ impl fmt::Display for Figures {
 }
 
 /// What each of `COUNT` connections takes.
-fn each(server: SocketAddr, connections: impl Fn() -> usize) -> io::Result<Figures> {
+fn each(server: SocketAddr, certificate: Option<&Certificate>, connections: impl Fn() -> usize) -> io::Result<Figures> {
     // What the first connection sets up is not measured.
-    let first = connect(server, 1)?;
+    let first = connect(server, 1, certificate)?;
     wait_for(1, &connections);
     let (region, before) = (Region::new(ALLOCATOR), resident()?);
-    let clients = connect(server, COUNT)?;
+    let clients = connect(server, COUNT, certificate)?;
     wait_for(COUNT + 1, &connections);
     let change = region.change();
     let heap = (change.bytes_allocated as f64 - change.bytes_deallocated as f64) / COUNT as f64;
@@ -112,20 +153,30 @@ impl Drop for Clients {
     }
 }
 
-fn connect(server: SocketAddr, count: usize) -> io::Result<Clients> {
+fn connect(server: SocketAddr, count: usize, certificate: Option<&Certificate>) -> io::Result<Clients> {
     let child = Command::new(env::current_exe()?)
         .args([server.to_string(), count.to_string()])
+        .args(certificate.map(Certificate::chain))
         .stdout(Stdio::null())
         .stdin(Stdio::piped())
         .spawn()?;
     Ok(Clients(child))
 }
 
-/// Connects as often as asked, then waits to be killed.
+/// Connects as often as asked, by TLS when there is a certificate to be trusted, then waits to be killed.
 fn be_clients(server: SocketAddr) -> io::Result<()> {
     let count = env::args().nth(2).and_then(|count| count.parse().ok()).unwrap_or(COUNT);
-    let streams = (0..count).map(|_| TcpStream::connect(server)).collect::<io::Result<Vec<_>>>()?;
-    BufReader::new(io::stdin()).read_line(&mut String::new())?;
-    drop(streams);
-    Ok(())
+    let tls = env::args().nth(3).map(|roots| TlsConnector::ring().roots(roots)?.build()).transpose()?;
+    IOLoop::current().run_sync(async {
+        let mut streams = Vec::with_capacity(count);
+        for _ in 0..count {
+            let stream = IOStream::connect(server).await?;
+            if let Some(tls) = &tls {
+                stream.start_tls_client(tls, "localhost").await?;
+            }
+            streams.push(stream);
+        }
+        future::pending::<()>().await;
+        Ok(())
+    })
 }
