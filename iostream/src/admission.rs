@@ -215,6 +215,7 @@ impl Shared {
 
 impl Admitted {
     /// Counts a connection that was admitted without an address for `peer`, which has turned out to be behind it.
+    #[inline]
     pub(crate) fn assign(&mut self, peer: IpAddr) -> Result<(), Refusal> {
         debug_assert_eq!(self.entry, NO_ADDRESS, "it has an address already");
         let shared = &self.shared;
@@ -279,6 +280,7 @@ impl Addresses {
 }
 
 impl fmt::Debug for Admission {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admission")
             .field("limits", &self.shared.limits)
@@ -288,6 +290,7 @@ impl fmt::Debug for Admission {
 }
 
 impl fmt::Debug for Admitted {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admitted").finish_non_exhaustive()
     }

@@ -156,6 +156,7 @@ impl ReadBuffer {
     }
 
     /// Moves bytes to the beginning of `to`, as many as there are and as fit. Returns how many.
+    #[inline]
     pub(crate) fn move_to(&mut self, to: &mut [u8]) -> usize {
         let count = self.len().min(to.len());
         to[..count].copy_from_slice(&self.as_slice()[..count]);
@@ -181,6 +182,7 @@ impl ReadBuffer {
 }
 
 impl From<Vec<u8>> for ReadBuffer {
+    #[inline]
     fn from(data: Vec<u8>) -> ReadBuffer {
         // An empty one owns no memory.
         ReadBuffer { data: if data.is_empty() { Vec::new() } else { data }, start: 0 }
@@ -231,6 +233,7 @@ impl Window<'_, '_> {
         }
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, n: usize) -> Bytes {
         match self {
             Window::Chunk(bytes) => {

@@ -34,6 +34,7 @@ pub(crate) fn unix(socket: &UnixStream) -> Result<()> {
 }
 
 /// Pipes, FIFOs and terminals, and in which directions their bytes go.
+#[inline]
 pub(crate) fn pipe(file: &File) -> Result<Access> {
     let kind = file.metadata()?.file_type();
     if kind.is_fifo() || kind.is_char_device() {
@@ -47,6 +48,7 @@ pub(crate) fn pipe(file: &File) -> Result<Access> {
     }))
 }
 
+#[inline]
 pub(crate) fn access(file: &File) -> Result<Access> {
     let flags = fcntl(file, FcntlArg::F_GETFL).map_err(io::Error::from)?;
     let flags = OFlag::from_bits_retain(flags);
@@ -61,6 +63,7 @@ pub(crate) fn access(file: &File) -> Result<Access> {
 }
 
 /// The loop's error for a descriptor of a kind that the system cannot watch.
+#[inline]
 pub(crate) fn unwatchable(error: ioloop::Error) -> Error {
     match &error {
         ioloop::Error::Io { source, .. } if errno(source) == Errno::EPERM => {

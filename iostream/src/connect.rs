@@ -75,6 +75,7 @@ fn start_connect(addr: SocketAddr, source: Option<SocketAddr>) -> io::Result<Tcp
     }
 }
 
+#[inline]
 fn bind_source(socket: &Socket, source: SocketAddr) -> io::Result<()> {
     // A port of one's own choice is used for several addresses, at the same time too.
     if source.port() != 0 {
@@ -84,6 +85,7 @@ fn bind_source(socket: &Socket, source: SocketAddr) -> io::Result<()> {
 }
 
 /// A non-blocking TCP socket, closed on exec, of the family of `addr`.
+#[inline]
 pub(crate) fn new_socket(addr: SocketAddr) -> io::Result<Socket> {
     Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking().cloexec(), None)
 }

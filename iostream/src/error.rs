@@ -208,7 +208,7 @@ impl Error {
         match self {
             Error::TimedOut => true,
             Error::Closed { cause: Some(cause) } | Error::Connect { cause, .. } | Error::Io(cause) => {
-                cause.kind() == io::ErrorKind::TimedOut
+                kind(cause) == io::ErrorKind::TimedOut
             }
             Error::ConnectHost(failure) => failure.limit.is_some() || failure.attempts.iter().any(Error::is_timed_out),
             _ => false,
@@ -294,12 +294,12 @@ impl fmt::Display for UnixName<'_> {
 /// Errors by which a peer that went away shows itself; not worth a line in the log.
 pub(crate) fn is_disconnect(error: &io::Error) -> bool {
     use io::ErrorKind::*;
-    matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected | TimedOut | UnexpectedEof)
+    matches!(kind(error), ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected | TimedOut | UnexpectedEof)
 }
 
 /// Errors for which the peer alone is to blame: it has left, or sent what no TLS session understands.
 pub(crate) fn is_peers_doing(error: &io::Error) -> bool {
-    is_disconnect(error) || error.kind() == io::ErrorKind::InvalidData
+    is_disconnect(error) || kind(error) == io::ErrorKind::InvalidData
 }
 
 impl From<io::Error> for Error {
@@ -311,19 +311,20 @@ impl From<io::Error> for Error {
 /// For code that speaks [`io::Error`] alone. The system's errors keep their numbers; of the rest the kind tells what a
 /// program can decide by, and the error itself is [inside](io::Error::get_ref).
 impl From<Error> for io::Error {
+    #[inline]
     fn from(error: Error) -> io::Error {
         use io::ErrorKind::*;
         let kind = match &error {
             Error::Closed { cause: Some(cause) } | Error::Io(cause) => match cause.raw_os_error() {
                 Some(errno) => return io::Error::from_raw_os_error(errno),
-                None => cause.kind(),
+                None => kind(cause),
             },
             Error::Connect { cause, .. }
             | Error::ConnectUnix { cause, .. }
             | Error::Bind { cause, .. }
             | Error::BindUnix { cause, .. }
             | Error::Resolve { cause, .. }
-            | Error::Tls { cause } => cause.kind(),
+            | Error::Tls { cause } => kind(cause),
             Error::Closed { cause: None } => NotConnected,
             Error::Unsatisfiable { .. } | Error::BufferFull { .. } | Error::ProxyHeader { .. } => InvalidData,
             Error::WriteBufferFull { .. } => StorageFull,
@@ -331,7 +332,7 @@ impl From<Error> for io::Error {
             Error::NotAStream { .. } | Error::NotAListener { .. } | Error::NotIdle { .. } => InvalidInput,
             Error::ConnectHost(failure) => match &failure.attempts[..] {
                 _ if failure.limit.is_some() => TimedOut,
-                [.., Error::Connect { cause, .. }] => cause.kind(),
+                [.., Error::Connect { cause, .. }] => kind(cause),
                 _ => Other,
             },
             Error::TimedOut => TimedOut,
@@ -345,6 +346,12 @@ impl From<ioloop::Error> for Error {
     fn from(error: ioloop::Error) -> Self {
         if error.is_timed_out() { Error::TimedOut } else { Error::Loop(Arc::new(error)) }
     }
+}
+
+/// The kind of an error. The standard library's own is long, and would be in every place that asks.
+#[inline(never)]
+pub(crate) fn kind(error: &io::Error) -> io::ErrorKind {
+    error.kind()
 }
 
 /// The code of the system's error; that of an error which is none of the system's has no name.

@@ -88,6 +88,7 @@ where
 }
 
 /// The system's order within each family, and the families in turns, beginning with the one that the system prefers.
+#[inline]
 fn interleave(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let prefers_ipv6 = addrs.first().is_some_and(SocketAddr::is_ipv6);
     let count = addrs.len();

@@ -126,6 +126,7 @@ impl IOStream {
     /// # Errors
     ///
     /// [`Error::Loop`] as in [`from_tcp`](IOStream::from_tcp).
+    #[inline]
     pub fn from_accepted(stream: TcpStream) -> Result<IOStream> {
         stream.set_nonblocking(true)?;
         IOStream::from_nonblocking(stream)
@@ -341,6 +342,7 @@ impl IOStream {
         self.inner.cause.get().is_some() || self.inner.transport.borrow().is_broken()
     }
 
+    #[inline]
     pub(crate) fn downgrade(&self) -> Weak<Inner> {
         Rc::downgrade(&self.inner)
     }
@@ -388,6 +390,7 @@ impl Inner {
         self.transport.borrow().tcp().map(|socket| Ok(ask(socket)?))
     }
 
+    #[inline]
     fn ip_addr(&self, ask: fn(&TcpStream) -> io::Result<SocketAddr>) -> Result<SocketAddr> {
         self.with_tcp(ask).unwrap_or_else(|| {
             Err(io::Error::new(io::ErrorKind::Unsupported, "only a TCP stream has an IP address").into())
@@ -414,6 +417,7 @@ impl Drop for IOStream {
 }
 
 impl fmt::Debug for IOStream {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IOStream")
             .field("transport", &self.inner.transport.borrow())

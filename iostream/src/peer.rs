@@ -47,18 +47,21 @@ impl Peer {
 }
 
 impl From<SocketAddr> for Peer {
+    #[inline]
     fn from(addr: SocketAddr) -> Peer {
         Peer::Inet(addr)
     }
 }
 
 impl From<unix::net::SocketAddr> for Peer {
+    #[inline]
     fn from(addr: unix::net::SocketAddr) -> Peer {
         Peer::Unix(addr.as_pathname().map(ToOwned::to_owned))
     }
 }
 
 impl fmt::Display for Peer {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Peer::Inet(addr) => addr.fmt(f),

@@ -61,6 +61,7 @@ impl IOStream {
 }
 
 /// A stream over a descriptor that is non-blocking already.
+#[inline]
 pub(crate) fn pipe(file: File, access: Access) -> Result<IOStream> {
     let source = Source::new(file).map_err(check::unwatchable)?;
     Ok(IOStream::from_transport(Transport::Pipe(Pipe::new(source, access)), false))

@@ -77,6 +77,7 @@ pub async fn resolve(resolver: &dyn Resolver, host: &str, port: u16, family: Fam
     Ok(addrs)
 }
 
+#[inline]
 fn nothing_found(host: &str) -> Error {
     Error::resolve(host)(io::Error::new(io::ErrorKind::NotFound, "the name has no address of the wanted family"))
 }
@@ -93,6 +94,7 @@ fn nothing_found(host: &str) -> Error {
 pub struct ThreadedResolver;
 
 impl Resolver for ThreadedResolver {
+    #[inline]
     fn resolve(&self, host: &str, port: u16, _family: Family) -> ResolveFuture {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Box::pin(async move { Ok(vec![SocketAddr::new(ip, port)]) });
@@ -154,6 +156,7 @@ impl OverrideResolver {
 
     /// All ports of `host` are those of `instead`, a name or an address.
     #[must_use]
+    #[inline]
     pub fn host(mut self, host: &str, instead: &str) -> Self {
         self.hosts.insert(host.to_ascii_lowercase(), instead.to_owned());
         self
@@ -161,6 +164,7 @@ impl OverrideResolver {
 
     /// One port of a host is another port of another host.
     #[must_use]
+    #[inline]
     pub fn host_port(mut self, (host, port): (&str, u16), (instead, at): (&str, u16)) -> Self {
         self.ports.insert((host.to_ascii_lowercase(), port), (instead.to_owned(), at));
         self
@@ -169,6 +173,7 @@ impl OverrideResolver {
     /// As [`host_port`](OverrideResolver::host_port), for requests of this family alone. A request for
     /// [`Family::Any`] is not one for IPv4 or IPv6.
     #[must_use]
+    #[inline]
     pub fn host_port_family(mut self, (host, port, family): (&str, u16, Family), (instead, at): (&str, u16)) -> Self {
         self.families.insert((host.to_ascii_lowercase(), port, family), (instead.to_owned(), at));
         self
@@ -176,6 +181,7 @@ impl OverrideResolver {
 }
 
 impl Resolver for OverrideResolver {
+    #[inline]
     fn resolve(&self, host: &str, port: u16, family: Family) -> ResolveFuture {
         let name = host.to_ascii_lowercase();
         if let Some((instead, at)) = self.families.get(&(name.clone(), port, family)) {
@@ -189,6 +195,7 @@ impl Resolver for OverrideResolver {
 }
 
 impl fmt::Debug for OverrideResolver {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OverrideResolver")
             .field("hosts", &self.hosts)

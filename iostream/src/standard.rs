@@ -60,6 +60,7 @@ impl IOStream {
     /// })?;
     /// # Ok::<_, iostream::Error>(())
     /// ```
+    #[inline]
     pub fn stdin() -> Result<IOStream> {
         standard(io::stdin().as_fd(), Access::Read)
     }
@@ -69,6 +70,7 @@ impl IOStream {
     /// # Errors
     ///
     /// As [`stdin`](IOStream::stdin), when it is not open for writing.
+    #[inline]
     pub fn stdout() -> Result<IOStream> {
         standard(io::stdout().as_fd(), Access::Write)
     }
@@ -78,11 +80,13 @@ impl IOStream {
     /// # Errors
     ///
     /// As [`stdin`](IOStream::stdin), when it is not open for writing.
+    #[inline]
     pub fn stderr() -> Result<IOStream> {
         standard(io::stderr().as_fd(), Access::Write)
     }
 }
 
+#[inline]
 fn standard(fd: BorrowedFd<'_>, wanted: Access) -> Result<IOStream> {
     let file = File::from(fd.try_clone_to_owned()?);
     match (check::access(&file)?, wanted) {
@@ -113,6 +117,7 @@ fn standard(fd: BorrowedFd<'_>, wanted: Access) -> Result<IOStream> {
 }
 
 /// Opens what is open as `fd` once more, for us alone and non-blocking.
+#[inline]
 fn reopen(fd: BorrowedFd<'_>, wanted: Access) -> io::Result<File> {
     // A program that leads its session must not get a controlling terminal by this.
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
@@ -121,6 +126,7 @@ fn reopen(fd: BorrowedFd<'_>, wanted: Access) -> io::Result<File> {
     options.open(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
+#[inline]
 fn socket(file: File) -> Result<IOStream> {
     let fd = OwnedFd::from(file);
     match SockRef::from(&fd).domain()? {
@@ -149,6 +155,7 @@ fn shared(file: File, open: impl FnOnce(File) -> Result<IOStream>) -> Result<IOS
 struct Sharing;
 
 impl Sharing {
+    #[inline]
     fn begin(file: &File) -> io::Result<Sharing> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let socket = SockRef::from(file);
@@ -163,6 +170,7 @@ impl Sharing {
 }
 
 impl Drop for Sharing {
+    #[inline]
     fn drop(&mut self) {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.streams -= 1;
@@ -179,14 +187,17 @@ impl Drop for Sharing {
 struct Direct(File);
 
 impl CustomTransport for Direct {
+    #[inline]
     fn poll_recv(&self, _cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         Poll::Ready((&self.0).read(buf))
     }
 
+    #[inline]
     fn poll_send(&self, _cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         Poll::Ready((&self.0).write(data))
     }
 
+    #[inline]
     fn poll_send_vectored(&self, _cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         Poll::Ready((&self.0).write_vectored(pieces))
     }
@@ -195,6 +206,7 @@ impl CustomTransport for Direct {
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
     }

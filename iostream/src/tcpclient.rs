@@ -60,6 +60,7 @@ impl TcpClient {
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// A client that asks the system's resolver, with the default settings.
+    #[inline]
     pub fn new() -> TcpClient {
         TcpClient {
             resolver: Rc::new(ThreadedResolver),
@@ -208,6 +209,7 @@ impl TcpClient {
     }
 
     /// The family of the source address counts too.
+    #[inline]
     fn wanted_family(&self) -> Result<Family> {
         let Some(ip) = self.source_ip else { return Ok(self.family) };
         if !self.family.matches(&SocketAddr::new(ip, 0)) {
@@ -234,6 +236,7 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
+    #[inline]
     fn error(&self, limit: Option<Duration>) -> Error {
         let attempts = self.failures.take();
         Error::ConnectHost(Arc::new(HostFailure { host: self.host.to_owned(), port: self.port, attempts, limit }))
@@ -270,12 +273,14 @@ impl fmt::Display for HostFailure {
 }
 
 impl Default for TcpClient {
+    #[inline]
     fn default() -> Self {
         TcpClient::new()
     }
 }
 
 impl fmt::Debug for TcpClient {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TcpClient")
             .field("family", &self.family)

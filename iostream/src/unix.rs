@@ -63,6 +63,7 @@ impl IOStream {
     }
 }
 
+#[inline]
 fn connect(path: &Path) -> io::Result<Socket> {
     let addr = SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;

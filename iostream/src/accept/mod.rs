@@ -20,7 +20,11 @@ use self::{
     listening::{Listening, Socket},
     reserve::Reserve,
 };
-use crate::{Result, burst::Burst, error::errno};
+use crate::{
+    Result,
+    burst::Burst,
+    error::{errno, kind},
+};
 
 /// How long accepting pauses when the process or the system is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -158,6 +162,7 @@ impl AcceptHandle {
 }
 
 impl fmt::Debug for AcceptHandle {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let token = self.0.upgrade().and_then(|acceptor| acceptor.token.get());
         f.debug_struct("AcceptHandle").field("token", &token).finish()
@@ -243,7 +248,7 @@ impl Acceptor {
         while count < if self.draining.get() { MAX_DRAINED } else { self.batch.get() } {
             match work.accept() {
                 Ok(()) => self.end_of_shortage(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(error) if kind(&error) == io::ErrorKind::WouldBlock => {
                     self.end_of_queue(count);
                     return self.end_of_backlog();
                 }
@@ -252,7 +257,7 @@ impl Acceptor {
                     return self.end_of_backlog();
                 }
                 // The holder of a duplicate of the socket has shut it down. It would report a hang-up for ever.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return self.give_up(&error),
+                Err(error) if kind(&error) == io::ErrorKind::InvalidInput => return self.give_up(&error),
                 // Errors of the one connection, which has gone again before it was accepted (see accept(2)).
                 Err(error) => {
                     if let Some(silent) = self.losses.note(self.ioloop.turn_time()) {

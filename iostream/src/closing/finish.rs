@@ -90,6 +90,7 @@ impl IOStream {
 
 impl Inner {
     /// Receives and drops, until the input has ended or the stream is closed.
+    #[inline]
     fn poll_peers_end(self: &Rc<Self>, cx: &mut Context<'_>, closed: &mut ClosedFuture) -> Poll<()> {
         loop {
             if self.is_closed() || self.eof.get() {
@@ -110,6 +111,7 @@ impl Inner {
         self.eof.get() && !self.unsent.get() && self.cause.get().is_none()
     }
 
+    #[inline]
     fn give_up_waiting(self: &Rc<Self>) {
         log::debug!("closing the connection with {}, which has not ended its side in time", self.peer());
         let text = "the peer has not ended its side in time";

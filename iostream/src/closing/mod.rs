@@ -129,6 +129,7 @@ pub struct ClosedFuture {
 impl Future for ClosedFuture {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let ClosedFuture { stream, place } = &mut *self;
         stream.inner.poll_closed(cx, place)
@@ -136,12 +137,14 @@ impl Future for ClosedFuture {
 }
 
 impl Drop for ClosedFuture {
+    #[inline]
     fn drop(&mut self) {
         self.stream.inner.forget_waiter(self.place.take());
     }
 }
 
 impl fmt::Debug for ClosedFuture {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClosedFuture").finish_non_exhaustive()
     }
@@ -218,6 +221,7 @@ impl Inner {
 
     /// Waits for the event that will end this stream, and when it has come reads up to the end, which closes the stream.
     /// A full buffer is left to the reader, which will meet the end in time.
+    #[inline]
     fn look_for_end(self: &Rc<Self>, cx: &mut Context<'_>) {
         if self.is_closed() || self.poll_end(cx).is_pending() {
             return;
@@ -229,12 +233,14 @@ impl Inner {
         }
     }
 
+    #[inline]
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
         let transport = self.transport.borrow();
         // A half-open stream goes on after FIN.
         if self.is_half_open() { transport.poll_broken(cx) } else { transport.poll_peer_closed(cx) }
     }
 
+    #[inline]
     fn is_waiter(&self, place: Option<usize>, waker: &Waker) -> bool {
         let at_close = self.at_close.borrow();
         let known = at_close.as_ref().zip(place).and_then(|(at_close, key)| at_close.wakers.get(key));
@@ -242,6 +248,7 @@ impl Inner {
     }
 
     /// Puts `waker` in its place; returns the one it replaces, or itself when the stream is closed by now.
+    #[inline]
     fn add_waiter(&self, place: &mut Option<usize>, waker: Waker) -> Option<Waker> {
         if self.is_closed() {
             return Some(waker);
@@ -257,6 +264,7 @@ impl Inner {
         }
     }
 
+    #[inline]
     fn forget_waiter(&self, place: Option<usize>) {
         let Some(key) = place else { return };
         // When the stream has closed meanwhile, the list is gone; no new one is made, so keys stay valid.

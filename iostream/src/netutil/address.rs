@@ -36,6 +36,7 @@ impl Family {
 /// assert!(is_valid_ip("127.0.0.1") && is_valid_ip("2620:0:1cfe:face:b00c::3"));
 /// assert!(!is_valid_ip("localhost") && !is_valid_ip(" 127.0.0.1") && !is_valid_ip(""));
 /// ```
+#[inline]
 pub fn is_valid_ip(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok()
 }

@@ -7,7 +7,11 @@ use nix::errno::Errno;
 use socket2::SockRef;
 
 use super::{Family, KeepAlive, ToListenAddrs};
-use crate::{Error, Result, connect::new_socket, error::errno};
+use crate::{
+    Error, Result,
+    connect::new_socket,
+    error::{errno, kind},
+};
 
 /// How often a port chosen by the system may turn out to be taken for another of the addresses.
 const PORT_ATTEMPTS: usize = 8;
@@ -108,7 +112,7 @@ pub fn bind_sockets(addr: impl ToListenAddrs, options: &BindOptions) -> Result<V
     loop {
         match bind_all(&addrs, options) {
             Err(Error::Bind { addr, cause })
-                if cause.kind() == io::ErrorKind::AddrInUse
+                if kind(&cause) == io::ErrorKind::AddrInUse
                     && attempt < PORT_ATTEMPTS
                     && addrs.contains(&SocketAddr::new(addr.ip(), 0)) =>
             {

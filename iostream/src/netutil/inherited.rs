@@ -50,6 +50,7 @@ impl From<UnixListener> for Listener {
 impl TryFrom<OwnedFd> for Listener {
     type Error = Error;
 
+    #[inline]
     fn try_from(fd: OwnedFd) -> Result<Listener> {
         let socket = Socket::from(fd);
         let refused = |reason| Err(Error::NotAListener { reason });
@@ -109,6 +110,7 @@ pub struct InheritedSocket {
 /// }
 /// # Ok::<_, iostream::Error>(())
 /// ```
+#[inline]
 pub fn inherited_sockets() -> Result<Vec<InheritedSocket>> {
     process::inherited_fds()?
         .into_iter()

@@ -131,6 +131,7 @@ impl KeepAlive {
 }
 
 /// The kernel counts in seconds and refuses 0.
+#[inline]
 fn whole_seconds(duration: Duration) -> io::Result<Duration> {
     let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
     match seconds {
@@ -139,6 +140,7 @@ fn whole_seconds(duration: Duration) -> io::Result<Duration> {
     }
 }
 
+#[inline]
 fn invalid(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, reason)
 }

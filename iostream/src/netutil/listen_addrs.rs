@@ -31,24 +31,28 @@ pub trait ToListenAddrs {
 }
 
 /// Every address of the machine. IPv4 first: with port 0 it is IPv4 that chooses.
+#[inline]
 fn any(port: u16) -> Vec<SocketAddr> {
     vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]
 }
 
 fn resolve(host: &str, addrs: impl ToSocketAddrs) -> Result<Vec<SocketAddr>> {
-    let mut addrs: Vec<SocketAddr> = addrs.to_socket_addrs().map_err(Error::resolve(host))?.collect();
-    // Stable: within a family the system's order stays.
-    addrs.sort_by_key(SocketAddr::is_ipv6);
+    let found = addrs.to_socket_addrs().map_err(Error::resolve(host))?;
+    // Within a family the system's order stays.
+    let (mut addrs, ipv6): (Vec<SocketAddr>, Vec<SocketAddr>) = found.partition(SocketAddr::is_ipv4);
+    addrs.extend(ipv6);
     Ok(addrs)
 }
 
 impl ToListenAddrs for u16 {
+    #[inline]
     fn to_listen_addrs(&self) -> Result<Vec<SocketAddr>> {
         Ok(any(*self))
     }
 }
 
 impl ToListenAddrs for str {
+    #[inline]
     fn to_listen_addrs(&self) -> Result<Vec<SocketAddr>> {
         match self.strip_prefix(':').map(str::parse) {
             Some(Ok(port)) => Ok(any(port)),
@@ -58,12 +62,14 @@ impl ToListenAddrs for str {
 }
 
 impl ToListenAddrs for String {
+    #[inline]
     fn to_listen_addrs(&self) -> Result<Vec<SocketAddr>> {
         self.as_str().to_listen_addrs()
     }
 }
 
 impl ToListenAddrs for (&str, u16) {
+    #[inline]
     fn to_listen_addrs(&self) -> Result<Vec<SocketAddr>> {
         match *self {
             ("", port) => Ok(any(port)),
@@ -73,30 +79,35 @@ impl ToListenAddrs for (&str, u16) {
 }
 
 impl ToListenAddrs for (String, u16) {
+    #[inline]
     fn to_listen_addrs(&self) -> Result<Vec<SocketAddr>> {
         (self.0.as_str(), self.1).to_listen_addrs()
     }
 }
 
 impl ToListenAddrs for [SocketAddr] {
+    #[inline]
     fn to_listen_addrs(&self) -> Result<Vec<SocketAddr>> {
         Ok(self.to_vec())
     }
 }
 
 impl<const N: usize> ToListenAddrs for [SocketAddr; N] {
+    #[inline]
     fn to_listen_addrs(&self) -> Result<Vec<SocketAddr>> {
         Ok(self.to_vec())
     }
 }
 
 impl ToListenAddrs for Vec<SocketAddr> {
+    #[inline]
     fn to_listen_addrs(&self) -> Result<Vec<SocketAddr>> {
         Ok(self.clone())
     }
 }
 
 impl<T: ToListenAddrs + ?Sized> ToListenAddrs for &T {
+    #[inline]
     fn to_listen_addrs(&self) -> Result<Vec<SocketAddr>> {
         (**self).to_listen_addrs()
     }
@@ -106,7 +117,8 @@ impl<T: ToListenAddrs + ?Sized> ToListenAddrs for &T {
 macro_rules! one_address {
     ($($kind:ty),* $(,)?) => {$(
         impl ToListenAddrs for $kind {
-            fn to_listen_addrs(&self) -> Result<Vec<SocketAddr>> {
+            #[inline]
+    fn to_listen_addrs(&self) -> Result<Vec<SocketAddr>> {
                 Ok(vec![(*self).into()])
             }
         }

@@ -25,6 +25,7 @@ pub struct IpNetwork {
 impl IpNetwork {
     /// Whether `ip` is one of its addresses. An IPv4 address that a socket for both families shows as `::ffff:a.b.c.d`
     /// counts as IPv4.
+    #[inline]
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.first, ip.to_canonical()) {
             (IpAddr::V4(first), IpAddr::V4(ip)) => {
@@ -57,6 +58,7 @@ fn shifted(bits: u128, by: u8) -> u128 {
 }
 
 impl From<IpAddr> for IpNetwork {
+    #[inline]
     fn from(ip: IpAddr) -> IpNetwork {
         let first = ip.to_canonical();
         IpNetwork { first, prefix: if first.is_ipv4() { 32 } else { 128 } }
@@ -67,6 +69,7 @@ impl From<IpAddr> for IpNetwork {
 impl FromStr for IpNetwork {
     type Err = Error;
 
+    #[inline]
     fn from_str(text: &str) -> Result<IpNetwork, Error> {
         let invalid = |reason: &str| {
             let message = format!("{:?} is not a network: {reason}", Printable::text(text).to_string());
@@ -84,6 +87,7 @@ impl FromStr for IpNetwork {
 }
 
 impl fmt::Display for IpNetwork {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.first, self.prefix)
     }

@@ -94,6 +94,7 @@ pub fn bind_unix_socket(path: impl AsRef<Path>, options: &UnixBindOptions) -> Re
     bind(path, options).map_err(Error::bind_unix(path))
 }
 
+#[inline]
 fn bind(path: &Path, options: &UnixBindOptions) -> io::Result<UnixListener> {
     let addr = SockAddr::unix(path)?;
     let socket = new_socket()?;
@@ -116,15 +117,18 @@ fn bind(path: &Path, options: &UnixBindOptions) -> io::Result<UnixListener> {
     Ok(socket.into())
 }
 
+#[inline]
 fn is_abstract(path: &Path) -> bool {
     path.as_os_str().as_bytes().starts_with(b"\0")
 }
 
+#[inline]
 fn new_socket() -> io::Result<Socket> {
     Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)
 }
 
 /// Removes a socket that is in the way.
+#[inline]
 fn make_room(path: &Path, addr: &SockAddr, take_over: bool) -> io::Result<()> {
     let file_type = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
@@ -145,6 +149,7 @@ fn make_room(path: &Path, addr: &SockAddr, take_over: bool) -> io::Result<()> {
 }
 
 /// Connects, which says whether somebody listens. A server that does sees a connection that ends at once.
+#[inline]
 fn must_be_stale(addr: &SockAddr) -> io::Result<()> {
     match new_socket()?.connect(addr) {
         Err(error) => match errno(&error) {

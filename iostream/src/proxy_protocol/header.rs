@@ -83,11 +83,13 @@ impl Header {
     }
 
     /// The first value of a type.
+    #[inline]
     pub fn value(&self, kind: u8) -> Option<&[u8]> {
         self.tlvs.iter().find(|tlv| tlv.kind == kind).map(|tlv| &tlv.value[..])
     }
 
     /// As a line of version 1. `PROXY UNKNOWN` when it has no addresses, or others than two of IPv4 or two of IPv6.
+    #[inline]
     pub fn to_v1(&self) -> Vec<u8> {
         v1::encode(self.inet())
     }
@@ -98,6 +100,7 @@ impl Header {
     /// # Errors
     ///
     /// [`Error::ProxyHeader`] when addresses and values are longer than 65,535 bytes together.
+    #[inline]
     pub fn to_v2(&self) -> Result<Vec<u8>> {
         v2::encode(self).map_err(|reason| Error::ProxyHeader { reason })
     }

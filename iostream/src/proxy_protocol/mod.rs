@@ -14,7 +14,7 @@ mod header;
 mod v1;
 mod v2;
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use crate::{Error, IOStream, Parsed, Peer, Result, netutil::IpNetwork};
 
@@ -59,6 +59,7 @@ impl ProxyProtocol {
     }
 
     /// Whether `peer` is a proxy.
+    #[inline]
     pub fn trusts(&self, peer: &Peer) -> bool {
         peer.ip().is_none_or(|ip| self.trusted.iter().any(|network| network.contains(ip)))
     }
@@ -91,13 +92,16 @@ impl ProxyProtocol {
 /// })?;
 /// # Ok::<_, iostream::Error>(())
 /// ```
-pub async fn read_header(stream: &IOStream) -> Result<Header> {
-    let read = stream.read_with(|bytes| match parse(bytes) {
-        Ok(None) => Parsed::Incomplete,
-        Ok(Some((header, consumed))) => Parsed::Done { consumed, value: Ok(header) },
-        Err(error) => Parsed::Done { consumed: 0, value: Err(error) },
-    });
-    read.await?
+#[expect(clippy::manual_async_fn, reason = "a public async function is compiled here, whether it is called or not")]
+pub fn read_header(stream: &IOStream) -> impl Future<Output = Result<Header>> {
+    async {
+        let read = stream.read_with(|bytes| match parse(bytes) {
+            Ok(None) => Parsed::Incomplete,
+            Ok(Some((header, consumed))) => Parsed::Done { consumed, value: Ok(header) },
+            Err(error) => Parsed::Done { consumed: 0, value: Err(error) },
+        });
+        read.await?
+    }
 }
 
 /// Parses the header at the beginning of `bytes`. Returns it with its length, and `None` while `bytes` are only a part of
@@ -118,6 +122,7 @@ pub async fn read_header(stream: &IOStream) -> Result<Header> {
 /// assert!(parse(b"GET / HTTP/1.1\r\n").is_err());
 /// # Ok::<_, iostream::Error>(())
 /// ```
+#[inline]
 pub fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>> {
     let parsed = match bytes.first() {
         None => return Ok(None),
@@ -131,6 +136,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>> {
 type Outcome = Result<Option<(Header, usize)>, &'static str>;
 
 /// Whether `bytes` begin with `signature`; `None` when they are too short to tell.
+#[inline]
 fn begins_with(bytes: &[u8], signature: &[u8]) -> Option<bool> {
     let count = bytes.len().min(signature.len());
     match bytes[..count] == signature[..count] {

@@ -12,6 +12,7 @@ use crate::Peer;
 /// The longest line there is, with its end: that of two IPv6 addresses behind `UNKNOWN`.
 const MAX_LINE: usize = 107;
 
+#[inline]
 pub(super) fn parse(bytes: &[u8]) -> Outcome {
     match begins_with(bytes, b"PROXY ") {
         None => return Ok(None),
@@ -26,6 +27,7 @@ pub(super) fn parse(bytes: &[u8]) -> Outcome {
     Ok(Some((header, end + 2)))
 }
 
+#[inline]
 fn parse_line(line: &[u8]) -> Result<Header, &'static str> {
     // What follows behind UNKNOWN is to be ignored, whatever it is.
     if line == b"PROXY UNKNOWN" || line.starts_with(b"PROXY UNKNOWN ") {
@@ -53,12 +55,14 @@ fn address<A: FromStr + Into<IpAddr>>(text: &str) -> Result<IpAddr, &'static str
 }
 
 /// Digits alone, without leading zeros. The standard library would take both a sign and zeros.
+#[inline]
 fn port(text: &str) -> Result<u16, &'static str> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     let port = if is_plain { text.parse().ok() } else { None };
     port.ok_or("a port is not a plain number up to 65535")
 }
 
+#[inline]
 pub(super) fn encode(addrs: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
     let line = |family: &str, ips: [&dyn Display; 2], ports: [u16; 2]| {
         format!("PROXY {family} {} {} {} {}\r\n", ips[0], ips[1], ports[0], ports[1]).into_bytes()

@@ -30,6 +30,7 @@ const UNIX: [u8; 2] = [0x31, 0x32];
 /// The room for a path, which may end earlier by a NUL.
 const PATH: usize = 108;
 
+#[inline]
 pub(super) fn parse(bytes: &[u8]) -> Outcome {
     match begins_with(bytes, SIGNATURE) {
         None => return Ok(None),
@@ -54,6 +55,7 @@ pub(super) fn parse(bytes: &[u8]) -> Outcome {
     Ok(Some((parsed, length)))
 }
 
+#[inline]
 fn address_length(family: u8) -> Result<usize, &'static str> {
     match family {
         UNSPEC => Ok(0),
@@ -64,6 +66,7 @@ fn address_length(family: u8) -> Result<usize, &'static str> {
     }
 }
 
+#[inline]
 fn parse_proxied(family: u8, header: &[u8]) -> Result<Header, &'static str> {
     // Nothing is known of the form of what follows.
     if family == UNSPEC {
@@ -89,6 +92,7 @@ fn inet<const N: usize, A: From<[u8; N]> + Into<std::net::IpAddr>>(bytes: &[u8])
 }
 
 /// A path ends at its first NUL, an abstract name, which begins with one, at its last byte that is none.
+#[inline]
 fn unix(bytes: &[u8]) -> Peer {
     let end = match bytes[0] {
         0 => bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1),
@@ -98,6 +102,7 @@ fn unix(bytes: &[u8]) -> Peer {
     Peer::Unix(path)
 }
 
+#[inline]
 fn parse_tlvs(header: &[u8], mut rest: &[u8]) -> Result<Vec<Tlv>, &'static str> {
     let mut tlvs = Vec::new();
     while let Some((&[kind, high, low], behind)) = rest.split_first_chunk() {
@@ -117,6 +122,7 @@ fn parse_tlvs(header: &[u8], mut rest: &[u8]) -> Result<Vec<Tlv>, &'static str> 
 
 /// CRC-32C (RFC 4960 appendix B) of the header, with zeros in the place of the checksum. Bit by bit: a header has a few
 /// hundred bytes, and hardly any has a checksum.
+#[inline]
 fn checksum(header: &[u8], at: usize) -> u32 {
     const POLYNOMIAL: u32 = 0x82F6_3B78;
     let crc = header.iter().enumerate().fold(!0, |crc: u32, (index, &byte)| {
@@ -126,6 +132,7 @@ fn checksum(header: &[u8], at: usize) -> u32 {
     !crc
 }
 
+#[inline]
 pub(super) fn encode(header: &Header) -> Result<Vec<u8>, &'static str> {
     const TOO_LONG: &str = "its values are longer than 65,535 bytes";
     let mut bytes = SIGNATURE.to_vec();
@@ -156,6 +163,7 @@ pub(super) fn encode(header: &Header) -> Result<Vec<u8>, &'static str> {
     Ok(bytes)
 }
 
+#[inline]
 fn encode_addresses(source: &Peer, destination: &Peer) -> (u8, Vec<u8>) {
     use SocketAddr::{V4, V6};
     let ports = |source: &SocketAddr, destination: &SocketAddr| {

@@ -100,6 +100,7 @@ impl Inner {
     }
 
     /// Receives without a reader, into the buffer, until the input ends or the buffer is full.
+    #[inline]
     pub(crate) fn receive_rest(self: &Rc<Self>, cx: &mut Context<'_>) {
         loop {
             let room = self.max_buffer_size().saturating_sub(self.held.borrow().len());
@@ -142,6 +143,7 @@ impl Inner {
 
     /// Moves what has come to `buf`, one byte or more: what is held first, and otherwise one `recv`. A buffer worth it is
     /// received into directly.
+    #[inline]
     fn poll_receive_into(self: &Rc<Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
         if self.parsing.get() {
             return Poll::Ready(Err(Error::AlreadyReading));

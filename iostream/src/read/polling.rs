@@ -43,6 +43,7 @@ impl IOStream {
     /// assert_eq!(&buf[..4], b"four");
     /// # Ok::<_, iostream::Error>(())
     /// ```
+    #[inline]
     pub fn poll_read_some(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
@@ -103,6 +104,7 @@ impl BufReader {
     }
 
     /// The bytes that are there, without waiting and without a system call.
+    #[inline]
     pub fn buffer(&self) -> &[u8] {
         self.buffer.as_slice()
     }
@@ -113,6 +115,7 @@ impl BufReader {
     /// # Errors
     ///
     /// As [`IOStream::poll_read_some`].
+    #[inline]
     pub fn poll_fill_buf(&mut self, cx: &mut Context<'_>) -> Poll<Result<&[u8]>> {
         if self.buffer.is_empty() {
             let inner = &self.stream.inner;
@@ -131,6 +134,7 @@ impl BufReader {
     /// # Panics
     ///
     /// When there are fewer.
+    #[inline]
     pub fn consume(&mut self, n: usize) {
         let there = self.buffer.len();
         assert!(n <= there, "consumed {n} of {there} bytes");
@@ -145,6 +149,7 @@ impl BufReader {
     /// # Errors
     ///
     /// As [`IOStream::poll_read_some`].
+    #[inline]
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize>> {
         if self.buffer.is_empty() {
             return self.stream.poll_read_some(cx, buf);
@@ -156,6 +161,7 @@ impl BufReader {
 }
 
 impl Drop for BufReader {
+    #[inline]
     fn drop(&mut self) {
         if !self.buffer.is_empty() {
             self.stream.inner.put_back(mem::take(&mut self.buffer));
@@ -165,6 +171,7 @@ impl Drop for BufReader {
 }
 
 impl fmt::Debug for BufReader {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BufReader").field("stream", &self.stream).field("buffer", &self.buffer.len()).finish()
     }
@@ -172,6 +179,7 @@ impl fmt::Debug for BufReader {
 
 impl Inner {
     /// The stream's buffer, with at least one byte in it.
+    #[inline]
     fn poll_lend(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<ReadBuffer>> {
         if self.parsing.get() {
             return Poll::Ready(Err(Error::AlreadyReading));
@@ -184,6 +192,7 @@ impl Inner {
     }
 
     /// Puts bytes back in front of what has come meanwhile.
+    #[inline]
     pub(super) fn put_back(&self, mut bytes: ReadBuffer) {
         let mut held = self.held.borrow_mut();
         bytes.append(held.as_slice());

@@ -128,6 +128,7 @@ impl ReadBytesFuture<'_> {
         Poll::Ready(Ok(large.take().map_or_else(Bytes::new, |result| Bytes::from(result.data))))
     }
 
+    #[inline]
     fn put_back(&mut self) {
         if let Some(result) = self.large.take() {
             self.reading.stream.inner.put_back(result.into_buffer());
@@ -165,6 +166,7 @@ impl Large {
         &mut self.data[self.filled..]
     }
 
+    #[inline]
     fn into_buffer(mut self) -> ReadBuffer {
         self.data.truncate(self.filled);
         ReadBuffer::from(self.data)
@@ -244,6 +246,7 @@ impl Future for ReadIntoFuture<'_> {
 
 impl ReadIntoFuture<'_> {
     /// Gives the stream what the caller will not be told of.
+    #[inline]
     fn put_back(&mut self) {
         self.reading.stream.inner.held.borrow_mut().prepend(&self.buf[..mem::take(&mut self.filled)]);
     }

@@ -71,6 +71,7 @@ impl ServerHandle {
     /// Stops listening, at once: connections in the backlog are reset, those that have been accepted go on. What was
     /// [bound](crate::TcpServer::bind) and not started stays bound. Does nothing the second time; may be called by the
     /// handler.
+    #[inline]
     pub fn stop(&self) {
         self.state.stop();
     }

@@ -177,6 +177,7 @@ impl TcpServer {
     /// # Errors
     ///
     /// As [`add_sockets`](TcpServer::add_sockets).
+    #[inline]
     pub fn start(&self) -> Result<ServerHandle> {
         let bound = self.bound.take();
         self.add_sockets(bound)
@@ -195,6 +196,7 @@ impl TcpServer {
 
     /// A handle of the server, whatever it listens on. Its [`local_addr`](ServerHandle::local_addr) is the first that it
     /// listens on now, or `0.0.0.0:0`.
+    #[inline]
     pub fn handle(&self) -> ServerHandle {
         let first = self.state.local_addrs().first().copied();
         ServerHandle::new(&self.state, first.unwrap_or_else(|| Peer::Unix(None).socket_addr()))
@@ -206,6 +208,7 @@ impl TcpServer {
     /// # Errors
     ///
     /// [`Refusal`] when a limit is reached. The stream is closed.
+    #[inline]
     pub fn serve_stream(&self, stream: IOStream, peer: Peer) -> Result<(), Refusal> {
         self.state.take_on(stream, peer)
     }

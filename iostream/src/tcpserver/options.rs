@@ -65,6 +65,7 @@ impl ServerOptions {
 
     /// Sets [`proxy_protocol`](ServerOptions::proxy_protocol).
     #[must_use]
+    #[inline]
     pub fn proxy_protocol(mut self, proxy_protocol: ProxyProtocol) -> Self {
         self.proxy_protocol = Some(proxy_protocol);
         self

@@ -60,6 +60,7 @@ impl ServerState {
     }
 
     /// Returns the first address, or that which stands for a Unix socket.
+    #[inline]
     pub(super) fn accept_from(self: &Rc<Self>, sockets: Vec<Listener>) -> Result<SocketAddr> {
         let nothing = || io::Error::new(io::ErrorKind::InvalidInput, "no socket to accept from");
         let first = sockets.first().ok_or_else(nothing)?.local_addr()?;
@@ -77,6 +78,7 @@ impl ServerState {
         Ok(first.unwrap_or_else(|| Peer::Unix(None).socket_addr()))
     }
 
+    #[inline]
     fn accept_from_one(self: &Rc<Self>, socket: Listener) -> Result<(Option<SocketAddr>, AcceptHandle)> {
         let addr = socket.local_addr()?;
         let state = Rc::clone(self);
@@ -108,6 +110,7 @@ impl ServerState {
         }
     }
 
+    #[inline]
     pub(super) fn take_on(self: &Rc<Self>, stream: IOStream, peer: Peer) -> Result<(), Refusal> {
         // Closed also when others hold it.
         let admitted = self.admit(&peer).inspect_err(|_| stream.close())?;
@@ -166,11 +169,13 @@ impl ServerState {
     }
 
     /// Stops behind the connections that wait in the backlog.
+    #[inline]
     pub(super) fn stop_after_backlog(&self) {
         let accepting = self.accepting.take();
         accepting.iter().for_each(|(_, handle)| handle.drain());
     }
 
+    #[inline]
     pub(super) fn local_addrs(&self) -> Vec<SocketAddr> {
         self.accepting.borrow().iter().filter_map(|(addr, _)| *addr).collect()
     }
@@ -233,6 +238,7 @@ impl Connection {
     }
 
     /// Counts it for an address that became known later.
+    #[inline]
     fn assign(&mut self, ip: IpAddr) -> Result<(), Refusal> {
         self.0.as_mut().map_or(Ok(()), |place| place.admitted.assign(ip))
     }

@@ -36,6 +36,7 @@ pub(super) fn run(
     Ok(())
 }
 
+#[inline]
 fn accept(socket: Listener, dealer: &Rc<Dealer>) -> Result<AcceptHandle> {
     let dealer = Rc::clone(dealer);
     match socket {
@@ -56,6 +57,7 @@ struct Dealer {
 
 impl Dealer {
     /// Hands a connection to the thread with the fewest. A thread that has ended has none any more, and is passed over.
+    #[inline]
     fn deal(&self, mut accepted: Accepted) {
         let count = self.workers.len();
         let first = self.next.replace((self.next.get() + 1) % count);
@@ -72,6 +74,7 @@ impl Dealer {
         log::error!("a connection is closed because all threads have ended");
     }
 
+    #[inline]
     fn stop(&self, limit: Duration) {
         for worker in &self.workers {
             // Whoever has ended needs no word.

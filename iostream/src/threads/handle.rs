@@ -57,6 +57,7 @@ struct Ends {
 
 impl Threads {
     /// The first address; `0.0.0.0:0` when there are Unix sockets alone.
+    #[inline]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addrs().first().copied().unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
     }
@@ -73,6 +74,7 @@ impl Threads {
 
     /// Tells the threads to end, and returns at once. Each drains its server, which has `limit` for that, and then drops what
     /// its loop has left. Does nothing the second time.
+    #[inline]
     pub fn stop(&self, limit: Duration) {
         match &self.shared.acceptor {
             // Which tells the others, when it has handed over what waits.
@@ -88,6 +90,7 @@ impl Threads {
     ///
     /// The first thread that has failed: [`Error::ThreadPanicked`], or [`Error::Loop`] when somebody has stopped its loop.
     /// It has been logged when it happened, and the other threads have gone on.
+    #[inline]
     pub fn join(&self) -> Result<Report> {
         let joins = {
             let mut ends = self.shared.lock();
@@ -119,6 +122,7 @@ impl Threads {
         }
     }
 
+    #[inline]
     fn stop_workers(&self, limit: Duration) {
         for worker in &self.shared.workers {
             // One that has ended needs no word.
@@ -128,6 +132,7 @@ impl Threads {
 }
 
 impl fmt::Debug for Threads {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Threads")
             .field("local_addrs", &self.shared.addrs)
@@ -215,6 +220,7 @@ impl Threads {
     }
 
     /// Each thread says once how it has started.
+    #[inline]
     fn wait_for_start(&self, count: usize, started: &Receiver<Started>) -> Result<()> {
         match started.iter().take(count).find_map(Result::err) {
             Some(error) => Err(self.abandon(error)),
@@ -223,6 +229,7 @@ impl Threads {
     }
 
     /// Ends what was started.
+    #[inline]
     fn abandon(&self, error: Error) -> Error {
         self.stop_workers(Duration::ZERO);
         // The error is known.
@@ -232,11 +239,13 @@ impl Threads {
 }
 
 impl Shared {
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, Ends> {
         // Nothing that can panic runs under the lock.
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[inline]
     fn end(&self, result: Result<usize>) {
         let wakers = {
             let mut ends = self.lock();
@@ -254,6 +263,7 @@ impl Shared {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    #[inline]
     fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<Result<Report>> {
         // Cloned outside of the lock.
         let waker = cx.waker().clone();
@@ -267,6 +277,7 @@ impl Shared {
 }
 
 impl Ends {
+    #[inline]
     fn outcome(&self) -> Result<Report> {
         self.error.clone().map_or(Ok(self.report), Err)
     }

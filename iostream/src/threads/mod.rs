@@ -83,15 +83,18 @@ pub trait Server: 'static {
 }
 
 impl Server for TcpServer {
+    #[inline]
     fn add_sockets(&self, sockets: Vec<Listener>) -> Result<()> {
         TcpServer::add_sockets(self, sockets).map(drop)
     }
 
+    #[inline]
     fn serve_stream(&self, stream: IOStream, peer: Peer) {
         // The reason of a refusal has been logged.
         let _ = TcpServer::serve_stream(self, stream, peer);
     }
 
+    #[inline]
     fn drain(&self, limit: Duration) -> Pin<Box<dyn Future<Output = usize>>> {
         let drain = self.handle().drain(limit);
         Box::pin(async move { drain.await.cut })
@@ -208,6 +211,7 @@ pub fn hand_off_sockets<S: Server, L: Into<Listener>>(
     handle::start(workers, addrs, Arc::new(setup), Some(sockets))
 }
 
+#[inline]
 fn at_least_one(threads: usize) -> usize {
     if threads == 0 { cpu_count() } else { threads }
 }
@@ -221,6 +225,7 @@ fn addresses<'a>(sockets: impl IntoIterator<Item = &'a Listener>) -> Result<Vec<
     Ok(addrs)
 }
 
+#[inline]
 fn no_socket() -> Error {
     io::Error::new(io::ErrorKind::InvalidInput, "no socket to accept from").into()
 }

@@ -51,6 +51,7 @@ impl Drop for Place {
 }
 
 impl Worker {
+    #[inline]
     pub(super) fn new() -> Worker {
         Worker { inbox: Arc::new(Inbox::new()), connections: Arc::default() }
     }

@@ -12,7 +12,7 @@ use super::{
     total,
     waiting::{Events, Waiting},
 };
-use crate::CustomTransport;
+use crate::{CustomTransport, error::kind};
 
 /// A transport that a user has brought. Keeps the tasks that wait, so that the user's part needs a single waker.
 pub(crate) struct Custom<T: ?Sized = dyn CustomTransport> {
@@ -76,6 +76,7 @@ impl Custom {
         self.poll(cx, |transport, cx| transport.poll_peer_closed(cx))
     }
 
+    #[inline]
     pub(super) fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll(cx, |transport, cx| transport.poll_broken(cx))
     }
@@ -100,6 +101,7 @@ impl Custom {
         &self.ioloop
     }
 
+    #[inline]
     pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.transport.as_fd()
     }
@@ -174,16 +176,19 @@ impl Tasks {
 }
 
 impl Wake for Tasks {
+    #[inline]
     fn wake(self: Arc<Self>) {
         self.wake_all();
     }
 
+    #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
         self.wake_all();
     }
 }
 
 impl fmt::Debug for Custom {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Custom").finish_non_exhaustive()
     }
@@ -215,7 +220,7 @@ fn at_once(result: Poll<io::Result<usize>>) -> io::Result<usize> {
 fn uninterrupted<T>(mut call: impl FnMut() -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
     loop {
         match call() {
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Poll::Ready(Err(error)) if kind(&error) == io::ErrorKind::Interrupted => {}
             result => return result,
         }
     }

@@ -49,6 +49,7 @@ const ALL: Events = RECV | SEND | PEER_CLOSED | BROKEN;
 
 impl Memory {
     /// Both ends, on the current loop.
+    #[inline]
     pub(crate) fn pair(capacity: usize) -> (Memory, Memory) {
         let link = Rc::new(Link { capacity, ends: Default::default() });
         let end = |side| Memory { ioloop: IOLoop::current(), link: Rc::clone(&link), side };
@@ -91,6 +92,7 @@ impl Memory {
         self.poll(cx, PEER_CLOSED, || self.is_peer_closed().then_some(()))
     }
 
+    #[inline]
     pub(super) fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll(cx, BROKEN, || self.is_broken().then_some(()))
     }
@@ -203,6 +205,7 @@ impl Drop for Memory {
 }
 
 impl fmt::Debug for Memory {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory")
             .field("capacity", &self.link.capacity)

@@ -58,6 +58,8 @@ use std::{
 
 use ioloop::IOLoop;
 
+use crate::error::kind;
+
 #[cfg(feature = "tls")]
 pub(crate) use self::tls::Tls;
 pub(crate) use self::{
@@ -145,6 +147,7 @@ impl Transport {
 
     /// Sends from a file, at most `count` bytes and at least one, without a copy through the process; 0 at the end of the
     /// file. An error where that cannot be done, and the bytes have to be read.
+    #[inline]
     pub(crate) fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         match self {
             Transport::Tcp(tcp) => tcp.try_send_file(file, offset, count),
@@ -173,6 +176,7 @@ impl Transport {
         dispatch!(self, transport => transport.poll_peer_closed(cx), closed => Poll::Ready(()))
     }
 
+    #[inline]
     pub(crate) fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
         dispatch!(self, transport => transport.poll_broken(cx), closed => Poll::Ready(()))
     }
@@ -209,6 +213,7 @@ impl Transport {
     }
 
     /// The descriptor that carries the bytes, if one does.
+    #[inline]
     pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Transport::Tcp(tcp) => Some(tcp.get_ref().as_fd()),
@@ -254,10 +259,11 @@ impl Transport {
 
     /// Whether `error` says that this kind cannot do what was asked, which breaks nothing: the wrong end of a pipe.
     pub(crate) fn refuses(&self, error: &io::Error) -> bool {
-        error.kind() == io::ErrorKind::Unsupported && matches!(self, Transport::Pipe(_))
+        kind(error) == io::ErrorKind::Unsupported && matches!(self, Transport::Pipe(_))
     }
 
     /// Why nothing can be written, for a kind that has only one direction. The others find out by sending.
+    #[inline]
     pub(crate) fn check_writable(&self) -> io::Result<()> {
         match self {
             Transport::Pipe(pipe) => pipe.check_writable(),

@@ -76,6 +76,7 @@ impl Pipe {
         self.file.poll_peer_closed(cx)
     }
 
+    #[inline]
     pub(super) fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.file.poll_broken(cx)
     }
@@ -109,6 +110,7 @@ impl Pipe {
         self.file.ioloop()
     }
 
+    #[inline]
     pub(super) fn get_ref(&self) -> &File {
         self.file.get_ref()
     }

@@ -10,6 +10,7 @@ use ioloop::{IOLoop, Ready, Source};
 use socket2::SockRef;
 
 use super::total;
+use crate::error::kind;
 
 /// The bits that say that the peer ended something: its writing half, or everything.
 pub(super) const PEER_CLOSED: Ready = Ready::READ_CLOSED.union(Ready::HANGUP).union(Ready::ERROR);
@@ -48,7 +49,7 @@ where
         let result = uninterrupted(|| self.0.get_ref().read(buf));
         match &result {
             Ok(count) if *count < buf.len() => S::note_short_read(&self.0),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) if kind(error) == io::ErrorKind::WouldBlock => {
                 // An error that `recv` does not report has been reported elsewhere. It must not make us try again and
                 // again.
                 self.0.clear(Ready::READABLE | Ready::PRIORITY | Ready::ERROR);
@@ -77,7 +78,7 @@ where
         let result = uninterrupted(|| socket.sendfile(file, offset, NonZeroUsize::new(count)));
         // Less than asked for may be the file's end or a page that is not there yet, as well as a full socket. Only
         // `EAGAIN` says that, so that the next edge is not waited for in vain.
-        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+        if result.as_ref().is_err_and(|error| kind(error) == io::ErrorKind::WouldBlock) {
             self.0.clear(Ready::WRITABLE | Ready::ERROR);
         }
         result
@@ -152,7 +153,7 @@ where
             Ok(sent) if *sent == total => {}
             // A short write means that the kernel's buffer is full. The next edge tells of room.
             Ok(_) => self.0.clear(Ready::WRITABLE),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.0.clear(Ready::WRITABLE | Ready::ERROR),
+            Err(error) if kind(error) == io::ErrorKind::WouldBlock => self.0.clear(Ready::WRITABLE | Ready::ERROR),
             Err(_) => {}
         }
         result
@@ -165,7 +166,7 @@ where
             return Poll::Pending;
         }
         match send() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(cx, Ready::WRITABLE),
+            Err(error) if kind(&error) == io::ErrorKind::WouldBlock => self.wait(cx, Ready::WRITABLE),
             result => Poll::Ready(result),
         }
     }
@@ -186,7 +187,7 @@ where
 fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if kind(&error) == io::ErrorKind::Interrupted => {}
             result => return result,
         }
     }

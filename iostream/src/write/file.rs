@@ -11,7 +11,11 @@ use std::{
 use bytes::Bytes;
 
 use super::{State, WriteFuture, queue::Piece};
-use crate::{Error, IOStream, Result, error::is_disconnect, iostream::Inner};
+use crate::{
+    Error, IOStream, Result,
+    error::{is_disconnect, kind},
+    iostream::Inner,
+};
 
 /// How much of a file one system call sends, in bytes. The calls add up to a few MiB in a turn of the loop.
 const SEND_AT_ONCE: usize = 256 * 1024;
@@ -99,6 +103,7 @@ pub(super) struct FilePart {
 }
 
 impl FilePart {
+    #[inline]
     fn new(file: Rc<File>, range: Range<u64>) -> io::Result<FilePart> {
         let invalid = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         let metadata = file.metadata()?;
@@ -133,7 +138,7 @@ impl FilePart {
         let mut bytes = vec![0; self.step().min(READ_AT_ONCE)];
         let count = loop {
             match self.file.read_at(&mut bytes, self.offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if kind(&error) == io::ErrorKind::Interrupted => {}
                 result => break result?,
             }
         };
@@ -148,6 +153,7 @@ impl FilePart {
 
 impl Inner {
     /// Sends at once what the kernel takes, when nothing is queued before. Returns how much, and what is left.
+    #[inline]
     fn try_send_file(self: &Rc<Self>, mut part: FilePart) -> Result<(usize, Option<FilePart>)> {
         self.check_writable()?;
         self.transport.borrow().check_writable()?;

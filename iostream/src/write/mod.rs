@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Error, IOStream, Result, iostream::Inner};
+use crate::{Error, IOStream, Result, error::kind, iostream::Inner};
 use bytes::{Buf, Bytes};
 
 pub use data::WriteData;
@@ -104,6 +104,7 @@ impl IOStream {
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing: what is queued leaves by itself.
+    #[inline]
     pub fn flush(&self) -> WriteFuture {
         let inner = &self.inner;
         if inner.unsent.get() {
@@ -175,6 +176,7 @@ impl IOStream {
 
     /// How many bytes are queued: written, and not yet taken by the kernel. Those of a file that is being
     /// [sent](IOStream::send_file) count, although they take no memory.
+    #[inline]
     pub fn pending_write(&self) -> usize {
         self.inner.queue.borrow().as_ref().map_or(0, |queue| usize::try_from(queue.len).unwrap_or(usize::MAX))
     }
@@ -290,6 +292,7 @@ impl WriteFuture {
 impl Future for WriteFuture {
     type Output = Result<()>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match &mut self.0 {
             State::Done(result) => Poll::Ready(std::mem::replace(result, Ok(()))),
@@ -299,6 +302,7 @@ impl Future for WriteFuture {
 }
 
 impl fmt::Debug for WriteFuture {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             State::Done(result) => f.debug_tuple("WriteFuture").field(result).finish(),
@@ -336,6 +340,7 @@ impl Inner {
     }
 
     /// Sends what the kernel takes, when nothing is queued before. Returns the number of bytes sent.
+    #[inline]
     fn send_or_leave(self: &Rc<Self>, pieces: &[IoSlice<'_>]) -> Result<usize> {
         if self.queue.borrow().is_some() { Ok(0) } else { self.send_now(pieces) }
     }
@@ -390,7 +395,7 @@ impl Inner {
 
     #[cold]
     fn not_sent(self: &Rc<Self>, error: io::Error) -> Result<usize> {
-        if error.kind() == io::ErrorKind::WouldBlock { Ok(0) } else { Err(self.fail(error)) }
+        if kind(&error) == io::ErrorKind::WouldBlock { Ok(0) } else { Err(self.fail(error)) }
     }
 
     /// Ready when `end` bytes have been sent in all, or never will be.

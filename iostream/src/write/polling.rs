@@ -49,6 +49,7 @@ impl IOStream {
     /// assert_eq!(received.len(), 1_000_000);
     /// # Ok::<_, iostream::Error>(())
     /// ```
+    #[inline]
     pub fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(data)])
     }
@@ -58,6 +59,7 @@ impl IOStream {
     /// # Errors
     ///
     /// As [`poll_write`](IOStream::poll_write).
+    #[inline]
     pub fn poll_write_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<Result<usize>> {
         if pieces.iter().all(|piece| piece.is_empty()) {
             return Poll::Ready(self.inner.check_writable().map(|()| 0));
@@ -75,6 +77,7 @@ impl IOStream {
     }
 
     /// Queues what comes behind the first `sent` bytes of `pieces`, up to `room`. Returns how much that is.
+    #[inline]
     fn enqueue_some(&self, pieces: &[IoSlice<'_>], sent: usize, room: usize) -> usize {
         let (mut skip, mut queued) = (sent, 0);
         for piece in pieces {
@@ -103,6 +106,7 @@ impl IOStream {
 }
 
 /// The first piece with something in it, up to `room` bytes.
+#[inline]
 fn first_that_fits<'p>(pieces: &'p [IoSlice<'_>], room: usize) -> IoSlice<'p> {
     let first = pieces.iter().find(|piece| !piece.is_empty()).map_or(&[][..], |piece| piece);
     IoSlice::new(&first[..first.len().min(room)])
@@ -110,6 +114,7 @@ fn first_that_fits<'p>(pieces: &'p [IoSlice<'_>], room: usize) -> IoSlice<'p> {
 
 impl Inner {
     /// Waits until something may be queued, and returns how much.
+    #[inline]
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<usize>> {
         loop {
             self.check_writable()?;

@@ -103,11 +103,11 @@ impl WriteQueue {
 
     /// Puts back what was shown to the transport. What was written meanwhile comes behind.
     fn put_back(&mut self, pieces: VecDeque<Piece>, tail: ReadBuffer) {
-        let written = mem::replace(&mut self.pieces, pieces);
+        let mut written = mem::replace(&mut self.pieces, pieces);
         let written_tail = mem::replace(&mut self.tail, tail);
         if !written.is_empty() || !written_tail.is_empty() {
             self.close_tail();
-            self.pieces.extend(written);
+            self.pieces.append(&mut written);
             self.tail = written_tail;
         }
     }
