@@ -284,21 +284,6 @@ pub(crate) fn trim_ows(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// Whether a line can be sent as it is given: its name is a token, and its value cannot end the line.
-///
-/// # Errors
-///
-/// [`Error::InvalidHeader`].
-pub(crate) fn check_line(name: &[u8], value: &[u8]) -> Result<()> {
-    if name.is_empty() || !name.iter().copied().all(is_token_byte) {
-        return Err(Error::InvalidHeader("the name is not a token"));
-    }
-    if value.iter().any(|&b| (b < b' ' && b != b'\t') || b == 0x7f) {
-        return Err(Error::InvalidHeader("control character in the value"));
-    }
-    Ok(())
-}
-
 /// A `tchar` of RFC 9110 5.6.2.
 #[inline]
 pub(crate) fn is_token_byte(b: u8) -> bool {

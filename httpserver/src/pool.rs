@@ -38,9 +38,11 @@ fn take_pooled() -> Buffer {
     pooled.unwrap_or_else(|| Box::new(Vec::with_capacity(INITIAL)))
 }
 
-/// Keeps the buffer for the next one who needs one, unless it has grown large.
+/// Keeps the buffer for the next one who needs one, unless it has grown large, or came from elsewhere and is small: it
+/// would have to grow at once.
 pub(crate) fn give_back(mut buffer: Buffer) {
-    if buffer.capacity() > LARGEST {
+    // Two bounds by one comparison: what is below the lower one wraps to a large number.
+    if buffer.capacity().wrapping_sub(INITIAL) > LARGEST - INITIAL {
         return;
     }
     buffer.clear();
@@ -59,4 +61,20 @@ fn give_back_pooled(buffer: Buffer) {
             pool.push(buffer);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_is_handed_out_is_empty_and_has_room() {
+        for given_back in [Vec::new(), Vec::with_capacity(1), vec![7; INITIAL], vec![7; LARGEST], vec![7; LARGEST + 1]]
+        {
+            give_back(Box::new(given_back));
+            let buffer = take();
+            assert!(buffer.is_empty());
+            assert!((INITIAL..=LARGEST).contains(&buffer.capacity()), "{}", buffer.capacity());
+        }
+    }
 }

@@ -50,6 +50,8 @@ pub struct Response {
     closes: bool,
     /// There is a Date among the lines.
     has_date: bool,
+    /// A length was given.
+    has_length: bool,
     /// An invalid header was given to a builder: the answer is a 500 and stays one.
     refused: bool,
     /// Nothing is sent, not even the head; see [`Response::abort`].
@@ -59,7 +61,7 @@ pub struct Response {
     /// That of [`ContentType::Value`]. Beside it, because inside it would be larger, and every connection has room for an
     /// answer.
     own_type: Option<&'static str>,
-    /// [`UNSET`] or the length given.
+    /// The length given, if there is one. Beside the flag, which takes no room among the others; an `Option` would.
     content_length: u64,
     /// All other lines, checked and as they will be sent.
     lines: FieldLines,
@@ -86,9 +88,6 @@ impl Drop for Upgrade {
 fn drop_handler(handler: Box<UpgradeHandler>) {
     drop(handler);
 }
-
-/// Marks that no length was set; no real body is this long.
-const UNSET: u64 = u64::MAX;
 
 impl Response {
     /// A response without a body or header lines.
@@ -270,12 +269,19 @@ impl Response {
     }
 
     /// Removes all lines with this name, in any case.
+    ///
+    /// `Connection` takes back [`close_connection`](Response::close_connection), and `Content-Length` takes back
+    /// [`set_content_length`](Response::set_content_length).
     pub fn remove_header(&mut self, name: &str) {
+        if self.refused {
+            return;
+        }
         match Special::of(name.as_bytes()) {
             Special::ContentType => self.content_type = ContentType::None,
             Special::Date => self.has_date = false,
-            Special::ContentLength => self.content_length = UNSET,
-            _ => {}
+            Special::Connection => self.closes = false,
+            Special::ContentLength => self.has_length = false,
+            Special::None | Special::TransferEncoding => {}
         }
         self.lines.remove(name.as_bytes());
     }
@@ -328,12 +334,15 @@ impl Response {
     /// assert_eq!(response.content_length(), Some(10_000));
     /// ```
     pub fn set_content_length(&mut self, length: u64) {
-        self.content_length = length;
+        if !self.refused {
+            self.has_length = true;
+            self.content_length = length;
+        }
     }
 
     /// The length that was set; `None` when none was.
     pub fn content_length(&self) -> Option<u64> {
-        Some(self.content_length).filter(|length| *length != UNSET)
+        self.has_length.then_some(self.content_length)
     }
 
     /// A response without lines of its own: nothing is allocated.
@@ -343,11 +352,12 @@ impl Response {
             status,
             closes: false,
             has_date: false,
+            has_length: false,
             refused: false,
             aborts: false,
             content_type,
             own_type: None,
-            content_length: UNSET,
+            content_length: 0,
             lines: FieldLines::new(),
             upgrade: Upgrade(None),
             body,
@@ -560,12 +570,39 @@ mod tests {
     }
 
     #[test]
+    fn a_removed_connection_line_closes_nothing() {
+        let mut response = Response::text("x").with_header("Connection", "close");
+        response.remove_header("connection");
+        assert!(!response.closes_connection());
+        response.close_connection();
+        response.remove_header("Connection");
+        assert!(!response.closes_connection());
+    }
+
+    #[test]
+    fn the_largest_length_is_a_length() {
+        let mut response = Response::new(StatusCode::OK).with_header("Content-Length", u64::MAX.to_string());
+        assert_eq!(response.content_length(), Some(u64::MAX));
+        response.remove_header("Content-Length");
+        assert_eq!(response.content_length(), None);
+        response.set_content_length(u64::MAX);
+        assert_eq!(response.content_length(), Some(u64::MAX));
+        assert!(response.set_header("Content-Length", "18446744073709551616").is_err());
+        assert_eq!(response.content_length(), Some(u64::MAX));
+    }
+
+    #[test]
     fn an_invalid_line_in_a_builder_makes_a_500_that_stays() {
         let response = Response::text("secret")
             .with_header("X-A", "1")
             .with_header("X-B", "a\nb")
             .with_header("X-C", "1")
             .with_status(StatusCode::OK);
+        let mut response = response;
+        response.remove_header("Content-Type");
+        response.set_content_length(7);
+        assert_eq!(response.header("Content-Type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(response.content_length(), None);
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.body().as_bytes(), Some(&b"500 Internal Server Error\n"[..]));
         assert!(response.lines().is_empty());

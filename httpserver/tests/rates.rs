@@ -354,3 +354,38 @@ fn a_client_that_reads_eagerly_and_sends_nothing_is_cut_by_the_body_time_out() {
         assert!(seconds > 20, "{seconds}");
     });
 }
+
+#[test]
+fn reading_a_kept_body_gives_the_next_one_no_more_time() {
+    run_virtual(async |clock| {
+        let kept: Rc<RefCell<Option<Request>>> = Rc::default();
+        let failure: Rc<RefCell<Option<Error>>> = Rc::default();
+        let server = listen(patient().body_timeout(10 * SECOND), {
+            let (kept, failure) = (kept.clone(), failure.clone());
+            async move |mut request: Request| -> Result<Response> {
+                if kept.borrow().is_none() {
+                    kept.replace(Some(request));
+                    return Ok(Response::text("kept"));
+                }
+                request.bytes().await.inspect_err(|error| drop(failure.replace(Some(error.clone()))))?;
+                Ok(Response::text("whole"))
+            }
+        });
+        let client = Client::connect(server.local_addr()).await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").await;
+        assert_eq!(client.answer().await.text(), "kept");
+        client.send(POST).await;
+        turns(2).await;
+        let mut earlier = kept.take().unwrap();
+        for _ in 0..20 {
+            if failure.borrow().is_some() {
+                break;
+            }
+            assert!(matches!(earlier.body_mut().chunk().await, Err(Error::AlreadyTaken(_))));
+            clock.advance(SECOND).await;
+            turns(2).await;
+        }
+        expect_408(&client).await;
+        assert!(matches!(*failure.borrow(), Some(Error::BodyTimeout(_))));
+    });
+}

@@ -5,7 +5,7 @@ mod common;
 use std::{cell::RefCell, rc::Rc};
 
 use common::{Client, Event, exchange, header, run, serve, serve_with, status, turns};
-use httpserver::{Error, Limits, Request, Response};
+use httpserver::{Error, IntoResponse, Limits, Request, Response};
 
 /// Answers with what it collected.
 async fn echo(mut request: Request) -> httpserver::Result<Response> {
@@ -323,5 +323,24 @@ fn a_body_cut_short_by_a_half_close_is_answered_400() {
                 assert_eq!((status(&answer), header(&answer, "connection")), (400, Some("close")));
             }
         }
+    });
+}
+
+#[test]
+fn the_largest_length_there_is_counts_as_announced() {
+    run(async {
+        let limits = Limits::default().max_body(u64::MAX);
+        let addr = serve_with(limits, async |mut request: Request| match request.body_mut().content_length() {
+            Some(u64::MAX) => request.bytes().await.into_response(),
+            length => Response::text(format!("{length:?}")),
+        });
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", u64::MAX);
+        // Refused before a byte of it has come.
+        assert_eq!(status(&exchange(addr, head).await), 413);
+        let client = Client::connect(addr).await;
+        client.send(post("/", "xyz")).await;
+        assert_eq!(client.answer().await.text(), "Some(3)");
+        client.send(post_chunked("/", &["x"])).await;
+        assert_eq!(client.answer().await.text(), "None");
     });
 }

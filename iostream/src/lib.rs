@@ -52,7 +52,7 @@ pub use crate::subprocess::Subprocess;
 pub use crate::unix::PeerCred;
 pub use crate::{
     admission::{Admission, Admitted, ConnectionLimits, Refusal},
-    closing::{ClosedFuture, PeerClosedFuture},
+    closing::{BrokenFuture, ClosedFuture, PeerClosedFuture},
     custom::CustomTransport,
     error::{Error, Result},
     iostream::IOStream,

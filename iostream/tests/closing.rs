@@ -15,7 +15,7 @@ use std::{
 };
 
 use common::{pair, pattern, run, streams, try_for_some_turns, turns};
-use iostream::{Error, IOLoop, IOStream, memory};
+use iostream::{Error, IOLoop, IOStream, memory, spawn};
 
 /// More than a kernel takes.
 const LOTS: usize = 16 << 20;
@@ -500,4 +500,43 @@ fn a_dropped_connect_leaves_nothing_behind() {
     }
     assert_eq!(listener.accept().unwrap().0.read(&mut [0; 9]).unwrap(), 4);
     IOLoop::current().close();
+}
+
+#[test]
+fn a_reset_behind_the_fin_is_noticed_by_who_waits_for_it() {
+    let (stream, peer) = pair();
+    stream.set_half_open(true);
+    peer.shutdown(Shutdown::Write).unwrap();
+    run(async {
+        stream.peer_closed().await;
+        assert!(try_for_some_turns(stream.broken()).await.is_none());
+        assert!(!stream.is_reset());
+    });
+    reset(peer, &stream);
+    run(async {
+        stream.broken().await;
+        assert!(stream.is_reset() && !stream.is_closed());
+        stream.close();
+        stream.broken().await;
+    });
+}
+
+#[test]
+fn a_wait_for_a_broken_connection_ends_with_the_stream_and_with_both_fins() {
+    for (stream, other) in [streams(), memory::pair(10)] {
+        stream.set_half_open(true);
+        run(async {
+            let broken = spawn({
+                let stream = stream.clone();
+                async move { stream.broken().await }
+            });
+            other.shutdown_write().await.unwrap();
+            some_turns().await;
+            assert!(!broken.is_finished());
+            stream.shutdown_write().await.unwrap();
+            broken.await.unwrap();
+            stream.close();
+            stream.broken().await;
+        });
+    }
 }

@@ -57,16 +57,16 @@ impl BodyBuffer {
 
     /// The bytes on their own, without a copy if they are many.
     pub fn into_bytes(mut self) -> Bytes {
-        match &mut self.0 {
-            // The memory goes with them; what returns to the pool is a buffer without any.
-            Some(buffer) if buffer.len() > MOST_COPIED => Bytes::from(std::mem::take(&mut **buffer)),
-            _ => Bytes::copy_from_slice(self.as_slice()),
+        match self.0.take_if(|buffer| buffer.len() > MOST_COPIED) {
+            // The memory goes with them, and nothing returns to the pool.
+            Some(buffer) => Bytes::from(*buffer),
+            None => Bytes::copy_from_slice(self.as_slice()),
         }
     }
 }
 
 impl From<Vec<u8>> for BodyBuffer {
-    /// Without a copy: the memory joins the pool.
+    /// Without a copy: the memory joins the pool, if it has room for more than a line or two.
     fn from(bytes: Vec<u8>) -> BodyBuffer {
         BodyBuffer((!bytes.is_empty()).then(|| Box::new(bytes)))
     }
@@ -141,6 +141,14 @@ mod tests {
         let second = buffer(b"second");
         assert_eq!(second.as_slice(), b"second");
         assert_eq!(second.as_slice().as_ptr(), address);
+    }
+
+    #[test]
+    fn memory_that_has_gone_elsewhere_leaves_no_buffer_without_room() {
+        for _ in 0..3 {
+            assert_eq!(buffer(&[7; MOST_COPIED + 1]).into_bytes().len(), MOST_COPIED + 1);
+            assert!(pool::take().capacity() > 0);
+        }
     }
 
     #[test]

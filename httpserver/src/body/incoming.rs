@@ -112,7 +112,10 @@ impl Incoming {
 
     /// A read begins: the time since an earlier one was given up does not count.
     pub(super) fn begin_wait(&self) {
-        self.source.begin_body_wait();
+        // The wait under way may be that for the next message, and is not ours to begin anew.
+        if self.check_current().is_ok() {
+            self.source.begin_body_wait();
+        }
     }
 
     /// Nobody will read the rest. Returns what later reads repeat: `error`, or an earlier failure.

@@ -3,11 +3,7 @@
 use http::Method;
 
 use super::{authority::is_authority, encode::append_content_length, framing::BodyFraming, target};
-use crate::{
-    Error, Result,
-    headers::{check_line, trim_ows},
-    span::Span,
-};
+use crate::{Error, Result, field_lines::check_header, headers::trim_ows, span::Span};
 
 /// What a request's head says besides the lines that its sender chooses.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +88,7 @@ fn append_head<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     let mut options = ConnectionOptions { close: !start.keep_alive, upgrade: false, te: false };
     for (name, value) in lines {
         let (name, value) = (name.as_ref(), value.as_ref());
-        check_line(name, value)?;
+        check_header(name, value)?;
         options.note(name)?;
         append_line(out, name, trim_ows(value));
     }

@@ -116,6 +116,46 @@ impl IOStream {
         }
         self.inner.transport.borrow().poll_peer_closed(cx)
     }
+
+    /// Waits until the connection is dead in both directions, as [`is_reset`](IOStream::is_reset) says: RST, HUP, or a FIN
+    /// from each side. Resolves also when the stream is closed. Nothing is read and nothing is closed by waiting.
+    ///
+    /// A FIN of the peer alone does not end this wait; [`peer_closed`](IOStream::peer_closed) waits for that. This is for
+    /// a half-open stream that goes on sending behind the peer's FIN and has nothing to send at the moment. A peer that
+    /// has called `close` sends its reset in answer to the next bytes it gets, so without a write nothing may come.
+    ///
+    /// The future is a handle of the stream: the stream lives as long as it does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use iostream::{IOLoop, memory};
+    ///
+    /// let (stream, peer) = memory::pair(10);
+    /// IOLoop::current().run_sync(async {
+    ///     stream.write("unread").await?;
+    ///     peer.close(); // With bytes unread: a reset.
+    ///     stream.broken().await;
+    ///     assert!(stream.is_reset());
+    ///     Ok::<_, iostream::Error>(())
+    /// })?;
+    /// # Ok::<_, iostream::Error>(())
+    /// ```
+    pub fn broken(&self) -> BrokenFuture {
+        BrokenFuture { stream: self.clone() }
+    }
+
+    /// The polling form of [`broken`](IOStream::broken).
+    pub fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.inner.is_closed() || self.inner.cause.get().is_some() {
+            return Poll::Ready(());
+        }
+        self.inner.transport.borrow().poll_broken(cx)
+    }
 }
 
 /// The future of [`IOStream::closed`].
@@ -162,6 +202,21 @@ impl Future for PeerClosedFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.stream.poll_peer_closed(cx)
+    }
+}
+
+/// The future of [`IOStream::broken`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct BrokenFuture {
+    stream: IOStream,
+}
+
+impl Future for BrokenFuture {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_broken(cx)
     }
 }
 

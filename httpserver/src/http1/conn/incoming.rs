@@ -8,13 +8,14 @@
 //! has to be waited for or fails allocates a [`Reading`].
 
 use std::{
+    num::NonZeroU64,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use iostream::Parsed;
 
-use super::{Conn, UNKNOWN};
+use super::Conn;
 use crate::{
     Error, Limits, Result,
     http1::{
@@ -68,9 +69,9 @@ impl Conn {
     pub(crate) fn begin_body(&self, framing: BodyFraming) {
         // An announced length of 0 is no body, so a reader and `Expect` are treated alike for both.
         let (body, announced) = match framing {
-            BodyFraming::None | BodyFraming::Length(0) => (BodyState::Done, 0),
-            BodyFraming::Length(length) => (BodyState::Length(length), length),
-            BodyFraming::Chunked => (BodyState::Chunked, UNKNOWN),
+            BodyFraming::None | BodyFraming::Length(0) => (BodyState::Done, None),
+            BodyFraming::Length(length) => (BodyState::Length(length), NonZeroU64::new(length)),
+            BodyFraming::Chunked => (BodyState::Chunked, None),
         };
         self.body.set(body);
         self.announced.set(announced);
@@ -80,9 +81,9 @@ impl Conn {
         }
     }
 
-    /// The Content-Length of the message in hand; `None` for a chunked body.
+    /// The Content-Length of the message in hand; `None` for a chunked body, and without a body.
     pub(crate) fn announced_body(&self) -> Option<u64> {
-        Some(self.announced.get()).filter(|length| *length != UNKNOWN)
+        self.announced.get().map(NonZeroU64::get)
     }
 
     /// Whether all of the message in hand has come in.
@@ -246,7 +247,7 @@ impl Conn {
             }
             reading.waits_since = Some(now);
             let began = *reading.began.get_or_insert(now);
-            let received = left.map_or(reading.received, |left| self.announced.get() - left);
+            let received = self.announced_body().zip(left).map_or(reading.received, |(all, left)| all - left);
             // Time that the service spent elsewhere is not the client's: only waits add up.
             let by_rate = limits.time_for(received, limits.min_body_rate).saturating_sub(reading.waited);
             let in_all = limits.request_timeout.saturating_sub(now - began);

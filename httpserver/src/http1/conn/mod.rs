@@ -6,7 +6,7 @@
 mod incoming;
 mod outgoing;
 
-use std::{cell::Cell, time::Instant};
+use std::{cell::Cell, num::NonZeroU64, time::Instant};
 
 use iostream::{IOStream, ioloop::Deadline};
 
@@ -28,8 +28,9 @@ pub(crate) struct Conn {
     deadline: Deadline,
     /// How much of the message in hand is still to come in.
     body: Cell<BodyState>,
-    /// The Content-Length of the message in hand, or [`UNKNOWN`].
-    announced: Cell<u64>,
+    /// The Content-Length of the message in hand; `None` for a chunked body. A length of 0 is no body, and every other
+    /// number is a length.
+    announced: Cell<Option<NonZeroU64>>,
     /// What a body needs that is chunked, has to be waited for, or has failed. Few connections ever see one.
     reading: Cell<Option<Box<Reading>>>,
     /// What goes out and has not been given to the stream yet: it leaves in one send.
@@ -40,9 +41,6 @@ pub(crate) struct Conn {
     stall: Cell<Option<Box<Stall>>>,
 }
 
-/// No Content-Length: the body is chunked. No real body is this long.
-const UNKNOWN: u64 = u64::MAX;
-
 impl Conn {
     /// A connection that has no message in hand and nothing to send.
     pub(crate) fn new(stream: IOStream) -> Conn {
@@ -50,7 +48,7 @@ impl Conn {
             stream,
             deadline: Deadline::new(),
             body: Cell::new(BodyState::Done),
-            announced: Cell::new(0),
+            announced: Cell::new(None),
             reading: Cell::new(None),
             output: Cell::new(None),
             queued: Cell::new(false),

@@ -52,7 +52,10 @@ impl Conn {
 
     /// Hands what is ready and `data` behind it to the stream, in one send as far as the kernel takes it.
     pub(crate) fn start_flush_with(&self, data: Bytes) {
-        let output = self.output.take().unwrap_or_default();
+        // Between the large pieces of a counted body there is none.
+        let Some(output) = self.output.take() else {
+            return self.note_queue(&self.stream.write_parts(&[], data));
+        };
         self.note_queue(&self.stream.write_parts(&output, data));
         pool::give_back(output);
     }

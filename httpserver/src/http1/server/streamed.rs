@@ -242,13 +242,9 @@ impl ServerConn {
         if self.poll_cancelled(cx).is_ready() {
             return Poll::Ready(false);
         }
-        // An end of the client's input alone ends nothing: it may still be reading. A reset does. Nothing is written
-        // while the body waits, so no failed write would tell of it.
-        if !streamed.unheard
-            && self.stream().poll_peer_closed(cx).is_ready()
-            && self.stream().is_reset()
-            && !self.lose_client(streamed, Error::Closed)
-        {
+        // An end of the client's input alone ends nothing: it may still be reading. A reset does, also one that comes
+        // behind that end. Nothing is written while the body waits, so no failed write would tell of it.
+        if !streamed.unheard && self.stream().poll_broken(cx).is_ready() && !self.lose_client(streamed, Error::Closed) {
             return Poll::Ready(false);
         }
         Poll::Pending
