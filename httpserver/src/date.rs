@@ -1,4 +1,4 @@
-//! The `Date` line of answers, made once a second.
+//! The `Date` line of answers, formatted once a second.
 
 use std::{
     cell::RefCell,
@@ -10,20 +10,21 @@ use std::{
 
 use httpdate::HttpDate;
 
-/// The beginning of most answers, kept together so that it is one copy.
+/// The beginning of most answers, in one piece so that appending it is one copy.
 const START: &[u8; START_LEN] = b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
 const START_LEN: usize = 54;
-/// Where the Date line begins in it.
+/// Where the Date line begins in [`START`].
 const LINE: usize = 17;
-/// Where the 29 bytes of the date itself lie in it.
+/// Where the 29 bytes of the date itself lie in [`START`].
 const DATE: Range<usize> = 23..52;
 
-/// The text of the current second, for encoders that go by one clock.
+/// Caches the `Date` line of the current second.
 ///
-/// The text is made once a second; in between this is a comparison and a copy, without reading a clock. How long it is
-/// good for is told on the clock of the loop, so a cache belongs to the loop whose [turn time](crate::IOLoop::turn_time)
-/// it is given: shared by two, one of them ahead of the other, it would leave the one behind with an old date until it
-/// has caught up. A step of the wall clock is seen at the next second.
+/// The line is formatted once a second. In between, appending it is a comparison and a copy, and no clock is read.
+///
+/// The cache measures the second on the loop's clock, so use one cache for each loop and pass that loop's
+/// [turn time](crate::IOLoop::turn_time). If two loops shared a cache, the one whose clock is behind would send an old date.
+/// When the wall clock is set, the line follows within a second.
 ///
 /// # Examples
 ///
@@ -38,28 +39,28 @@ const DATE: Range<usize> = 23..52;
 /// ```
 pub struct DateCache {
     text: RefCell<Text>,
-    /// What time it is in the world; another clock in tests.
+    /// Returns the time of day. Tests set another clock.
     wall: fn() -> SystemTime,
 }
 
 struct Text {
-    /// When the next second of the wall clock begins, told on the loop's clock; `None` before the first use.
+    /// When the next second of the wall clock begins, as a time of the loop's clock; `None` before the first use.
     valid_until: Option<Instant>,
     start: [u8; START_LEN],
 }
 
 impl DateCache {
-    /// A cache that goes by the system's clock. It takes 80 bytes and allocates nothing.
+    /// A cache that reads the system's clock. It has 80 bytes and allocates nothing.
     pub const fn new() -> DateCache {
         DateCache::with_wall_clock(SystemTime::now)
     }
 
-    /// A cache that asks `wall` for the time, once for each text.
+    /// A cache that calls `wall` for the time, once a second at most.
     pub const fn with_wall_clock(wall: fn() -> SystemTime) -> DateCache {
         DateCache { text: RefCell::new(Text { valid_until: None, start: *START }), wall }
     }
 
-    /// Appends the `Date` line for the second that `now`, the loop's turn time, lies in.
+    /// Appends the `Date` line. `now` is the loop's turn time.
     #[inline]
     pub fn append_line(&self, out: &mut Vec<u8>, now: Instant) {
         self.with_start(now, |start| out.extend_from_slice(&start[LINE..]));
@@ -89,13 +90,12 @@ impl Text {
 
     fn set(&mut self, now: Instant, wall: SystemTime) {
         let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        // `now` may be older than the reading of the wall clock, never newer: the text can only be renewed a moment
-        // early, not late.
+        // `now` was read before the wall clock, so the text is renewed a moment early rather than late.
         let fraction = Duration::from_nanos(u64::from(since_epoch.subsec_nanos()));
         self.valid_until = Some(now + (Duration::from_secs(1) - fraction));
-        // HttpDate panics on years of five digits and on dates before 1970, whatever set the clock so.
+        // HttpDate panics on dates before 1970 and on years of five digits. A clock may be set to either.
         let wall = SystemTime::UNIX_EPOCH + since_epoch.min(LATEST);
-        // An IMF-fixdate fills its place exactly, so this cannot fail.
+        // An IMF-fixdate always has 29 bytes, so this cannot fail.
         let _ = write!(&mut self.start[DATE], "{}", HttpDate::from(wall));
     }
 }

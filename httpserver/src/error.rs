@@ -2,22 +2,34 @@ use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-/// What can go wrong between a client, this server and a service.
+/// The error of this crate: of a client's message, of its connection, or of a service.
 ///
-/// Errors a client caused have a [`status`](Error::status). The server sends it and closes the connection, because the
-/// next message may begin anywhere after one that could not be understood.
+/// An error that the client caused has a [`status`](Error::status). The server answers with it and closes the connection,
+/// because nobody can tell where the next message begins behind one that could not be understood.
 ///
-/// An error says whose connection failed. [`Closed`](Error::Closed), [`Connection`](Error::Connection),
-/// [`WriteTimeout`](Error::WriteTimeout) and [`WriteTooSlow`](Error::WriteTooSlow) speak of the client's, made by this
-/// crate alone. An [`iostream::Error`] that a service passes on with `?` speaks of a stream of the service's own, and
-/// becomes [`Stream`](Error::Stream).
+/// Two kinds of connection can fail, and the variants keep them apart. [`Closed`](Error::Closed),
+/// [`Connection`](Error::Connection), [`WriteTimeout`](Error::WriteTimeout) and [`WriteTooSlow`](Error::WriteTooSlow) are
+/// about the client's connection, and only this crate makes them. An [`iostream::Error`] that a service passes on with `?`
+/// is about a stream of the service's own, and becomes [`Stream`](Error::Stream).
 ///
-/// Cloneable, because the first failure of a body is repeated by every later read.
+/// The error is `Clone`, because every later read of a failed body returns the first failure again.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::{Error, IOLoop, Request, StatusCode};
+///
+/// let mut request = Request::builder().body("twelve bytes").build()?;
+/// let error = IOLoop::current().run_sync(request.body_mut().bytes(5)).unwrap_err();
+/// assert!(matches!(error, Error::BodyTooLarge { limit: 5 }));
+/// assert_eq!(error.status(), Some(StatusCode::PAYLOAD_TOO_LARGE));
+/// # Ok::<_, Error>(())
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The message breaks the grammar of HTTP/1.1, or leaves open where it ends. Usually a broken client, a
-    /// different protocol on this port, or an attempt at request smuggling. Answered 400.
+    /// The message breaks the grammar of HTTP/1.1, or its end is ambiguous. Usually caused by a broken client, by another
+    /// protocol on this port, or by an attempt at request smuggling. Answered 400.
     #[error("bad request: {0}")]
     BadRequest(&'static str),
 
@@ -28,37 +40,39 @@ pub enum Error {
         limit: usize,
     },
 
-    /// The head of the request, or the trailers of a chunked body, are longer than allowed. Answered 431.
+    /// The head of the request, or the trailers of a chunked body, are longer than
+    /// [`Limits::max_head`](crate::Limits::max_head). Answered 431.
     #[error("message head longer than {limit} bytes")]
     HeadTooLarge {
         /// The limit in bytes.
         limit: usize,
     },
 
-    /// More header lines than [`Limits::max_headers`](crate::Limits::max_headers). Answered 431.
+    /// The head has more header lines than [`Limits::max_headers`](crate::Limits::max_headers). Answered 431.
     #[error("more than {limit} header lines")]
     TooManyHeaders {
         /// The limit in lines.
         limit: usize,
     },
 
-    /// The body is, or announces to be, longer than the limit that applies to it:
-    /// [`Limits::max_body`](crate::Limits::max_body) or the one given where it is collected. Answered 413.
+    /// The body is longer than its limit, or its Content-Length says so. The limit is
+    /// [`Limits::max_body`](crate::Limits::max_body), one set by [`Body::limit`](crate::Body::limit), or the one given to
+    /// [`Body::bytes`](crate::Body::bytes). Answered 413.
     #[error("body longer than {limit} bytes")]
     BodyTooLarge {
         /// The limit in bytes.
         limit: u64,
     },
 
-    /// The request has an expectation other than `100-continue`. Answered 417.
+    /// The request has an `Expect` other than `100-continue`. Answered 417.
     #[error("unknown expectation")]
     ExpectationFailed,
 
-    /// The request needs something this server does not have, such as a transfer coding. Answered 501.
+    /// The request needs something that this server does not implement, such as a transfer coding. Answered 501.
     #[error("not implemented: {0}")]
     NotImplemented(&'static str),
 
-    /// The request speaks another major version of HTTP; this server speaks 1.1 and 1.0. Answered 505.
+    /// The request has another major version of HTTP than 1. Answered 505.
     #[error("HTTP version not supported")]
     VersionNotSupported,
 
@@ -77,7 +91,7 @@ pub enum Error {
     #[error("request body too slow")]
     BodyTooSlow,
 
-    /// The client ended its input in the middle of the body. It may still read. Answered 400.
+    /// The client ended its input in the middle of the body, and may still read. Answered 400.
     #[error("request body incomplete")]
     IncompleteBody,
 
@@ -85,57 +99,60 @@ pub enum Error {
     #[error("client read nothing for {0:?}")]
     WriteTimeout(Duration),
 
-    /// The client took less of the answer than [`Limits::min_write_rate`](crate::Limits::min_write_rate) asks for.
+    /// The client took the answer more slowly than [`Limits::min_write_rate`](crate::Limits::min_write_rate).
     #[error("client reads too slowly")]
     WriteTooSlow,
 
-    /// The client's connection is closed: the client left, it was reset, or the server cut it.
+    /// The client's connection is closed: the client left, the connection was reset, or a drain cut it.
     #[error("connection closed by the client")]
     Closed,
 
-    /// The client's connection failed in another way.
+    /// The client's connection failed in another way; the source says how.
     #[error("connection to the client: {0}")]
     Connection(#[source] iostream::Error),
 
     /// A stream of the service's own failed, such as the connection to an upstream server or a database. Answered 500 and
-    /// logged; a proxy answers 502.
+    /// logged. A proxy should answer 502 instead.
     #[error(transparent)]
     Stream(#[from] iostream::Error),
 
-    /// Anything else that a service met, made by [`Error::other`]. Answered 500 and logged.
+    /// Any other error of a service, made by [`Error::other`]. Answered 500 and logged.
     #[error(transparent)]
     Other(Arc<dyn std::error::Error + Send + Sync>),
 
-    /// The writer of a body was dropped before the body's end; see [`Body::channel`](crate::Body::channel).
+    /// The [`BodyWriter`](crate::BodyWriter) was dropped before it had finished the body. The client sees the connection
+    /// end in the middle of the answer.
     #[error("the body was broken off by its writer")]
     BodyBroken,
 
     /// The request cannot be upgraded: it did not ask for another protocol, or its body has not been read to the end.
-    /// Answered 400. A service that offers nothing else answers 426 with an `Upgrade` header of its own (RFC 9110
-    /// 15.5.22).
+    /// Answered 400. A service that speaks nothing but the other protocol should answer 426 with an `Upgrade` header instead
+    /// (RFC 9110 15.5.22).
     #[error("the request cannot be upgraded")]
     NotUpgradable,
 
-    /// A header of a response cannot be sent as given: its name is no token, its value has a control character, or
-    /// it belongs to the server. The text says which.
+    /// A header line cannot be sent: its name is no token, its value has a control character, or the line belongs to the
+    /// server. The text says which. Usually a value was built from unchecked input.
     #[error("invalid header: {0}")]
     InvalidHeader(&'static str),
 
-    /// A streamed response wrote more or less than the Content-Length it announced.
+    /// The body of a streamed response is longer or shorter than its announced Content-Length. The connection ends in the
+    /// middle of the answer.
     #[error("response of {announced} bytes announced, {written} written")]
     ContentLengthMismatch {
         /// The Content-Length sent with the head.
         announced: u64,
-        /// Bytes the service wrote, the piece that was refused included.
+        /// The bytes that were written, including the piece that was refused.
         written: u64,
     },
 
-    /// The body, or the response, was already taken by an earlier call.
+    /// The body is no longer there: its request has been answered, or its receiver was dropped. Usually a request, a body
+    /// or a writer was kept for longer than its answer.
     #[error("{0} already taken")]
     AlreadyTaken(&'static str),
 
-    /// Another server sent a response that cannot be understood, or that is longer than allowed. Not the client's fault:
-    /// it has no status of its own, and answers 500 where nothing better is made of it.
+    /// Another server sent a response that is malformed or longer than allowed. It is not the client's fault, so it has no
+    /// status. A service that returns it answers 500; a proxy should answer 502 instead.
     #[error("bad response: {0}")]
     BadResponse(&'static str),
 }
@@ -144,12 +161,12 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Any error of a service, to be passed on with `?` or by a [`BodyStream`](crate::BodyStream).
+    /// Wraps any error of a service, to return it with `?` or from a [`BodyStream`](crate::BodyStream). One allocation.
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
         Error::Other(Arc::from(error.into()))
     }
 
-    /// The status that answers this error; `None` where there is nobody to answer or the fault is not the client's.
+    /// Returns the status that answers this error; `None` if the fault is not the client's, or if there is nobody to answer.
     pub fn status(&self) -> Option<StatusCode> {
         Some(match self {
             Error::BadRequest(_) => StatusCode::BAD_REQUEST,
@@ -176,13 +193,13 @@ impl Error {
         })
     }
 
-    /// Whether a time-out or a minimum rate of [`Limits`](crate::Limits) ended it.
+    /// Returns whether a time-out or a minimum rate of [`Limits`](crate::Limits) was the reason.
     pub fn is_timeout(&self) -> bool {
         use Error::*;
         matches!(self, HeaderTimeout(_) | BodyTimeout(_) | BodyTooSlow | WriteTimeout(_) | WriteTooSlow)
     }
 
-    /// Whether there is nobody to answer any more: the client has gone, or takes nothing.
+    /// Returns whether there is nobody to answer any more: the client has gone, or takes nothing.
     pub fn is_client_gone(&self) -> bool {
         matches!(self, Error::Closed | Error::Connection(_) | Error::WriteTimeout(_) | Error::WriteTooSlow)
     }

@@ -1,14 +1,23 @@
 use std::{
     any::{Any, TypeId},
     cell::RefCell,
-    fmt,
+    fmt, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
 };
 
+use iostream::ioloop::{Printable, panic_message, report_failure};
+
 /// Values that travel with a request, at most one of each type.
 ///
-/// A wrap leaves what it found out, a handler takes it: the user who signed in, the pattern that matched, a trace. Clones
-/// are the same set.
+/// A wrap stores what it has found out, such as the user who signed in or the id of a trace, and the service inside it
+/// reads that. Clones are handles to the same set.
+///
+/// Whatever is left at the end is dropped with the last handle. A destructor that panics then is logged, and takes neither
+/// the answer nor the other values with it.
+///
+/// A request without extensions allocates nothing for them; otherwise the set and each value are allocated. A look-up
+/// compares the types one by one, so this is for a handful of values.
 ///
 /// # Examples
 ///
@@ -24,40 +33,59 @@ use std::{
 /// ```
 #[derive(Clone, Default)]
 pub struct Extensions {
-    /// Shared, so that they can be read while a handler holds the request.
-    values: Rc<RefCell<Vec<Value>>>,
+    /// Shared, so that a clone can be read while a handler holds the request.
+    values: Rc<Values>,
 }
 
-/// A handful per request: searched in a row.
+/// The list itself.
+#[derive(Default)]
+struct Values(RefCell<Vec<Value>>);
+
+/// One entry of the list. Few per request, so the list is searched from front to back.
 type Value = (TypeId, Rc<dyn Any>);
 
 impl Extensions {
-    /// Sets the value of type `T`, in place of the one there was.
+    /// Stores a value, in place of an earlier one of the same type, which is dropped.
     pub fn set<T: Any>(&self, value: T) {
-        // A destructor may use these values: it has to run when the borrow has ended.
+        // Dropped last: its destructor may use these extensions, so the borrow has to end first.
         let replaced = self.remove::<T>();
-        self.values.borrow_mut().push((TypeId::of::<T>(), Rc::new(value)));
+        self.values.0.borrow_mut().push((TypeId::of::<T>(), Rc::new(value)));
         drop(replaced);
     }
 
-    /// The value of type `T`.
+    /// Returns the value of type `T`; `None` if there is none. The `Rc` keeps the value alive after a
+    /// [`remove`](Extensions::remove).
     pub fn get<T: Any>(&self) -> Option<Rc<T>> {
-        let values = self.values.borrow();
+        let values = self.values.0.borrow();
         let (_, value) = values.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
         Rc::clone(value).downcast().ok()
     }
 
-    /// Takes the value of type `T` away.
+    /// Removes the value of type `T` and returns it; `None` if there is none.
     pub fn remove<T: Any>(&self) -> Option<Rc<T>> {
-        let mut values = self.values.borrow_mut();
+        let mut values = self.values.0.borrow_mut();
         let at = values.iter().position(|(id, _)| *id == TypeId::of::<T>())?;
         values.swap_remove(at).1.downcast().ok()
     }
 }
 
+impl Drop for Values {
+    #[inline]
+    fn drop(&mut self) {
+        // In the order of the list. Most requests have none.
+        for value in mem::take(self.0.get_mut()) {
+            // They are dropped with the request, when its answer may be known and not sent yet.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+                let message = Printable::text(panic_message(&*payload));
+                report_failure("httpserver", format_args!("panic in the destructor of an extension: {message}"));
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Extensions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Extensions({} values)", self.values.borrow().len())
+        write!(f, "Extensions({} values)", self.values.0.borrow().len())
     }
 }
 
@@ -89,5 +117,21 @@ mod tests {
         extensions.set(Some(Leaves(extensions.clone())));
         extensions.set(None::<Leaves>);
         assert!(extensions.get::<u8>().is_some());
+    }
+
+    #[test]
+    fn a_destructor_that_panics_takes_nothing_with_it() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("in the destructor of an extension");
+            }
+        }
+        let dropped = Rc::new(());
+        let extensions = Extensions::default();
+        extensions.set(Bomb);
+        extensions.set(Rc::clone(&dropped));
+        drop(extensions);
+        assert_eq!(Rc::strong_count(&dropped), 1);
     }
 }

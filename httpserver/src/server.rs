@@ -205,7 +205,8 @@ impl HttpServer {
     }
 
     /// Serves one stream from anywhere, such as one end of [`iostream::memory::pair`], as if it had been accepted by this
-    /// server; completes when it is closed.
+    /// server. Completes when it is closed; after a panic of the service at once, while the loop sends what was answered
+    /// and closes.
     ///
     /// It counts in [`ServerHandle::connections`], and a drain waits for it. It does not count against the limits of
     /// connections, which are about accepting.
@@ -389,7 +390,8 @@ fn turn_away<S: Read + Write>(mut stream: S, shutdown: fn(&S, Shutdown) -> io::R
     let _ = shutdown(&stream, Shutdown::Write);
 }
 
-/// Serves HTTP on one stream, wherever it comes from, with the default limits; completes when the stream is closed.
+/// Serves HTTP on one stream, wherever it comes from, with the default limits. Completes when the stream is closed; after a
+/// panic of the service at once, while the loop sends what was answered and closes.
 ///
 /// # Examples
 ///

@@ -10,15 +10,16 @@ use pin_project_lite::pin_project;
 
 use crate::{IntoResponse, Request, Response};
 
-/// What answers requests: an async closure or function, or a type of your own.
+/// Answers requests: an async closure or function, or a type of your own.
 ///
-/// A service is shared by all connections of a server and need not be `Send`: plain `Rc` and `RefCell` serve as its
-/// state. It is called once per request and its future is awaited inside the connection's own task, so a request costs no
-/// task and no box. The price is that every connection, idle or not, has room for the service's largest future; a service
-/// with a big one can return it boxed.
+/// All connections of a server share one service. It need not be `Send`, so its state can be a plain `Rc` and `RefCell`.
 ///
-/// A panic in a service's future is caught: the client gets a 500 if nothing was sent yet, otherwise a closed connection;
-/// all others never notice. A panic in `call` itself, before there is a future, closes the connection.
+/// `call` runs once per request, and its future is polled inside the connection's own task: a request costs no task and no
+/// box. In exchange every connection, idle or not, has room for the service's largest future. If yours is large, return
+/// it boxed, or use [`Reply`].
+///
+/// A panic in `call` or in its future is caught. The client gets a 500 if nothing was sent yet, and the connection ends;
+/// all others never notice. A panic in a destructor behind a whole answer takes nothing from it.
 ///
 /// # Examples
 ///
@@ -46,11 +47,16 @@ use crate::{IntoResponse, Request, Response};
 /// HttpServer::new(Greeter { greeting: "Hello".into() });
 /// ```
 pub trait Service: 'static {
-    /// Answers one request. The head of the answer is complete when the future is; a body that comes over time is part of
-    /// the [`Response`].
+    /// Answers one request. The future ends when the head of the answer is known. A body that is produced over time is part
+    /// of the [`Response`], and the connection pulls it afterwards.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped before its end when a drain's time is over, and when the client leaves if the request asked
+    /// for that ([`cancel_on_disconnect`](Request::cancel_on_disconnect)).
     fn call(&self, request: Request) -> impl Future<Output = Response>;
 
-    /// The same service with its type forgotten, for a field, a table or a choice between several.
+    /// Erases the type of the service, to keep it in a field or a table, or to choose between several.
     fn boxed(self) -> BoxService
     where
         Self: Sized,
@@ -65,8 +71,9 @@ pub trait Service: 'static {
     }
 }
 
-/// A service of any type; made by [`Service::boxed`]. Clones share the service. A call costs one allocation, of the
-/// future's size, for as long as the future lives.
+/// A service of any type, made by [`Service::boxed`]. Clones share the service.
+///
+/// Each call allocates once, for the future, and frees that when the answer is known.
 ///
 /// # Examples
 ///
@@ -113,8 +120,8 @@ where
 }
 
 pin_project! {
-    /// Turns what a function returns into a response. An `async` block would do, but it would hold the function's future
-    /// twice: as what it captured, and as what it awaits.
+    /// Turns the return value of a function into a response. An `async` block would do the same with twice the size: it
+    /// holds the function's future as what it captured, and again as what it awaits.
     struct Answering<F> {
         #[pin]
         future: F,
@@ -129,10 +136,10 @@ impl<F: Future<Output: IntoResponse>> Future for Answering<F> {
     }
 }
 
-/// A service's future of small size: an answer that is there at once, or a boxed future.
+/// A small future for a service: an answer that is ready, or a boxed future.
 ///
-/// Every connection has room for its service's future, also while it waits for a request. A service that answers most
-/// requests at once and waits in others keeps its connections small by returning this.
+/// Every connection has room for its service's future, also while it waits for a request. Return this from a service that
+/// answers most requests at once and waits in a few, and idle connections stay small.
 ///
 /// # Examples
 ///
@@ -159,18 +166,18 @@ impl<F: Future<Output: IntoResponse>> Future for Answering<F> {
 pub struct Reply<'a>(State<'a>);
 
 enum State<'a> {
-    /// `None` after it was given.
+    /// `None` once it has been returned.
     Now(Option<Response>),
     Later(Pin<Box<dyn Future<Output = Response> + 'a>>),
 }
 
 impl<'a> Reply<'a> {
-    /// An answer that is there: costs nothing.
+    /// An answer that is ready. Allocates nothing.
     pub fn now(response: impl IntoResponse) -> Reply<'a> {
         Reply(State::Now(Some(response.into_response())))
     }
 
-    /// An answer that has to be waited for: one allocation, of the future's size, for as long as the request lasts.
+    /// An answer that `future` produces. Allocates once, for the future, until the answer is known.
     pub fn later(future: impl Future<Output = Response> + 'a) -> Reply<'a> {
         Reply(State::Later(Box::pin(future)))
     }
@@ -181,7 +188,7 @@ impl Future for Reply<'_> {
 
     /// # Panics
     ///
-    /// When polled again after it gave the answer.
+    /// When polled again after it has returned the answer.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
         match &mut self.0 {
             State::Now(response) => Poll::Ready(response.take().expect("a reply gives its answer once")),

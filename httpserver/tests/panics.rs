@@ -63,6 +63,86 @@ impl Drop for Bomb {
     }
 }
 
+/// A future that is ready at once and panics when it is dropped.
+struct BombAfterwards(Option<Response>);
+
+impl Future for BombAfterwards {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Response> {
+        Poll::Ready(self.0.take().expect("polled once"))
+    }
+}
+
+impl Drop for BombAfterwards {
+    fn drop(&mut self) {
+        panic!("in the destructor of a future");
+    }
+}
+
+/// Panics when it is dropped.
+struct Held;
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        panic!("in the destructor of something held");
+    }
+}
+
+/// A service whose future, or what it holds, has a destructor that panics.
+struct Holding;
+
+impl httpserver::Service for Holding {
+    fn call(&self, request: Request) -> impl Future<Output = Response> {
+        let path = request.path().to_owned();
+        let bomb = match &*path {
+            "/afterwards" => Some(BombAfterwards(Some(Response::text("afterwards")))),
+            "/afterwards-streamed" => {
+                Some(BombAfterwards(Some(Response::text(Body::writer(async |mut out| out.write("streamed").await)))))
+            }
+            "/afterwards-large" => Some(BombAfterwards(Some(Response::bytes(vec![b'x'; LARGE])))),
+            _ => None,
+        };
+        MaybeBomb { bomb, rest: Box::pin(answer_holding(request, path)) }
+    }
+}
+
+/// More than the kernel takes.
+const LARGE: usize = 16 << 20;
+
+async fn answer_holding(request: Request, path: String) -> Response {
+    match &*path {
+        "/cancelled" => {
+            let _held = Held;
+            request.cancel_on_disconnect();
+            std::future::pending().await
+        }
+        "/panics" => std::panic::panic_any(Held),
+        "/streamed" => Response::text(Body::stream(Whole(Some("whole")))),
+        path => Response::text(path.to_owned()),
+    }
+}
+
+struct MaybeBomb {
+    bomb: Option<BombAfterwards>,
+    rest: Pin<Box<dyn Future<Output = Response>>>,
+}
+
+impl Future for MaybeBomb {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        match &mut self.bomb {
+            Some(bomb) => Pin::new(bomb).poll(cx),
+            None => self.rest.as_mut().poll(cx),
+        }
+    }
+}
+
+fn serve_holding() -> httpserver::ServerHandle {
+    httpserver::HttpServer::new(Holding).listen(("127.0.0.1", 0)).unwrap()
+}
+
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
 }
@@ -145,7 +225,7 @@ fn other_connections_do_not_notice() {
 }
 
 #[test]
-fn a_panic_before_there_is_a_future_closes_that_connection_alone() {
+fn a_panic_before_there_is_a_future_is_answered_like_any_other() {
     struct Hasty;
 
     impl httpserver::Service for Hasty {
@@ -160,12 +240,14 @@ fn a_panic_before_there_is_a_future_closes_that_connection_alone() {
         let server = server.listen(("127.0.0.1", 0)).unwrap();
         let addr = server.local_addr();
         let (hasty, other) = (Client::connect(addr).await, Client::connect(addr).await);
-        for _ in 0..2 {
-            other.send(get("/")).await;
-            assert_eq!(other.answer().await.text(), "fine");
-            hasty.send(get("/at-once")).await;
-            hasty.expect_closed().await;
-        }
+        hasty.send(get("/") + &get("/at-once") + &get("/")).await;
+        // The answer to the request before it is not lost.
+        assert_eq!(hasty.answer().await.text(), "fine");
+        let answer = hasty.answer().await;
+        assert_eq!((answer.status(), answer.header("connection")), (500, Some("close")));
+        hasty.expect_closed().await;
+        other.send(get("/")).await;
+        assert_eq!(other.answer().await.text(), "fine");
         hasty.stream.close();
         common::until(|| server.connections() == 1).await;
     });
@@ -198,5 +280,85 @@ fn a_panic_in_the_destructor_of_a_body_does_not_add_a_second_answer() {
         let other = Client::connect(addr).await;
         other.send(get("/other")).await;
         assert_eq!(other.answer().await.text(), "/other");
+    });
+}
+
+#[test]
+fn a_panic_in_the_destructor_of_a_future_takes_no_answer_with_it() {
+    run(async {
+        let server = serve_holding();
+        let client = Client::connect(server.local_addr()).await;
+        client.send(get("/one") + &get("/afterwards") + &get("/three")).await;
+        assert_eq!(client.answer().await.text(), "/one");
+        assert_eq!(client.answer().await.text(), "afterwards");
+        client.expect_closed().await;
+    });
+}
+
+#[test]
+fn a_large_answer_is_sent_whole_although_the_destructor_of_its_future_panics() {
+    run(async {
+        let server = serve_holding();
+        let client = Client::connect(server.local_addr()).await;
+        client.send(get("/afterwards-large")).await;
+        assert_eq!(client.answer().await.body.len(), LARGE);
+        client.expect_closed().await;
+    });
+}
+
+#[test]
+fn a_streamed_answer_is_cut_off_when_the_destructor_of_its_future_panics() {
+    run(async {
+        let server = serve_holding();
+        let answers = exchange(server.local_addr(), get("/one") + &get("/afterwards-streamed") + &get("/next")).await;
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+        assert!(answers.contains("/one") && answers.ends_with("\r\n\r\n"), "{answers}");
+    });
+}
+
+#[test]
+fn a_panic_in_the_destructor_of_a_cancelled_future_is_contained() {
+    run(async {
+        let server = serve_holding();
+        let client = Client::connect(server.local_addr()).await;
+        client.send(get("/one") + &get("/cancelled")).await;
+        client.end().await;
+        assert_eq!(client.answer().await.text(), "/one");
+        client.expect_closed().await;
+        common::until(|| server.connections() == 0).await;
+    });
+}
+
+#[test]
+fn a_panic_whose_payload_panics_is_answered() {
+    run(async {
+        let server = serve_holding();
+        let client = Client::connect(server.local_addr()).await;
+        client.send(get("/one") + &get("/panics")).await;
+        assert_eq!(client.answer().await.text(), "/one");
+        assert_eq!(client.answer().await.status(), 500);
+        client.expect_closed().await;
+    });
+}
+
+#[test]
+fn a_panic_in_the_destructor_of_a_body_that_is_not_sent_leaves_the_answers_to_head() {
+    run(async {
+        let server = serve_holding();
+        let head = "HEAD /streamed HTTP/1.1\r\nHost: a\r\n\r\n";
+        let answers = exchange(server.local_addr(), get("/one") + head + &get("/next")).await;
+        assert!(answers.contains("/one"), "{answers}");
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+    });
+}
+
+#[test]
+fn a_streamed_answer_is_sent_whole_before_the_destructor_of_its_body_panics() {
+    run(async {
+        let server = serve_holding();
+        let client = Client::connect(server.local_addr()).await;
+        client.send(get("/streamed") + &get("/next")).await;
+        assert_eq!(client.answer().await.text(), "whole");
+        client.expect_closed().await;
     });
 }

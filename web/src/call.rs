@@ -2,16 +2,15 @@
 
 use std::{
     any::Any,
-    future::{Future, poll_fn, ready},
+    future::{self, Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     rc::Rc,
-    task::Poll,
+    task::{Context, Poll, ready},
 };
 
 use httpserver::{
     Method, Request, Response, StatusCode,
-    iostream::ioloop::{Printable, report_failure},
+    iostream::ioloop::{Printable, panic_message, report_failure},
 };
 
 use crate::{
@@ -65,8 +64,14 @@ impl Call {
         let Call { exchange, application, route, .. } = self;
         let next = Next::new(&application.wraps, &route.wraps, handler);
         let started = catch_unwind(AssertUnwindSafe(|| next.start(exchange)));
-        let future: BoxFuture<'a> = started.unwrap_or_else(|payload| Box::pin(ready(Err(panicked(&*payload)))));
-        catch_panic(future)
+        let future: BoxFuture<'a> = started.unwrap_or_else(|payload| Box::pin(future::ready(Err(panicked(&*payload)))));
+        let mut future = Some(future);
+        catch_panic(move |cx| {
+            let Some(handler) = &mut future else { return Poll::Pending };
+            let result = ready!(handler.as_mut().poll(cx));
+            future = None;
+            Poll::Ready(result)
+        })
     }
 
     /// Makes the response of what the handler left, and winds up. What is returned is that of a
@@ -104,17 +109,28 @@ impl Call {
         response
     }
 
+    /// Drops the hooks that never ran: what they hold is the user's, and comes too late to break the answer.
+    #[cold]
+    fn drop_hooks(&mut self) {
+        let hooks = self.exchange.take_response_hooks();
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(hooks))) {
+            log_destructor(&*payload);
+        }
+    }
+
     /// Ends without an answer. Part of the request is missing, and a client that has only closed its writing side must
     /// not take what is sent now for the answer to the whole.
     fn give_up(&mut self, error: Error) -> Response {
         log_error(&error, &self.exchange);
         self.exchange.restart(&error);
+        self.drop_hooks();
         self.end(client_closed_request());
         Response::abort()
     }
 
     /// Gives the rest of a streamed response to its body.
     fn end_stream(&mut self, result: Result<()>) -> Response {
+        self.drop_hooks();
         match result.and_then(|()| self.exchange.end_stream()) {
             Ok(()) => {
                 self.end(self.exchange.status());
@@ -177,6 +193,15 @@ impl Call {
         result.is_ok()
     }
 
+    /// Winds up without a response. Out of line, so that the drop of a call that has ended is one comparison.
+    #[cold]
+    fn abandon(&mut self) {
+        let status = self.status_when_dropped();
+        self.exchange.abandon_stream();
+        self.drop_hooks();
+        self.end(status);
+    }
+
     /// What the log says of a handler that was dropped where it waited. The response is complete with its head when that
     /// was all there was to send, and the handler is dropped for that reason: the answer to HEAD, a 204, a 304.
     fn status_when_dropped(&self) -> StatusCode {
@@ -189,11 +214,10 @@ impl Call {
 
 /// A response in progress whose connection was cut, or that a stopping server gave up, ends here.
 impl Drop for Call {
+    #[inline]
     fn drop(&mut self) {
         if self.endpoint.is_some() {
-            let status = self.status_when_dropped();
-            self.exchange.abandon_stream();
-            self.end(status);
+            self.abandon();
         }
     }
 }
@@ -213,16 +237,15 @@ fn internal_error() -> Response {
     Response::new(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Turns a panic of the handler into an error, so that it gets its page, its log line and its `on_finish` like any other.
+/// Polls a handler. Its panic becomes an error, so that it gets its page, its log line and its `on_finish` like any other.
+/// `poll` drops the handler's future when that is ready, because a destructor of it may panic as well.
 ///
 /// `AssertUnwindSafe`: the future is dropped without being polled again; of the exchange it leaves, nothing but the
 /// request is used. What else the handler has shared, it shares at its own risk, as with every panic that is caught.
-///
-/// Takes a box or a pinned reference because an async function that pins its own argument has room for it twice.
 pub(crate) fn catch_panic(
-    mut future: impl Future<Output = Result<()>> + Unpin,
-) -> impl Future<Output = Result<()>> + Unpin {
-    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(cx))) {
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<()>>,
+) -> impl Future<Output = Result<()>> {
+    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| poll(cx))) {
         Ok(result) => result,
         Err(payload) => Poll::Ready(Err(panicked(&*payload))),
     })
@@ -231,6 +254,13 @@ pub(crate) fn catch_panic(
 #[cold]
 fn panicked(payload: &(dyn Any + Send)) -> Error {
     Error::panicked(payload)
+}
+
+/// A panic of what a request left behind, which comes too late for its answer.
+#[cold]
+fn log_destructor(payload: &(dyn Any + Send)) {
+    let message = Printable::text(panic_message(payload));
+    report_failure("web", format_args!("panic in a destructor behind the answer: {message}"));
 }
 
 /// Server faults are errors, client faults that the access log's line does not explain are warnings.

@@ -50,7 +50,11 @@ impl<H: Handler> Endpoint for Function<H> {
         Box::pin(async move {
             call.begin();
             let result = match call.is_wrapped() {
-                false => catch_panic(pin!(self.0.handle(&mut call.exchange))).await,
+                false => {
+                    // The block drops the handler's future in the poll that it is ready in.
+                    let mut handler = pin!(async { self.0.handle(&mut call.exchange).await });
+                    catch_panic(|cx| handler.as_mut().poll(cx)).await
+                }
                 true => call.run_wrapped(&*self).await,
             };
             call.conclude(result)
@@ -73,7 +77,10 @@ impl<H: RequestHandler> Endpoint for Object<H> {
         Box::pin(async move {
             call.begin();
             let result = match call.is_wrapped() {
-                false => catch_panic(pin!(self.run(&mut call.exchange))).await,
+                false => {
+                    let mut handler = pin!(self.run(&mut call.exchange));
+                    catch_panic(|cx| handler.as_mut().poll(cx)).await
+                }
                 true => call.run_wrapped(&*self).await,
             };
             call.conclude(result)

@@ -1,36 +1,39 @@
-//! Writes request heads, for clients and gateways.
+//! Encodes request heads, for clients and gateways.
+//!
+//! The encoder is as strict as the parser: what it appends is one request, and nothing in it can be read as two.
 
 use http::Method;
 
 use super::{authority::is_authority, encode::append_content_length, framing::BodyFraming, target};
 use crate::{Error, Result, field_lines::check_header, headers::trim_ows, span::Span};
 
-/// What a request's head says besides the lines that its sender chooses.
+/// The start line of a request, and the facts from which the encoder makes the lines of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestStart<'a> {
     /// The method.
     pub method: &'a Method,
-    /// The target in the form that the method and the receiver call for (RFC 9112 3.2), percent-encoded.
+    /// The target, percent-encoded, in the form that the method and the receiver require (RFC 9112 3.2).
     pub target: &'a str,
-    /// The value of Host: the authority of the target's URI, without userinfo.
+    /// The value of the Host line: the authority of the target's URI, without userinfo.
     pub host: &'a str,
-    /// How the body will be framed. `Length(0)` rather than `None` for an empty body of a POST or PUT (RFC 9110 8.6).
+    /// How the body is framed. Use `Length(0)` rather than `None` for the empty body of a POST or PUT (RFC 9110 8.6).
     pub body: BodyFraming,
-    /// Whether the connection is to be kept; in HTTP/1.1 only the opposite has to be said.
+    /// Whether the connection is kept behind the answer. If not, `Connection: close` is sent; keeping it is the default of
+    /// HTTP/1.1 and needs no line.
     pub keep_alive: bool,
 }
 
-/// Appends the head of an HTTP/1.1 request to `out`, with `lines` behind the lines that belong to the encoder.
+/// Appends the head of an HTTP/1.1 request to `out`: the request line, Host, `lines` in their order, the framing, and
+/// Connection if it is needed.
 ///
-/// A line `Upgrade` or `TE` is named in Connection, without which it would be passed on by a gateway or count for nothing
-/// (RFC 9110 7.8 and 10.1.4).
+/// If `lines` has an `Upgrade` or a `TE`, Connection names it. Without that the line has no effect, and a gateway passes it
+/// on (RFC 9110 7.8 and 10.1.4).
 ///
 /// # Errors
 ///
-/// [`Error::InvalidHeader`] for what no server that reads strictly would accept, and what could be read as more than one
-/// request: a target or a host with other characters than belong there, a name that is no token, a value with a control
-/// character, and a line that belongs to the encoder (Host, Connection, Content-Length, Transfer-Encoding). `out` is as it
-/// was then.
+/// [`Error::InvalidHeader`] for a target or a host with characters that do not belong there, for a name that is no token,
+/// for a value with a control character, and for a line that belongs to the encoder: Host, Connection, Content-Length and
+/// Transfer-Encoding. Each of these could be read as another request than was meant. `out` is unchanged then.
 ///
 /// # Examples
 ///
@@ -65,7 +68,7 @@ pub fn encode_request_head<N: AsRef<[u8]>, V: AsRef<[u8]>>(
 #[inline]
 fn check_start(start: &RequestStart<'_>) -> Result<()> {
     let target = start.target.as_bytes();
-    // Positions within a head have 16 bits; no server takes a target this long.
+    // Positions within a head have 16 bits. No server accepts a target that long.
     if target.len() > usize::from(u16::MAX) || target::parse(target, Span::new(0, target.len()), start.method).is_err()
     {
         return Err(Error::InvalidHeader("malformed request target"));
@@ -81,7 +84,7 @@ fn append_head<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     start: &RequestStart<'_>,
     lines: impl IntoIterator<Item = (N, V)>,
 ) -> Result<()> {
-    // Host comes first: RFC 9110 7.2 asks for it, so that a recipient can route before it has read the rest.
+    // RFC 9110 7.2 recommends Host as the first line: a recipient can route before it has read the others.
     for part in [start.method.as_str(), " ", start.target, " HTTP/1.1\r\nHost: ", start.host, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
@@ -102,7 +105,7 @@ fn append_head<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     Ok(())
 }
 
-/// What Connection says.
+/// The options that the Connection line names.
 struct ConnectionOptions {
     close: bool,
     upgrade: bool,
@@ -110,7 +113,11 @@ struct ConnectionOptions {
 }
 
 impl ConnectionOptions {
-    /// Takes in the name of a line, unless the line belongs to the encoder.
+    /// Notes a line that Connection has to name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidHeader`] for a line that belongs to the encoder.
     #[inline]
     fn note(&mut self, name: &[u8]) -> Result<()> {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());

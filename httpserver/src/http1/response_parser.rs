@@ -1,6 +1,7 @@
-//! Parses response heads, by way of httparse and the rules that requests are held to.
+//! Parses response heads with httparse, and applies the same framing rules as for requests.
 //!
-//! There is no fast path: a client spends its time waiting, and reads one head per request that it has made.
+//! There is no fast path as for requests: a client reads one head for each request that it has made, and spends most of
+//! its time waiting.
 
 use http::{Method, StatusCode, Version};
 
@@ -14,16 +15,18 @@ use crate::{Error, Limits, span::Span};
 
 type Parse = Result<Option<(usize, ResponseHead)>, Error>;
 
-/// Parses the head of a response that `buf` begins with and that answers a request with this `method`.
+/// Parses the response head at the start of `buf`. `method` is that of the request it answers, because the framing of a
+/// response depends on it.
 ///
-/// `None` while it is incomplete, else the bytes it takes and the head. Of `limits` those of a message apply: `max_head`,
-/// `max_headers` and, to a Content-Length, `max_body`.
+/// Returns the number of bytes that the head takes, and the head; `None` while it is incomplete. Three of the limits
+/// apply: [`max_head`](Limits::max_head), [`max_headers`](Limits::max_headers), and [`max_body`](Limits::max_body) for a
+/// Content-Length.
 ///
 /// # Errors
 ///
-/// [`Error::BadResponse`] for what is refused in a request too: lines that do not end in CR LF, folded lines, control
-/// characters, a length that two programs could read differently, a head or a body that is too long; reported before the
-/// head is complete where nothing that follows could change it.
+/// [`Error::BadResponse`] for everything that is refused in a request, too: lines that do not end in CR LF, folded lines,
+/// control characters, a length that two programs could read differently, and a head or a body that is too long. The error
+/// is returned before the head is complete if no further byte could change it.
 ///
 /// # Examples
 ///
@@ -51,7 +54,7 @@ pub fn parse_response_head(
 
 #[inline]
 fn parse(buf: &[u8], limits: &Limits, method: &Method) -> Parse {
-    // httparse would skip them. An empty line belongs to no response, so framing before it has gone wrong.
+    // httparse skips empty lines here. An empty line belongs to no response, so the framing before it went wrong.
     if let Some(b'\r' | b'\n') = buf.first() {
         return Err(MALFORMED);
     }
@@ -59,7 +62,7 @@ fn parse(buf: &[u8], limits: &Limits, method: &Method) -> Parse {
     with_slots(limits, |slots| parse_window(window, limits, method, slots))
 }
 
-/// Parses what of the buffer may be a head.
+/// Parses the part of the buffer that the limit allows for a head.
 #[inline]
 fn parse_window<'b>(window: &'b [u8], limits: &Limits, method: &Method, slots: &mut [Slot<'b>]) -> Parse {
     let mut response = httparse::Response::new(&mut []);
@@ -72,11 +75,11 @@ fn parse_window<'b>(window: &'b [u8], limits: &Limits, method: &Method, slots: &
     }
 }
 
-/// Turns what httparse found into a head, or refuses it.
+/// Builds the head from the result of httparse, or refuses it.
 #[inline]
 fn build(head: &[u8], response: &httparse::Response<'_, '_>, limits: &Limits, method: &Method) -> Parse {
     let is_http11 = response.version == Some(1);
-    // httparse takes three digits, which may be less than 100.
+    // httparse accepts any three digits, also those below 100.
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(MALFORMED)?;
     let mut framing = FramingHeaders::default();
     let headers = header_lines::collect(head, response.headers, |name, value, _| framing.note(name, value))?;
@@ -95,7 +98,7 @@ fn build(head: &[u8], response: &httparse::Response<'_, '_>, limits: &Limits, me
     Ok(Some((head.len(), response)))
 }
 
-/// Where the reason phrase of a complete head lies. httparse drops one with bytes above 127.
+/// The position of the reason phrase in a complete head. Found here, because httparse drops one with bytes above 127.
 #[inline]
 fn reason(head: &[u8]) -> Span {
     let start = b"HTTP/1.1 200".len();
@@ -105,7 +108,7 @@ fn reason(head: &[u8]) -> Span {
     Span::new(start, line - start)
 }
 
-/// Whether an incomplete head can still become one.
+/// Returns `None` if an incomplete head may still become a valid one.
 #[cold]
 #[inline]
 fn check_partial(window: &[u8], limits: &Limits) -> Parse {

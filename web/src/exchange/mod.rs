@@ -107,7 +107,7 @@ enum Stage {
     Finished,
 }
 
-type ResponseHook = Box<dyn FnOnce(&mut Response)>;
+pub(crate) type ResponseHook = Box<dyn FnOnce(&mut Response)>;
 
 #[derive(Default)]
 struct Extras {

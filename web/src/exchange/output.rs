@@ -8,7 +8,7 @@ use httpserver::{Body, Response, StatusCode, iostream::ioloop::report_failure};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
-    Exchange, Kind, Stage,
+    Exchange, Kind, ResponseHook, Stage,
     content::{Content, Unsent},
 };
 use crate::{
@@ -217,6 +217,11 @@ impl Exchange {
             change(response);
         }
         self.status = response.status();
+    }
+
+    /// Takes out the hooks that have not run.
+    pub(crate) fn take_response_hooks(&mut self) -> Vec<ResponseHook> {
+        self.extras.as_mut().map(|extras| std::mem::take(&mut extras.response_hooks)).unwrap_or_default()
     }
 
     /// Declares the response complete: nothing can be added to it. A `prepare` that calls this is the whole answer.

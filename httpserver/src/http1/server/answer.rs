@@ -91,8 +91,8 @@ impl ServerConn {
         let body = response.take_body();
         if encoded.framing == StreamFraming::None {
             // The answer is complete with its head: whatever makes the body need not begin.
-            drop(body);
             self.busy.set(false);
+            drop(body);
             return if encoded.keep_alive { Next::Request } else { Next::End };
         }
         Next::Body(Box::new(Streamed::new(body, encoded)))

@@ -19,6 +19,7 @@
 //! thread and none holds a borrow across foreign code, so its fields are cells.
 
 mod answer;
+mod contained;
 mod ending;
 mod registration;
 mod request;

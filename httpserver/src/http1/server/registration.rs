@@ -8,8 +8,7 @@ use super::ServerConn;
 
 /// A connection's place in its server's list; given up when the connection's future ends or is dropped.
 ///
-/// It owns the connection instead of standing beside it, because whatever the future holds beside it is held by every
-/// idle connection.
+/// It is held beside the future that serves, and so outlives a panic of it.
 pub(crate) struct Registration {
     pub(super) conn: Rc<ServerConn>,
     /// Where the server's list has it.

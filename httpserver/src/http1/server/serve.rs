@@ -5,40 +5,40 @@
 //! request and the answer are never moved on their way: each move costs as much as parsing a header line.
 
 use std::{
-    any::Any,
     future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use iostream::ioloop::{Printable, panic_message, report_failure, yield_now};
+use iostream::ioloop::{Printable, yield_now};
 use pin_project_lite::pin_project;
 
-use super::{
-    HeadWait, Registration, ServerConn,
-    answer::{Next, internal_error},
-    ending::Linger,
-};
+use super::{HeadWait, Registration, ServerConn, answer::Next, contained::Contained, ending::Linger};
 use crate::{Error, IntoResponse, Response, Result, Service, upgrade::UpgradeHandler};
 
 /// One connection from its first request to its end. The whole of it is one future, so that a request costs no task.
+pub(crate) fn serve<S: Service>(registration: Registration, service: Rc<S>) -> impl Future<Output = ()> {
+    let conn = Rc::clone(&registration.conn);
+    Contained::new(registration, serve_requests(conn, service))
+}
+
+/// Serves one request after the other, and closes. A panic of user code leaves through here, and ends in [`Contained`].
 ///
 /// Every idle connection has room for this future at its largest, so nothing big lives across an `await` in it but the
 /// service's own future.
 #[allow(clippy::manual_async_fn, reason = "an async function has room for each of its arguments twice")]
-pub(crate) fn serve<S: Service>(registration: Registration, service: Rc<S>) -> impl Future<Output = ()> {
+fn serve_requests<S: Service>(conn: Rc<ServerConn>, service: Rc<S>) -> impl Future<Output = ()> {
     async move {
         // Requests that were found in the buffer, one behind the other, without the loop having had its turn.
-        let mut in_a_row = 0;
+        let mut in_a_row = 0_u32;
         loop {
             // In a scope of its own, so that the service's future has gone when the body of its answer takes the place.
             let next = {
                 let mut turn = pin!(Turn::Waiting { wait: HeadWait::default() });
                 // Moved in, or every idle connection would have room for them beside the closure.
-                let (conn, service, in_a_row) = (&registration.conn, &service, &mut in_a_row);
+                let (conn, service, in_a_row) = (&conn, &service, &mut in_a_row);
                 poll_fn(move |cx| {
                     loop {
                         let wait = match turn.as_mut().project() {
@@ -55,7 +55,7 @@ pub(crate) fn serve<S: Service>(registration: Registration, service: Rc<S>) -> i
                                 return Poll::Ready(Next::End);
                             }
                         };
-                        *in_a_row = if wait.has_waited() { 0 } else { *in_a_row + 1 };
+                        *in_a_row = if wait.has_waited() { 0 } else { in_a_row.wrapping_add(1) };
                         // The request goes from here straight into the service's future: moving it costs more than
                         // parsing its first line.
                         turn.set(Turn::Answering { future: service.call(request) });
@@ -67,24 +67,22 @@ pub(crate) fn serve<S: Service>(registration: Registration, service: Rc<S>) -> i
             let goes_on = match next {
                 Next::Request => true,
                 Next::End => false,
-                Next::Body(mut streamed) => poll_fn(|cx| registration.conn.poll_streamed(cx, &mut streamed)).await,
+                Next::Body(mut streamed) => poll_fn(|cx| conn.poll_streamed(cx, &mut streamed)).await,
                 // Boxed, because every idle connection would have room for it.
-                Next::Upgrade(handler) => return Box::pin(upgrade(registration, *handler)).await,
+                Next::Upgrade(handler) => return Box::pin(upgrade(conn, *handler)).await,
             };
             // RFC 9112 9.3: read the whole body or close. Otherwise the rest would pass for the next request.
-            if !goes_on || !registration.conn.is_body_done() && drop_body(&registration.conn).await.is_err() {
+            if !goes_on || !conn.is_body_done() && drop_body(&conn).await.is_err() {
                 break;
             }
-            if in_a_row >= registration.conn.limits().max_pipelined {
+            if in_a_row as usize >= conn.limits().max_pipelined {
                 // A client with an endless supply of requests must not keep the others from theirs.
                 in_a_row = 0;
-                registration.conn.conn.start_flush();
+                conn.conn.start_flush();
                 yield_now().await;
             }
         }
-        close(&registration.conn).await;
-        // Last, because a drain has ended when all connections are out of the list.
-        drop(registration);
+        close(&conn).await;
     }
 }
 
@@ -99,54 +97,22 @@ pin_project! {
     }
 }
 
-/// Polls the service, and encodes its answer when it is ready. A panic is answered, or ends the connection.
+/// Polls the service, and encodes its answer when it is ready.
 fn poll_service(
     conn: &ServerConn,
     future: Pin<&mut impl Future<Output = Response>>,
     cx: &mut Context<'_>,
 ) -> Poll<Next> {
-    let poll = || match future.poll(cx) {
-        // The answer is encoded and dropped where it is: it is large, and a move costs as much as a line of its head.
-        Poll::Ready(ref mut response) => Poll::Ready(conn.answer(response)),
-        Poll::Pending => Poll::Pending,
-    };
-    // Unwind safe: a future that has panicked is dropped and not polled again. The connection is made of cells, and
-    // none of them is borrowed while foreign code runs.
-    match catch_unwind(AssertUnwindSafe(poll)) {
-        Ok(Poll::Ready(next)) => Poll::Ready(next),
-        Ok(Poll::Pending) => {
-            // The answers to earlier requests do not wait for this one.
-            conn.conn.start_flush();
-            // Polled only here. A service that answers at once registers for nothing and stores no waker.
-            if conn.poll_cancelled(cx).is_pending() {
-                return Poll::Pending;
-            }
-            conn.break_off();
-            Poll::Ready(Next::End)
-        }
-        Err(payload) => Poll::Ready(conn.answer_panic(&*payload)),
+    // The answer is encoded and dropped where it is: it is large, and a move costs as much as a line of its head.
+    if let Poll::Ready(ref mut response) = future.poll(cx) {
+        return Poll::Ready(conn.answer(response));
     }
-}
-
-impl ServerConn {
-    /// A 500 if nothing was sent yet. The connection ends in any case.
-    ///
-    /// A second answer behind the first would be taken for that to the next request.
-    fn answer_panic(&self, payload: &(dyn Any + Send)) -> Next {
-        if self.answered.get() {
-            self.log_panic(payload, "closing the connection");
-            self.break_off();
-            return Next::End;
-        }
-        self.log_panic(payload, "answering 500");
-        self.answer(&mut internal_error())
-    }
-
-    /// One line for a panic of the user's code. The message is made printable, because it may quote bytes of a client.
-    pub(super) fn log_panic(&self, payload: &(dyn Any + Send), consequence: &str) {
-        let message = Printable::text(panic_message(payload));
-        report_failure("httpserver", format_args!("panic in a service: {message}; {consequence}"));
-    }
+    // The answers to earlier requests do not wait for this one.
+    conn.conn.start_flush();
+    // Polled only here. A service that answers at once registers for nothing and stores no waker.
+    ready!(conn.poll_cancelled(cx));
+    conn.break_off();
+    Poll::Ready(Next::End)
 }
 
 /// What a service left of a body has to be passed to get to the next request.
@@ -165,8 +131,7 @@ fn refuse(conn: &ServerConn, error: Error) {
 
 /// Hands the stream to another protocol once the head has left, and stays until that is over, so that the server goes on
 /// counting the connection and can end it.
-async fn upgrade(registration: Registration, handler: UpgradeHandler) {
-    let conn = &registration.conn;
+async fn upgrade(conn: Rc<ServerConn>, handler: UpgradeHandler) {
     // Sent first: behind its last byte the client may speak the other protocol.
     if poll_fn(|cx| conn.poll_flush(cx)).await.is_ok() {
         let stream = conn.stream();
@@ -174,28 +139,24 @@ async fn upgrade(registration: Registration, handler: UpgradeHandler) {
         conn.conn.deadline().clear();
         stream.set_write_timeout(Duration::MAX);
         let mut protocol = handler(stream.clone());
-        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| protocol.as_mut().poll(cx))) {
-            Ok(Poll::Ready(())) => Poll::Ready(()),
-            Ok(Poll::Pending) => conn.poll_cancelled(cx),
-            Err(payload) => {
-                conn.log_panic(&*payload, "closing the connection");
-                stream.close();
-                Poll::Ready(())
-            }
+        poll_fn(|cx| match protocol.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => conn.poll_cancelled(cx),
         })
         .await;
-        // Its destructors run while the connection still counts.
+        // Its destructors run while the connection still counts. One that panics cuts nothing off.
+        conn.busy.set(false);
         drop(protocol);
+        conn.busy.set(true);
         // What the protocol has written is still sent, by a limit again: nobody is left to watch over it.
         stream.set_write_timeout(conn.limits().write_timeout);
         let _ = poll_fn(|cx| stream.poll_flush(cx)).await;
     }
     conn.stream().close();
-    drop(registration);
 }
 
 /// Sends what is left, sees to it that the client can read it, and closes.
-async fn close(conn: &ServerConn) {
+pub(super) async fn close(conn: &ServerConn) {
     if poll_fn(|cx| conn.poll_flush(cx)).await.is_ok() && conn.has_unread_input() {
         // Boxed, because it is rare, and every idle connection would have room for it.
         let _ = Box::pin(linger(conn)).await;

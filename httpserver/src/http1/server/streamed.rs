@@ -11,7 +11,7 @@
 //! When the client has gone, a body that wants it is polled to its own end, and its pieces are dropped.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    mem,
     task::{Context, Poll, ready},
 };
 
@@ -67,30 +67,15 @@ impl Streamed {
 
 impl ServerConn {
     /// Pulls the body and sends it. Ready with whether the connection goes on.
-    ///
-    /// A panic of the body ends the connection, as half an answer is out.
     pub(super) fn poll_streamed(&self, cx: &mut Context<'_>, streamed: &mut Streamed) -> Poll<bool> {
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            let goes_on = ready!(self.poll_stream(cx, streamed));
-            // Its destructor is the user's too.
-            drop(std::mem::take(&mut streamed.body));
-            Poll::Ready(goes_on)
-        }));
-        match polled {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(goes_on)) => {
-                if !goes_on {
-                    self.break_off();
-                }
-                self.busy.set(false);
-                Poll::Ready(goes_on && streamed.keep_alive)
-            }
-            Err(payload) => {
-                self.log_panic(&*payload, "closing the connection");
-                self.break_off();
-                Poll::Ready(false)
-            }
+        let is_whole = ready!(self.poll_stream(cx, streamed));
+        if !is_whole {
+            self.break_off();
         }
+        self.busy.set(false);
+        // Its destructor is the user's, too. From here on a panic comes behind the answer and takes nothing from it.
+        drop(mem::take(&mut streamed.body));
+        Poll::Ready(is_whole && streamed.keep_alive)
     }
 
     /// Ready with false when half an answer is out and the connection has to be cut.
