@@ -134,6 +134,9 @@ fn those_who_wait_for_the_close_hear_of_it_before_the_callback() {
         some_turns().await;
         assert_eq!(*told.borrow(), ["who waits", "the callback"]);
         drop(stream);
+        while !reader.is_finished() {
+            turns(1).await;
+        }
         assert_eq!(reader.join().unwrap(), LOTS as u64);
     });
 }
