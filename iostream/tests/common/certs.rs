@@ -1,7 +1,7 @@
 //! Certificates for tests, made anew in each run, in files as a server has them.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicUsize, Ordering},
@@ -25,9 +25,18 @@ pub(crate) struct Identity {
 impl Authority {
     pub(crate) fn new() -> Authority {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = env::temp_dir().join(format!("iostream-tls-{}-{number}", process::id()));
-        fs::create_dir(&folder).expect("a folder for certificates");
+        // One binary may have this module several times, each with its own count.
+        let (number, folder) = loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let folder = env::temp_dir().join(format!("iostream-tls-{}-{number}", process::id()));
+            match fs::create_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                result => {
+                    result.expect("a folder for certificates");
+                    break (number, folder);
+                }
+            }
+        };
         let mut params = CertificateParams::new([]).expect("no names");
         // Two with one name could be taken for each other.
         params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
