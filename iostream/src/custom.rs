@@ -176,6 +176,6 @@ pub trait CustomTransport: 'static {
 impl IOStream {
     /// A stream over a transport of your own, on the current loop. See [`CustomTransport`] for the contract and an example.
     pub fn from_custom(transport: impl CustomTransport) -> IOStream {
-        IOStream::from_transport(Transport::Custom(Box::new(Custom::new(transport))), true)
+        IOStream::from_transport(Transport::Other(Box::new(Custom::new(transport))), true)
     }
 }

@@ -50,6 +50,6 @@ use crate::{
 pub fn pair(capacity: usize) -> (IOStream, IOStream) {
     assert!(capacity > 0, "a pair of capacity 0 could never carry a byte");
     let (one, other) = Memory::pair(capacity);
-    let stream = |end| IOStream::from_transport(Transport::Memory(end), true);
+    let stream = |end| IOStream::from_transport(Transport::Other(Box::new(end)), true);
     (stream(one), stream(other))
 }

@@ -64,5 +64,5 @@ impl IOStream {
 #[inline]
 pub(crate) fn pipe(file: File, access: Access) -> Result<IOStream> {
     let source = Source::new(file).map_err(check::unwatchable)?;
-    Ok(IOStream::from_transport(Transport::Pipe(Pipe::new(source, access)), false))
+    Ok(IOStream::from_transport(Transport::Other(Box::new(Pipe::new(source, access))), false))
 }

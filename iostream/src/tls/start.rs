@@ -115,10 +115,7 @@ impl IOStream {
     ///
     /// Copies names and certificates: ask once for each connection.
     pub fn tls_info(&self) -> Option<TlsInfo> {
-        match &*self.inner.transport.borrow() {
-            Transport::Tls(tls) => tls.with_connection(TlsInfo::new)?,
-            _ => None,
-        }
+        self.inner.transport.borrow().tls()?.with_connection(TlsInfo::new)?
     }
 
     fn start_tls(&self, conn: Result<Connection>, timeout: Duration) -> HandshakeFuture {
@@ -190,7 +187,7 @@ impl Inner {
         let received = mem::take(&mut *self.held.borrow_mut()).as_slice().to_vec();
         let carrier = self.transport.replace(Transport::Closed);
         let tls = Tls::new(ioloop, carrier, conn, received, timer);
-        self.transport.replace(Transport::Tls(Box::new(tls)));
+        self.transport.replace(Transport::Other(Box::new(tls)));
         Ok(())
     }
 
@@ -209,13 +206,12 @@ impl Inner {
 
     fn poll_handshake(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let transport = self.transport.borrow();
-        let result = match &*transport {
-            Transport::Tls(tls) => ready!(tls.poll_handshake(cx)),
-            Transport::Closed => {
-                drop(transport);
+        let result = match transport.tls() {
+            Some(tls) => ready!(tls.poll_handshake(cx)),
+            None if matches!(*transport, Transport::Closed) => {
                 return Poll::Ready(Err(as_handshake_error(self.closed_error())));
             }
-            _ => return Poll::Ready(Err(unsupported("the stream has no TLS"))),
+            None => return Poll::Ready(Err(unsupported("the stream has no TLS"))),
         };
         drop(transport);
         Poll::Ready(result.map_err(|error| as_handshake_error(self.fail(error))))

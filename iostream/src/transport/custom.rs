@@ -9,13 +9,13 @@ use std::{
 use ioloop::IOLoop;
 
 use super::{
-    total,
+    Kind, total,
     waiting::{Events, Waiting},
 };
 use crate::{CustomTransport, error::kind};
 
 /// A transport that a user has brought. Keeps the tasks that wait, so that the user's part needs a single waker.
-pub(crate) struct Custom<T: ?Sized = dyn CustomTransport> {
+pub(crate) struct Custom<T> {
     ioloop: IOLoop,
     tasks: Arc<Tasks>,
     /// Wakes all of them.
@@ -37,80 +37,11 @@ struct State {
 /// Nothing is told apart: each wake-up is for all of them.
 const ANY: Events = 1;
 
-impl<T> Custom<T> {
+impl<T: CustomTransport> Custom<T> {
     pub(crate) fn new(transport: T) -> Custom<T> {
         let tasks = Arc::new(Tasks::default());
         let waker = Waker::from(Arc::clone(&tasks));
         Custom { ioloop: IOLoop::current(), tasks, waker, transport }
-    }
-}
-
-impl Custom {
-    pub(super) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll(cx, |transport, cx| transport.poll_recv_ready(cx))
-    }
-
-    pub(super) fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll(cx, |transport, cx| uninterrupted(|| transport.poll_recv(cx, buf)))
-            .map(|result| check(result?, buf.len()))
-    }
-
-    /// By the waker that all tasks share, so the transport's place for a waker is not taken from a task that waits.
-    pub(super) fn try_send(&self, data: &[u8]) -> io::Result<usize> {
-        at_once(self.send(&mut Context::from_waker(&self.waker), data))
-    }
-
-    pub(super) fn try_send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        at_once(self.send_vectored(&mut Context::from_waker(&self.waker), pieces))
-    }
-
-    pub(super) fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll(cx, |_, cx| self.send(cx, data))
-    }
-
-    pub(super) fn poll_send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.poll(cx, |_, cx| self.send_vectored(cx, pieces))
-    }
-
-    pub(super) fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll(cx, |transport, cx| transport.poll_peer_closed(cx))
-    }
-
-    #[inline]
-    pub(super) fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll(cx, |transport, cx| transport.poll_broken(cx))
-    }
-
-    pub(super) fn is_readable(&self) -> bool {
-        self.transport.is_readable()
-    }
-
-    pub(super) fn is_peer_closed(&self) -> bool {
-        self.transport.is_peer_closed()
-    }
-
-    pub(super) fn is_broken(&self) -> bool {
-        self.transport.is_broken()
-    }
-
-    pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(cx, |transport, cx| uninterrupted(|| transport.poll_shutdown(cx)))
-    }
-
-    pub(super) fn ioloop(&self) -> &IOLoop {
-        &self.ioloop
-    }
-
-    #[inline]
-    pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.transport.as_fd()
-    }
-
-    pub(super) fn close(self: Box<Self>, _sole: bool) {
-        let tasks = Arc::clone(&self.tasks);
-        // The user's transport closes first, as a descriptor would.
-        drop(self);
-        tasks.wake_all();
     }
 
     fn send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
@@ -129,27 +60,97 @@ impl Custom {
     }
 
     /// Calls the transport with the shared waker, and keeps the task's own when it has to wait.
-    fn poll<T>(
-        &self,
-        cx: &mut Context<'_>,
-        call: impl FnOnce(&dyn CustomTransport, &mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
+    fn poll<R>(&self, cx: &mut Context<'_>, call: impl FnOnce(&T, &mut Context<'_>) -> Poll<R>) -> Poll<R> {
         let wakes = self.tasks.lock().wakes;
         let result = call(&self.transport, &mut Context::from_waker(&self.waker));
         if result.is_pending() {
-            self.wait(cx.waker(), wakes);
+            self.tasks.add(cx.waker(), wakes, &self.ioloop);
         }
         result
     }
+}
 
+impl<T: CustomTransport> Kind for Custom<T> {
+    fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll(cx, |transport, cx| transport.poll_recv_ready(cx))
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll(cx, |transport, cx| uninterrupted(|| transport.poll_recv(cx, buf)))
+            .map(|result| check(result?, buf.len()))
+    }
+
+    /// By the waker that all tasks share, so the transport's place for a waker is not taken from a task that waits.
+    fn try_send(&self, data: &[u8]) -> io::Result<usize> {
+        at_once(self.send(&mut Context::from_waker(&self.waker), data))
+    }
+
+    fn try_send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        at_once(self.send_vectored(&mut Context::from_waker(&self.waker), pieces))
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll(cx, |_, cx| self.send(cx, data))
+    }
+
+    fn poll_send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll(cx, |_, cx| self.send_vectored(cx, pieces))
+    }
+
+    fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll(cx, |transport, cx| transport.poll_peer_closed(cx))
+    }
+
+    fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll(cx, |transport, cx| transport.poll_broken(cx))
+    }
+
+    fn is_readable(&self) -> bool {
+        self.transport.is_readable()
+    }
+
+    fn is_peer_closed(&self) -> bool {
+        self.transport.is_peer_closed()
+    }
+
+    fn is_broken(&self) -> bool {
+        self.transport.is_broken()
+    }
+
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(cx, |transport, cx| uninterrupted(|| transport.poll_shutdown(cx)))
+    }
+
+    fn close(self: Box<Self>, _sole: bool) {
+        let tasks = Arc::clone(&self.tasks);
+        // The user's transport closes first, as a descriptor would.
+        drop(self);
+        tasks.wake_all();
+    }
+
+    fn ioloop(&self) -> &IOLoop {
+        &self.ioloop
+    }
+
+    fn fmt_peer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a custom transport")
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.transport.as_fd()
+    }
+}
+
+impl Tasks {
     /// Keeps `waker` until the tasks are woken; wakes it now when they have been since they were woken `wakes` times.
-    fn wait(&self, waker: &Waker, wakes: u64) {
-        if self.tasks.lock().waiting.add_events(ANY, waker) && self.tasks.lock().wakes == wakes {
+    #[inline]
+    fn add(&self, waker: &Waker, wakes: u64, ioloop: &IOLoop) {
+        if self.lock().waiting.add_events(ANY, waker) && self.lock().wakes == wakes {
             return;
         }
         let waker = waker.clone();
-        let turn = self.ioloop.metrics().turns;
-        let mut state = self.tasks.lock();
+        let turn = ioloop.metrics().turns;
+        let mut state = self.lock();
         if state.wakes != wakes {
             drop(state);
             return waker.wake();
@@ -158,14 +159,14 @@ impl Custom {
         drop(state);
         stale.into_iter().for_each(|(_, waker)| waker.wake());
     }
-}
 
-impl Tasks {
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic runs under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[inline]
     fn wake_all(&self) {
         let mut state = self.lock();
         state.wakes += 1;
@@ -187,14 +188,14 @@ impl Wake for Tasks {
     }
 }
 
-impl fmt::Debug for Custom {
-    #[inline]
+impl<T> fmt::Debug for Custom<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Custom").finish_non_exhaustive()
     }
 }
 
 /// A count that a transport claims, if it can be true.
+#[inline]
 fn check(count: usize, limit: usize) -> io::Result<usize> {
     if count > limit {
         return Err(io::Error::other(format!("the transport claims to have moved {count} bytes of {limit}")));
@@ -203,6 +204,7 @@ fn check(count: usize, limit: usize) -> io::Result<usize> {
 }
 
 /// The same for sending, which would be tried again and again if it made no progress.
+#[inline]
 fn check_sent(count: usize, limit: usize) -> io::Result<usize> {
     if count == 0 {
         return Err(io::Error::new(io::ErrorKind::WriteZero, "the transport has sent nothing and does not wait"));
@@ -210,6 +212,7 @@ fn check_sent(count: usize, limit: usize) -> io::Result<usize> {
     check(count, limit)
 }
 
+#[inline]
 fn at_once(result: Poll<io::Result<usize>>) -> io::Result<usize> {
     match result {
         Poll::Ready(result) => result,
@@ -256,7 +259,7 @@ mod tests {
 
     #[test]
     fn tasks_that_are_gone_are_forgotten() {
-        let custom: Box<Custom> = Box::new(Custom::new(Silence));
+        let custom = Custom::new(Silence);
         IOLoop::current().run_sync(async {
             for _ in 0..1000 {
                 let waker = Waker::from(Arc::new(Gone));

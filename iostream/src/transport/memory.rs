@@ -9,7 +9,10 @@ use std::{
 use ioloop::IOLoop;
 use nix::errno::Errno;
 
-use super::waiting::{Events, Waiting};
+use super::{
+    Kind,
+    waiting::{Events, Waiting},
+};
 use crate::buffer::ReadBuffer;
 
 /// One end of an in-memory pair.
@@ -56,75 +59,100 @@ impl Memory {
         (end(0), end(1))
     }
 
+    #[inline]
     fn us(&self) -> &End {
         &self.link.ends[self.side]
     }
 
+    #[inline]
     fn peer(&self) -> &End {
         &self.link.ends[1 - self.side]
     }
+}
 
-    pub(super) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+impl Kind for Memory {
+    #[inline]
+    fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll(cx, RECV, || self.is_readable().then_some(()))
     }
 
-    pub(super) fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    #[inline]
+    fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.poll(cx, RECV, || self.try_recv(buf))
     }
 
-    pub(super) fn try_send(&self, data: &[u8]) -> io::Result<usize> {
+    #[inline]
+    fn try_send(&self, data: &[u8]) -> io::Result<usize> {
         self.try_send_vectored(&[IoSlice::new(data)])
     }
 
-    pub(super) fn try_send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    #[inline]
+    fn try_send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.send_now(pieces).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
-    pub(super) fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    #[inline]
+    fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_send_vectored(cx, &[IoSlice::new(data)])
     }
 
-    pub(super) fn poll_send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    #[inline]
+    fn poll_send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.poll(cx, SEND, || self.send_now(pieces))
     }
 
-    pub(super) fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+    #[inline]
+    fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll(cx, PEER_CLOSED, || self.is_peer_closed().then_some(()))
     }
 
     #[inline]
-    pub(super) fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll(cx, BROKEN, || self.is_broken().then_some(()))
     }
 
-    pub(super) fn is_readable(&self) -> bool {
+    #[inline]
+    fn is_readable(&self) -> bool {
         !self.us().inbox.borrow().is_empty() || self.is_peer_closed()
     }
 
-    pub(super) fn is_peer_closed(&self) -> bool {
+    #[inline]
+    fn is_peer_closed(&self) -> bool {
         self.peer().ended.get()
     }
 
-    pub(super) fn is_broken(&self) -> bool {
+    #[inline]
+    fn is_broken(&self) -> bool {
         self.us().reset.get() || self.us().ended.get() && self.peer().ended.get()
     }
 
-    pub(super) fn shutdown(&self) -> io::Result<()> {
+    #[inline]
+    fn poll_shutdown(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.us().ended.set(true);
         self.peer().wake(ALL);
         // A connection that has ended both ways is broken, which we may be waiting for too.
         self.us().wake(BROKEN);
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
-    pub(super) fn ioloop(&self) -> &IOLoop {
+    /// The rest is done by `drop`.
+    #[inline]
+    fn close(self: Box<Self>, _sole: bool) {}
+
+    #[inline]
+    fn ioloop(&self) -> &IOLoop {
         &self.ioloop
     }
 
-    /// Like every transport; the rest is done by `drop`.
-    pub(super) fn close(self, _sole: bool) {}
+    #[inline]
+    fn fmt_peer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a stream in memory")
+    }
+}
 
+impl Memory {
     /// `None` when nothing has come.
+    #[inline]
     fn try_recv(&self, buf: &mut [u8]) -> Option<io::Result<usize>> {
         let mut inbox = self.us().inbox.borrow_mut();
         let count = inbox.len().min(buf.len());
@@ -143,6 +171,7 @@ impl Memory {
     }
 
     /// `None` when there is no room.
+    #[inline]
     fn send_now(&self, pieces: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
         if self.us().reset.get() {
             return Some(Err(Errno::ECONNRESET.into()));
@@ -174,10 +203,9 @@ impl Memory {
         // Cloning the waker was foreign code, which may have used the other end; that woke no task yet.
         attempt().map_or(Poll::Pending, Poll::Ready)
     }
-}
 
-impl Memory {
     /// Keeps `waker` until one of `events` comes.
+    #[inline]
     fn wait(&self, events: Events, waker: &Waker) {
         let waiting = &self.us().waiting;
         if waiting.borrow_mut().add_events(events, waker) {
@@ -191,6 +219,7 @@ impl Memory {
 }
 
 impl Drop for Memory {
+    #[inline]
     fn drop(&mut self) {
         let (us, peer) = (self.us(), self.peer());
         us.ended.set(true);
@@ -215,6 +244,7 @@ impl fmt::Debug for Memory {
 }
 
 impl End {
+    #[inline]
     fn wake(&self, events: Events) {
         let woken = self.waiting.borrow_mut().take(events);
         woken.into_iter().for_each(|(_, waker)| waker.wake());

@@ -1,5 +1,5 @@
-//! What carries the bytes. Everything above speaks to [`Transport`] alone, in reads and writes; a new kind of stream is a
-//! new variant, with a file of its own here.
+//! What carries the bytes. Everything above speaks to [`Transport`] alone, in reads and writes; a new kind of stream
+//! implements [`Kind`], in a file of its own here.
 //!
 //! # The contract
 //!
@@ -38,6 +38,7 @@
 //! sends close_notify. `is_broken` and `poll_peer_closed` are the carrier's, or a close_notify that was received.
 
 mod custom;
+mod kind;
 mod memory;
 mod pipe;
 mod socket;
@@ -58,12 +59,11 @@ use std::{
 
 use ioloop::IOLoop;
 
-use crate::error::kind;
-
 #[cfg(feature = "tls")]
 pub(crate) use self::tls::Tls;
 pub(crate) use self::{
     custom::Custom,
+    kind::Kind,
     memory::Memory,
     pipe::{Access, Pipe},
     tcp::Tcp,
@@ -78,13 +78,8 @@ pub(crate) const MOST_BEGUN: usize = 64 * 1024;
 pub(crate) enum Transport {
     Tcp(Tcp),
     Unix(Unix),
-    Memory(Memory),
-    Pipe(Pipe),
-    /// Whatever a user brings. Boxed, because the largest kind is what every idle stream has room for.
-    Custom(Box<Custom>),
-    /// A session and the transport beneath it. Boxed, because the session is large.
-    #[cfg(feature = "tls")]
-    Tls(Box<Tls>),
+    /// A kind that few programs have. Boxed also because the largest kind is what every idle stream has room for.
+    Other(Box<dyn Kind>),
     /// What is left when the transport has been closed.
     Closed,
 }
@@ -95,11 +90,7 @@ macro_rules! dispatch {
         match $self {
             Transport::Tcp($transport) => $call,
             Transport::Unix($transport) => $call,
-            Transport::Memory($transport) => $call,
-            Transport::Pipe($transport) => $call,
-            Transport::Custom($transport) => $call,
-            #[cfg(feature = "tls")]
-            Transport::Tls($transport) => $call,
+            Transport::Other($transport) => $call,
             Transport::Closed => $closed,
         }
     };
@@ -199,11 +190,7 @@ impl Transport {
         match self {
             Transport::Tcp(tcp) => Poll::Ready(tcp.shutdown()),
             Transport::Unix(unix) => Poll::Ready(unix.shutdown()),
-            Transport::Memory(memory) => Poll::Ready(memory.shutdown()),
-            Transport::Pipe(pipe) => Poll::Ready(pipe.shutdown()),
-            Transport::Custom(custom) => custom.poll_shutdown(cx),
-            #[cfg(feature = "tls")]
-            Transport::Tls(tls) => tls.poll_shutdown(cx),
+            Transport::Other(kind) => kind.poll_shutdown(cx),
             Transport::Closed => Poll::Ready(Err(not_connected())),
         }
     }
@@ -218,21 +205,27 @@ impl Transport {
         match self {
             Transport::Tcp(tcp) => Some(tcp.get_ref().as_fd()),
             Transport::Unix(unix) => Some(unix.get_ref().as_fd()),
-            Transport::Pipe(pipe) => Some(pipe.get_ref().as_fd()),
-            Transport::Custom(custom) => custom.as_fd(),
-            #[cfg(feature = "tls")]
-            Transport::Tls(tls) => tls.carrier().as_fd(),
-            Transport::Memory(_) | Transport::Closed => None,
+            Transport::Other(kind) => kind.as_fd(),
+            Transport::Closed => None,
+        }
+    }
+
+    /// The session, if there is one.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        match self {
+            Transport::Other(kind) => kind.as_tls(),
+            _ => None,
         }
     }
 
     /// What carries the bytes in the end: the transport itself, or the one beneath its TLS.
     pub(crate) fn carrier(&self) -> &Transport {
-        match self {
-            #[cfg(feature = "tls")]
-            Transport::Tls(tls) => tls.carrier().carrier(),
-            transport => transport,
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls() {
+            return tls.carrier().carrier();
         }
+        self
     }
 
     /// The TCP socket, for its options and addresses; `None` for every other kind.
@@ -245,28 +238,25 @@ impl Transport {
 
     /// An end of a pipe, which carries bytes in one direction alone.
     pub(crate) fn is_one_way(&self) -> bool {
-        matches!(self, Transport::Pipe(pipe) if pipe.is_one_way())
+        matches!(self, Transport::Other(kind) if kind.is_one_way())
     }
 
     /// Whether it may have begun on what it was offered beyond what it says it has sent.
+    #[inline]
     pub(crate) fn begins_ahead(&self) -> bool {
-        #[cfg(feature = "tls")]
-        if matches!(self, Transport::Tls(_)) {
-            return true;
-        }
-        false
+        matches!(self, Transport::Other(kind) if kind.begins_ahead())
     }
 
     /// Whether `error` says that this kind cannot do what was asked, which breaks nothing: the wrong end of a pipe.
     pub(crate) fn refuses(&self, error: &io::Error) -> bool {
-        kind(error) == io::ErrorKind::Unsupported && matches!(self, Transport::Pipe(_))
+        matches!(self, Transport::Other(kind) if kind.refuses(error))
     }
 
     /// Why nothing can be written, for a kind that has only one direction. The others find out by sending.
     #[inline]
     pub(crate) fn check_writable(&self) -> io::Result<()> {
         match self {
-            Transport::Pipe(pipe) => pipe.check_writable(),
+            Transport::Other(kind) => kind.check_writable(),
             _ => Ok(()),
         }
     }
@@ -283,11 +273,7 @@ impl Transport {
                 Ok(addr) if addr.as_pathname().is_some() => write!(f, "{addr:?}"),
                 _ => f.write_str("a Unix socket"),
             },
-            Transport::Memory(_) => f.write_str("a stream in memory"),
-            Transport::Pipe(_) => f.write_str("a pipe or terminal"),
-            Transport::Custom(_) => f.write_str("a custom transport"),
-            #[cfg(feature = "tls")]
-            Transport::Tls(tls) => tls.carrier().fmt_peer(f),
+            Transport::Other(kind) => kind.fmt_peer(f),
             Transport::Closed => f.write_str("a closed stream"),
         }
     }
@@ -296,18 +282,15 @@ impl Transport {
     /// everything written has left. False when there is no room for it yet.
     pub(crate) fn say_goodbye(&self) -> bool {
         match self {
-            #[cfg(feature = "tls")]
-            Transport::Tls(tls) => tls.say_goodbye(),
+            Transport::Other(kind) => kind.say_goodbye(),
             _ => true,
         }
     }
 
     /// Goes on with a goodbye. Ready when it has left, or never will.
-    #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "nothing else has a goodbye"))]
     pub(crate) fn poll_goodbye(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            #[cfg(feature = "tls")]
-            Transport::Tls(tls) => tls.poll_goodbye(cx),
+            Transport::Other(kind) => kind.poll_goodbye(cx),
             _ => Poll::Ready(()),
         }
     }

@@ -22,6 +22,7 @@ impl Waiting {
     }
 
     /// False when the task does not wait here yet.
+    #[inline]
     pub(super) fn add_events(&mut self, events: Events, waker: &Waker) -> bool {
         let known = self.list.iter_mut().find(|(_, known)| known.will_wake(waker));
         known.map(|(waits_for, _)| *waits_for |= events).is_some()
@@ -30,6 +31,7 @@ impl Waiting {
     /// A waker does not tell whether its task still lives, and every request on a connection that lasts may leave one
     /// behind. So a list that has grown long is returned to be woken: live tasks come back within a turn, and then the
     /// list may grow to twice their number before the next sweep.
+    #[inline]
     pub(super) fn push(&mut self, events: Events, waker: Waker, turn: u64) -> Vec<(Events, Waker)> {
         let mut stale = Vec::new();
         if self.list.len() >= self.limit {
@@ -45,6 +47,7 @@ impl Waiting {
         stale
     }
 
+    #[inline]
     pub(super) fn take(&mut self, events: Events) -> Vec<(Events, Waker)> {
         let taken = self.list.extract_if(.., |(waits_for, _)| *waits_for & events != 0).collect();
         if self.list.is_empty() {
@@ -56,6 +59,7 @@ impl Waiting {
 }
 
 impl Default for Waiting {
+    #[inline]
     fn default() -> Self {
         Waiting { list: Vec::new(), limit: FEW, swept_in: 0 }
     }

@@ -9,6 +9,7 @@ use std::{
     cell::{Cell, RefCell, RefMut},
     fmt,
     io::{self, IoSlice},
+    os::fd::BorrowedFd,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -17,7 +18,7 @@ use rustls::Connection;
 
 use self::session::{Session, Wire};
 use super::{
-    Transport,
+    Kind, Transport,
     waiting::{Events, Waiting},
 };
 
@@ -94,160 +95,6 @@ impl Tls {
         }
     }
 
-    pub(super) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(mut session) = self.session(cx) else { return Poll::Pending };
-        if session.has_input() {
-            return Poll::Ready(());
-        }
-        if session.is_handshaking() {
-            drop(session);
-            // Over or failed, which `poll_recv` tells.
-            if self.poll_handshake(cx).map_err(|error| self.session.borrow_mut().fail(error)).is_pending() {
-                return Poll::Pending;
-            }
-            return self.poll_recv_ready(cx);
-        }
-        if session.wants_send() {
-            // A ticket or an answer to a key update. When it cannot leave, reading goes on all the same: the peer may be
-            // one that does not read before it has written.
-            let _ = session.flush(&mut Wire::polling(&self.carrier, cx));
-        }
-        drop(session);
-        self.carrier.poll_recv_ready(cx)
-    }
-
-    pub(super) fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_established(cx))?;
-        loop {
-            let Some(mut session) = self.session(cx) else { return Poll::Pending };
-            let count = session.read(buf);
-            if count > 0 {
-                return Poll::Ready(Ok(count));
-            }
-            if session.has_failed() {
-                return Poll::Ready(Err(session.take_failure()));
-            }
-            if session.has_ended() {
-                return Poll::Ready(Ok(0));
-            }
-            let count = if session.receive_unfed() {
-                self.tell_failure(&mut session);
-                0
-            } else {
-                drop(session);
-                ready!(self.receive(cx, buf))?
-            };
-            if count > 0 {
-                return Poll::Ready(Ok(count));
-            }
-            // That was a part of a record, or nothing for the reader.
-            ready!(self.poll_recv_ready(cx));
-        }
-    }
-
-    pub(super) fn try_send(&self, data: &[u8]) -> io::Result<usize> {
-        self.try_send_vectored(&[IoSlice::new(data)])
-    }
-
-    pub(super) fn try_send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let would_block = || io::Error::from(io::ErrorKind::WouldBlock);
-        let mut session = self.session.try_borrow_mut().map_err(|_| would_block())?;
-        // The queue's task drives the handshake, and then sends.
-        if session.is_handshaking() {
-            return Err(would_block());
-        }
-        match session.send(&mut Wire::trying(&self.carrier), pieces, MOST_AT_ONCE)? {
-            0 => Err(would_block()),
-            sent => Ok(sent),
-        }
-    }
-
-    pub(super) fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send_vectored(cx, &[IoSlice::new(data)])
-    }
-
-    pub(super) fn poll_send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_established(cx))?;
-        let Some(mut session) = self.session(cx) else { return Poll::Pending };
-        match session.send(&mut Wire::polling(&self.carrier, cx), pieces, 1)? {
-            0 => Poll::Pending,
-            sent => Poll::Ready(Ok(sent)),
-        }
-    }
-
-    pub(super) fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_peer_closed() || self.carrier.poll_peer_closed(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        if !self.waiting.borrow_mut().add_events(ENDED, cx.waker()) {
-            let waker = cx.waker().clone();
-            let turn = self.ioloop.metrics().turns;
-            let stale = self.waiting.borrow_mut().push(ENDED, waker, turn);
-            stale.into_iter().for_each(|(_, waker)| waker.wake());
-        }
-        // Cloning the waker was foreign code, which may have read the end.
-        if self.is_peer_closed() { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    pub(super) fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.carrier.poll_broken(cx)
-    }
-
-    pub(super) fn is_readable(&self) -> bool {
-        self.session.try_borrow().is_ok_and(|session| session.has_input()) || self.carrier.is_readable()
-    }
-
-    pub(super) fn is_peer_closed(&self) -> bool {
-        self.session.try_borrow().is_ok_and(|session| session.has_ended()) || self.carrier.is_peer_closed()
-    }
-
-    pub(super) fn is_broken(&self) -> bool {
-        self.carrier.is_broken()
-    }
-
-    /// Sends close_notify, then ends the carrier.
-    pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_established(cx))?;
-        let Some(mut session) = self.session(cx) else { return Poll::Pending };
-        session.shut();
-        if !session.flush(&mut Wire::polling(&self.carrier, cx))? {
-            return Poll::Pending;
-        }
-        drop(session);
-        self.carrier.poll_shutdown(cx)
-    }
-
-    pub(super) fn ioloop(&self) -> &IOLoop {
-        &self.ioloop
-    }
-
-    /// Tells the peer that this was all. Without it the peer has to assume that somebody has cut the end off. False when
-    /// it cannot leave at once.
-    pub(super) fn say_goodbye(&self) -> bool {
-        let Ok(mut session) = self.session.try_borrow_mut() else { return false };
-        if session.is_handshaking() || session.has_failed() {
-            return true;
-        }
-        self.receive_tickets(&mut session);
-        session.shut();
-        match session.flush(&mut Wire::trying(&self.carrier)) {
-            Ok(true) => self.carrier.say_goodbye(),
-            Ok(false) => false,
-            // Nobody is there to hear it.
-            Err(_) => true,
-        }
-    }
-
-    pub(super) fn poll_goodbye(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(mut session) = self.session(cx) else { return Poll::Pending };
-        session.shut();
-        match session.flush(&mut Wire::polling(&self.carrier, cx)) {
-            Ok(true) => self.carrier.poll_goodbye(cx),
-            Ok(false) => Poll::Pending,
-            Err(_) => Poll::Ready(()),
-        }
-    }
-
     /// A server sends tickets behind its handshake. A client that has only written has not received them, and the kernel
     /// would turn its end into a reset, as it does whenever something is unread. What is more than a few tickets is
     /// somebody's data.
@@ -260,12 +107,6 @@ impl Tls {
                 _ => return,
             }
         }
-    }
-
-    pub(super) fn close(self, sole: bool) {
-        self.end_handshake();
-        self.carrier.close(sole);
-        self.waiting.take().take(ENDED).into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     /// The session. When it is in use, `None`, and the task comes again.
@@ -354,6 +195,185 @@ impl Tls {
         if session.has_failed() {
             let _ = session.flush(&mut Wire::trying(&self.carrier));
         }
+    }
+}
+
+impl Kind for Tls {
+    fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(mut session) = self.session(cx) else { return Poll::Pending };
+        if session.has_input() {
+            return Poll::Ready(());
+        }
+        if session.is_handshaking() {
+            drop(session);
+            // Over or failed, which `poll_recv` tells.
+            if self.poll_handshake(cx).map_err(|error| self.session.borrow_mut().fail(error)).is_pending() {
+                return Poll::Pending;
+            }
+            return self.poll_recv_ready(cx);
+        }
+        if session.wants_send() {
+            // A ticket or an answer to a key update. When it cannot leave, reading goes on all the same: the peer may be
+            // one that does not read before it has written.
+            let _ = session.flush(&mut Wire::polling(&self.carrier, cx));
+        }
+        drop(session);
+        self.carrier.poll_recv_ready(cx)
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_established(cx))?;
+        loop {
+            let Some(mut session) = self.session(cx) else { return Poll::Pending };
+            let count = session.read(buf);
+            if count > 0 {
+                return Poll::Ready(Ok(count));
+            }
+            if session.has_failed() {
+                return Poll::Ready(Err(session.take_failure()));
+            }
+            if session.has_ended() {
+                return Poll::Ready(Ok(0));
+            }
+            let count = if session.receive_unfed() {
+                self.tell_failure(&mut session);
+                0
+            } else {
+                drop(session);
+                ready!(self.receive(cx, buf))?
+            };
+            if count > 0 {
+                return Poll::Ready(Ok(count));
+            }
+            // That was a part of a record, or nothing for the reader.
+            ready!(self.poll_recv_ready(cx));
+        }
+    }
+
+    fn try_send(&self, data: &[u8]) -> io::Result<usize> {
+        self.try_send_vectored(&[IoSlice::new(data)])
+    }
+
+    fn try_send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let would_block = || io::Error::from(io::ErrorKind::WouldBlock);
+        let mut session = self.session.try_borrow_mut().map_err(|_| would_block())?;
+        // The queue's task drives the handshake, and then sends.
+        if session.is_handshaking() {
+            return Err(would_block());
+        }
+        match session.send(&mut Wire::trying(&self.carrier), pieces, MOST_AT_ONCE)? {
+            0 => Err(would_block()),
+            sent => Ok(sent),
+        }
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send_vectored(cx, &[IoSlice::new(data)])
+    }
+
+    fn poll_send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_established(cx))?;
+        let Some(mut session) = self.session(cx) else { return Poll::Pending };
+        match session.send(&mut Wire::polling(&self.carrier, cx), pieces, 1)? {
+            0 => Poll::Pending,
+            sent => Poll::Ready(Ok(sent)),
+        }
+    }
+
+    fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_peer_closed() || self.carrier.poll_peer_closed(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !self.waiting.borrow_mut().add_events(ENDED, cx.waker()) {
+            let waker = cx.waker().clone();
+            let turn = self.ioloop.metrics().turns;
+            let stale = self.waiting.borrow_mut().push(ENDED, waker, turn);
+            stale.into_iter().for_each(|(_, waker)| waker.wake());
+        }
+        // Cloning the waker was foreign code, which may have read the end.
+        if self.is_peer_closed() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.carrier.poll_broken(cx)
+    }
+
+    fn is_readable(&self) -> bool {
+        self.session.try_borrow().is_ok_and(|session| session.has_input()) || self.carrier.is_readable()
+    }
+
+    fn is_peer_closed(&self) -> bool {
+        self.session.try_borrow().is_ok_and(|session| session.has_ended()) || self.carrier.is_peer_closed()
+    }
+
+    fn is_broken(&self) -> bool {
+        self.carrier.is_broken()
+    }
+
+    /// Sends close_notify, then ends the carrier.
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_established(cx))?;
+        let Some(mut session) = self.session(cx) else { return Poll::Pending };
+        session.shut();
+        if !session.flush(&mut Wire::polling(&self.carrier, cx))? {
+            return Poll::Pending;
+        }
+        drop(session);
+        self.carrier.poll_shutdown(cx)
+    }
+
+    fn ioloop(&self) -> &IOLoop {
+        &self.ioloop
+    }
+
+    /// Tells the peer that this was all. Without it the peer has to assume that somebody has cut the end off. False when
+    /// it cannot leave at once.
+    fn say_goodbye(&self) -> bool {
+        let Ok(mut session) = self.session.try_borrow_mut() else { return false };
+        if session.is_handshaking() || session.has_failed() {
+            return true;
+        }
+        self.receive_tickets(&mut session);
+        session.shut();
+        match session.flush(&mut Wire::trying(&self.carrier)) {
+            Ok(true) => self.carrier.say_goodbye(),
+            Ok(false) => false,
+            // Nobody is there to hear it.
+            Err(_) => true,
+        }
+    }
+
+    fn poll_goodbye(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(mut session) = self.session(cx) else { return Poll::Pending };
+        session.shut();
+        match session.flush(&mut Wire::polling(&self.carrier, cx)) {
+            Ok(true) => self.carrier.poll_goodbye(cx),
+            Ok(false) => Poll::Pending,
+            Err(_) => Poll::Ready(()),
+        }
+    }
+
+    fn close(self: Box<Self>, sole: bool) {
+        self.end_handshake();
+        self.carrier.close(sole);
+        self.waiting.take().take(ENDED).into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Of what carries it.
+    fn fmt_peer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.carrier.fmt_peer(f)
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.carrier.as_fd()
+    }
+
+    fn as_tls(&self) -> Option<&Tls> {
+        Some(self)
+    }
+
+    fn begins_ahead(&self) -> bool {
+        true
     }
 }
 
