@@ -17,10 +17,12 @@ mod iostream;
 pub mod memory;
 pub mod netutil;
 mod peer;
+#[cfg(feature = "pipe")]
 mod pipe;
 pub mod proxy_protocol;
 mod read;
 pub mod resolver;
+#[cfg(feature = "pipe")]
 mod standard;
 #[cfg(feature = "subprocess")]
 mod subprocess;

@@ -1,12 +1,22 @@
 //! Streams over pipes, FIFOs and terminals.
 
-use std::{fs::File, os::fd::OwnedFd};
+use std::{
+    fs::File,
+    io,
+    os::{fd::OwnedFd, unix::fs::FileTypeExt},
+};
 
 use ioloop::Source;
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl},
+};
 use socket2::SockRef;
 
 use crate::{
-    IOStream, Result, check,
+    Error, IOStream, Result,
+    check::not_a_stream,
+    error::errno,
     transport::{Access, Pipe, Transport},
 };
 
@@ -29,6 +39,8 @@ impl IOStream {
     ///   comes as the terminal is set: line by line, unless it is in raw mode.
     /// * The reader of a FIFO that nobody has opened for writing yet waits for the first writer. When the last one has
     ///   left, its input has ended.
+    ///
+    /// Needs the feature `pipe`.
     ///
     /// # Errors
     ///
@@ -53,7 +65,7 @@ impl IOStream {
     /// ```
     pub fn from_pipe(fd: impl Into<OwnedFd>) -> Result<IOStream> {
         let file = File::from(fd.into());
-        let access = check::pipe(&file)?;
+        let access = check(&file)?;
         // fcntl(2) underneath, for whatever descriptor.
         SockRef::from(&file).set_nonblocking(true)?;
         pipe(file, access)
@@ -63,6 +75,46 @@ impl IOStream {
 /// A stream over a descriptor that is non-blocking already.
 #[inline]
 pub(crate) fn pipe(file: File, access: Access) -> Result<IOStream> {
-    let source = Source::new(file).map_err(check::unwatchable)?;
+    let source = Source::new(file).map_err(unwatchable)?;
     Ok(IOStream::from_transport(Transport::Other(Box::new(Pipe::new(source, access))), false))
+}
+
+/// Pipes, FIFOs and terminals, and in which directions their bytes go.
+#[inline]
+fn check(file: &File) -> Result<Access> {
+    let kind = file.metadata()?.file_type();
+    if kind.is_fifo() || kind.is_char_device() {
+        return access(file);
+    }
+    Err(not_a_stream(match () {
+        () if kind.is_socket() => "it is a socket, not a pipe",
+        () if kind.is_file() => "it is a regular file",
+        () if kind.is_dir() => "it is a directory",
+        () => "it is neither a pipe nor a terminal",
+    }))
+}
+
+#[inline]
+pub(crate) fn access(file: &File) -> Result<Access> {
+    let flags = fcntl(file, FcntlArg::F_GETFL).map_err(io::Error::from)?;
+    let flags = OFlag::from_bits_retain(flags);
+    if flags.contains(OFlag::O_PATH) {
+        return Err(not_a_stream("it was opened as a path only"));
+    }
+    Ok(match flags & OFlag::O_ACCMODE {
+        OFlag::O_RDONLY => Access::Read,
+        OFlag::O_WRONLY => Access::Write,
+        _ => Access::Both,
+    })
+}
+
+/// The loop's error for a descriptor of a kind that the system cannot watch.
+#[inline]
+fn unwatchable(error: ioloop::Error) -> Error {
+    match &error {
+        ioloop::Error::Io { source, .. } if errno(source) == Errno::EPERM => {
+            not_a_stream("the system cannot wait for it")
+        }
+        _ => error.into(),
+    }
 }

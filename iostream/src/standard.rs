@@ -18,7 +18,12 @@ use std::{
 use nix::fcntl::OFlag;
 use socket2::{Domain, SockRef};
 
-use crate::{CustomTransport, Error, IOStream, Result, check, pipe::pipe, transport::Access};
+use crate::{
+    CustomTransport, Error, IOStream, Result,
+    check::not_a_stream,
+    pipe::{access, pipe},
+    transport::Access,
+};
 
 /// The device number of `/dev/ptmx`. Opening it again makes another terminal.
 const PTMX: u64 = (5 << 8) | 2;
@@ -40,6 +45,8 @@ impl IOStream {
     ///   process ends.
     /// * What [`std::io::stdin`] has buffered already is not seen, and what [`std::io::stdout`] still holds comes later.
     ///   Use the one or the other. Each call makes a stream of its own.
+    ///
+    /// Needs the feature `pipe`.
     ///
     /// # Errors
     ///
@@ -89,9 +96,9 @@ impl IOStream {
 #[inline]
 fn standard(fd: BorrowedFd<'_>, wanted: Access) -> Result<IOStream> {
     let file = File::from(fd.try_clone_to_owned()?);
-    match (check::access(&file)?, wanted) {
-        (Access::Write, Access::Read) => return Err(check::not_a_stream("it is not open for reading")),
-        (Access::Read, Access::Write) => return Err(check::not_a_stream("it is not open for writing")),
+    match (access(&file)?, wanted) {
+        (Access::Write, Access::Read) => return Err(not_a_stream("it is not open for reading")),
+        (Access::Read, Access::Write) => return Err(not_a_stream("it is not open for writing")),
         _ => {}
     }
     let metadata = file.metadata()?;
@@ -100,7 +107,7 @@ fn standard(fd: BorrowedFd<'_>, wanted: Access) -> Result<IOStream> {
         return shared(file, socket);
     }
     if kind.is_dir() {
-        return Err(check::not_a_stream("it is a directory"));
+        return Err(not_a_stream("it is a directory"));
     }
     if (kind.is_fifo() || file.is_terminal() && metadata.rdev() != PTMX)
         && let Ok(own) = reopen(fd, wanted)

@@ -40,6 +40,7 @@
 mod custom;
 mod kind;
 mod memory;
+#[cfg(feature = "pipe")]
 mod pipe;
 mod socket;
 mod tcp;
@@ -59,16 +60,11 @@ use std::{
 
 use ioloop::IOLoop;
 
+#[cfg(feature = "pipe")]
+pub(crate) use self::pipe::{Access, Pipe};
 #[cfg(feature = "tls")]
 pub(crate) use self::tls::Tls;
-pub(crate) use self::{
-    custom::Custom,
-    kind::Kind,
-    memory::Memory,
-    pipe::{Access, Pipe},
-    tcp::Tcp,
-    unix::Unix,
-};
+pub(crate) use self::{custom::Custom, kind::Kind, memory::Memory, tcp::Tcp, unix::Unix};
 
 /// How much a transport may have begun on beyond what it says it has sent, in bytes.
 pub(crate) const MOST_BEGUN: usize = 64 * 1024;
