@@ -87,6 +87,9 @@ impl Database {
         stream.set_max_buffer_size(LONGEST_COMMAND);
         loop {
             let (answers, next) = stream.read_with(|input| self.answer_all(input)).await?;
+            // Everybody who has asked is read before anybody is answered, as Redis does it. A client that is answered at once
+            // wakes up for each answer, and the server for each of its next questions.
+            iostream::yield_now().await;
             let written = stream.write(&answers);
             self.give_back(answers);
             written.await?;
