@@ -35,10 +35,10 @@ impl Chunk {
     }
 
     /// The bytes in `rest` as a buffer, with the memory of the chunk.
-    fn hand_over(&mut self, rest: Range<usize>) -> ReadBuffer {
+    fn hand_over(&mut self, rest: Range<usize>) -> PooledBuffer {
         let mut data = Vec::from(mem::take(&mut self.0));
         data.truncate(rest.end);
-        ReadBuffer { data, start: rest.start }
+        PooledBuffer { data, start: rest.start }
     }
 }
 
@@ -71,16 +71,16 @@ fn give_back(chunk: Box<[u8]>) {
     }
 }
 
-/// Bytes that were received and not consumed. Owns memory only while there are some.
+/// Bytes that wait to be consumed, by a reader or by the kernel. Owns memory only while there are some.
 #[derive(Debug, Default)]
-pub(crate) struct ReadBuffer {
+pub(crate) struct PooledBuffer {
     /// From the thread's pool.
     data: Vec<u8>,
     /// How much of `data` has been consumed. Invariant: less than `data.len()`, or both are zero.
     start: usize,
 }
 
-impl ReadBuffer {
+impl PooledBuffer {
     pub(crate) fn len(&self) -> usize {
         self.data.len() - self.start
     }
@@ -173,7 +173,7 @@ impl ReadBuffer {
             self.consume(n);
             return taken;
         }
-        let ReadBuffer { data, start } = &mut *self;
+        let PooledBuffer { data, start } = &mut *self;
         let (mut data, start) = (mem::take(data), mem::take(start));
         self.append(&data[start + n..]);
         data.truncate(start + n);
@@ -181,15 +181,15 @@ impl ReadBuffer {
     }
 }
 
-impl From<Vec<u8>> for ReadBuffer {
+impl From<Vec<u8>> for PooledBuffer {
     #[inline]
-    fn from(data: Vec<u8>) -> ReadBuffer {
+    fn from(data: Vec<u8>) -> PooledBuffer {
         // An empty one owns no memory.
-        ReadBuffer { data: if data.is_empty() { Vec::new() } else { data }, start: 0 }
+        PooledBuffer { data: if data.is_empty() { Vec::new() } else { data }, start: 0 }
     }
 }
 
-impl Drop for ReadBuffer {
+impl Drop for PooledBuffer {
     /// Returns the memory to the thread's pool.
     fn drop(&mut self) {
         if self.data.capacity() == CHUNK_SIZE {
@@ -215,7 +215,7 @@ impl Drop for ReadBuffer {
 /// What a parser is shown: the bytes not consumed so far, straight from the read chunk when the stream held none back.
 pub(crate) enum Window<'c, 'h> {
     Chunk(&'c [u8]),
-    Held(&'h mut ReadBuffer),
+    Held(&'h mut PooledBuffer),
 }
 
 impl Window<'_, '_> {
@@ -282,7 +282,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_queue_of_bytes(steps in proptest::collection::vec(step(), 0..40)) {
-            let mut buffer = ReadBuffer::default();
+            let mut buffer = PooledBuffer::default();
             let mut model = VecDeque::new();
             for step in steps {
                 match step {
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_large_result_takes_the_buffer_with_it() {
-        let mut buffer = ReadBuffer::default();
+        let mut buffer = PooledBuffer::default();
         buffer.append(&vec![7; 100_000]);
         buffer.append(b"rest");
         let place = buffer.as_slice().as_ptr();
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn the_pool_keeps_neither_many_buffers_nor_large_ones() {
-        let mut buffers: Vec<ReadBuffer> = (0..2 * POOL_BUFFERS).map(|_| ReadBuffer::default()).collect();
+        let mut buffers: Vec<PooledBuffer> = (0..2 * POOL_BUFFERS).map(|_| PooledBuffer::default()).collect();
         buffers.iter_mut().for_each(|buffer| buffer.append(b"x"));
         buffers[0].append(&vec![0; POOL_BUFFER_SIZE + 1]);
         drop(buffers);

@@ -11,7 +11,7 @@ use ioloop::{IOLoop, Source};
 
 use crate::{
     Error, Result,
-    buffer::ReadBuffer,
+    buffer::PooledBuffer,
     check,
     closing::AtClose,
     transport::{Tcp, Transport, Unix},
@@ -69,7 +69,7 @@ pub(crate) struct Inner {
     /// There is no duplicate of the descriptor.
     pub(crate) sole: Cell<bool>,
     /// Received and not consumed.
-    pub(crate) held: RefCell<ReadBuffer>,
+    pub(crate) held: RefCell<PooledBuffer>,
     /// Accepted from the user and not yet taken by the kernel. Absent while there is nothing.
     pub(crate) queue: RefCell<Option<Box<WriteQueue>>>,
     /// What happens at the close. Absent until something is to.

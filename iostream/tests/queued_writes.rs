@@ -124,6 +124,38 @@ fn a_flush_of_nothing_is_done() {
     assert!(recorder.sends.borrow().is_empty());
 }
 
+/// Memory of the user's that panics when it is given back.
+struct Bomb;
+
+impl AsRef<[u8]> for Bomb {
+    fn as_ref(&self) -> &[u8] {
+        b"bomb "
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("in the destructor of what was written");
+    }
+}
+
+#[test]
+fn bytes_whose_destructor_panics_are_sent_once_and_hold_nothing_up() {
+    // So little room that some of it leaves together with what is behind it.
+    for capacity in [3, 8, 100] {
+        let (stream, peer) = memory::pair(capacity);
+        let received = run(async move {
+            stream.queue("before ").unwrap();
+            stream.queue(bytes::Bytes::from_owner(Bomb)).unwrap();
+            stream.queue(bytes::Bytes::from_owner(Bomb)).unwrap();
+            stream.queue("behind").unwrap();
+            drop(stream);
+            peer.read_until_close().await
+        });
+        assert_eq!(received.unwrap(), "before bomb bomb behind");
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Queue(usize),

@@ -45,7 +45,8 @@ pub struct KeepAlive {
     pub interval: Duration,
     /// How many probes may go unanswered; 3 by default.
     pub probes: u32,
-    /// How long what was sent may stay unacknowledged; 30 s by default, in milliseconds, 24 days at most. Zero is the system's own rule.
+    /// How long what was sent may stay unacknowledged; 30 s by default, in milliseconds, 24 days at most. Zero is the
+    /// system's own rule.
     pub user_timeout: Duration,
 }
 

@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     Error, Result,
-    buffer::{CHUNK_SIZE, Chunk, ReadBuffer, Window},
+    buffer::{CHUNK_SIZE, Chunk, PooledBuffer, Window},
     iostream::Inner,
 };
 
@@ -295,7 +295,7 @@ impl Drop for Parsing<'_> {
 
 /// A stream's buffer, taken out while a parser runs, so that no `RefCell` is borrowed then. Goes back when dropped.
 struct Borrowed<'a> {
-    buffer: ReadBuffer,
+    buffer: PooledBuffer,
     parsing: Parsing<'a>,
 }
 

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use crate::{Error, IOStream, Result, buffer::ReadBuffer, iostream::Inner};
+use crate::{Error, IOStream, Result, buffer::PooledBuffer, iostream::Inner};
 
 impl IOStream {
     /// Reads what there is into `buf`: at least one byte, and 0 only at the end of input or when `buf` is empty. The
@@ -89,13 +89,13 @@ impl IOStream {
 pub struct BufReader {
     stream: IOStream,
     /// The stream's own while it is not empty, and then the stream is claimed.
-    buffer: ReadBuffer,
+    buffer: PooledBuffer,
 }
 
 impl BufReader {
     /// A reader of `stream`. Costs nothing yet.
     pub fn new(stream: IOStream) -> BufReader {
-        BufReader { stream, buffer: ReadBuffer::default() }
+        BufReader { stream, buffer: PooledBuffer::default() }
     }
 
     /// The stream that is read from.
@@ -180,7 +180,7 @@ impl fmt::Debug for BufReader {
 impl Inner {
     /// The stream's buffer, with at least one byte in it.
     #[inline]
-    fn poll_lend(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<ReadBuffer>> {
+    fn poll_lend(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<PooledBuffer>> {
         if self.parsing.get() {
             return Poll::Ready(Err(Error::AlreadyReading));
         }
@@ -193,7 +193,7 @@ impl Inner {
 
     /// Puts bytes back in front of what has come meanwhile.
     #[inline]
-    pub(super) fn put_back(&self, mut bytes: ReadBuffer) {
+    pub(super) fn put_back(&self, mut bytes: PooledBuffer) {
         let mut held = self.held.borrow_mut();
         bytes.append(held.as_slice());
         *held = bytes;

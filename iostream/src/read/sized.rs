@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::reading::{Reading, opaque_debug};
 use crate::{
     Error, IOStream, Result,
-    buffer::{CHUNK_SIZE, ReadBuffer},
+    buffer::{CHUNK_SIZE, PooledBuffer},
 };
 
 /// How much memory a large result begins with, in bytes.
@@ -167,9 +167,9 @@ impl Large {
     }
 
     #[inline]
-    fn into_buffer(mut self) -> ReadBuffer {
+    fn into_buffer(mut self) -> PooledBuffer {
         self.data.truncate(self.filled);
-        ReadBuffer::from(self.data)
+        PooledBuffer::from(self.data)
     }
 }
 

@@ -56,7 +56,8 @@ impl ServerHandle {
         self.local_addr
     }
 
-    /// The addresses that are accepted from, those of other calls included, without Unix sockets. None after [`stop`](ServerHandle::stop).
+    /// The addresses that are accepted from, those of other calls included, without Unix sockets. None after
+    /// [`stop`](ServerHandle::stop).
     #[inline]
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.state.local_addrs()

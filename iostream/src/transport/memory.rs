@@ -13,7 +13,7 @@ use super::{
     Kind,
     waiting::{Events, Waiting},
 };
-use crate::buffer::ReadBuffer;
+use crate::buffer::PooledBuffer;
 
 /// One end of an in-memory pair.
 pub(crate) struct Memory {
@@ -34,7 +34,7 @@ struct Link {
 #[derive(Default)]
 struct End {
     /// Bytes on their way to this end. Owns memory only while there are some.
-    inbox: RefCell<ReadBuffer>,
+    inbox: RefCell<PooledBuffer>,
     waiting: RefCell<Waiting>,
     /// This end has sent its FIN.
     ended: Cell<bool>,

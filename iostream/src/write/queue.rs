@@ -2,14 +2,16 @@ use std::{
     collections::VecDeque,
     io::{self, IoSlice},
     mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, Bytes};
+use ioloop::{Printable, panic_message, report_failure};
 
 use super::file::FilePart;
-use crate::{Result, buffer::ReadBuffer, iostream::Inner, transport::Transport};
+use crate::{Result, buffer::PooledBuffer, iostream::Inner, transport::Transport};
 
 /// How often one turn of the loop may send for one stream before the others get theirs.
 const SENDS_PER_POLL: usize = 16;
@@ -59,7 +61,7 @@ pub(crate) struct WriteQueue {
     pieces: VecDeque<Piece>,
     /// Small slices behind the pieces, copied together into memory of the thread's pool: a piece of each would cost an
     /// allocation.
-    tail: ReadBuffer,
+    tail: PooledBuffer,
     /// The sum of the pieces and the tail.
     pub(super) len: u64,
     /// The part of it that is in memory.
@@ -102,7 +104,7 @@ impl WriteQueue {
     }
 
     /// Puts back what was shown to the transport. What was written meanwhile comes behind.
-    fn put_back(&mut self, pieces: VecDeque<Piece>, tail: ReadBuffer) {
+    fn put_back(&mut self, pieces: VecDeque<Piece>, tail: PooledBuffer) {
         let mut written = mem::replace(&mut self.pieces, pieces);
         let written_tail = mem::replace(&mut self.tail, tail);
         if !written.is_empty() || !written_tail.is_empty() {
@@ -263,10 +265,9 @@ impl Inner {
     fn remove_sent(&self, mut sent: usize) {
         while sent > 0 {
             let emptied = self.queue.borrow_mut().as_mut().and_then(|queue| queue.advance(&mut sent));
-            // The last piece is not empty yet. An emptied one is dropped here, outside of the borrow.
-            if emptied.is_none() {
-                break;
-            }
+            // The last piece is not empty yet. An emptied one is dropped outside of the borrow.
+            let Some(emptied) = emptied else { break };
+            drop_contained(emptied);
         }
         // One at a time, because a waker is foreign code: it may write, and so change the list.
         loop {
@@ -280,5 +281,14 @@ impl Inner {
                 None => break,
             }
         }
+    }
+}
+
+/// Drops what has been sent. Its memory may be the user's (`Bytes::from_owner`); a destructor that panics must not take
+/// the queue's task along, nor leave what was sent in the queue, to be sent again.
+fn drop_contained(piece: Piece) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(piece))) {
+        let message = Printable::text(panic_message(&*payload));
+        report_failure("iostream", format_args!("panic in the destructor of bytes that were sent: {message}"));
     }
 }
