@@ -4,6 +4,7 @@ use std::{
     any::Any,
     future::{self, Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -63,15 +64,9 @@ impl Call {
     ) -> impl Future<Output = Result<()>> + use<'a> {
         let Call { exchange, application, route, .. } = self;
         let next = Next::new(&application.wraps, &route.wraps, handler);
-        let started = catch_unwind(AssertUnwindSafe(|| next.start(exchange)));
-        let future: BoxFuture<'a> = started.unwrap_or_else(|payload| Box::pin(future::ready(Err(panicked(&*payload)))));
-        let mut future = Some(future);
-        catch_panic(move |cx| {
-            let Some(handler) = &mut future else { return Poll::Pending };
-            let result = ready!(handler.as_mut().poll(cx));
-            future = None;
-            Poll::Ready(result)
-        })
+        let started: Result<BoxFuture<'a>> = start(|| next.start(exchange));
+        let mut future = Some(started.unwrap_or_else(|error| Box::pin(future::ready(Err(error)))));
+        catch_panic(move |cx| poll_to_end(Pin::new(&mut future), cx))
     }
 
     /// Makes the response of what the handler left, and winds up. What is returned is that of a
@@ -237,8 +232,19 @@ fn internal_error() -> Response {
     Response::new(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// Makes a handler's future. A panic on the way becomes an error, as one of [`catch_panic`] does.
+pub(crate) fn start<F>(make: impl FnOnce() -> F) -> Result<F> {
+    catch_unwind(AssertUnwindSafe(make)).map_err(|payload| panicked(&*payload))
+}
+
+/// [`start`], with the future put where it stays.
+pub(crate) fn start_in<F>(mut place: Pin<&mut Option<F>>, make: impl FnOnce() -> F) -> Result<Pin<&mut Option<F>>> {
+    place.set(Some(start(make)?));
+    Ok(place)
+}
+
 /// Polls a handler. Its panic becomes an error, so that it gets its page, its log line and its `on_finish` like any other.
-/// `poll` drops the handler's future when that is ready, because a destructor of it may panic as well.
+/// `poll` drops the handler's future when that is ready ([`poll_to_end`]), because a destructor of it may panic as well.
 ///
 /// `AssertUnwindSafe`: the future is dropped without being polled again; of the exchange it leaves, nothing but the
 /// request is used. What else the handler has shared, it shares at its own risk, as with every panic that is caught.
@@ -249,6 +255,18 @@ pub(crate) fn catch_panic(
         Ok(result) => result,
         Err(payload) => Poll::Ready(Err(panicked(&*payload))),
     })
+}
+
+/// Polls a handler's future, and drops it in the poll that it is ready in. An `Option` has room for that without being
+/// larger than the future; a block around it would not.
+pub(crate) fn poll_to_end(
+    mut future: Pin<&mut Option<impl Future<Output = Result<()>>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<()>> {
+    let Some(handler) = future.as_mut().as_pin_mut() else { return Poll::Pending };
+    let result = ready!(handler.poll(cx));
+    future.set(None);
+    Poll::Ready(result)
 }
 
 #[cold]

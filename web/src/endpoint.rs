@@ -11,7 +11,7 @@ use httpserver::{Request, StatusCode};
 
 use crate::{
     answering::CallFuture,
-    call::{Call, Routed, catch_panic},
+    call::{Call, Routed, catch_panic, poll_to_end, start_in},
     error::{Error, HttpError, Result},
     exchange::Exchange,
     handler::Handler,
@@ -50,10 +50,14 @@ impl<H: Handler> Endpoint for Function<H> {
         Box::pin(async move {
             call.begin();
             let result = match call.is_wrapped() {
-                false => {
-                    // The block drops the handler's future in the poll that it is ready in.
-                    let mut handler = pin!(async { self.0.handle(&mut call.exchange).await });
-                    catch_panic(|cx| handler.as_mut().poll(cx)).await
+                // What has a name across the `await` is room in every request that waits: of the future it is one pointer.
+                false => 'handler: {
+                    let place = pin!(None);
+                    let mut future = match start_in(place, || self.0.handle(&mut call.exchange)) {
+                        Ok(future) => future,
+                        Err(error) => break 'handler Err(error),
+                    };
+                    catch_panic(move |cx| poll_to_end(future.as_mut(), cx)).await
                 }
                 true => call.run_wrapped(&*self).await,
             };
@@ -78,8 +82,8 @@ impl<H: RequestHandler> Endpoint for Object<H> {
             call.begin();
             let result = match call.is_wrapped() {
                 false => {
-                    let mut handler = pin!(self.run(&mut call.exchange));
-                    catch_panic(|cx| handler.as_mut().poll(cx)).await
+                    let mut future = pin!(Some(self.run(&mut call.exchange)));
+                    catch_panic(|cx| poll_to_end(future.as_mut(), cx)).await
                 }
                 true => call.run_wrapped(&*self).await,
             };
