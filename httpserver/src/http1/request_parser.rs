@@ -57,7 +57,6 @@ type Parse = Result<Option<(usize, RequestHead)>, Error>;
 /// assert_eq!(&buf[consumed..], b"GET /next");
 /// # Ok::<_, httpserver::Error>(())
 /// ```
-#[inline]
 pub fn parse_request_head(buf: &[u8], limits: &Limits) -> Result<Option<(usize, RequestHead)>, Error> {
     // One comparison of the first byte: an empty line in front is rare, and stays out of the usual way.
     let skipped = match buf.first() {
