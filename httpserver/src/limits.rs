@@ -100,6 +100,11 @@ pub struct Limits {
     /// Most connections at once from one address, or from one IPv6 network of 64 bits. Off by default (0): behind a proxy,
     /// all come from one.
     pub max_connections_per_address: usize,
+    /// Whether LF alone ends a line of a request's head, as CR LF does (RFC 9112 2.2 permits it). Off by default: behind a
+    /// proxy that does not do the same, a client could have requests served that the proxy has not seen. It is meant for
+    /// scripts and devices that cannot be changed, on a port of their own. The lines of chunked bodies end in CR LF either
+    /// way.
+    pub accept_bare_lf: bool,
 }
 
 impl Default for Limits {
@@ -124,6 +129,7 @@ impl Default for Limits {
             max_pipelined: 64,
             max_connections: 16_384,
             max_connections_per_address: 0,
+            accept_bare_lf: false,
         }
     }
 }
@@ -176,4 +182,5 @@ setters! {
     max_pipelined: usize;
     max_connections: usize;
     max_connections_per_address: usize;
+    accept_bare_lf: bool;
 }

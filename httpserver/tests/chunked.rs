@@ -1,23 +1,32 @@
 //! Chunked bodies: what is accepted, what is refused, and that neither depends on how the bytes arrive.
 
 use httpserver::{
-    Error,
+    Error, Trailers,
     codec::{ChunkStep, ChunkedDecoder, append_chunk, append_last_chunk},
 };
 use proptest::prelude::*;
 
 const MAX_BODY: u64 = 1 << 20;
 
-/// The body and the bytes behind it, `None` while it is incomplete; fed in pieces of `step` bytes.
+/// The body, and behind it the trailers as they stand; then the number of bytes left. `None` while it is incomplete; fed in
+/// pieces of `step` bytes.
 fn decode_in(bytes: &[u8], step: usize) -> Result<Option<(Vec<u8>, usize)>, Error> {
     let mut decoder = ChunkedDecoder::new();
-    let (mut body, mut at) = (Vec::new(), 0);
+    let (mut body, mut at, mut is_over) = (Vec::new(), 0, false);
     for end in (1..=bytes.len()).filter(|end| end % step == 0 || *end == bytes.len()) {
         loop {
             match decoder.decode(&bytes[at..end], MAX_BODY)? {
                 ChunkStep::Data { consumed, data } => {
-                    assert!(!data.is_empty() && data.end <= consumed);
+                    assert!(!data.is_empty() && data.end <= consumed && !is_over);
                     body.extend_from_slice(&bytes[at + data.start..at + data.end]);
+                    at += consumed;
+                }
+                ChunkStep::Trailer { consumed, name, value } => {
+                    is_over = true;
+                    for (part, end) in [(name, b':'), (value, b'\n')] {
+                        body.extend_from_slice(&bytes[at + part.start..at + part.end]);
+                        body.push(end);
+                    }
                     at += consumed;
                 }
                 ChunkStep::NeedMore { consumed } => {
@@ -66,7 +75,7 @@ fn chunks_are_joined() {
 #[test]
 fn the_bytes_behind_the_body_are_left() {
     assert_eq!(decode("0\r\n\r\nGET /"), Ok(Some((vec![], 5))));
-    assert_eq!(decode("0\r\nA: b\r\n\r\nGET /"), Ok(Some((vec![], 5))));
+    assert_eq!(decode("0\r\nA: b\r\n\r\nGET /"), Ok(Some((b"A: b\n".to_vec(), 5))));
 }
 
 #[test]
@@ -206,8 +215,8 @@ fn extensions_cannot_outweigh_the_data() {
 }
 
 #[test]
-fn trailers_are_dropped() {
-    accepted("1\r\na\r\n0\r\nX-Sum: 1\r\nEmpty:\r\nB:\tc \u{e4}\r\n\r\n", "a");
+fn trailers_are_shown_line_by_line() {
+    accepted("1\r\na\r\n0\r\nX-Sum: 1\r\nEmpty:\r\nB:\tc \u{e4}\r\n\r\n", "aX-Sum: 1\nEmpty:\nB:\tc \u{e4}\n");
     for line in ["A : b", " A: b", "A", ": b", "A: \0", "A: b\x7f", "A: b\rc", "A\u{e4}: b"] {
         refused(400, format!("0\r\n{line}\r\n\r\n"));
     }
@@ -225,10 +234,10 @@ fn trailers_that_frame_or_route_are_refused() {
 #[test]
 fn trailers_are_bounded() {
     let trailer = |length: usize| format!("0\r\nA: {}\r\n\r\n", "v".repeat(length - 5));
-    accepted(trailer(8 * 1024), "");
+    accepted(trailer(8 * 1024), &format!("A: {}\n", "v".repeat(8 * 1024 - 5)));
     refused(431, trailer(8 * 1024 + 3));
     refused(431, format!("0\r\n{}", "v".repeat(9_000)));
-    accepted(format!("0\r\n{}\r\n", "A: 123\r\n".repeat(1024)), "");
+    accepted(format!("0\r\n{}\r\n", "A: 123\r\n".repeat(1024)), &"A: 123\n".repeat(1024));
     refused(431, format!("0\r\n{}\r\n", "A: 123\r\n".repeat(1026)));
 }
 
@@ -255,15 +264,22 @@ proptest! {
     #[test]
     fn what_is_encoded_is_decoded(
         chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..10),
+        trailers in prop::collection::vec(("X-[A-Za-z0-9-]{0,10}", "[ -~\t\u{80}-\u{2fff}]{0,40}"), 0..4),
         step in 1usize..50,
     ) {
         let mut wire = Vec::new();
         for chunk in &chunks {
             append_chunk(&mut wire, chunk);
         }
-        append_last_chunk(&mut wire, None);
+        let mut sent = Trailers::new();
+        let mut expected = chunks.concat();
+        for (name, value) in &trailers {
+            sent.append(name, value).unwrap();
+            expected.extend_from_slice(format!("{name}: {}\n", value.trim_matches([' ', '\t'])).as_bytes());
+        }
+        append_last_chunk(&mut wire, Some(&sent));
         wire.extend_from_slice(b"next");
-        let expected = Some((chunks.concat(), 4));
+        let expected = Some((expected, 4));
         prop_assert_eq!(decode_in(&wire, step).unwrap(), expected);
     }
 

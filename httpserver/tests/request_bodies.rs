@@ -75,7 +75,7 @@ fn pipelined_requests_with_bodies_are_kept_apart() {
 }
 
 #[test]
-fn chunk_extensions_and_trailers_are_dropped() {
+fn chunk_extensions_are_dropped_and_trailers_are_not_part_of_the_body() {
     run(async {
         let client = Client::connect(serve(echo)).await;
         for _ in 0..2 {

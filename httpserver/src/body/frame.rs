@@ -10,8 +10,8 @@ use crate::{Result, field_lines::FieldLines};
 pub enum Frame {
     /// The next bytes. An empty piece is allowed and says nothing.
     Data(Bytes),
-    /// Header lines behind the data. Nothing follows them. A chunked answer sends them (RFC 9112 7.1.2); any other
-    /// framing has no place for trailers and drops them.
+    /// Header lines behind the data. Nothing follows them. A chunked message has them (RFC 9112 7.1.2); an answer with any
+    /// other framing has no place for trailers and drops them.
     Trailers(Trailers),
 }
 
@@ -32,6 +32,10 @@ impl<T: Into<Bytes>> From<T> for Frame {
 }
 
 /// Header lines that follow a body (RFC 9110 6.5): a checksum, a signature, the outcome of a long computation.
+///
+/// Those of a request are read with [`Body::take_trailers`](crate::Body::take_trailers). They are at most 8 KiB, their
+/// grammar has been checked, and none decides about framing, routing or authentication. They are kept apart from the header
+/// lines: nothing that a client sends behind its body changes what was decided before it (RFC 9110 6.5.1).
 ///
 /// # Examples
 ///
@@ -70,9 +74,19 @@ impl Trailers {
         self.lines.as_slice().is_empty()
     }
 
+    /// The value of the first line with this name, in any case; `None` if there is no such line.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
     /// The lines as name and value, in the order they were added.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.lines.iter()
+    }
+
+    /// Adds a line that has been checked, without the white space around its value.
+    pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.lines.push(name, value);
     }
 
     /// The lines as they are sent, each with its CRLF.

@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 
+use super::{Frame, Trailers};
 use crate::{Error, Result};
 
 /// Memory set aside at once for a body whose length was announced, in bytes. More is set aside as the body comes.
@@ -29,6 +30,10 @@ pub(crate) trait IncomingSource {
     fn begin_body_wait(&self);
     /// Shows the next data to `sink`, perhaps in several pieces. False at the end.
     fn poll_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>>;
+    /// Takes the trailers behind the body of the message in hand, once it has come.
+    fn take_trailers(&self) -> Option<Trailers>;
+    /// Whether there are some to take.
+    fn has_trailers(&self) -> bool;
     /// Nobody will read the rest: the connection ends with the message. Later reads repeat what is
     /// returned: `error`, or the failure there was before.
     fn give_up_body(&self, error: Error) -> Error;
@@ -59,6 +64,20 @@ impl Incoming {
         let mut piece = Vec::new();
         let more = ready!(self.source.poll_body(cx, &mut |data| piece.extend_from_slice(data)))?;
         Poll::Ready(Ok(more.then(|| Bytes::from(piece))))
+    }
+
+    /// What has come, and behind the end of it the trailers, if there are some.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
+        Poll::Ready(match ready!(self.poll_chunk(cx)) {
+            Ok(Some(data)) => Some(Ok(Frame::Data(data))),
+            Ok(None) => self.take_trailers().map(|trailers| Ok(Frame::Trailers(trailers))),
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    /// The trailers behind the body; `None` before its end has come, and when there are none.
+    pub(super) fn take_trailers(&self) -> Option<Trailers> {
+        self.check_current().ok().and_then(|()| self.source.take_trailers())
     }
 
     /// The rest in one piece of at most `max` bytes, collected straight from where it was received.
@@ -102,7 +121,7 @@ impl Incoming {
 
     /// Whether nothing more can be read: the end has come, or the message has been answered.
     pub(super) fn is_end(&self) -> bool {
-        self.check_current().is_err() || self.source.is_body_done()
+        self.check_current().is_err() || self.source.is_body_done() && !self.source.has_trailers()
     }
 
     /// The length that the peer announced, however much of it has been read; `None` for a chunked body.

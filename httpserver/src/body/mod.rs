@@ -75,6 +75,8 @@ enum Kind {
     Buffer(BodyBuffer),
     /// Anything that is polled. Boxed, because its size is not known.
     Stream(Pin<Box<dyn BodyStream>>),
+    /// Nothing more, behind a stream whose trailers the reader of its data has met.
+    Trailers(Trailers),
     /// What a peer sends. Not boxed as a stream, because every request with a body would pay for that.
     Incoming(Incoming),
     /// Boxed, because few bodies have a limit of their own.
@@ -100,8 +102,8 @@ impl Body {
     }
 
     /// The next piece of data, or `None` at the end. A piece that comes from a client has 1 to 65,536 bytes and is what
-    /// has arrived; it says nothing about the pieces in which the client sent it. Trailers are dropped; see
-    /// [`poll_frame`](Body::poll_frame).
+    /// has arrived; it says nothing about the pieces in which the client sent it. Trailers stay in the body; see
+    /// [`take_trailers`](Body::take_trailers).
     ///
     /// # Errors
     ///
@@ -147,13 +149,21 @@ impl Body {
     ///
     /// As [`chunk`](Body::chunk).
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        if let Kind::Trailers(_) = self.kind {
+            return Poll::Ready(Ok(None));
+        }
         // An empty piece is allowed and would look like news, so it is passed over.
         loop {
             match ready!(self.poll_frame(cx)) {
                 None => return Poll::Ready(Ok(None)),
                 Some(Err(error)) => return Poll::Ready(Err(error)),
                 Some(Ok(Frame::Data(data))) if !data.is_empty() => return Poll::Ready(Ok(Some(data))),
-                Some(Ok(Frame::Data(_) | Frame::Trailers(_))) => {}
+                Some(Ok(Frame::Data(_))) => {}
+                // Nothing follows them, so they may take the place of what they came from.
+                Some(Ok(Frame::Trailers(trailers))) => {
+                    self.kind = Kind::Trailers(trailers);
+                    return Poll::Ready(Ok(None));
+                }
             }
         }
     }
@@ -177,9 +187,45 @@ impl Body {
                 self.poll_frame(cx)
             }
             Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
-            Kind::Incoming(incoming) => incoming.poll_chunk(cx).map(|chunk| Some(chunk.transpose()?.map(Frame::Data))),
+            Kind::Trailers(_) => Poll::Ready(self.take_trailers().map(|trailers| Ok(Frame::Trailers(trailers)))),
+            Kind::Incoming(incoming) => incoming.poll_frame(cx),
             Kind::Limited(limited) => limited.poll_frame(cx),
             Kind::Failed(error) => Poll::Ready(Some(Err(Error::clone(error)))),
+        }
+    }
+
+    /// The trailers behind the body, once its end has been read; `None` when there are none, and when they have been taken
+    /// already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{HttpServer, IOLoop, Request, Response, Result, iostream::memory};
+    ///
+    /// let server = HttpServer::new(async |mut request: Request| -> Result<Response> {
+    ///     let body = request.bytes().await?;
+    ///     let trailers = request.body_mut().take_trailers().unwrap_or_default();
+    ///     Ok(Response::text(format!("{} bytes, {:?}", body.len(), trailers.get("x-checksum"))))
+    /// });
+    /// let (theirs, ours) = memory::pair(64 * 1024);
+    /// let answer = IOLoop::current().run_sync(async {
+    ///     IOLoop::current().spawn_detached(async move { server.serve_stream(theirs, None).await });
+    ///     ours.write("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
+    ///     ours.write("3\r\nabc\r\n0\r\nX-Checksum: 7\r\n\r\n").await?;
+    ///     ours.read_until_close().await
+    /// })?;
+    /// assert!(answer.ends_with(b"3 bytes, Some([55])"));
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    pub fn take_trailers(&mut self) -> Option<Trailers> {
+        match &mut self.kind {
+            Kind::Trailers(_) => match mem::take(&mut self.kind) {
+                Kind::Trailers(trailers) => Some(trailers),
+                _ => None,
+            },
+            Kind::Incoming(incoming) => incoming.take_trailers(),
+            Kind::Limited(limited) => limited.body.take_trailers(),
+            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Failed(_) => None,
         }
     }
 
@@ -200,7 +246,7 @@ impl Body {
             return Err(self.give_up(Error::BodyTooLarge { limit: max as u64 }));
         }
         match &mut self.kind {
-            Kind::Empty => Ok(Bytes::new()),
+            Kind::Empty | Kind::Trailers(_) => Ok(Bytes::new()),
             Kind::Bytes(_) | Kind::Buffer(_) => Ok(self.take_bytes()),
             Kind::Incoming(incoming) => incoming.bytes(max, announced).await,
             Kind::Stream(_) | Kind::Limited(_) | Kind::Failed(_) => self.collect(max).await,
@@ -208,7 +254,7 @@ impl Body {
     }
 
     /// Whether the end has been reached. True from the start when there is no body, and false for a stream whose end has
-    /// not been met.
+    /// not been met, and while there are trailers to take.
     pub fn is_end(&self) -> bool {
         match &self.kind {
             Kind::Empty => true,
@@ -217,7 +263,7 @@ impl Body {
             Kind::Stream(stream) => stream.exact_size() == Some(0),
             Kind::Incoming(incoming) => incoming.is_end(),
             Kind::Limited(limited) => limited.body.is_end(),
-            Kind::Failed(_) => false,
+            Kind::Trailers(_) | Kind::Failed(_) => false,
         }
     }
 
@@ -227,7 +273,7 @@ impl Body {
             Kind::Empty => Some(&[]),
             Kind::Bytes(bytes) => Some(bytes),
             Kind::Buffer(buffer) => Some(buffer.as_slice()),
-            Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_) => None,
+            Kind::Stream(_) | Kind::Trailers(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_) => None,
         }
     }
 
@@ -250,7 +296,7 @@ impl Body {
                 self.kind = Kind::Bytes(bytes.clone());
                 Some(bytes)
             }
-            Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_) => None,
+            Kind::Stream(_) | Kind::Trailers(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_) => None,
         }
     }
 
@@ -265,7 +311,7 @@ impl Body {
             Kind::Stream(stream) => stream.exact_size(),
             Kind::Incoming(incoming) => incoming.content_length(),
             Kind::Limited(limited) => limited.body.content_length(),
-            Kind::Failed(_) => None,
+            Kind::Trailers(_) | Kind::Failed(_) => None,
         }
     }
 
@@ -294,7 +340,12 @@ impl Body {
         match &mut self.kind {
             Kind::Stream(stream) => stream.as_mut().poll_progress(cx),
             Kind::Limited(limited) => limited.body.poll_progress(cx),
-            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Incoming(_) | Kind::Failed(_) => {}
+            Kind::Empty
+            | Kind::Bytes(_)
+            | Kind::Buffer(_)
+            | Kind::Trailers(_)
+            | Kind::Incoming(_)
+            | Kind::Failed(_) => {}
         }
     }
 
@@ -304,7 +355,12 @@ impl Body {
         match &mut self.kind {
             Kind::Stream(stream) => stream.as_mut().receiver_gone(error),
             Kind::Limited(limited) => limited.body.receiver_gone(error),
-            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Incoming(_) | Kind::Failed(_) => false,
+            Kind::Empty
+            | Kind::Bytes(_)
+            | Kind::Buffer(_)
+            | Kind::Trailers(_)
+            | Kind::Incoming(_)
+            | Kind::Failed(_) => false,
         }
     }
 
@@ -314,7 +370,7 @@ impl Body {
         match &self.kind {
             Kind::Incoming(incoming) => incoming.begin_wait(),
             Kind::Limited(limited) => limited.body.begin_wait(),
-            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Failed(_) => {}
+            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Trailers(_) | Kind::Failed(_) => {}
         }
     }
 
@@ -324,7 +380,7 @@ impl Body {
             Kind::Incoming(incoming) => incoming.give_up(error),
             Kind::Limited(limited) => limited.body.give_up(error),
             Kind::Failed(first) => Error::clone(first),
-            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) => {
+            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Trailers(_) => {
                 self.kind = Kind::Failed(Box::new(error.clone()));
                 error
             }
@@ -367,13 +423,18 @@ impl Body {
         match &self.kind {
             Kind::Incoming(_) => true,
             Kind::Limited(limited) => limited.body.is_incoming(),
-            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Failed(_) => false,
+            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Trailers(_) | Kind::Failed(_) => {
+                false
+            }
         }
     }
 
     /// Whether it has to be polled. One that failed has to be, too: its error is told to the reader.
     pub(crate) fn is_streamed(&self) -> bool {
-        matches!(self.kind, Kind::Stream(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_))
+        matches!(
+            self.kind,
+            Kind::Stream(_) | Kind::Trailers(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_)
+        )
     }
 }
 
@@ -399,6 +460,7 @@ impl fmt::Debug for Body {
             Kind::Buffer(buffer) => f.debug_tuple("Body").field(buffer).finish(),
             Kind::Stream(_) => f.write_str("Body(stream)"),
             Kind::Incoming(incoming) => write!(f, "Body(incoming, end: {})", incoming.is_end()),
+            Kind::Trailers(trailers) => f.debug_tuple("Body").field(trailers).finish(),
             Kind::Limited(limited) => limited.body.fmt(f),
             Kind::Failed(error) => write!(f, "Body(failed: {error})"),
         }

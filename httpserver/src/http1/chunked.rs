@@ -156,6 +156,15 @@ pub enum ChunkStep {
         /// Where the data lies in the buffer; not empty.
         data: Range<usize>,
     },
+    /// A trailer line, well-formed and with a name that may stand there. More may follow.
+    Trailer {
+        /// Bytes to remove from the buffer: the line, the framing in front of it, and its CR LF.
+        consumed: usize,
+        /// Where the name lies in the buffer.
+        name: Range<usize>,
+        /// Where the value lies, white space around it included.
+        value: Range<usize>,
+    },
     /// The body is over.
     End {
         /// Bytes to remove from the buffer; the next request begins behind them.
@@ -169,7 +178,7 @@ impl ChunkedDecoder {
         ChunkedDecoder::default()
     }
 
-    /// Finds the next run of data in `buf`, which begins where the last call stopped consuming.
+    /// Finds the next run of data, or the next trailer line, in `buf`, which begins where the last call stopped consuming.
     ///
     /// # Errors
     ///
@@ -187,7 +196,11 @@ impl ChunkedDecoder {
                 }
                 // Whole lines, because a name can only be judged with its colon.
                 State::Trailer => match self.take_trailer(&buf[at..])? {
-                    Some(len) => at += len,
+                    Some(TrailerLine { len, colon: None }) => at += len,
+                    Some(TrailerLine { len, colon: Some(colon) }) => {
+                        let (name, value) = (at..at + colon, at + colon + 1..at + len - b"\r\n".len());
+                        return Ok(ChunkStep::Trailer { consumed: at + len, name, value });
+                    }
                     None => break,
                 },
                 State::End => break,
@@ -297,10 +310,7 @@ impl ChunkedDecoder {
     }
 
     /// Takes a trailer line or the final empty line that `buf` begins with; `None` while it is incomplete.
-    ///
-    /// Trailers are dropped, as RFC 9112 7.1.2 allows, but not unread: what looks like framing or routing there was
-    /// meant for someone.
-    fn take_trailer(&mut self, buf: &[u8]) -> Result<Option<usize>, Error> {
+    fn take_trailer(&mut self, buf: &[u8]) -> Result<Option<TrailerLine>, Error> {
         let room = usize::from(MAX_TRAILERS - self.trailers);
         // A line that comes byte by byte is searched once, not once for each byte.
         let scanned = usize::from(self.scanned).min(buf.len());
@@ -317,18 +327,28 @@ impl ChunkedDecoder {
         let Some(line) = window[..end].strip_suffix(b"\r") else {
             return Err(BARE_LINE_END);
         };
+        let len = end + 1;
         if line.is_empty() {
             self.state = State::End;
-        } else {
-            check_trailer(line)?;
-            self.trailers = (usize::from(self.trailers) + end + 1).min(usize::from(MAX_TRAILERS)) as u16;
+            return Ok(Some(TrailerLine { len, colon: None }));
         }
-        Ok(Some(end + 1))
+        let colon = check_trailer(line)?;
+        self.trailers = (usize::from(self.trailers) + len).min(usize::from(MAX_TRAILERS)) as u16;
+        Ok(Some(TrailerLine { len, colon: Some(colon) }))
     }
 }
 
-/// A trailer line by the grammar of a header line, with a name that may stand there (RFC 9110 6.5.1).
-fn check_trailer(line: &[u8]) -> Result<(), Error> {
+/// A whole line behind the last chunk.
+struct TrailerLine {
+    /// Its CR LF included.
+    len: usize,
+    /// Where its name ends; `None` for the empty line, which ends the body.
+    colon: Option<usize>,
+}
+
+/// Checks a trailer line by the grammar of a header line, and that its name may stand there (RFC 9110 6.5.1): what looks
+/// like framing or routing there was meant for someone. Returns where the name ends.
+fn check_trailer(line: &[u8]) -> Result<usize, Error> {
     let colon = memchr(b':', line).ok_or(bad("malformed trailer"))?;
     let (name, value) = line.split_at(colon);
     let is_value = |&b: &u8| b == b'\t' || (b >= b' ' && b != 0x7f);
@@ -338,7 +358,7 @@ fn check_trailer(line: &[u8]) -> Result<(), Error> {
     if is_forbidden_trailer(name) {
         return Err(bad("forbidden trailer"));
     }
-    Ok(())
+    Ok(colon)
 }
 
 /// Whether a field may not come behind a body, in any letter case (RFC 9110 6.5.1).

@@ -30,7 +30,7 @@ pub enum BodyFraming {
 pub(super) struct FramingHeaders {
     /// The one Content-Length.
     content_length: Option<u64>,
-    /// The one Transfer-Encoding.
+    /// What the Transfer-Encoding lines come to, so far.
     transfer_encoding: Option<TransferEncoding>,
     /// Connection has `close` among its options.
     asks_close: bool,
@@ -49,6 +49,8 @@ enum TransferEncoding {
     Chunked,
     /// Codings we do not have, with a final chunked: understood, but not implemented.
     Unknown,
+    /// Codings we do not have. `chunked` may follow in a later line.
+    Unfinished,
 }
 
 impl FramingHeaders {
@@ -106,16 +108,10 @@ impl FramingHeaders {
     /// Takes in a Transfer-Encoding. The only coding there is here is `chunked`; others are told from nonsense, because a
     /// client can do something about a 501.
     fn note_transfer_encoding(&mut self, value: &[u8]) -> Result<(), Error> {
-        // RFC 9112 6.1 lets codings be spread over lines. Then the order of the lines decides what the framing is, which
-        // some gateways change.
-        if self.transfer_encoding.is_some() {
-            return Err(bad("more than one Transfer-Encoding"));
-        }
-        self.transfer_encoding = Some(if value.eq_ignore_ascii_case(b"chunked") {
-            TransferEncoding::Chunked
-        } else {
-            check_unknown_codings(value)?;
-            TransferEncoding::Unknown
+        let is_chunked = value.eq_ignore_ascii_case(b"chunked");
+        self.transfer_encoding = Some(match self.transfer_encoding {
+            None if is_chunked => TransferEncoding::Chunked,
+            before => add_unknown_codings(before, value)?,
         });
         Ok(())
     }
@@ -149,6 +145,8 @@ impl FramingHeaders {
             TransferEncoding::Chunked => Ok(Some(BodyFraming::Chunked)),
             // RFC 9112 6.1. Not 400: the message is well-formed, and a client may try again without the coding.
             TransferEncoding::Unknown => Err(Error::NotImplemented("transfer coding")),
+            // RFC 9112 6.3: the end of such a request cannot be found.
+            TransferEncoding::Unfinished => Err(bad("Transfer-Encoding without chunked")),
         }
     }
 
@@ -166,23 +164,25 @@ impl FramingHeaders {
     }
 }
 
-/// Accepts a list of tokens that ends in the only `chunked`; the one value `chunked` alone was handled before.
+/// Takes in a list of codings behind those that came `before`: tokens, of which none may follow `chunked`. The one value
+/// `chunked` in a single line was handled before.
 ///
-/// Empty items and parameters, which the list grammar would allow, are refused: nobody sends them in good faith.
+/// The list may be spread over several lines (RFC 9110 5.3). Empty items and parameters, which the list grammar would
+/// allow, are refused: nobody sends them in good faith.
 #[cold]
-fn check_unknown_codings(value: &[u8]) -> Result<(), Error> {
-    let mut is_chunked = false;
+fn add_unknown_codings(before: Option<TransferEncoding>, value: &[u8]) -> Result<TransferEncoding, Error> {
+    let mut is_chunked = matches!(before, Some(TransferEncoding::Chunked | TransferEncoding::Unknown));
     for item in value.split(|&b| b == b',').map(trim_ows) {
         if item.is_empty() || !item.iter().copied().all(is_token_byte) {
             return Err(bad("malformed Transfer-Encoding"));
         }
-        // RFC 9112 6.3: behind anything but a final `chunked` the end of a request cannot be found.
+        // RFC 9112 6.1: `chunked` is applied once, and last.
         if is_chunked {
             return Err(bad("Transfer-Encoding: chunked is not last or comes twice"));
         }
         is_chunked = item.eq_ignore_ascii_case(b"chunked");
     }
-    if is_chunked { Ok(()) } else { Err(bad("Transfer-Encoding without chunked")) }
+    Ok(if is_chunked { TransferEncoding::Unknown } else { TransferEncoding::Unfinished })
 }
 
 /// A length in decimal digits without leading zeros; `None` also on overflow.

@@ -34,10 +34,24 @@ impl HeadParser {
     /// # Errors
     ///
     /// As [`parse_request_head`], as soon as the bytes cannot become a head that is accepted. Of a head that comes in
-    /// small pieces a fault may be found later than its last byte, at twice the bytes by then.
+    /// small pieces a fault may be found later than its last byte, at twice the bytes by then. Which fault it is does not
+    /// depend on the pieces: of several, the one that the bytes have first.
     #[inline]
     pub fn parse(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<(usize, RequestHead)>, Error> {
-        self.parse_by(buf, limits, |buf| parse_request_head(buf, limits))
+        self.parse_by(buf, limits, |buf| {
+            parse_request_head(buf, limits).map_err(|fault| first_fault(buf, limits, fault))
+        })
+    }
+
+    /// What `buf` comes to when nothing will follow it: [`parse`](HeadParser::parse) without waiting for more.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](HeadParser::parse).
+    #[cold]
+    #[inline]
+    pub fn parse_last(buf: &[u8], limits: &Limits) -> Result<Option<(usize, RequestHead)>, Error> {
+        HeadParser::default().parse(buf, limits)
     }
 
     /// [`parse`](HeadParser::parse) for the head of a response to a request with this method.
@@ -87,8 +101,28 @@ impl HeadParser {
         }
         let new = self.scanned.min(buf.len());
         // Bytes in front of the new ones are looked at too: CR LF CR may have come with the last piece.
-        memchr_iter(b'\n', &buf[new..])
-            .map(|at| new + at)
-            .any(|at| !buf[..at].ends_with(b"\r") || buf[..at].ends_with(b"\r\n\r"))
+        memchr_iter(b'\n', &buf[new..]).map(|at| &buf[..new + at]).any(|before| match limits.accept_bare_lf {
+            false => !before.ends_with(b"\r") || before.ends_with(b"\r\n\r"),
+            // A bare LF is no news then, unless it ends an empty line.
+            true => before.strip_suffix(b"\r").unwrap_or(before).ends_with(b"\n"),
+        })
     }
+}
+
+/// The fault of the shortest beginning of `buf` that has one; `fault` is that of the whole.
+///
+/// A parse walks over what it is given in more than one pass, so its own order depends on how much had come. A beginning
+/// with a fault stays faulty whatever follows, and so bisection finds the shortest one: 17 parses at most, once per
+/// connection.
+#[cold]
+fn first_fault(buf: &[u8], limits: &Limits, mut fault: Error) -> Error {
+    let (mut sound, mut faulty) = (0, buf.len().min(max_head(limits).saturating_add(b"\r\n".len())));
+    while faulty - sound > 1 {
+        let middle = sound.midpoint(faulty);
+        match parse_request_head(&buf[..middle], limits) {
+            Ok(_) => sound = middle,
+            Err(earlier) => (faulty, fault) = (middle, earlier),
+        }
+    }
+    fault
 }

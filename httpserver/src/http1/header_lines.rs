@@ -53,15 +53,17 @@ fn max_headers(limits: &Limits) -> usize {
 ///
 /// # Errors
 ///
-/// 400 for a line that ends in LF alone, and what `note` returns.
+/// 400 for a line that ends in LF alone, unless `limits` accept it, and what `note` returns.
 pub(super) fn collect(
     head: &[u8],
     lines: &[httparse::Header<'_>],
+    limits: &Limits,
     mut note: impl FnMut(&[u8], &[u8], Span) -> Result<(), Error>,
 ) -> Result<Headers, Error> {
     // httparse takes a bare LF for a line end. The last line and the empty one are looked at here, the line before each
     // header when it is entered into the table.
-    if !head.ends_with(b"\r\n\r\n") {
+    let refuses_lf = !limits.accept_bare_lf;
+    if refuses_lf && !head.ends_with(b"\r\n\r\n") {
         return Err(BARE_LINE_END);
     }
     // Text and table have their exact room: one allocation, and none when it becomes a boxed slice.
@@ -70,7 +72,7 @@ pub(super) fn collect(
     for line in lines {
         let name = line.name.as_bytes();
         // A request or status line is in front of the first one.
-        if head[offset(head, name) - 2] != b'\r' {
+        if refuses_lf && head[offset(head, name) - 2] != b'\r' {
             return Err(BARE_LINE_END);
         }
         let entry = Entry::within(head, name, line.value);

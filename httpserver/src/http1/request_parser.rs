@@ -6,7 +6,8 @@
 //!
 //! httparse is lenient in places where RFC 9112 lets a recipient be: a bare LF ends a line, any token is a method, any
 //! printable text a target. What it lets pass is looked at again here, in `build` where a head is complete and in
-//! `check_partial` where it is not, so that a fault is reported as soon as it is certain.
+//! `check_partial` where it is not, so that a fault is reported as soon as it is certain. Only bare LFs may be let pass, by
+//! an option of [`Limits`].
 //!
 //! A head is judged in this order, and the first fault is the answer: an empty line in front, the lengths of method and
 //! target, the grammar of the whole head, the form of the target, each header line by itself, and last what the lines
@@ -61,7 +62,7 @@ pub fn parse_request_head(buf: &[u8], limits: &Limits) -> Result<Option<(usize, 
     // One comparison of the first byte: an empty line in front is rare, and stays out of the usual way.
     let skipped = match buf.first() {
         None => return Ok(None),
-        Some(b'\r' | b'\n') => match leading_empty_line(buf)? {
+        Some(b'\r' | b'\n') => match leading_empty_line(buf, limits)? {
             Some(skipped) => skipped,
             None => return Ok(None),
         },
@@ -86,11 +87,17 @@ fn parse_by_httparse(window: &[u8], skipped: usize, limits: &Limits) -> Parse {
 
 /// RFC 9112 2.2: a server should ignore an empty line in front of the request line. One, with its CRLF.
 #[cold]
-fn leading_empty_line(buf: &[u8]) -> Result<Option<usize>, Error> {
+fn leading_empty_line(buf: &[u8], limits: &Limits) -> Result<Option<usize>, Error> {
     match buf {
+        // By the same rules, a CR LF shorter by its CR.
+        [b'\n', behind @ ..] if limits.accept_bare_lf => match behind.first() {
+            None => Ok(None),
+            Some(b'\r' | b'\n') => Err(MORE_EMPTY_LINES),
+            Some(_) => Ok(Some(1)),
+        },
         [b'\r'] | [b'\r', b'\n'] => Ok(None),
         // A client that goes on sending them would never begin a head, and so never meet the limit of one.
-        [b'\r', b'\n', b'\r' | b'\n', ..] => Err(bad("more than one empty line before the request")),
+        [b'\r', b'\n', b'\r' | b'\n', ..] => Err(MORE_EMPTY_LINES),
         [b'\r', b'\n', ..] => Ok(Some(2)),
         _ => Err(BARE_LINE_END),
     }
@@ -121,7 +128,8 @@ fn build(head: &[u8], skipped: usize, request: &httparse::Request<'_, '_>, limit
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad("malformed method"))?;
     let target = target::parse(head, Span::within(head, path.as_bytes()), &method)?;
     let mut known = RequestHeaders::default();
-    let headers = header_lines::collect(head, request.headers, |name, value, span| known.note(name, value, span))?;
+    let headers =
+        header_lines::collect(head, request.headers, limits, |name, value, span| known.note(name, value, span))?;
     let is_http11 = version == Version::HTTP_11;
     // Only now have all lines been seen: a Connection line may be the last one.
     let request = RequestHead {
@@ -155,7 +163,7 @@ fn check_lengths(method: &[u8], target: &[u8], limits: &Limits) -> Result<(), Er
 fn check_partial(window: &[u8], limits: &Limits) -> Parse {
     let (method, target) = method_and_target(window);
     check_lengths(method, target.unwrap_or_default(), limits)?;
-    if has_bare_line_end(window) {
+    if !limits.accept_bare_lf && has_bare_line_end(window) {
         return Err(BARE_LINE_END);
     }
     // The window ends at the limit, so it is full.
@@ -191,21 +199,23 @@ fn other_version(window: &[u8], skipped: usize, limits: &Limits) -> Parse {
         return Err(MALFORMED_VERSION);
     };
     let text = &window[start..];
-    let fits = text.iter().zip(b"HTTP/d.d\r\n").all(|(&b, &pattern)| match pattern {
+    let has_bare_lf = limits.accept_bare_lf && text.get(b"HTTP/d.d".len()) == Some(&b'\n');
+    let pattern: &[u8] = if has_bare_lf { b"HTTP/d.d\n" } else { b"HTTP/d.d\r\n" };
+    let fits = text.iter().zip(pattern).all(|(&b, &pattern)| match pattern {
         b'd' => b.is_ascii_digit(),
         _ => b == pattern,
     });
     match text {
         _ if !fits => Err(MALFORMED_VERSION),
-        [_, _, _, _, _, b'1', _, _, _, _, ..] => {
+        // What has come of it fits, and more may follow.
+        _ if text.len() < pattern.len() => check_partial(window, limits),
+        [_, _, _, _, _, b'1', ..] => {
             // A copy of the head, because httparse knows no such version. No client is known that sends one.
             let mut served = window.to_vec();
             served[start + b"HTTP/1.".len()] = b'1';
             with_slots(limits, |slots| parse_window(&served, skipped, limits, slots))
         }
-        [_, _, _, _, _, _, _, _, _, _, ..] => Err(Error::VersionNotSupported),
-        // What has come of it fits, and more may follow.
-        _ => check_partial(window, limits),
+        _ => Err(Error::VersionNotSupported),
     }
 }
 
@@ -228,6 +238,7 @@ fn method_and_target(window: &[u8]) -> (&[u8], Option<&[u8]>) {
     (method, Some(target).filter(|_| !method.is_empty()))
 }
 
+const MORE_EMPTY_LINES: Error = bad("more than one empty line before the request");
 const MALFORMED_VERSION: Error = bad("malformed HTTP version");
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn build(head: &[u8], response: &httparse::Response<'_, '_>, limits: &Limits, me
     // httparse accepts any three digits, also those below 100.
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(MALFORMED)?;
     let mut framing = FramingHeaders::default();
-    let headers = header_lines::collect(head, response.headers, |name, value, _| framing.note(name, value))?;
+    let headers = header_lines::collect(head, response.headers, limits, |name, value, _| framing.note(name, value))?;
     let body = match ResponseFraming::by_status(status, method) {
         Some(body) => body,
         None => framing.body(is_http11, limits.max_body)?.map_or(ResponseFraming::UntilClose, ResponseFraming::Body),
@@ -102,7 +102,7 @@ fn build(head: &[u8], response: &httparse::Response<'_, '_>, limits: &Limits, me
 #[inline]
 fn reason(head: &[u8]) -> Span {
     let start = b"HTTP/1.1 200".len();
-    let line = head.iter().position(|&b| b == b'\r').unwrap_or(start);
+    let line = head.iter().position(|&b| matches!(b, b'\r' | b'\n')).unwrap_or(start);
     // Some servers leave out the space together with the phrase.
     let start = (start + 1).min(line);
     Span::new(start, line - start)
@@ -112,7 +112,7 @@ fn reason(head: &[u8]) -> Span {
 #[cold]
 #[inline]
 fn check_partial(window: &[u8], limits: &Limits) -> Parse {
-    if has_bare_line_end(window) {
+    if !limits.accept_bare_lf && has_bare_line_end(window) {
         return Err(BARE_LINE_END);
     }
     if window.len() >= max_head(limits) {

@@ -1,7 +1,184 @@
-//! A second reader of request heads, slow and written to be compared with RFC 9112 line by line. It knows no limits and
-//! judges complete heads only.
+//! A second reader of requests, slow and written to be compared with RFC 9112 line by line: a head, a chunked body, and
+//! all that comes over a connection. It knows no limits but that of a body, and judges complete heads only.
+
+// Each test binary uses a part of this.
+#![allow(dead_code)]
 
 use httpserver::codec::BodyFraming;
+
+/// What the limit of a body is taken to be.
+pub(crate) const MAX_BODY: u64 = 100 * 1024 * 1024;
+
+/// What a client has said over a connection that it then ended.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Conversation {
+    pub(crate) requests: Vec<Asked>,
+    pub(crate) end: End,
+}
+
+/// A request that is to be served.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) host: Option<String>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<(String, Vec<u8>)>,
+}
+
+/// What became of the connection behind the last request that was served.
+#[derive(Debug, PartialEq)]
+pub(crate) enum End {
+    /// Closed in silence: the client had nothing more to say, or the last request asked for it.
+    Closed,
+    /// Refused with this status, and closed.
+    Refused(u16),
+    /// Half a head. It is refused if nothing could have made it whole, and closed in silence otherwise.
+    HalfAHead,
+}
+
+/// Reads all that comes over a connection.
+pub(crate) fn converse(mut bytes: &[u8], accept_bare_lf: bool) -> Conversation {
+    let mut requests = Vec::new();
+    loop {
+        let head = match parse_by(bytes, accept_bare_lf) {
+            Ok(Some(head)) => head,
+            Ok(None) if bytes.is_empty() => return Conversation { requests, end: End::Closed },
+            Ok(None) => return Conversation { requests, end: End::HalfAHead },
+            Err(status) => return Conversation { requests, end: End::Refused(status) },
+        };
+        // RFC 9110 10.1.1.
+        if head.expects_unknown {
+            return Conversation { requests, end: End::Refused(417) };
+        }
+        bytes = &bytes[head.consumed..];
+        let (body, trailers) = match body(head.body, &mut bytes) {
+            Ok(body) => body,
+            Err(status) => return Conversation { requests, end: End::Refused(status) },
+        };
+        let (method, target, host) = (head.method, head.target, head.host);
+        requests.push(Asked { method, target, host, body, trailers });
+        if !head.keep_alive {
+            return Conversation { requests, end: End::Closed };
+        }
+    }
+}
+
+type Body = (Vec<u8>, Vec<(String, Vec<u8>)>);
+
+/// Takes a body and its trailers from the front of `bytes`. One that is cut short is 400.
+fn body(framing: BodyFraming, bytes: &mut &[u8]) -> Result<Body, u16> {
+    match framing {
+        BodyFraming::None => Ok((Vec::new(), Vec::new())),
+        BodyFraming::Length(length) => {
+            let (body, rest) = bytes.split_at_checked(length as usize).ok_or(400u16)?;
+            *bytes = rest;
+            Ok((body.to_vec(), Vec::new()))
+        }
+        BodyFraming::Chunked => chunks(bytes),
+    }
+}
+
+/// RFC 9112 7.1.
+fn chunks(bytes: &mut &[u8]) -> Result<Body, u16> {
+    let mut body = Vec::new();
+    loop {
+        let size = chunk_size(line(bytes)?)?;
+        if size == 0 {
+            break;
+        }
+        if size > MAX_BODY - body.len() as u64 {
+            return Err(413);
+        }
+        let (data, rest) = bytes.split_at_checked(size as usize).ok_or(400u16)?;
+        body.extend_from_slice(data);
+        *bytes = rest.strip_prefix(b"\r\n").ok_or(400u16)?;
+    }
+    let mut trailers = Vec::new();
+    loop {
+        let line = line(bytes)?;
+        if line.is_empty() {
+            return Ok((body, trailers));
+        }
+        let (name, value) = field(line)?;
+        // RFC 9110 6.5.1: among others, what decides about framing and routing.
+        let forbidden = "authorization cache-control connection content-encoding content-length content-range \
+            content-type cookie expect host if-match if-modified-since if-none-match if-range if-unmodified-since \
+            keep-alive max-forwards proxy-authorization proxy-connection range te trailer transfer-encoding upgrade";
+        if forbidden.split(' ').any(|forbidden| name.eq_ignore_ascii_case(forbidden)) {
+            return Err(400);
+        }
+        trailers.push((name, value));
+    }
+}
+
+/// Takes a line that ends in CR LF. One that has not come to its end is cut short.
+fn line<'b>(bytes: &mut &'b [u8]) -> Result<&'b [u8], u16> {
+    let end = bytes.iter().position(|&b| b == b'\n').ok_or(400u16)?;
+    let line = bytes[..end].strip_suffix(b"\r").ok_or(400u16)?;
+    *bytes = &bytes[end + 1..];
+    Ok(line)
+}
+
+/// `chunk-size [ chunk-ext ]`, of at most 16 digits.
+fn chunk_size(line: &[u8]) -> Result<u64, u16> {
+    let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    if digits == 0 || digits > 16 || line.len() > 255 || !are_extensions(&line[digits..]) {
+        return Err(400);
+    }
+    let digits = std::str::from_utf8(&line[..digits]).map_err(|_| 400u16)?;
+    u64::from_str_radix(digits, 16).map_err(|_| 400)
+}
+
+/// `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`, RFC 9112 7.1.1.
+fn are_extensions(mut text: &[u8]) -> bool {
+    while !text.is_empty() {
+        let Some(behind) = skip_space(text).strip_prefix(b";") else { return false };
+        let Some(behind) = skip_token(skip_space(behind)) else { return false };
+        text = behind;
+        if let Some(value) = skip_space(behind).strip_prefix(b"=") {
+            let value = skip_space(value);
+            let Some(behind) = skip_quoted(value).or_else(|| skip_token(value)) else { return false };
+            text = behind;
+        }
+    }
+    true
+}
+
+fn skip_space(text: &[u8]) -> &[u8] {
+    &text[text.iter().take_while(|b| b" \t".contains(b)).count()..]
+}
+
+fn skip_token(text: &[u8]) -> Option<&[u8]> {
+    let length = text.iter().take_while(|&&b| is_token(&[b])).count();
+    (length > 0).then(|| &text[length..])
+}
+
+fn skip_quoted(text: &[u8]) -> Option<&[u8]> {
+    let mut at = text.first().filter(|&&b| b == b'"').map(|_| 1)?;
+    loop {
+        at += match text.get(at..)? {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', b, ..] if is_text(*b) => 2,
+            [b, ..] if is_text(*b) && *b != b'\\' => 1,
+            _ => return None,
+        };
+    }
+}
+
+fn is_text(b: u8) -> bool {
+    b == b'\t' || (b >= b' ' && b != 127)
+}
+
+/// A header or trailer line.
+fn field(line: &[u8]) -> Result<(String, Vec<u8>), u16> {
+    let colon = line.iter().position(|&b| b == b':').ok_or(400u16)?;
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    if !is_token(name) || !value.iter().all(|&b| is_text(b)) {
+        return Err(400);
+    }
+    Ok((String::from_utf8_lossy(name).into_owned(), trim(value).to_vec()))
+}
 
 /// What the reference reads.
 #[derive(Debug)]
@@ -13,32 +190,43 @@ pub(crate) struct Head {
     pub(crate) host: Option<String>,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) keep_alive: bool,
+    pub(crate) expects_unknown: bool,
     pub(crate) body: BodyFraming,
 }
 
 /// `None` for an incomplete head, a status for one to refuse.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Head>, u16> {
-    let skipped = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+    parse_by(bytes, false)
+}
+
+/// [`parse`] with or without lines that end in LF alone.
+pub(crate) fn parse_by(bytes: &[u8], accept_bare_lf: bool) -> Result<Option<Head>, u16> {
+    let skipped = match bytes {
+        [b'\r', b'\n', ..] => 2,
+        [b'\n', ..] if accept_bare_lf => 1,
+        _ => 0,
+    };
     let rest = &bytes[skipped..];
     // The end of a head is an empty line. One with other line ends is over as well, and then refused.
     let Some(end) = end_of_head(rest) else {
         return Ok(None);
     };
     let text = &rest[..end];
-    if (0..text.len()).any(|i| (text[i] == b'\n') != (i > 0 && text[i - 1] == b'\r')) {
+    let is_bare = |i: usize| text[i] == b'\n' && (i == 0 || text[i - 1] != b'\r');
+    let is_lone_cr = |i: usize| text[i] == b'\r' && text[i + 1] != b'\n';
+    if (0..text.len()).any(|i| (!accept_bare_lf && is_bare(i)) || is_lone_cr(i)) {
         return Err(400);
     }
-    let text = text.strip_suffix(b"\r\n\r\n").ok_or(400u16)?;
-    let mut lines = text.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let (method, target, is_http11) = request_line(lines.next().unwrap_or_default())?;
+    let mut lines: Vec<&[u8]> =
+        text.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+    // The empty line, and nothing behind it.
+    lines.truncate(lines.len() - 2);
+    let (first, lines) = lines.split_first().ok_or(400u16)?;
+    let (method, target, is_http11) = request_line(first)?;
     let mut headers = Vec::new();
     for line in lines {
-        let colon = line.iter().position(|&b| b == b':').ok_or(400u16)?;
-        let (name, value) = (&line[..colon], &line[colon + 1..]);
-        if !is_token(name) || value.iter().any(|&b| (b < 32 && b != 9) || b == 127) {
-            return Err(400);
-        }
-        headers.push((String::from_utf8_lossy(name).to_lowercase(), name.to_vec(), trim(value).to_vec()));
+        let (name, value) = field(line)?;
+        headers.push((name.to_lowercase(), name, value));
     }
     let all = |name: &str| -> Vec<Vec<u8>> {
         headers.iter().filter(|(n, _, _)| n == name).map(|(_, _, value)| value.clone()).collect()
@@ -62,16 +250,15 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Head>, u16> {
         })
         .collect();
     let has = |token: &str| tokens.iter().any(|t| t == token);
+    let expects_unknown = all("expect").iter().any(|value| !value.eq_ignore_ascii_case(b"100-continue"));
     Ok(Some(Head {
         consumed: skipped + end,
         host: authority.or(hosts.first().map(|host| String::from_utf8_lossy(host).into_owned())),
         method,
         target,
         is_http11,
-        headers: headers
-            .into_iter()
-            .map(|(_, name, value)| (String::from_utf8_lossy(&name).into_owned(), value))
-            .collect(),
+        headers: headers.into_iter().map(|(_, name, value)| (name, value)).collect(),
+        expects_unknown,
         keep_alive: !has("close") && (is_http11 || has("keep-alive")),
         body,
     }))
@@ -163,7 +350,7 @@ fn is_authority(text: &[u8]) -> bool {
 }
 
 fn framing(lengths: &[Vec<u8>], codings: &[Vec<u8>], is_http11: bool) -> Result<BodyFraming, u16> {
-    if lengths.len() > 1 || codings.len() > 1 || (lengths.len() + codings.len() > 1) {
+    if lengths.len() > 1 || (!lengths.is_empty() && !codings.is_empty()) {
         return Err(400);
     }
     if let Some(length) = lengths.first() {
@@ -173,13 +360,15 @@ fn framing(lengths: &[Vec<u8>], codings: &[Vec<u8>], is_http11: bool) -> Result<
             return Err(400);
         }
         let length: u64 = text.parse().map_err(|_| 400u16)?;
-        return if length > 100 * 1024 * 1024 { Err(413) } else { Ok(BodyFraming::Length(length)) };
+        return if length > MAX_BODY { Err(413) } else { Ok(BodyFraming::Length(length)) };
     }
-    let Some(coding) = codings.first() else {
+    if codings.is_empty() {
         return Ok(BodyFraming::None);
-    };
+    }
+    // Several lines are one list.
+    let list = codings.join(&b',');
     let items: Vec<String> =
-        coding.split(|&b| b == b',').map(|item| String::from_utf8_lossy(trim(item)).to_lowercase()).collect();
+        list.split(|&b| b == b',').map(|item| String::from_utf8_lossy(trim(item)).to_lowercase()).collect();
     let (last, before) = items.split_last().unwrap();
     if last != "chunked" || before.iter().any(|item| item == "chunked" || !is_token(item.as_bytes())) || !is_http11 {
         Err(400)

@@ -8,6 +8,7 @@
 //! has to be waited for or fails allocates a [`Reading`].
 
 use std::{
+    mem,
     num::NonZeroU64,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -17,7 +18,7 @@ use iostream::Parsed;
 
 use super::Conn;
 use crate::{
-    Error, Limits, Result,
+    Error, Limits, Result, Trailers,
     http1::{
         chunked::{ChunkStep, ChunkedDecoder},
         framing::BodyFraming,
@@ -52,6 +53,8 @@ pub(super) struct Reading {
     waited: Duration,
     /// Bytes of data received of a chunked body.
     received: u64,
+    /// The trailer lines that have come behind a chunked body and that nobody has taken.
+    trailers: Trailers,
 }
 
 /// What was found at the front of a body.
@@ -174,6 +177,11 @@ impl Conn {
                     has_data = true;
                     at += consumed;
                 }
+                // Checked by the decoder, by the grammar of those that are sent.
+                Ok(ChunkStep::Trailer { consumed, name, value }) => {
+                    reading.trailers.push(&buf[at..][name], &buf[at..][value]);
+                    at += consumed;
+                }
                 Ok(ChunkStep::NeedMore { consumed }) => {
                     at += consumed;
                     break Ok(if has_data { Taken::Data } else { Taken::Framing });
@@ -195,6 +203,26 @@ impl Conn {
         Parsed::Done { consumed: at, value: taken }
     }
 
+    /// Takes the trailers of the message in hand, once all of it has come; `None` without any.
+    pub(crate) fn take_trailers(&self) -> Option<Trailers> {
+        // Those of an earlier message have gone with its reader.
+        if !self.is_body_done() {
+            return None;
+        }
+        let mut reading = self.reading.take()?;
+        let trailers = mem::take(&mut reading.trailers);
+        self.reading.set(Some(reading));
+        (!trailers.is_empty()).then_some(trailers)
+    }
+
+    /// Whether [`take_trailers`](Conn::take_trailers) would give some.
+    pub(crate) fn has_trailers(&self) -> bool {
+        let Some(reading) = self.reading.take() else { return false };
+        let has_trailers = self.is_body_done() && !reading.trailers.is_empty();
+        self.reading.set(Some(reading));
+        has_trailers
+    }
+
     /// Drops what has been received of the body, without waiting and without a system call. Returns how many bytes of
     /// it were data. A failure of the framing is kept, as if the body had been read.
     pub(crate) fn drop_received(&self, max_body: u64) -> usize {
@@ -203,6 +231,7 @@ impl Conn {
         if let Some(Err(error)) = taken {
             self.fail_body(error);
         }
+        drop(self.take_trailers());
         dropped
     }
 

@@ -53,6 +53,7 @@ impl ServerConn {
         for _ in 0..READS_IN_A_ROW {
             // By way of the reader, so that its time-outs and its rate hold for a body that nobody wants, too.
             if !ready!(self.poll_body(cx, &mut |_| {}))? {
+                drop(self.conn.take_trailers());
                 return Poll::Ready(Ok(()));
             }
         }

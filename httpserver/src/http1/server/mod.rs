@@ -37,7 +37,9 @@ use std::{
 use iostream::IOStream;
 
 use super::conn::{Conn, Taken};
-use crate::{Error, Limits, Result, body::IncomingSource, http1::encode::CONTINUE, server_state::ServerState};
+use crate::{
+    Error, Limits, Result, Trailers, body::IncomingSource, http1::encode::CONTINUE, server_state::ServerState,
+};
 
 pub(crate) use registration::Registration;
 pub(crate) use request::HeadWait;
@@ -185,6 +187,14 @@ impl IncomingSource for ServerConn {
         self.conn.forget_body_wait();
     }
 
+    fn take_trailers(&self) -> Option<Trailers> {
+        self.conn.take_trailers()
+    }
+
+    fn has_trailers(&self) -> bool {
+        self.conn.has_trailers()
+    }
+
     fn poll_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>> {
         let limits = self.limits();
         loop {
@@ -217,6 +227,8 @@ impl IncomingSource for ServerConn {
         // A body kept beyond its answer is dropped while the next request holds its own.
         if self.serial.get() == serial {
             self.body_held.set(false);
+            // Nobody else will take them, and an idle connection has no use for them.
+            drop(self.conn.take_trailers());
         }
     }
 }

@@ -121,11 +121,27 @@ impl ServerConn {
         // Once it has come to waiting, what was ready has been sent and what was buffered has been looked at.
         match self.stream().poll_read_with(cx, parse) {
             Poll::Ready(Ok(())) => Poll::Ready(fault),
-            // A head that the client's end has cut short is nobody's request. RFC 9112 8 would permit an error answer.
-            Poll::Ready(Err(error)) if error.is_closed() => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) if error.is_closed() => Poll::Ready(self.judge_rest()),
             Poll::Ready(Err(error)) => Poll::Ready(Err(Error::Connection(error))),
             Poll::Pending => self.poll_head_deadline(cx, &mut wait.stage),
         }
+    }
+
+    /// What is left when the client has ended its input. Half a head is nobody's request; RFC 9112 8 would permit an error
+    /// answer.
+    ///
+    /// # Errors
+    ///
+    /// The fault of what could not have become a head. In pieces it may not have been found yet, and the client is told the
+    /// same however its bytes came.
+    #[cold]
+    fn judge_rest(&self) -> Result<()> {
+        let mut judged = Ok(());
+        self.stream().try_read_with(|buf| {
+            judged = HeadParser::parse_last(buf, self.limits()).map(drop);
+            Parsed::Done { consumed: 0, value: () }
+        });
+        judged
     }
 
     /// Sets and polls the deadline that goes with what has come of the head. `Ok` ends the connection in silence.

@@ -1,0 +1,234 @@
+//! However the bytes of a connection arrive, in whatever pieces and however many requests at once, they come to the same:
+//! what a slow and plain reader makes of them.
+
+mod common;
+mod reference;
+
+use common::{run, yield_often};
+use httpserver::{HttpServer, IOStream, Limits, Request, Response, Result, StatusCode, iostream::memory, spawn};
+use proptest::prelude::*;
+use reference::{Asked, Conversation, End};
+
+/// How a client hands over its bytes.
+#[derive(Debug, Clone)]
+enum Delivery {
+    /// In one write, of which the server may read everything at once.
+    Whole,
+    /// Byte by byte: the pair has room for one.
+    Bytewise,
+    /// In pieces of these sizes, over and over; the server has looked at each before the next one comes.
+    Pieces(Vec<usize>),
+}
+
+/// What came back: one line for each request that was served, then the status of a refusal if there was one.
+#[derive(Debug, Clone, PartialEq)]
+struct Outcome {
+    served: Vec<String>,
+    refused: Option<u16>,
+}
+
+/// Tells in a header line all that it was asked, so that the answer is the same for HEAD. CONNECT may not be 200.
+async fn tell(mut request: Request) -> Result<Response> {
+    let body = request.bytes().await?;
+    let trailers = request.body_mut().take_trailers().unwrap_or_default();
+    let asked = Asked {
+        method: request.method().to_string(),
+        target: request.target().to_owned(),
+        host: request.host().map(str::to_owned),
+        body: body.to_vec(),
+        trailers: trailers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
+    };
+    let mut response = Response::new(StatusCode::IM_A_TEAPOT);
+    response.set_header("X-Asked", shown(&asked))?;
+    Ok(response)
+}
+
+fn shown(asked: &Asked) -> String {
+    format!("{asked:?}").escape_default().to_string()
+}
+
+/// What a server makes of `bytes`, which end with the client's FIN.
+async fn deliver(bytes: &[u8], delivery: &Delivery, limits: Limits) -> Outcome {
+    let capacity = if let Delivery::Bytewise = delivery { 1 } else { 1 << 20 };
+    let (theirs, ours) = memory::pair(capacity);
+    let server = HttpServer::with_limits(tell, limits);
+    let served = spawn(async move { server.serve_stream(theirs, None).await });
+    ours.set_half_open(true);
+    let answers = spawn({
+        let ours = ours.clone();
+        async move { ours.read_until_close().await.expect("an orderly end").to_vec() }
+    });
+    send(&ours, bytes, delivery).await;
+    let answers = answers.await.expect("no panic");
+    // What the server did not read of a refused client is dropped with this end.
+    ours.close();
+    served.await.expect("no panic");
+    outcome(&answers)
+}
+
+async fn send(stream: &IOStream, bytes: &[u8], delivery: &Delivery) {
+    let sizes = match delivery {
+        Delivery::Whole | Delivery::Bytewise => &[usize::MAX][..],
+        Delivery::Pieces(sizes) => sizes,
+    };
+    let mut rest = bytes;
+    for &size in sizes.iter().cycle() {
+        let (piece, behind) = rest.split_at(size.min(rest.len()));
+        // A server that has refused the rest takes no more of it.
+        if stream.write(piece).await.is_err() || behind.is_empty() {
+            break;
+        }
+        yield_often().await;
+        rest = behind;
+    }
+    let _ = stream.shutdown_write().await;
+}
+
+fn outcome(answers: &[u8]) -> Outcome {
+    let mut rest = std::str::from_utf8(answers).unwrap();
+    let mut outcome = Outcome { served: Vec::new(), refused: None };
+    while !rest.is_empty() {
+        let (head, behind) = rest.split_once("\r\n\r\n").expect("a whole head");
+        let status = common::status(head);
+        rest = behind;
+        match common::header(head, "x-asked") {
+            Some(asked) => outcome.served.push(asked.to_owned()),
+            None if status == 100 => {}
+            None => {
+                assert_eq!(common::header(head, "connection"), Some("close"));
+                let length: usize = common::header(head, "content-length").unwrap().parse().unwrap();
+                // The body of an answer to HEAD stays away.
+                assert!(rest.is_empty() || rest.len() == length, "nothing follows a refusal");
+                outcome.refused = Some(status);
+                break;
+            }
+        }
+    }
+    outcome
+}
+
+/// Whether `outcome` is what the reference says.
+fn fits(outcome: &Outcome, expected: &Conversation) -> bool {
+    outcome.served == expected.requests.iter().map(shown).collect::<Vec<_>>()
+        && match expected.end {
+            End::Closed => outcome.refused.is_none(),
+            End::Refused(status) => outcome.refused.is_some_and(|refused| is_alike(status, refused)),
+            End::HalfAHead => true,
+        }
+}
+
+/// Which of several faults is named first is open; whether one is named is not.
+fn is_alike(expected: u16, refused: u16) -> bool {
+    let of_a_head = [400, 413, 417, 501, 505];
+    expected == refused || of_a_head.contains(&expected) && of_a_head.contains(&refused)
+}
+
+/// Well-formed requests with all ways of framing, usual and unusual.
+fn request() -> impl Strategy<Value = String> {
+    let first = prop_oneof![
+        4 => Just("POST / HTTP/1.1\r\nHost: a"),
+        2 => Just("GET /a?b=%41 HTTP/1.1\r\nhost: b:80"),
+        1 => Just("HEAD http://c/d HTTP/1.1\r\nHost: a"),
+        1 => Just("OPTIONS * HTTP/1.1\r\nHost: [::1]:8"),
+        1 => Just("CONNECT a:1 HTTP/1.1\r\nHost: a:1"),
+        1 => Just("\r\nFOO /x HTTP/1.7\r\nHost: a"),
+        1 => Just("POST / HTTP/1.0\r\nConnection: keep-alive"),
+        1 => Just("\r\nGET / HTTP/1.0"),
+    ];
+    let line = prop_oneof![
+        4 => Just(String::new()),
+        2 => "[A-Za-z-]{1,8}: ?[!-~]{0,10}\r\n",
+        1 => Just("Expect: 100-continue\r\n".to_owned()),
+        1 => Just("Connection: x, Close\r\n".to_owned()),
+        1 => Just("Connection: upgrade\r\nUpgrade: other\r\n".to_owned()),
+    ];
+    let chunk = prop_oneof![
+        4 => Just("1\r\na\r\n"),
+        2 => Just("00A\r\n0123456789\r\n"),
+        1 => Just("3 ; a = \"b\\\"\" ;c\r\n\r\n\r\r\n"),
+    ];
+    let trailer = prop_oneof![2 => Just(""), 1 => Just("X-Sum:  7 \r\n"), 1 => Just("A:\r\nA: b\r\n")];
+    let chunked = (prop::collection::vec(chunk, 0..4), trailer).prop_map(|(chunks, trailer)| {
+        format!("Transfer-Encoding: chunked\r\n\r\n{}0\r\n{trailer}\r\n", chunks.concat())
+    });
+    let counted = "[a-z\r\n ]{0,12}".prop_map(|body: String| format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    let body = prop_oneof![2 => Just("\r\n".to_owned()), 2 => counted, 3 => chunked];
+    (first, line, body).prop_map(|(first, line, body)| format!("{first}\r\n{line}{body}"))
+}
+
+/// Several requests with some bytes replaced, inserted or removed, and perhaps the end cut off.
+fn conversation() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![4 => prop::sample::select(&b"\r\n \t:;,0193ag%\"\0\x7f\xff"[..]), 1 => any::<u8>()];
+    let edit = (any::<prop::sample::Index>(), 0..4u8, byte);
+    (prop::collection::vec(request(), 1..4), prop::collection::vec(edit, 0..3)).prop_map(|(requests, edits)| {
+        let mut bytes = requests.concat().into_bytes();
+        for (at, kind, byte) in edits {
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 if bytes.len() > 1 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at.max(bytes.len() / 2)),
+            }
+        }
+        bytes
+    })
+}
+
+fn pieces() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(prop_oneof![3 => 1..8usize, 2 => 1..80usize], 1..12)
+}
+
+/// Asserts that `bytes` come to the same in every delivery, and to what the reference says.
+fn check(bytes: &[u8], sizes: Vec<usize>, accept_bare_lf: bool) {
+    let limits = || Limits::default().accept_bare_lf(accept_bare_lf);
+    let shown = bytes.escape_ascii();
+    let expected = reference::converse(bytes, accept_bare_lf);
+    run(async {
+        let whole = deliver(bytes, &Delivery::Whole, limits()).await;
+        assert!(fits(&whole, &expected), "{shown}\n{whole:?}\n{expected:?}");
+        for delivery in [Delivery::Bytewise, Delivery::Pieces(sizes)] {
+            assert_eq!(deliver(bytes, &delivery, limits()).await, whole, "{shown}\n{delivery:?}");
+        }
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_connection_comes_to_the_same_in_any_delivery(bytes in conversation(), sizes in pieces()) {
+        check(&bytes, sizes, false);
+    }
+
+    #[test]
+    fn so_does_one_whose_lines_may_end_in_lf(bytes in conversation(), strip in any::<u64>(), sizes in pieces()) {
+        // Some of the CRs go: those in front of the line feeds that `strip` has a bit for.
+        let mut lenient = Vec::new();
+        let mut count = 0;
+        for &byte in &bytes {
+            if byte == b'\n' {
+                count += 1;
+                if strip >> (count % 64) & 1 == 1 && lenient.last() == Some(&b'\r') {
+                    lenient.pop();
+                }
+            }
+            lenient.push(byte);
+        }
+        check(&lenient, sizes, true);
+    }
+}
+
+#[test]
+fn requests_sent_one_by_one_are_answered_as_those_sent_together() {
+    let requests = [
+        "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        "POST /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n",
+        "\r\nGET /4 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        "GET /5 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "GET /unheard HTTP/1.1\r\nHost: a\r\n\r\n",
+    ];
+    check(requests.concat().as_bytes(), requests.iter().map(|request| request.len()).collect(), false);
+    assert_eq!(reference::converse(requests.concat().as_bytes(), false).requests.len(), 5);
+}
