@@ -290,6 +290,50 @@ impl Request {
         Ok(head)
     }
 
+    /// Sends an informational response at once, ahead of the answer, as often as there is something to tell: 103 Early Hints
+    /// with the `Link` lines of what the client will need, or 102 Processing. A service that wraps another one may call it
+    /// before it passes the request on.
+    ///
+    /// Status and header lines of `head` are sent, and nothing else. Nothing is sent to a client of HTTP/1.0, which does not
+    /// know informational responses, to one that has not yet taken what was sent to it before, and for a request without a
+    /// connection.
+    ///
+    /// Send them to clients that are known to expect them, such as browsers. Some old ones, and some proxies, take any
+    /// response for the last one (RFC 8297, section 3).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidHeader`] when the status is not 102 to 199, or `head` has a body; 100 is the server's to send, and 101
+    /// is the head of an [`upgrade`](Request::upgrade). [`Error::AlreadyTaken`] when the answer has begun.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{HttpServer, Request, Response, StatusCode};
+    ///
+    /// HttpServer::new(async |request: Request| -> httpserver::Result<Response> {
+    ///     // Browsers say what a request is for, and fetch such things while the page is made.
+    ///     if request.headers().get("Sec-Fetch-Mode") == Some("navigate") {
+    ///         let hints = Response::new(StatusCode::EARLY_HINTS);
+    ///         request.send_informational(&hints.with_header("Link", "</style.css>; rel=preload; as=style"))?;
+    ///     }
+    ///     Ok(Response::html(make_page().await))
+    /// });
+    /// # async fn make_page() -> &'static str { "" }
+    /// ```
+    pub fn send_informational(&self, head: &Response) -> Result<()> {
+        if !head.status().is_informational() || head.status().as_u16() < 102 {
+            return Err(Error::InvalidHeader("an informational response has a status of 102 to 199"));
+        }
+        if head.body().as_bytes() != Some(&[]) {
+            return Err(Error::InvalidHeader("an informational response has no body"));
+        }
+        match &self.origin {
+            Origin::Connection { conn, serial } => conn.send_informational(*serial, head),
+            Origin::Built(_) => Ok(()),
+        }
+    }
+
     /// Completes when the client has gone: it closed the connection or its sending half, or the connection broke. Never
     /// completes for a client that stays, nor for a request without a connection. The future is independent of the
     /// request and may be moved into another task.

@@ -143,6 +143,27 @@ fn streams_share_a_file_and_none_starves_the_others() {
 }
 
 #[test]
+fn a_file_is_offered_again_before_the_kernel_tells_of_room() {
+    let content = pattern(LOTS);
+    let file = Temporary::new("offered", &content);
+    let (stream, mut peer) = pair();
+    run(async {
+        let mut sending = pin!(stream.send_file(file.open(), 0..LOTS as u64));
+        assert!(try_for_some_turns(sending.as_mut()).await.is_none());
+        let before = stream.bytes_sent();
+        // No turn of the loop from here on, so nobody else sends.
+        peer.set_nonblocking(true).unwrap();
+        let mut piece = vec![0; 64 * 1024];
+        while !stream.offer_queued() {
+            let count = peer.read(&mut piece).expect("the kernel has taken more by now");
+            assert!(count > 0);
+        }
+        assert!(stream.bytes_sent() > before);
+        assert_eq!(stream.pending_write() as u64 + stream.bytes_sent(), LOTS as u64);
+    });
+}
+
+#[test]
 fn what_is_not_within_a_regular_file_is_refused_and_harms_nothing() {
     let file = Temporary::new("range", b"0123456789");
     let (stream, peer) = memory::pair(100);

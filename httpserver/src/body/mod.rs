@@ -1,10 +1,11 @@
 //! Bodies of requests and responses.
 //!
 //! [`Body`] is the one type for both, so a body received can be sent as it is. `incoming` is the kind that comes over a
-//! connection, `writer` the two that are written piece by piece, `stream` the trait for all others; `limited` stands
-//! around any of them. `buffer` and `frame` are what bodies are made of.
+//! connection, `writer` the two that are written piece by piece, `file` a part of a file, `stream` the trait for all
+//! others; `limited` stands around any of them. `buffer` and `frame` are what bodies are made of.
 
 mod buffer;
+mod file;
 mod frame;
 mod incoming;
 mod limited;
@@ -25,6 +26,7 @@ use crate::{Error, Result};
 use limited::Limited;
 
 pub use buffer::BodyBuffer;
+pub(crate) use file::FilePart;
 pub use frame::{Frame, Trailers};
 pub(crate) use incoming::{Incoming, IncomingSource};
 pub use stream::BodyStream;
@@ -42,6 +44,7 @@ pub use writer::{BodyDriver, BodyWriter};
 /// | `Body::from` a [`BodyBuffer`] | the same, in memory that is used again |
 /// | [`Body::writer`] | what an async closure writes, piece by piece |
 /// | [`Body::channel`] | what another task writes |
+/// | [`Body::file`] | a part of a file, sent by the kernel where it can be |
 /// | [`Body::stream`] | what a [`BodyStream`] of your own returns |
 /// | a server, for each request | what the client sends, from the connection |
 ///
@@ -73,6 +76,8 @@ enum Kind {
     Bytes(Bytes),
     /// All there is, in a buffer that returns to its pool.
     Buffer(BodyBuffer),
+    /// A part of a file, not empty. Boxed, because few bodies are one.
+    File(Box<FilePart>),
     /// Anything that is polled. Boxed, because its size is not known.
     Stream(Pin<Box<dyn BodyStream>>),
     /// Nothing more, behind a stream whose trailers the reader of its data has met.
@@ -186,6 +191,7 @@ impl Body {
                 self.kind = Kind::Bytes(self.take_bytes());
                 self.poll_frame(cx)
             }
+            Kind::File(part) => Poll::Ready(part.read().map(|piece| piece.map(Frame::Data))),
             Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
             Kind::Trailers(_) => Poll::Ready(self.take_trailers().map(|trailers| Ok(Frame::Trailers(trailers)))),
             Kind::Incoming(incoming) => incoming.poll_frame(cx),
@@ -225,7 +231,7 @@ impl Body {
             },
             Kind::Incoming(incoming) => incoming.take_trailers(),
             Kind::Limited(limited) => limited.body.take_trailers(),
-            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Failed(_) => None,
+            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::File(_) | Kind::Stream(_) | Kind::Failed(_) => None,
         }
     }
 
@@ -249,7 +255,7 @@ impl Body {
             Kind::Empty | Kind::Trailers(_) => Ok(Bytes::new()),
             Kind::Bytes(_) | Kind::Buffer(_) => Ok(self.take_bytes()),
             Kind::Incoming(incoming) => incoming.bytes(max, announced).await,
-            Kind::Stream(_) | Kind::Limited(_) | Kind::Failed(_) => self.collect(max).await,
+            Kind::File(_) | Kind::Stream(_) | Kind::Limited(_) | Kind::Failed(_) => self.collect(max).await,
         }
     }
 
@@ -260,6 +266,7 @@ impl Body {
             Kind::Empty => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::Buffer(buffer) => buffer.is_empty(),
+            Kind::File(part) => part.is_empty(),
             Kind::Stream(stream) => stream.exact_size() == Some(0),
             Kind::Incoming(incoming) => incoming.is_end(),
             Kind::Limited(limited) => limited.body.is_end(),
@@ -273,7 +280,12 @@ impl Body {
             Kind::Empty => Some(&[]),
             Kind::Bytes(bytes) => Some(bytes),
             Kind::Buffer(buffer) => Some(buffer.as_slice()),
-            Kind::Stream(_) | Kind::Trailers(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_) => None,
+            Kind::File(_)
+            | Kind::Stream(_)
+            | Kind::Trailers(_)
+            | Kind::Incoming(_)
+            | Kind::Limited(_)
+            | Kind::Failed(_) => None,
         }
     }
 
@@ -296,7 +308,12 @@ impl Body {
                 self.kind = Kind::Bytes(bytes.clone());
                 Some(bytes)
             }
-            Kind::Stream(_) | Kind::Trailers(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_) => None,
+            Kind::File(_)
+            | Kind::Stream(_)
+            | Kind::Trailers(_)
+            | Kind::Incoming(_)
+            | Kind::Limited(_)
+            | Kind::Failed(_) => None,
         }
     }
 
@@ -308,6 +325,7 @@ impl Body {
             Kind::Empty => Some(0),
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
             Kind::Buffer(buffer) => Some(buffer.as_slice().len() as u64),
+            Kind::File(part) => Some(part.len()),
             Kind::Stream(stream) => stream.exact_size(),
             Kind::Incoming(incoming) => incoming.content_length(),
             Kind::Limited(limited) => limited.body.content_length(),
@@ -343,6 +361,7 @@ impl Body {
             Kind::Empty
             | Kind::Bytes(_)
             | Kind::Buffer(_)
+            | Kind::File(_)
             | Kind::Trailers(_)
             | Kind::Incoming(_)
             | Kind::Failed(_) => {}
@@ -358,6 +377,7 @@ impl Body {
             Kind::Empty
             | Kind::Bytes(_)
             | Kind::Buffer(_)
+            | Kind::File(_)
             | Kind::Trailers(_)
             | Kind::Incoming(_)
             | Kind::Failed(_) => false,
@@ -370,7 +390,13 @@ impl Body {
         match &self.kind {
             Kind::Incoming(incoming) => incoming.begin_wait(),
             Kind::Limited(limited) => limited.body.begin_wait(),
-            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Trailers(_) | Kind::Failed(_) => {}
+            Kind::Empty
+            | Kind::Bytes(_)
+            | Kind::Buffer(_)
+            | Kind::File(_)
+            | Kind::Stream(_)
+            | Kind::Trailers(_)
+            | Kind::Failed(_) => {}
         }
     }
 
@@ -380,7 +406,7 @@ impl Body {
             Kind::Incoming(incoming) => incoming.give_up(error),
             Kind::Limited(limited) => limited.body.give_up(error),
             Kind::Failed(first) => Error::clone(first),
-            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Trailers(_) => {
+            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::File(_) | Kind::Stream(_) | Kind::Trailers(_) => {
                 self.kind = Kind::Failed(Box::new(error.clone()));
                 error
             }
@@ -413,6 +439,7 @@ impl Body {
     /// which some may have been read.
     pub(crate) fn size_to_send(&self) -> Option<u64> {
         match &self.kind {
+            Kind::File(part) => Some(part.len()),
             Kind::Stream(stream) => stream.exact_size(),
             _ => None,
         }
@@ -423,18 +450,19 @@ impl Body {
         match &self.kind {
             Kind::Incoming(_) => true,
             Kind::Limited(limited) => limited.body.is_incoming(),
-            Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::Stream(_) | Kind::Trailers(_) | Kind::Failed(_) => {
-                false
-            }
+            Kind::Empty
+            | Kind::Bytes(_)
+            | Kind::Buffer(_)
+            | Kind::File(_)
+            | Kind::Stream(_)
+            | Kind::Trailers(_)
+            | Kind::Failed(_) => false,
         }
     }
 
     /// Whether it has to be polled. One that failed has to be, too: its error is told to the reader.
     pub(crate) fn is_streamed(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Stream(_) | Kind::Trailers(_) | Kind::Incoming(_) | Kind::Limited(_) | Kind::Failed(_)
-        )
+        !matches!(self.kind, Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_))
     }
 }
 
@@ -458,6 +486,7 @@ impl fmt::Debug for Body {
             Kind::Empty => f.write_str("Body(empty)"),
             Kind::Bytes(bytes) => f.debug_tuple("Body").field(bytes).finish(),
             Kind::Buffer(buffer) => f.debug_tuple("Body").field(buffer).finish(),
+            Kind::File(part) => write!(f, "Body(file, {:?})", part.range),
             Kind::Stream(_) => f.write_str("Body(stream)"),
             Kind::Incoming(incoming) => write!(f, "Body(incoming, end: {})", incoming.is_end()),
             Kind::Trailers(trailers) => f.debug_tuple("Body").field(trailers).finish(),

@@ -216,6 +216,14 @@ pub fn encode_switch(out: &mut Vec<u8>, response: &Response, context: &EncodeCon
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends an informational response: the status line and the lines of `response`, which say nothing about framing.
+#[inline]
+pub fn encode_informational(out: &mut Vec<u8>, response: &Response) {
+    append_status_line(out, response.status());
+    append_own_lines(out, response);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Appends the end of a chunked body, with its trailers: the chunk of size 0, the trailer lines and an empty line
 /// (RFC 9112 7.1).
 pub fn append_last_chunk(out: &mut Vec<u8>, trailers: Option<&Trailers>) {

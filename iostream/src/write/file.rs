@@ -17,7 +17,7 @@ use crate::{
     iostream::Inner,
 };
 
-/// How much of a file one system call sends, in bytes. The calls add up to a few MiB in a turn of the loop.
+/// How much of a file one system call sends, in bytes. The calls add up to 1 MiB in a turn of the loop.
 const SEND_AT_ONCE: usize = 256 * 1024;
 
 /// How much of a file is read when its bytes have to pass through the process.
@@ -35,7 +35,8 @@ impl IOStream {
     /// file takes no memory that counts, and [`set_max_write_buffer_size`](IOStream::set_max_write_buffer_size) does not
     /// limit it. [`pending_write`](IOStream::pending_write) counts its bytes.
     ///
-    /// What is not in the page cache is read from the disk meanwhile, and **the loop waits for it**. For files that are
+    /// What is not in the page cache is read from the disk meanwhile, and **the loop waits for it**: 256 KiB at a time, and
+    /// up to 1 MiB before others get their turn. For files that are
     /// large and rarely asked for, on disks that are slow, read in [`run_in_executor`](crate::run_in_executor) and
     /// [`write`](IOStream::write).
     ///
@@ -202,6 +203,11 @@ impl Inner {
             }
             Err(error) => Poll::Ready(Err(self.fail_to_read(error))),
         }
+    }
+
+    /// Offers a file that is first in the queue to the kernel. `None` when its bytes have to be read.
+    pub(super) fn try_send_part(&self, part: &FilePart) -> Option<io::Result<usize>> {
+        (!part.must_read).then(|| self.transport.borrow().try_send_file(&part.file, part.offset, part.step()))
     }
 
     /// The error of a write on a closed stream.

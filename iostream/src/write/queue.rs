@@ -16,6 +16,9 @@ use crate::{Result, buffer::PooledBuffer, iostream::Inner, transport::Transport}
 /// How often one turn of the loop may send for one stream before the others get theirs.
 const SENDS_PER_POLL: usize = 16;
 
+/// For how many of these one send from a file counts: it sends four times as much, and may have to wait for the disk.
+const SENDS_OF_A_FILE: usize = 4;
+
 /// How many queued pieces leave in one `writev`.
 const PIECES_PER_SEND: usize = 64;
 
@@ -181,7 +184,8 @@ impl WriteQueue {
 impl Inner {
     /// Sends the queue. Ready when it is empty or the stream is closed.
     pub(super) fn poll_drain(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..SENDS_PER_POLL {
+        let mut sends = 0;
+        while sends < SENDS_PER_POLL {
             if self.queue.borrow().as_ref().is_none_or(|queue| queue.is_empty()) {
                 // Away before anybody is woken: a woken writer finds no queue and sends by itself.
                 if let Some(queue) = self.queue.take() {
@@ -191,6 +195,8 @@ impl Inner {
                 self.close_after_eof();
                 return Poll::Ready(());
             }
+            let is_file = self.queue.borrow().as_ref().is_some_and(|queue| queue.file_in_front().is_some());
+            sends += if is_file { SENDS_OF_A_FILE } else { 1 };
             match ready!(self.poll_send_queued(cx)) {
                 Ok(sent) => self.remove_sent(sent),
                 // The stream is closed now, and the writers are told why.
@@ -223,11 +229,14 @@ impl Inner {
     /// Linux tells of room in a TCP socket when a third of its buffer is free (`sk_stream_is_writeable`), and takes bytes
     /// earlier. The buffer may have grown to megabytes: a client that reads steadily is a minute away from that third.
     pub(crate) fn offer_queued(self: &Rc<Self>) -> bool {
-        let result = self.with_pieces(|transport, pieces| match pieces {
-            // A file is first: it has nothing to offer.
-            [] => Poll::Pending,
-            pieces => Poll::Ready(transport.try_send_vectored(pieces)),
-        });
+        let file = self.queue.borrow().as_ref().and_then(|queue| queue.file_in_front().cloned());
+        let result = match file {
+            Some(part) => self.try_send_part(&part).map_or(Poll::Pending, Poll::Ready),
+            None => self.with_pieces(|transport, pieces| match pieces {
+                [] => Poll::Pending,
+                pieces => Poll::Ready(transport.try_send_vectored(pieces)),
+            }),
+        };
         // An error shows by itself: the queue's task meets it at its next attempt.
         let Poll::Ready(Ok(sent)) = result else { return false };
         let sent = self.count_sent(sent);

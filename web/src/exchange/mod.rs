@@ -111,6 +111,8 @@ pub(crate) type ResponseHook = Box<dyn FnOnce(&mut Response)>;
 
 #[derive(Default)]
 struct Extras {
+    /// A body that was made elsewhere, in place of what is written. Boxed, because it is large and rare.
+    body: Option<Box<Body>>,
     /// Of the body of a response whose head has been sent.
     writer: Option<BodyWriter>,
     /// To be run when the head of the response is complete.

@@ -231,6 +231,38 @@ impl Exchange {
         self.stage = Stage::Finished;
     }
 
+    /// Declares the response complete, with `body` in place of what was written: a file, a stream, or a body that came from
+    /// elsewhere.
+    ///
+    /// Its length is announced if it is known; otherwise it is sent in chunks. Set the `Content-Type` before: without one it
+    /// is that of [`write`](Exchange::write). For a HEAD request the body is dropped unread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::HeadSent`] after the first [`flush`](Exchange::flush), [`Error::Finished`] when the response was finished
+    /// before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use web::{Exchange, httpserver::Body};
+    ///
+    /// async fn report(exchange: &mut Exchange) -> web::Result<()> {
+    ///     let file = File::open("report.pdf")?;
+    ///     exchange.set_header("Content-Type", "application/pdf")?;
+    ///     exchange.finish_with(Body::file(file, ..)?)
+    /// }
+    /// ```
+    #[inline]
+    pub fn finish_with(&mut self, body: impl Into<Body>) -> Result<()> {
+        self.check_open()?;
+        self.buffer = Unsent::default();
+        self.extras().body = Some(Box::new(body.into()));
+        self.finish();
+        Ok(())
+    }
+
     /// Whether the response is complete, by [`finish`](Exchange::finish) or by [`redirect`](Exchange::redirect).
     pub fn is_finished(&self) -> bool {
         self.stage == Stage::Finished
@@ -287,6 +319,9 @@ impl Exchange {
                 Some(Box::new(error.headers().iter().fold(head, |head, (name, value)| head.with_header(name, value))));
         }
         self.buffer = Unsent::default();
+        if let Some(extras) = &mut self.extras {
+            extras.body = None;
+        }
         self.kind = Kind::Html;
         self.stage = Stage::Open;
     }
@@ -298,8 +333,9 @@ impl Exchange {
 
     /// The response as a whole. Its head must not have been sent.
     pub(crate) fn take_response(&mut self) -> Result<Response> {
-        let has_body = self.has_content();
-        let body = self.buffer.take_body();
+        let own = self.extras.as_mut().and_then(|extras| extras.body.take());
+        let has_body = own.is_some() || self.has_content();
+        let body = own.map_or_else(|| self.buffer.take_body(), |body| *body);
         self.finish();
         let mut response = self.take_head(has_body)?;
         response.set_body(body);

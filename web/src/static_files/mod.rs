@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use httpserver::{Method, StatusCode, yield_now};
+use httpserver::{Body, Method, StatusCode};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
@@ -42,10 +42,11 @@ use crate::{
 ///   nanoseconds, and a `Last-Modified`. `If-Match`, `If-None-Match` and their dates are evaluated in the order of RFC
 ///   9110, section 13.2.2, then one range of bytes. An `If-Range` date counts only once the second of the change is over.
 ///   Replace a file by renaming a new one over it: then its tag always changes with its content.
-/// * **Cost.** Files up to 64 KiB leave with their head in one piece. Longer ones are read and sent in pieces of 64 KiB
-///   with a turn of the loop between them, so that one download delays nobody else and no file is held in memory. Reads
-///   block, like all file I/O: a slow disk or a network file system stalls the loop. Such files belong behind a server
-///   made for them.
+/// * **Cost.** Files up to 64 KiB are read, and leave with their head in one piece. Longer ones are a [`Body::file`]: over
+///   TCP and Unix sockets the kernel sends them from its page cache, 1 MiB at most before other connections have their
+///   turn. No file is held in memory. What is not in the page cache is read from the disk meanwhile, and the loop waits for
+///   it: a slow disk or a network file system stalls all connections of the thread. Such files belong behind a server made
+///   for them.
 ///
 /// A file that shrinks while it is sent ends the connection, so that the client notices; one that grows is cut at the
 /// size it had.
@@ -70,8 +71,8 @@ pub struct StaticFiles {
     serves_dot_files: bool,
 }
 
-/// Most that is read from a file, and held in memory, at a time.
-const PIECE: u64 = 64 * 1024;
+/// Up to this many bytes are read and held in memory.
+const MOST_READ: u64 = 64 * 1024;
 
 impl StaticFiles {
     /// Serves the files below `directory`, without an index file. The directory stays open: it may be renamed.
@@ -135,17 +136,17 @@ impl StaticFiles {
     }
 
     #[inline]
-    async fn serve(&self, exchange: &mut Exchange) -> Result<()> {
+    fn serve(&self, exchange: &mut Exchange) -> Result<()> {
         let path = path::relative(exchange, self.serves_dot_files)?;
         let (file, metadata) = self.open_checked(&path)?;
         if metadata.is_dir() {
-            return self.serve_index(exchange, &path).await;
+            return self.serve_index(exchange, &path);
         }
-        self.send(exchange, &path, file, &metadata).await
+        self.send(exchange, &path, file, &metadata)
     }
 
     #[inline]
-    async fn serve_index(&self, exchange: &mut Exchange, directory: &str) -> Result<()> {
+    fn serve_index(&self, exchange: &mut Exchange, directory: &str) -> Result<()> {
         let Some(index) = &self.index else {
             return Err(forbidden("a directory"));
         };
@@ -156,11 +157,11 @@ impl StaticFiles {
         let path = format!("{directory}/{index}");
         let path = path.trim_start_matches('/');
         let (file, metadata) = self.open_checked(path)?;
-        self.send(exchange, path, file, &metadata).await
+        self.send(exchange, path, file, &metadata)
     }
 
     #[inline]
-    async fn send(&self, exchange: &mut Exchange, path: &str, file: File, metadata: &Metadata) -> Result<()> {
+    fn send(&self, exchange: &mut Exchange, path: &str, file: File, metadata: &Metadata) -> Result<()> {
         if !metadata.is_file() {
             return Err(forbidden("not a regular file"));
         }
@@ -196,7 +197,7 @@ impl StaticFiles {
         if exchange.method() == Method::HEAD {
             return exchange.set_header("Content-Length", (end - start).to_string());
         }
-        send_bytes(exchange, &file, start, end).await
+        send_bytes(exchange, file, start, end)
     }
 
     #[inline]
@@ -237,12 +238,12 @@ impl RequestHandler for StaticFiles {
 
     #[inline]
     async fn get(&self, exchange: &mut Exchange) -> Result<()> {
-        self.serve(exchange).await
+        self.serve(exchange)
     }
 
     #[inline]
     async fn head(&self, exchange: &mut Exchange) -> Result<()> {
-        self.serve(exchange).await
+        self.serve(exchange)
     }
 }
 
@@ -302,30 +303,20 @@ fn content_type(path: &str) -> String {
     if is_text && mime.get_param("charset").is_none() { format!("{mime}; charset=utf-8") } else { mime.to_string() }
 }
 
+/// A short file as bytes, which wraps can look at and which leave with the head; any other as the file that it is.
 #[inline]
-async fn send_bytes(exchange: &mut Exchange, file: &File, start: u64, end: u64) -> Result<()> {
-    if end - start <= PIECE {
-        exchange.write(read_piece(file, start, end)?);
-        return Ok(());
+fn send_bytes(exchange: &mut Exchange, file: File, start: u64, end: u64) -> Result<()> {
+    if end - start > MOST_READ {
+        return exchange.finish_with(Body::file(file, start..end)?);
     }
-    // Announced, so that a client can tell when the file has shrunk.
-    exchange.set_header("Content-Length", (end - start).to_string())?;
-    let mut at = start;
-    while at < end {
-        let next = end.min(at + PIECE);
-        exchange.write(read_piece(file, at, next)?);
-        exchange.flush().await?;
-        at = next;
-        // A fast client takes every piece at once: without this the others would wait for the whole file.
-        yield_now().await;
-    }
+    exchange.write(read_part(&file, start, end)?);
     Ok(())
 }
 
 /// The bytes `start..end`. An error when the file has become shorter than that.
 #[inline]
-fn read_piece(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
-    // At most PIECE, by the callers.
+fn read_part(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
+    // At most MOST_READ, by the caller.
     let mut piece = vec![0; (end - start) as usize];
     match file.read_exact_at(&mut piece, start) {
         Ok(()) => Ok(piece),

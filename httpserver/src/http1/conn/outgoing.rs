@@ -6,6 +6,8 @@
 //! that, and the back-pressure.
 
 use std::{
+    future::Future,
+    pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -14,7 +16,7 @@ use bytes::Bytes;
 use iostream::{WriteFuture, ioloop::Deadline};
 
 use super::Conn;
-use crate::{Error, Limits, Result, pool};
+use crate::{Error, Limits, Result, body::FilePart, pool};
 
 /// A wait for a peer to take what is queued, from when it began until the queue is empty. The stream watches over its
 /// own silence ([`IOStream::set_write_timeout`](iostream::IOStream::set_write_timeout)); this is about a peer that takes
@@ -58,6 +60,26 @@ impl Conn {
         };
         self.note_queue(&self.stream.write_parts(&output, data));
         pool::give_back(output);
+    }
+
+    /// Hands what is ready and a part of a file behind it to the stream. Large files leave as the peer reads them, and
+    /// [`poll_flush`](Conn::poll_flush) waits for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the connection has ended. Otherwise nothing of the file was sent, because it has become
+    /// shorter than the part.
+    #[inline]
+    pub(crate) fn start_file(&self, cx: &mut Context<'_>, part: FilePart) -> Result<()> {
+        self.start_flush();
+        let mut write = self.stream.send_file(part.file, part.range);
+        match Pin::new(&mut write).poll(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) if error.is_closed() => return Err(Error::Closed),
+            Poll::Ready(Err(error)) => return Err(Error::other(error)),
+            Poll::Pending => self.queued.set(true),
+        }
+        Ok(())
     }
 
     /// Notes whether the stream has queued something. A failure shows at the next read or flush; the bytes leave by

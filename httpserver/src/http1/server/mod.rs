@@ -21,6 +21,7 @@
 mod answer;
 mod contained;
 mod ending;
+mod informational;
 mod registration;
 mod request;
 mod serve;

@@ -8,6 +8,8 @@
 //!    from where they are.
 //! 3. When the body has to wait, send what there is, and watch for a client that leaves.
 //!
+//! A file is not pulled. The stream sends it in one go, from the kernel's page cache, and the next flush waits for that.
+//!
 //! When the client has gone, a body that wants it is polled to its own end, and its pieces are dropped.
 
 use std::{
@@ -21,6 +23,7 @@ use iostream::ioloop::{Printable, report_failure};
 use super::ServerConn;
 use crate::{
     Body, Error, Frame, Result, Trailers,
+    body::FilePart,
     http1::encode::{self, EncodedStream, StreamFraming},
 };
 
@@ -140,6 +143,13 @@ impl ServerConn {
         bytes: &mut usize,
         pieces: &mut usize,
     ) -> Result<Gathered> {
+        // A counted body alone: every chunk would need its size in front.
+        if matches!(streamed.framing, StreamFraming::Counted(_))
+            && let Some(part) = streamed.body.take_file()
+        {
+            self.append_file(cx, streamed, part)?;
+            return Ok(Gathered::Some);
+        }
         let mut gathered = 0;
         // Pieces are counted too: empty ones, or ones of a byte, would go on for long without filling anything.
         while gathered < GATHER && *pieces < YIELD_AFTER_PIECES {
@@ -202,6 +212,25 @@ impl ServerConn {
             self.conn.with_output(|out| out.extend_from_slice(b"\r\n"));
         }
         Ok(())
+    }
+
+    /// Has the stream send a file, which it does by itself. The next flush waits until all of it has left: the body is
+    /// asked for its end only then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ContentLengthMismatch`] when it is longer than what was announced; nothing of it is sent then. An error of
+    /// the stream's when the file has become shorter.
+    #[inline(never)]
+    fn append_file(&self, cx: &mut Context<'_>, streamed: &mut Streamed, part: FilePart) -> Result<()> {
+        let written = streamed.written + part.len();
+        if let StreamFraming::Counted(announced) = streamed.framing
+            && written > announced
+        {
+            return Err(Error::ContentLengthMismatch { announced, written });
+        }
+        streamed.written = written;
+        self.conn.start_file(cx, part)
     }
 
     /// The end of the body. It leaves together with what follows it: the next answer, or the flush before the connection
