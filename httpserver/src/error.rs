@@ -28,8 +28,9 @@ use http::StatusCode;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The message breaks the grammar of HTTP/1.1, or its end is ambiguous. Usually caused by a broken client, by another
-    /// protocol on this port, or by an attempt at request smuggling. Answered 400.
+    /// The message breaks the grammar of HTTP/1.1, its end is ambiguous, or its body is not what its head says it is.
+    /// Usually caused by a broken client, by another protocol on this port, or by an attempt at request smuggling.
+    /// Answered 400.
     #[error("bad request: {0}")]
     BadRequest(&'static str),
 
@@ -63,6 +64,25 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+
+    /// A query or a form has more arguments than allowed, [`MAX_ARGUMENTS`](crate::httputil::MAX_ARGUMENTS) by default.
+    /// Answered 400.
+    #[error("more than {limit} arguments")]
+    TooManyArguments {
+        /// The limit in arguments.
+        limit: usize,
+    },
+
+    /// The value of an argument of a query or a form, or its name, is not UTF-8. Answered 400.
+    #[error("argument {name:?} is not UTF-8")]
+    InvalidArgument {
+        /// The name of the argument; `name` where it is the name.
+        name: Box<str>,
+    },
+
+    /// The body has a media type or a content coding that cannot be read here. The text says which. Answered 415.
+    #[error("unsupported media type: {0}")]
+    UnsupportedMediaType(&'static str),
 
     /// The request has an `Expect` other than `100-continue`. Answered 417.
     #[error("unknown expectation")]
@@ -169,7 +189,10 @@ impl Error {
     /// Returns the status that answers this error; `None` if the fault is not the client's, or if there is nobody to answer.
     pub fn status(&self) -> Option<StatusCode> {
         Some(match self {
-            Error::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Error::BadRequest(_) | Error::TooManyArguments { .. } | Error::InvalidArgument { .. } => {
+                StatusCode::BAD_REQUEST
+            }
+            Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Error::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
             Error::HeadTooLarge { .. } | Error::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Error::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

@@ -78,6 +78,7 @@ impl Headers {
     }
 
     /// The values of all lines with this name, in wire order.
+    #[doc(alias = "get_list")]
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.entries()
             // The length first: it rules out most names without touching them.
@@ -158,11 +159,11 @@ impl Headers {
     }
 
     /// The table, decoded line by line.
-    fn entries(&self) -> impl Iterator<Item = Entry> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
         self.block[self.table as usize..].as_chunks::<{ Entry::SIZE }>().0.iter().map(Entry::decode)
     }
 
-    fn name(&self, entry: &Entry) -> &[u8] {
+    pub(crate) fn name(&self, entry: &Entry) -> &[u8] {
         &self.block[entry.name.range()]
     }
 

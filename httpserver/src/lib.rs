@@ -2,15 +2,21 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod built_headers;
 mod date;
 mod error;
 mod extensions;
 mod field_lines;
+#[cfg(feature = "gzip")]
+pub mod gzip;
 mod headers;
 mod http1;
 mod http_types;
+pub mod httputil;
 mod into_response;
 mod limits;
+#[cfg(feature = "multipart")]
+pub mod multipart;
 mod pool;
 mod request;
 mod request_builder;

@@ -142,6 +142,25 @@ impl Request {
         self.head.host()
     }
 
+    /// [`host`](Request::host) without its port, with the brackets of an IPv6 address. Compare it without regard to case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::Request;
+    ///
+    /// let request = Request::builder().header("Host", "example.com:8080").build()?;
+    /// assert_eq!(request.host_name(), Some("example.com"));
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    #[inline]
+    pub fn host_name(&self) -> Option<&str> {
+        let host = self.host()?;
+        // The colons of an IPv6 address are in front of a bracket.
+        let port = host.rfind(':').filter(|at| !host[*at..].contains(']'));
+        Some(port.map_or(host, |at| &host[..at]))
+    }
+
     /// Whether the client keeps the connection open after this request, as far as its head says.
     pub fn is_keep_alive(&self) -> bool {
         self.head.keep_alive
@@ -387,6 +406,20 @@ impl Request {
         if let Origin::Connection { conn, serial } = &self.origin {
             conn.cancel_on_disconnect(*serial);
         }
+    }
+
+    /// The header lines, for wraps that change what they say.
+    #[cfg(feature = "gzip")]
+    #[inline]
+    pub(crate) fn headers_mut(&mut self) -> &mut Headers {
+        &mut self.head.headers
+    }
+
+    /// The longest body that its server takes.
+    #[cfg(feature = "gzip")]
+    #[inline]
+    pub(crate) fn max_body(&self) -> u64 {
+        self.conn().map_or_else(|| Limits::default().max_body, |conn| conn.limits().max_body)
     }
 
     /// The connection, if it came by one.

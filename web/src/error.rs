@@ -135,6 +135,15 @@ impl Error {
         Error::InvalidArgument { name: name.to_owned(), reason }
     }
 
+    /// An error of the layer below; what a client's arguments lack is the same here as there.
+    fn from_server(error: httpserver::Error) -> Error {
+        match error {
+            httpserver::Error::TooManyArguments { .. } => Error::TooManyArguments,
+            httpserver::Error::InvalidArgument { name } => Error::invalid_argument(&name, "it is not UTF-8"),
+            error => Error::Server(error),
+        }
+    }
+
     pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Error {
         let message = if let Some(text) = payload.downcast_ref::<&str>() {
             (*text).to_owned()
@@ -196,7 +205,7 @@ impl<E: StdError + 'static> From<E> for Error {
     fn from(error: E) -> Error {
         let boxed: Box<dyn StdError> = Box::new(error);
         match boxed.downcast::<httpserver::Error>() {
-            Ok(error) => Error::Server(*error),
+            Ok(error) => Error::from_server(*error),
             Err(other) => Error::Other(other),
         }
     }

@@ -4,7 +4,6 @@
 mod access_log;
 mod answering;
 mod application;
-mod arguments;
 mod call;
 mod conditions;
 mod early;
@@ -26,16 +25,11 @@ mod scope;
 mod wrap;
 
 #[cfg(feature = "cookies")]
-mod cookies;
-#[cfg(feature = "static")]
-mod range;
-#[cfg(feature = "cookies")]
 mod set_cookie;
 #[cfg(feature = "static")]
 mod static_files;
 
 pub use application::Application;
-pub use arguments::{Arguments, MAX_ARGUMENTS};
 pub use error::{Error, HttpError, Result};
 pub use escape::xhtml_escape;
 pub use exchange::{Content, Exchange};
@@ -50,6 +44,7 @@ pub use wrap::{Next, Wrap};
 #[cfg(feature = "cookies")]
 pub use cookie::{self, Cookie, SameSite};
 pub use httpserver;
+pub use httpserver::httputil::{Arguments, MAX_ARGUMENTS};
 #[doc(no_inline)]
 pub use httpserver::iostream::ioloop::Printable;
 #[doc(no_inline)]

@@ -150,6 +150,9 @@ fn is_plain(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use httpserver::httputil::parse_cookie;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn refused(cookie: impl Into<Cookie<'static>>) -> bool {
@@ -198,5 +201,16 @@ mod tests {
         cookies.set(Cookie::build(("a", "3")).path("/deep").build()).unwrap();
         let sent: Vec<String> = cookies.0.iter().map(Cookie::to_string).collect();
         assert_eq!(sent, ["a=2; Path=/", "a=3; Path=/deep"]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_quoted_is_read_again(value: String) {
+            let quoted = quote(&value);
+            prop_assert!(quoted.bytes().all(|byte| byte != b';' && (byte == b' ' || byte.is_ascii_graphic())));
+            let line = format!("name={quoted}");
+            let read: Vec<_> = parse_cookie(line.as_bytes()).collect();
+            prop_assert_eq!(read, [("name", Cow::from(value))]);
+        }
     }
 }

@@ -378,7 +378,11 @@ impl Inner {
         }
         let result = ready!(self.transport.borrow().poll_shutdown(cx));
         result.map_err(|error| self.fail(error))?;
-        self.end_of_output();
+        self.write_ended.set(true);
+        // The writing end of a pipe is ended by being closed.
+        if self.transport.borrow().is_one_way() {
+            self.close(None);
+        }
         Poll::Ready(Ok(()))
     }
 

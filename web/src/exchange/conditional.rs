@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use httpserver::{Bytes, Method, Response, StatusCode};
+use httpserver::{Bytes, Method, Response, StatusCode, httputil::parse_timestamp};
 
 use super::Exchange;
 use crate::{
-    conditions::{self, Outcome, Validators, date, whole_seconds},
+    conditions::{self, Outcome, Validators, whole_seconds},
     error::{HttpError, Result},
 };
 
@@ -130,7 +130,7 @@ fn validators_of(response: &Response) -> Validators<'_> {
     for (name, value) in response.headers() {
         match name.len() {
             4 if name.eq_ignore_ascii_case("etag") => validators.etag = Some(value),
-            13 if name.eq_ignore_ascii_case("last-modified") => validators.modified = date(value),
+            13 if name.eq_ignore_ascii_case("last-modified") => validators.modified = parse_timestamp(value),
             _ => {}
         }
     }

@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 
-use httpserver::{Bytes, Headers, Method, StatusCode};
+use httpserver::{Bytes, Headers, Method, StatusCode, httputil::Arguments};
 
 use super::Exchange;
 use crate::{
-    arguments::{Arguments, pairs_of},
     error::{Error, Result},
     from_text::FromText,
 };
 
-const FORM: &[u8] = b"application/x-www-form-urlencoded";
 #[cfg(feature = "json")]
 const JSON: &str = "application/json";
 
@@ -32,6 +30,21 @@ impl Exchange {
     /// them as they are.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.request.headers().get(name)
+    }
+
+    /// Returns the value of the request's cookie `name`. If it was sent several times, the last one counts.
+    ///
+    /// A quoted value is unquoted, so this returns what `set_cookie`, of the feature `cookies`, was called with.
+    #[inline]
+    pub fn cookie(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.request.cookie(name)
+    }
+
+    /// Returns all cookies of the request as name and value, in the order in which they were sent; see
+    /// [`parse_cookie`](httpserver::httputil::parse_cookie).
+    #[inline]
+    pub fn cookies(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        self.request.cookies()
     }
 
     /// Returns the parameter `{name}` of the route's path, percent-decoded and parsed: `exchange.path::<u64>("id")?`.
@@ -79,7 +92,7 @@ impl Exchange {
     ///
     /// 400 when there are more than [`MAX_ARGUMENTS`](crate::MAX_ARGUMENTS).
     pub fn query_arguments(&self) -> Result<Arguments<'_>> {
-        Arguments::parse(self.request.query().unwrap_or_default().as_bytes())
+        Ok(self.request.query_arguments()?)
     }
 
     /// Returns the argument `name` of the form in the body, or of the query string when the form does not have it. If
@@ -121,24 +134,25 @@ impl Exchange {
     ///
     /// # Errors
     ///
-    /// 400 when there are more than [`MAX_ARGUMENTS`](crate::MAX_ARGUMENTS), and as [`bytes`](Exchange::bytes).
+    /// 400 when there are more than [`MAX_ARGUMENTS`](crate::MAX_ARGUMENTS), 415 for a form with a `Content-Encoding`, and
+    /// as [`bytes`](Exchange::bytes).
     ///
     /// # Cancel safety
     ///
     /// As [`bytes`](Exchange::bytes).
     pub async fn form(&mut self) -> Result<Arguments<'_>> {
-        if !self.is_media_type(|media_type| media_type.eq_ignore_ascii_case(FORM)) {
-            return Arguments::parse(&[]);
+        if !self.request.is_form()? {
+            return Ok(Arguments::parse(&[])?);
         }
         self.collect().await?;
         let Exchange { request, extras, .. } = self;
         let body = request.body_mut().as_bytes().unwrap_or_default();
         let form = &mut extras.get_or_insert_default().form;
-        let pairs = match form.take() {
-            Some(pairs) => pairs,
-            None => pairs_of(body)?,
+        let index = match form.take() {
+            Some(index) => index,
+            None => Arguments::parse(body)?.index(),
         };
-        Ok(Arguments::from_pairs(body, form.insert(pairs)))
+        Ok(Arguments::with_index(body, form.insert(index)))
     }
 
     /// Parses the body as JSON: `let order: Order = exchange.json().await?;`
@@ -153,7 +167,7 @@ impl Exchange {
     /// As [`bytes`](Exchange::bytes).
     #[cfg(feature = "json")]
     pub async fn json<T: serde_core::de::DeserializeOwned>(&mut self) -> Result<T> {
-        if !self.is_media_type(is_json) {
+        if !self.headers().media_type().is_some_and(is_json) {
             return Err(Error::UnsupportedMediaType { expected: JSON });
         }
         let body = self.collect().await?;
@@ -272,15 +286,6 @@ impl Exchange {
     /// The body that is kept.
     fn kept(&mut self) -> Bytes {
         self.request.body_mut().share_bytes().unwrap_or_default()
-    }
-
-    /// Whether the media type in `Content-Type`, without its parameters, is a certain one.
-    ///
-    /// The value is bytes: what a parameter holds does not matter here, and need not be text.
-    fn is_media_type(&self, matches: impl FnOnce(&[u8]) -> bool) -> bool {
-        let Some(value) = self.headers().get_bytes("content-type") else { return false };
-        let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
-        matches(value[..end].trim_ascii())
     }
 
     /// The parameter as it stands in the path.

@@ -13,7 +13,7 @@ use std::{
     task::Poll,
 };
 
-use httpserver::{Body, BodyWriter, ClientGone, Extensions, Request, Response, StatusCode};
+use httpserver::{Body, BodyWriter, ClientGone, Extensions, Request, Response, StatusCode, httputil::ArgumentIndex};
 
 #[cfg(feature = "static")]
 pub(crate) use self::conditional::precondition_failed;
@@ -22,7 +22,6 @@ use self::content::Unsent;
 #[cfg(feature = "cookies")]
 use crate::set_cookie::SetCookies;
 use crate::{
-    arguments::Pair,
     error::{Error, Result},
     path_params::PathParams,
 };
@@ -118,7 +117,7 @@ struct Extras {
     /// To be run when the head of the response is complete.
     response_hooks: Vec<ResponseHook>,
     /// Where the arguments of the form in the body stand, once one was looked up.
-    form: Option<Box<[Pair]>>,
+    form: Option<ArgumentIndex>,
     #[cfg(feature = "cookies")]
     cookies: SetCookies,
 }

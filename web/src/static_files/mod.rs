@@ -11,7 +11,10 @@ use std::{
     time::SystemTime,
 };
 
-use httpserver::{Body, Method, StatusCode};
+use httpserver::{
+    Body, Method, StatusCode,
+    httputil::{ByteRange, format_timestamp, parse_range},
+};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
@@ -22,7 +25,6 @@ use crate::{
     conditions::{self, Outcome},
     error::{Error, HttpError, Result},
     exchange::{Exchange, precondition_failed},
-    range::Range,
     request_handler::RequestHandler,
 };
 
@@ -178,16 +180,19 @@ impl StaticFiles {
         }
         exchange.set_header("Accept-Ranges", "bytes")?;
         let size = metadata.len();
-        let (start, end) = match requested_range(exchange, &version, size) {
-            Range::Whole => (0, size),
-            Range::Part { start, end } => {
+        let range = requested_range(exchange, &version, size);
+        if let Some(content_range) = range.content_range(size) {
+            exchange.set_header("Content-Range", content_range)?;
+        }
+        let (start, end) = match range {
+            ByteRange::Whole => (0, size),
+            ByteRange::Part { start, end } => {
                 exchange.set_status(StatusCode::PARTIAL_CONTENT);
-                exchange.set_header("Content-Range", format!("bytes {start}-{}/{size}", end - 1))?;
                 (start, end)
             }
-            Range::Unsatisfiable => {
+            ByteRange::Unsatisfiable => {
                 exchange.set_status(StatusCode::RANGE_NOT_SATISFIABLE);
-                return exchange.set_header("Content-Range", format!("bytes */{size}"));
+                return Ok(());
             }
         };
         // Behind the 416, which is not the file and must not be cached like it.
@@ -274,24 +279,24 @@ fn set_version(exchange: &mut Exchange, version: &Version) -> Result<()> {
         exchange.set_header("Date", date)?;
     }
     exchange.set_header("ETag", &version.etag)?;
-    exchange.set_header("Last-Modified", httpdate::fmt_http_date(version.modified))
+    exchange.set_header("Last-Modified", format_timestamp(version.modified))
 }
 
 /// Ranges mean something to GET alone (RFC 9110, section 14.2).
 #[inline]
-fn requested_range(exchange: &Exchange, version: &Version, size: u64) -> Range {
+fn requested_range(exchange: &Exchange, version: &Version, size: u64) -> ByteRange {
     if exchange.method() != Method::GET {
-        return Range::Whole;
+        return ByteRange::Whole;
     }
     let mut lines = exchange.headers().get_all("range");
     // Several lines are a list of ranges with several units, which the grammar does not have.
     let (Some(range), None) = (lines.next(), lines.next()) else {
-        return Range::Whole;
+        return ByteRange::Whole;
     };
     let if_range = exchange.headers().get_all("if-range");
     match conditions::range_applies(if_range, version.validators(), version.now) {
-        true => Range::parse(range, size),
-        false => Range::Whole,
+        true => parse_range(range, size),
+        false => ByteRange::Whole,
     }
 }
 

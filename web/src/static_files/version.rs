@@ -6,6 +6,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use httpserver::httputil::format_timestamp;
+
 use crate::conditions::{Validators, whole_seconds};
 
 /// The validators of a file, and the time at which they were read.
@@ -42,7 +44,7 @@ impl Version {
     #[inline]
     pub(super) fn date(&self) -> Option<String> {
         let age = self.now.duration_since(self.modified).unwrap_or_default();
-        (age < YOUNG).then(|| httpdate::fmt_http_date(self.now))
+        (age < YOUNG).then(|| format_timestamp(self.now))
     }
 
     #[inline]
@@ -74,7 +76,7 @@ mod tests {
 
         let future = version(&file, false, at(900));
         assert_eq!((future.modified, future.now), (at(900), at(900)));
-        assert_eq!(future.date(), Some(httpdate::fmt_http_date(at(900))));
+        assert_eq!(future.date(), Some(format_timestamp(at(900))));
         let young = version(&file, false, at(1_059) + Duration::from_millis(900));
         assert_eq!((young.modified, young.now), (at(1_000), at(1_059)));
         assert!(young.date().is_some());

@@ -1,10 +1,6 @@
-//! Names and values of a query string or of an urlencoded form.
-
 use std::{borrow::Cow, fmt};
 
-use percent_encoding::percent_decode;
-
-use crate::error::{Error, Result};
+use crate::{Error, Request, Result};
 
 /// The arguments of a query or of a form (`application/x-www-form-urlencoded`), decoded when they are asked for.
 ///
@@ -14,14 +10,19 @@ use crate::error::{Error, Result};
 ///
 /// # Examples
 ///
-/// ```no_run
-/// # async fn handler(exchange: &mut web::Exchange) -> web::Result<()> {
-/// for pair in exchange.form().await?.iter() {
+/// ```
+/// use httpserver::httputil::Arguments;
+///
+/// let arguments = Arguments::parse(b"q=two+words&page=2&page=3&empty")?;
+/// assert_eq!(arguments.get("q")?.as_deref(), Some("two words"));
+/// assert_eq!(arguments.get("page")?.as_deref(), Some("3"));
+/// assert_eq!(arguments.get_all("page")?, ["2", "3"]);
+/// assert_eq!(arguments.get("empty")?.as_deref(), Some(""));
+/// for pair in arguments.iter() {
 ///     let (name, value) = pair?;
 ///     println!("{name:?} = {value:?}");
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<_, httpserver::Error>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct Arguments<'a> {
@@ -32,7 +33,7 @@ pub struct Arguments<'a> {
 
 /// Where an argument stands in the encoded text: its name from `start` to `name_end`, its value up to `end`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pair {
+struct Pair {
     start: usize,
     name_end: usize,
     end: usize,
@@ -51,20 +52,37 @@ impl<'a> Arguments<'a> {
     /// [`Error::TooManyArguments`] when there are more than [`MAX_ARGUMENTS`].
     #[inline]
     pub fn parse(encoded: &'a [u8]) -> Result<Arguments<'a>> {
-        // A text shorter than the limit cannot hold that many separators.
-        if encoded.len() >= MAX_ARGUMENTS {
-            let separators = encoded.iter().filter(|&&byte| byte == b'&').count();
-            if separators >= MAX_ARGUMENTS {
-                return Err(Error::TooManyArguments);
+        Arguments::parse_limited(encoded, MAX_ARGUMENTS)
+    }
+
+    /// Reads the arguments in `encoded`, of which there may be `max`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyArguments`] when there are more.
+    #[inline]
+    pub fn parse_limited(encoded: &'a [u8], max: usize) -> Result<Arguments<'a>> {
+        // A text shorter than the limit cannot hold that many separators. Empty arguments count: they take time, too.
+        if encoded.len() >= max {
+            let separators = memchr::memchr_iter(b'&', encoded).count();
+            if separators >= max && !encoded.is_empty() {
+                return Err(Error::TooManyArguments { limit: max });
             }
         }
         Ok(Arguments { encoded, pairs: None })
     }
 
-    /// `pairs` are those of `encoded`.
+    /// Finds out where the arguments stand, to be kept for several look-ups in the same text. One allocation.
     #[inline]
-    pub(crate) fn from_pairs(encoded: &'a [u8], pairs: &'a [Pair]) -> Arguments<'a> {
-        Arguments { encoded, pairs: Some(pairs) }
+    pub fn index(&self) -> ArgumentIndex {
+        ArgumentIndex(find_pairs(self.encoded).collect())
+    }
+
+    /// The arguments in `encoded` by the index that was made of it before: the text is not walked again. With the index of
+    /// another text, what is found is meaningless.
+    #[inline]
+    pub fn with_index(encoded: &'a [u8], index: &'a ArgumentIndex) -> Arguments<'a> {
+        Arguments { encoded, pairs: Some(&index.0) }
     }
 
     /// The value of the argument `name`; the last one if there are several, `None` if there is none.
@@ -98,6 +116,12 @@ impl<'a> Arguments<'a> {
         })
     }
 
+    /// Every name with its value as bytes, decoded, in the order in which they were sent.
+    #[inline]
+    pub fn decoded(&self) -> impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)> + 'a {
+        self.raw_pairs().map(|(raw_name, raw_value)| (decode(raw_name), decode(raw_value)))
+    }
+
     /// Whether there are no arguments.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -119,25 +143,51 @@ impl<'a> Arguments<'a> {
     }
 }
 
+impl Request {
+    /// The arguments of the query string. Nothing is decoded, and nothing allocated, before one is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyArguments`] (400) when there are more than [`MAX_ARGUMENTS`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{Request, Result};
+    ///
+    /// fn page(request: &Request) -> Result<u32> {
+    ///     let page = request.query_arguments()?.get("page")?;
+    ///     Ok(page.and_then(|page| page.parse().ok()).unwrap_or(1))
+    /// }
+    ///
+    /// assert_eq!(page(&Request::builder().target("/list?page=7").build()?)?, 7);
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    #[inline]
+    pub fn query_arguments(&self) -> Result<Arguments<'_>> {
+        Arguments::parse(self.query().unwrap_or_default().as_bytes())
+    }
+}
+
+/// Where the arguments stand in a text; see [`Arguments::index`]. Three numbers for each.
+#[derive(Clone, Debug)]
+pub struct ArgumentIndex(Box<[Pair]>);
+
 impl Pair {
     #[inline]
     fn of(self, encoded: &[u8]) -> (&[u8], &[u8]) {
-        let name = &encoded[self.start..self.name_end];
+        // An index may be one of another text.
+        let name = encoded.get(self.start..self.name_end).unwrap_or_default();
         // Without an equals sign the value is empty, and so is the rest.
         let value = encoded.get(self.name_end + 1..self.end).unwrap_or_default();
         (name, value)
     }
 }
 
-/// Where the arguments stand in `encoded`, to be kept for several look-ups.
-///
-/// # Errors
-///
-/// As [`Arguments::parse`].
+/// The arguments of `encoded` as they stand there, however many there are.
 #[inline]
-pub(crate) fn pairs_of(encoded: &[u8]) -> Result<Box<[Pair]>> {
-    Arguments::parse(encoded)?;
-    Ok(find_pairs(encoded).collect())
+pub(super) fn raw_pairs(encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    find_pairs(encoded).map(|pair| pair.of(encoded))
 }
 
 #[inline]
@@ -202,18 +252,23 @@ fn text<'a>(name: &str, raw: &'a [u8]) -> Result<Cow<'a, str>> {
         Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).ok(),
         Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).ok(),
     };
-    decoded.ok_or_else(|| Error::invalid_argument(name, "it is not UTF-8"))
+    decoded.ok_or_else(|| Error::InvalidArgument { name: name.into() })
 }
 
+/// A name or a value, decoded.
 #[inline]
-fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
     // Most values are plain, and can be borrowed.
     if !has_escape(raw) {
         return Cow::Borrowed(raw);
     }
-    // The plus signs go first: `%2B` is a plus that stays one.
-    let spaced: Vec<u8> = raw.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
-    Cow::Owned(percent_decode(&spaced).collect())
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((byte, behind)) = decode_one(rest) {
+        decoded.push(byte);
+        rest = behind;
+    }
+    Cow::Owned(decoded)
 }
 
 #[inline]
@@ -274,14 +329,14 @@ mod tests {
     }
 
     #[test]
-    fn pairs_found_before_are_the_same() {
+    fn an_index_finds_the_same() {
         for encoded in ["&a=1;b=2&&c&=d&", "", "&", "a==b&a=", "=", "a"] {
             let text = encoded.as_bytes();
-            let pairs = pairs_of(text).unwrap();
+            let index = Arguments::parse(text).unwrap().index();
             let all = |arguments: Arguments<'_>| {
                 arguments.iter().map(Result::unwrap).map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
             };
-            assert_eq!(all(Arguments::from_pairs(text, &pairs)), all(Arguments::parse(text).unwrap()), "{encoded}");
+            assert_eq!(all(Arguments::with_index(text, &index)), all(Arguments::parse(text).unwrap()), "{encoded}");
         }
     }
 
@@ -290,6 +345,17 @@ mod tests {
         let at_limit = "a&".repeat(MAX_ARGUMENTS - 1) + "a";
         assert!(Arguments::parse(at_limit.as_bytes()).is_ok());
         let above = "a&".repeat(MAX_ARGUMENTS) + "a";
-        assert!(matches!(Arguments::parse(above.as_bytes()), Err(Error::TooManyArguments)));
+        assert!(matches!(Arguments::parse(above.as_bytes()), Err(Error::TooManyArguments { limit: MAX_ARGUMENTS })));
+        assert!(Arguments::parse_limited(b"a&b", 2).is_ok());
+        assert!(Arguments::parse_limited(b"a&b&", 2).is_err());
+        assert!(Arguments::parse_limited(b"", 0).is_ok());
+    }
+
+    #[test]
+    fn the_index_of_another_text_does_no_harm() {
+        let index = arguments("name=value&other=more").index();
+        for (name, _) in Arguments::with_index(b"a=b", &index).iter().map(Result::unwrap) {
+            assert!(name.len() < 3);
+        }
     }
 }
