@@ -48,7 +48,7 @@ mod slow_callbacks;
 mod source;
 #[path = "task_corners.rs"]
 mod task_corners;
-#[path = "task_lifecycles.rs"]
+#[path = "task_lifecycles/main.rs"]
 mod task_lifecycles;
 #[path = "tasks.rs"]
 mod tasks;

@@ -71,8 +71,8 @@ use crate::{
 ///         ready!(self.pause.poll_expired(cx));
 ///         // Back-pressure: what was sent before has left the stream below.
 ///         ready!(self.stream.poll_flush(cx))?;
-///         let count = data.len().min(self.bytes_per_second.div_ceil(10));
-///         drop(self.stream.write(&data[..count]));
+///         let piece = data.len().min(self.bytes_per_second.div_ceil(10));
+///         let count = ready!(self.stream.poll_write(cx, &data[..piece]))?;
 ///         self.pause.set_after(Duration::from_secs(count as u64) / self.bytes_per_second as u32);
 ///         Poll::Ready(Ok(count))
 ///     }

@@ -230,11 +230,14 @@ impl IOStream {
     /// What happens when the peer ends its input (FIN).
     ///
     /// `false`, the default: reading meets the end, what is queued is still sent, then the stream closes itself.
-    /// `true`: writing goes on until [`close`](IOStream::close) or until the connection breaks. For protocols where a
-    /// request ends with the client's FIN, and whenever the answer is written after the end of input.
+    /// `true`: writing goes on until [`close`](IOStream::close), until [`shutdown_write`](IOStream::shutdown_write) has ended
+    /// our side too, or until the connection breaks. For protocols where a request ends with the client's FIN, and whenever
+    /// the answer is written after the end of input.
     pub fn set_half_open(&self, half_open: bool) {
-        self.inner.half_open.set(half_open);
-        self.inner.close_after_eof();
+        if self.inner.half_open.replace(half_open) != half_open {
+            self.inner.close_after_eof();
+            self.inner.look_for_end_again();
+        }
     }
 
     /// Turns Nagle's algorithm off (`true`) or on (`false`, the system's default). Off, small messages leave at once;

@@ -4,6 +4,8 @@
 #[path = "closing.rs"]
 mod closing;
 mod common;
+#[path = "every_kind/main.rs"]
+mod every_kind;
 #[path = "faults.rs"]
 mod faults;
 #[path = "finish.rs"]

@@ -28,11 +28,12 @@ fn main() {
 
 /// `inherited`: what this process was started with, and passes on.
 fn all(inherited: &str) {
-    let tests: [(&str, fn()); 17] = [
+    let tests: [(&str, fn()); 18] = [
         ("what_goes_in_comes_out", what_goes_in_comes_out),
         ("a_mebibyte_passes_both_ways_at_once", a_mebibyte_passes_both_ways_at_once),
         ("only_what_is_piped_is_a_stream", only_what_is_piped_is_a_stream),
         ("output_reads_both_pipes_at_once", output_reads_both_pipes_at_once),
+        ("both_outputs_may_share_a_pipe", both_outputs_may_share_a_pipe),
         ("an_exit_code_is_reported", an_exit_code_is_reported),
         ("several_tasks_may_wait_and_again_afterwards", several_tasks_may_wait_and_again_afterwards),
         ("a_signal_is_reported", a_signal_is_reported),
@@ -67,6 +68,12 @@ fn play(role: &str) {
             io::stderr().write_all(&pattern(300_000)).unwrap();
             stdout.write_all(&pattern(200_000)).unwrap();
             io::stderr().write_all(&pattern(300_000)).unwrap();
+        }
+        "both" => {
+            stdout.write_all(b"output ").unwrap();
+            stdout.flush().unwrap();
+            io::stderr().write_all(b"error ").unwrap();
+            stdout.write_all(b"output").unwrap();
         }
         "descriptors" => println!("{}", descriptors()),
         role => panic!("{role} is no role"),
@@ -146,6 +153,16 @@ fn output_reads_both_pipes_at_once() {
         let child = start("cat");
         drop(child.stdin.as_ref().unwrap().write("by the way"));
         assert_eq!(child.output().await.unwrap().stdout, b"by the way");
+    });
+}
+
+fn both_outputs_may_share_a_pipe() {
+    run(async {
+        let (reader, writer) = io::pipe().unwrap();
+        let child = Subprocess::spawn(program("both").stdout(writer.try_clone().unwrap()).stderr(writer)).unwrap();
+        let both = IOStream::from_pipe(reader).unwrap();
+        assert_eq!(both.read_until_close().await.unwrap(), "output error output");
+        child.wait_for_exit().await.unwrap();
     });
 }
 

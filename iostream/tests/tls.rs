@@ -7,7 +7,6 @@ use std::{
     fs,
     future::{Future, poll_fn},
     io::{Read, Write},
-    os::unix::net::UnixStream,
     pin::pin,
     rc::Rc,
     sync::Arc,
@@ -16,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Trickle, certs::Authority, pattern, run, streams, turns};
+use common::{Trickle, certs::Authority, kinds, pattern, run, streams, turns};
 use iostream::{
     Error, IOStream, ServerOptions, TcpClient, TcpServer, memory,
     netutil::Family,
@@ -39,17 +38,12 @@ async fn tls_pair(capacity: usize) -> (IOStream, IOStream) {
     (server, client)
 }
 
-fn unix_streams() -> (IOStream, IOStream) {
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    (IOStream::from_unix(ours).unwrap(), IOStream::from_unix(theirs).unwrap())
-}
-
 /// Every kind of transport, as two connected streams.
-fn kinds() -> Vec<(&'static str, (IOStream, IOStream))> {
+fn transports() -> Vec<(&'static str, (IOStream, IOStream))> {
     let (trickling, smooth) = memory::pair(1000);
     vec![
         ("tcp", streams()),
-        ("unix", unix_streams()),
+        ("unix", kinds::unix()),
         ("memory", memory::pair(64 * 1024)),
         ("one byte of memory", memory::pair(1)),
         ("custom", (IOStream::from_custom(Trickle::new(trickling, 7)), smooth)),
@@ -60,7 +54,7 @@ fn kinds() -> Vec<(&'static str, (IOStream, IOStream))> {
 fn every_transport_carries_tls() {
     let authority = Authority::new();
     let both = authority.both();
-    for (kind, (server, client)) in kinds() {
+    for (kind, (server, client)) in transports() {
         let data = pattern(if kind == "one byte of memory" { 3000 } else { 300_000 });
         run(async {
             handshake(&server, &client, &both).await;
@@ -292,7 +286,7 @@ fn a_handshake_that_came_with_the_header_before_it_is_taken_up() {
 fn reads_and_writes_drive_a_handshake_that_nobody_waits_for() {
     let authority = Authority::new();
     let (acceptor, connector) = authority.both();
-    for (kind, (server, client)) in kinds() {
+    for (kind, (server, client)) in transports() {
         run(async {
             drop(server.start_tls_server(&acceptor));
             drop(client.start_tls_client(&connector, "localhost"));
@@ -302,6 +296,26 @@ fn reads_and_writes_drive_a_handshake_that_nobody_waits_for() {
             assert_eq!(server.read_until(b"\n").await.unwrap(), "early words\n", "over {kind}");
             client.wait_for_handshake().await.unwrap();
             server.wait_for_handshake().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn any_number_of_tasks_may_wait_for_a_handshake_and_again_afterwards() {
+    let authority = Authority::new();
+    let (acceptor, connector) = authority.both();
+    for (kind, (server, client)) in transports() {
+        run(async {
+            let first = spawn(server.start_tls_server(&acceptor));
+            let others: Vec<_> = (0..3).map(|_| spawn(server.wait_for_handshake())).collect();
+            turns(2).await;
+            assert!(server.tls_info().is_none() && !first.is_finished(), "over {kind}");
+            client.start_tls_client(&connector, "localhost").await.unwrap();
+            for waiting in others.into_iter().chain([first]) {
+                waiting.await.unwrap().unwrap();
+            }
+            server.wait_for_handshake().await.unwrap();
+            assert!(server.tls_info().is_some(), "over {kind}");
         });
     }
 }
@@ -393,7 +407,7 @@ fn a_polled_write_begins_on_nothing_that_it_does_not_take() {
 #[test]
 fn one_side_ends_and_the_other_goes_on() {
     run(async {
-        for (server, client) in [streams(), unix_streams(), memory::pair(100)] {
+        for (server, client) in [streams(), kinds::unix(), memory::pair(100)] {
             let authority = Authority::new();
             handshake(&server, &client, &authority.both()).await;
             server.set_half_open(true);

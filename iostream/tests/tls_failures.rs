@@ -15,7 +15,9 @@ use common::{certs::Authority, pair, pattern, run, streams, turns};
 use iostream::{
     Error, IOLoop, IOStream, ServerOptions, TcpClient, TcpServer,
     ioloop::VirtualClock,
-    memory, spawn,
+    memory,
+    netutil::Family,
+    spawn,
     tls::{TlsAcceptor, TlsConnector, rustls},
 };
 
@@ -344,6 +346,19 @@ async fn pass_on(from: IOStream, to: IOStream, tampers: Rc<Cell<bool>>) {
         drop(to.write(bytes));
     }
     to.close();
+}
+
+#[test]
+fn a_connection_that_cannot_be_made_is_no_tls_error() {
+    let connector = Authority::new().client().build().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    run(async {
+        let client = TcpClient::new().family(Family::V4);
+        let error = client.connect_tls("localhost", free.port(), &connector).await.unwrap_err();
+        assert!(matches!(error, Error::ConnectHost(_)) && error.to_string().contains("refused"), "{error}");
+        let error = client.connect_tls(common::NO_NAME, 443, &connector).await.unwrap_err();
+        assert!(matches!(error, Error::Resolve { .. }), "{error}");
+    });
 }
 
 #[test]

@@ -34,9 +34,26 @@ impl Inner {
             return;
         }
         // A half-open stream that is dead in the other direction too has no future either.
-        if !self.is_half_open() || self.transport.borrow().is_broken() {
+        if !self.outlives_input() || self.transport.borrow().is_broken() {
             self.close(None);
         }
+    }
+
+    /// Our side has been ended in an orderly way.
+    pub(crate) fn end_of_output(self: &Rc<Self>) {
+        self.write_ended.set(true);
+        // The writing end of a pipe is ended by being closed.
+        if self.transport.borrow().is_one_way() {
+            return self.close(None);
+        }
+        self.close_after_eof();
+        self.look_for_end_again();
+    }
+
+    /// Whether the stream goes on behind the end of its input: a half-open one does, until its own side has ended too. Not
+    /// every transport would notice that by itself.
+    pub(crate) fn outlives_input(&self) -> bool {
+        self.is_half_open() && !self.write_ended.get()
     }
 
     /// The one way in which a stream closes while it has handles.

@@ -16,8 +16,9 @@ impl IOStream {
     /// Sends what is queued, ends our side (FIN), waits until the peer has ended its side too, and closes the stream. When
     /// it succeeds, the peer's kernel has received everything that was written.
     ///
-    /// What the peer still sends is received and dropped, which keeps its kernel from throwing away what it has of us: a
-    /// socket that is [closed](IOStream::close) with unread input, or to which more is sent afterwards, answers with a reset.
+    /// What the peer still sends is received and dropped from the beginning, because it may read nothing of ours before.
+    /// Besides, this keeps its kernel from throwing away what it has of us: a socket that is [closed](IOStream::close) with
+    /// unread input, or to which more is sent afterwards, answers with a reset.
     /// Bytes that are [buffered](IOStream::buffered) already stay readable.
     ///
     /// The peer has [`DEFAULT_FLUSH_TIMEOUT`](IOStream::DEFAULT_FLUSH_TIMEOUT), or as long as
@@ -62,7 +63,16 @@ impl IOStream {
         if inner.write_timeout.get() == WriteTimeout::UNSET {
             self.set_write_timeout(Self::DEFAULT_FLUSH_TIMEOUT);
         }
-        if let Err(error) = poll_fn(|cx| self.poll_shutdown(cx)).await {
+        let mut closed = self.closed();
+        let shut_down = poll_fn(|cx| {
+            let shut_down = self.poll_shutdown(cx);
+            if shut_down.is_pending() {
+                // A peer may take nothing of us before all that it sends has been taken.
+                let _ = inner.poll_peers_end(cx, &mut closed);
+            }
+            shut_down
+        });
+        if let Err(error) = shut_down.await {
             self.close();
             return if inner.has_closed_itself() { Ok(()) } else { Err(error) };
         }
@@ -72,7 +82,6 @@ impl IOStream {
         if let Some(limit) = inner.write_timeout.get().limit(true) {
             deadline.set_after(limit);
         }
-        let mut closed = self.closed();
         poll_fn(|cx| {
             if inner.poll_peers_end(cx, &mut closed).is_ready() {
                 return Poll::Ready(());

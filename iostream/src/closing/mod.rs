@@ -292,7 +292,21 @@ impl Inner {
     fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
         let transport = self.transport.borrow();
         // A half-open stream goes on after FIN.
-        if self.is_half_open() { transport.poll_broken(cx) } else { transport.poll_peer_closed(cx) }
+        if self.outlives_input() { transport.poll_broken(cx) } else { transport.poll_peer_closed(cx) }
+    }
+
+    /// Another event ends the stream from now on. Who waits for the close has waited for the one before, and has to ask
+    /// anew.
+    #[inline]
+    pub(crate) fn look_for_end_again(&self) {
+        let waiting: Vec<Waker> = match self.at_close.borrow_mut().as_mut() {
+            // The places stay taken, because the futures know theirs.
+            Some(at_close) => {
+                at_close.wakers.iter_mut().map(|(_, waker)| mem::replace(waker, Waker::noop().clone())).collect()
+            }
+            None => return,
+        };
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     #[inline]

@@ -6,6 +6,7 @@ use std::{
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 
+use super::write::Writer;
 use crate::{BufReader, IOStream};
 
 /// With the feature `futures-io`. The stream closes itself at the end of input unless it is
@@ -19,25 +20,7 @@ impl AsyncRead for IOStream {
 /// With the feature `futures-io`. A write takes as much as [`poll_write`](IOStream::poll_write) says, and `close` is
 /// [`poll_shutdown`](IOStream::poll_shutdown): it flushes and sends FIN.
 impl AsyncWrite for IOStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        IOStream::poll_write(&self, cx, buf).map_err(io::Error::from)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        IOStream::poll_write_vectored(&self, cx, bufs).map_err(io::Error::from)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        IOStream::poll_flush(&self, cx).map_err(io::Error::from)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_shutdown(cx).map_err(io::Error::from)
-    }
+    write_methods!(poll_close);
 }
 
 /// With the feature `futures-io`.
@@ -60,23 +43,5 @@ impl AsyncBufRead for BufReader {
 
 /// With the feature `futures-io`. As that of the stream.
 impl AsyncWrite for BufReader {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_ref().poll_write(cx, buf).map_err(io::Error::from)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.get_ref().poll_write_vectored(cx, bufs).map_err(io::Error::from)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_ref().poll_flush(cx).map_err(io::Error::from)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_ref().poll_shutdown(cx).map_err(io::Error::from)
-    }
+    write_methods!(poll_close);
 }

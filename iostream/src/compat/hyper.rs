@@ -53,6 +53,7 @@ use hyper::rt::{Executor, Read, ReadBufCursor, Sleep, Timer, Write};
 use ioloop::{Deadline, IOLoop};
 use send_wrapper::SendWrapper;
 
+use super::write::Writer;
 use crate::{Error, IOStream, Parsed};
 
 /// With the feature `hyper`. Bytes are copied once, from the thread's read chunk to hyper's buffer.
@@ -77,28 +78,10 @@ impl Read for IOStream {
 
 /// With the feature `hyper`. A write takes as much as [`poll_write`](IOStream::poll_write) says.
 impl Write for IOStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        IOStream::poll_write(&self, cx, buf).map_err(io::Error::from)
-    }
+    write_methods!(poll_shutdown);
 
     fn is_write_vectored(&self) -> bool {
         true
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        IOStream::poll_write_vectored(&self, cx, bufs).map_err(io::Error::from)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        IOStream::poll_flush(&self, cx).map_err(io::Error::from)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        IOStream::poll_shutdown(&self, cx).map_err(io::Error::from)
     }
 }
 

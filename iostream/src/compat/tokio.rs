@@ -6,6 +6,7 @@ use std::{
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
+use super::write::Writer;
 use crate::{BufReader, IOStream};
 
 /// With the feature `tokio`, of which the traits alone are used: no runtime runs. The stream closes itself at the end of
@@ -21,28 +22,10 @@ impl AsyncRead for IOStream {
 /// With the feature `tokio`. A write takes as much as [`poll_write`](IOStream::poll_write) says, and `shutdown` is
 /// [`poll_shutdown`](IOStream::poll_shutdown): it flushes and sends FIN.
 impl AsyncWrite for IOStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        IOStream::poll_write(&self, cx, buf).map_err(io::Error::from)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        IOStream::poll_write_vectored(&self, cx, bufs).map_err(io::Error::from)
-    }
+    write_methods!(poll_shutdown);
 
     fn is_write_vectored(&self) -> bool {
         true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        IOStream::poll_flush(&self, cx).map_err(io::Error::from)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        IOStream::poll_shutdown(&self, cx).map_err(io::Error::from)
     }
 }
 
@@ -68,27 +51,9 @@ impl AsyncBufRead for BufReader {
 
 /// With the feature `tokio`. As that of the stream.
 impl AsyncWrite for BufReader {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_ref().poll_write(cx, buf).map_err(io::Error::from)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.get_ref().poll_write_vectored(cx, bufs).map_err(io::Error::from)
-    }
+    write_methods!(poll_shutdown);
 
     fn is_write_vectored(&self) -> bool {
         true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_ref().poll_flush(cx).map_err(io::Error::from)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_ref().poll_shutdown(cx).map_err(io::Error::from)
     }
 }

@@ -25,6 +25,21 @@ use socket2::{SockRef, TcpKeepalive};
 ///   nothing received for `user_timeout`. With the defaults that is 70 s after the peer's last byte, ten seconds after the
 ///   first probe.
 ///
+/// # A client that sleeps
+///
+/// The kernel of a laptop that sleeps, or of a telephone without a network, answers nothing:
+///
+/// * **With bytes on their way to it**, the connection ends about 30 s after they were sent, and they are lost. A write is
+///   complete when the kernel has taken its bytes, so it may have been reported as done by then. A protocol that must not
+///   lose messages has the client say which it has seen, and keeps the others for its return.
+/// * **With nothing on its way**, the connection ends at the first probe that stays unanswered, 60 to 70 s after the last
+///   byte from it. A shorter sleep does no harm in either case.
+/// * **A program that sleeps alone**, such as a browser's tab in the background, has a kernel that answers for it until its
+///   receive buffer is full, which takes some hundred kilobytes. Then the window is closed, and its 30 s begin.
+///
+/// A client that wakes up later sends to a connection that is gone and is answered with a reset; one that only waits for
+/// input learns nothing. It needs a time limit of its own.
+///
 /// # Examples
 ///
 /// ```

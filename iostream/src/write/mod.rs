@@ -378,11 +378,7 @@ impl Inner {
         }
         let result = ready!(self.transport.borrow().poll_shutdown(cx));
         result.map_err(|error| self.fail(error))?;
-        self.write_ended.set(true);
-        // The writing end of a pipe is ended by being closed.
-        if self.transport.borrow().is_one_way() {
-            self.close(None);
-        }
+        self.end_of_output();
         Poll::Ready(Ok(()))
     }
 

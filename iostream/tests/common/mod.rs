@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod certs;
+pub(crate) mod kinds;
 
 use std::{
     cell::Cell,
@@ -126,9 +127,8 @@ impl CustomTransport for Trickle {
     fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.rest(1, cx));
         ready!(self.output.poll_flush(cx))?;
-        let count = data.len().min(self.piece);
-        drop(self.output.write(&data[..count]));
-        Poll::Ready(Ok(count))
+        let piece = data.len().min(self.piece);
+        self.output.poll_write(cx, &data[..piece]).map_err(io::Error::from)
     }
 
     fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -5,16 +5,12 @@ use std::{
     io::{self, Read, Write},
     net::{Shutdown, TcpStream},
     os::unix::net::UnixStream,
-    sync::LazyLock,
     thread,
 };
 
-use iostream::{
-    IOStream, JoinHandle, memory, spawn,
-    tls::{TlsAcceptor, TlsConnector},
-};
+use iostream::{IOStream, JoinHandle, memory, spawn};
 
-use super::common::{self, Trickle, certs::Authority, run};
+use super::common::{self, Trickle, run};
 
 /// The other end. It reads all the time, or a small capacity would stop our writes.
 pub(super) trait Peer {
@@ -53,22 +49,14 @@ pub(super) fn memory(capacity: usize) -> Conversation {
 
 pub(super) fn pipes(piece: usize) -> Conversation {
     common::choose_poller();
-    let ((reader, their_writer), (their_reader, writer)) = (io::pipe().unwrap(), io::pipe().unwrap());
-    let end = |reader, writer| (IOStream::from_pipe(reader).unwrap(), IOStream::from_pipe(writer).unwrap());
-    let ((input, output), (their_input, their_output)) = (end(reader, writer), end(their_reader, their_writer));
+    let ((input, their_output), (their_input, output)) = (common::kinds::pipe(), common::kinds::pipe());
     let stream = IOStream::from_custom(Trickle::join(input, output, piece));
     (stream, StreamPeer::new(their_input, their_output))
 }
 
 /// A conversation over TLS, of which the server is looked at.
-pub(super) fn tls((server, client): (IOStream, IOStream)) -> Conversation {
-    static BOTH: LazyLock<(TlsAcceptor, TlsConnector)> = LazyLock::new(|| Authority::new().both());
-    let (acceptor, connector) = &*BOTH;
-    run(async {
-        let accepted = spawn(server.start_tls_server(acceptor));
-        client.start_tls_client(connector, "localhost").await.unwrap();
-        accepted.await.unwrap().unwrap();
-    });
+pub(super) fn tls(ends: (IOStream, IOStream)) -> Conversation {
+    let (server, client) = common::kinds::secured(ends);
     client.set_half_open(true);
     (server, StreamPeer::new(client.clone(), client))
 }
