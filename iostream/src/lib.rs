@@ -35,6 +35,7 @@ mod transport;
 mod unix;
 mod write;
 
+pub use bytes::Bytes;
 pub use ioloop;
 #[doc(no_inline)]
 pub use ioloop::{

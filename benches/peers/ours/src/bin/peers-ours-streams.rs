@@ -1,7 +1,7 @@
 //! The stream rows on iostream.
 
 use iostream::{
-    IOLoop, IOStream, Parsed, ServerOptions, TcpServer, netutil::set_nodelay_for_accepted, tls::TlsAcceptor,
+    Bytes, IOLoop, IOStream, Parsed, ServerOptions, TcpServer, netutil::set_nodelay_for_accepted, tls::TlsAcceptor,
 };
 use peers_work::streams::{BATCH, BATCHED_SIZE, CHUNK_SIZE, SOURCE_SIZE, Service, WRITE_SIZE, certificate, start};
 
@@ -62,7 +62,8 @@ async fn sink(stream: &IOStream) -> iostream::Result<()> {
 }
 
 async fn source(stream: &IOStream) -> iostream::Result<()> {
-    let piece = vec![b'x'; WRITE_SIZE];
+    // Owned, so that what the kernel does not take at once is kept instead of copied.
+    let piece = Bytes::from(vec![b'x'; WRITE_SIZE]);
     for _ in 0..SOURCE_SIZE / WRITE_SIZE {
         stream.write(&piece).await?;
     }
