@@ -1,37 +1,50 @@
 use std::time::Duration;
 
-/// What one client may use of the server. Everything is on by default.
+use iostream::netutil::KeepAlive;
+
+/// What one client may use of the server. Everything is on by default, but for the connections of one address.
 ///
 /// There are three kinds. Sizes bound what a client can have the server hold or read. Time-outs are for clients that
 /// are silent, and rates for those that trickle: one byte a minute would otherwise hold a connection for ever. Counts
-/// bound how many clients there are.
+/// bound how many clients there are, and for how long one keeps its connection.
 ///
 /// A service that takes long is not cut. The time-outs and the rate of a body run while the service waits for it; only
 /// `request_timeout` counts on from the first such wait. Those of an answer run while something is queued.
 ///
-/// A few bounds are fixed, because no client has a use for more: a method has at most 64 bytes (else 501), the line in
-/// front of a chunk 256, the size in it 16 digits (else 400), and the trailers of a body 8 KiB (else 431).
+/// | limit | default | unit | answer when exceeded |
+/// |---|---|---|---|
+/// | `max_head` | 64 Ki, which is also the most | bytes | 431 |
+/// | `max_headers` | 100, at most 256 | lines | 431 |
+/// | `max_target` | 8 Ki | bytes | 414 |
+/// | `max_body` | 100 Mi | bytes | 413 |
+/// | `max_collected_body` | 1 Mi | bytes | 413 |
+/// | `max_unread_body` | 64 Ki | bytes | the answer carries `Connection: close` |
+/// | `header_timeout` | 10 | s in all | 408 |
+/// | `body_timeout` | 60 | s without a byte | 408 |
+/// | `min_body_rate` | 240, after `rate_grace` | bytes/s | 408 |
+/// | `request_timeout` | 3,600 | s for a body in all | 408 |
+/// | `idle_timeout` | 75 | s | closed without an answer |
+/// | `write_timeout` | 30 | s without a byte taken | closed |
+/// | `min_write_rate` | 240, after `rate_grace` | bytes/s | closed |
+/// | `rate_grace` | 60 | s | |
+/// | `linger_timeout` | 5 | s without a byte | closed |
+/// | `linger_time` | 30 | s in all | closed |
+/// | `max_requests` | 1,000,000 | requests of a connection | the last answer carries `Connection: close` |
+/// | `max_pipelined` | 64 | requests in a row | waits for the next turn of the loop |
+/// | `max_connections` | 16,384 | connections | 503 |
+/// | `max_connections_per_address` | off | connections | 503 |
+/// | `tcp_keep_alive` | 60, 10, 3 | s of silence, s between probes, probes | closed by the kernel |
+/// | `tcp_keep_alive.user_timeout` | 30 | s without an acknowledgement | closed by the kernel |
 ///
-/// | field | default | answer when exceeded |
-/// |---|---|---|
-/// | `max_head` | 64 KiB | 431 |
-/// | `max_headers` | 100 lines | 431 |
-/// | `max_target` | 8 KiB | 414 |
-/// | `max_body` | 100 MiB | 413 |
-/// | `max_collected_body` | 1 MiB | 413 |
-/// | `max_unread_body` | 64 KiB | the answer carries `Connection: close` |
-/// | `header_timeout` | 10 s | 408 |
-/// | `body_timeout` | 60 s without a byte | 408 |
-/// | `min_body_rate` | 240 bytes/s, after `rate_grace` | 408 |
-/// | `request_timeout` | 1 h for a body in all | 408 |
-/// | `idle_timeout` | 75 s | closed without an answer |
-/// | `write_timeout` | 30 s without a byte taken | closed |
-/// | `min_write_rate` | 240 bytes/s, after `rate_grace` | closed |
-/// | `rate_grace` | 60 s | |
-/// | `linger_timeout`, `linger_time` | 5 s of silence, 30 s in all | closed |
-/// | `max_connections` | 16,384 | 503 |
-/// | `max_connections_per_address` | off | 503 |
-/// | `max_pipelined` | 64 requests | waits for the next turn of the loop |
+/// A few bounds are fixed, because no client has a use for more: a method has at most 64 bytes (else 501), the line in
+/// front of a chunk 256, the size in it 16 digits (else 400), chunks at most 16 KiB more of extensions than of data (else
+/// 400), and trailers 8 KiB (else 431). A TLS handshake has the time of its acceptor, 10 s unless told otherwise
+/// (`TlsAcceptor::handshake_timeout`).
+///
+/// These hold for a server. For one request, [`Body::limit`](crate::Body::limit) and
+/// [`bytes_limited`](crate::Request::bytes_limited) set how much of its body is taken, and
+/// [`Body::set_timeout`](crate::Body::set_timeout), [`set_total_timeout`](crate::Body::set_total_timeout) and
+/// [`set_min_rate`](crate::Body::set_min_rate) how long that may take. `max_body` holds whatever they say.
 ///
 /// # Examples
 ///
@@ -94,12 +107,21 @@ pub struct Limits {
     /// Pipelined requests of one connection that are answered in one turn of the loop. Default 64. The next ones are
     /// answered in the next turn, behind the other connections.
     pub max_pipelined: usize,
+    /// Requests of one connection; the answer to the last one says `Connection: close`. Default 1,000,000; 0 turns it off.
+    /// A connection that lives for ever stays with the process that took it, so a lower number lets clients spread anew
+    /// behind a balancer. A new connection costs about as much as ten requests.
+    pub max_requests: u32,
     /// Most connections at once; one more is answered 503 and closed. Default 16,384; 0 turns it off. Every process has a
     /// limit of descriptors too (`RLIMIT_NOFILE`), at which new connections wait.
     pub max_connections: usize,
     /// Most connections at once from one address, or from one IPv6 network of 64 bits. Off by default (0): behind a proxy,
     /// all come from one.
     pub max_connections_per_address: usize,
+    /// When the kernel gives up a peer that has vanished: TCP keep-alive for idle connections, the user time-out for those
+    /// with something to send. Default 60 s of silence, then 3 probes 10 s apart, and 30 s without an acknowledgement; see
+    /// [`KeepAlive`], also for how the two work together. Set on the sockets that [`listen`](crate::HttpServer::listen) and
+    /// [`bind`](crate::HttpServer::bind) make; those from elsewhere stay as they are.
+    pub tcp_keep_alive: KeepAlive,
     /// Whether LF alone ends a line of a request's head, as CR LF does (RFC 9112 2.2 permits it). Off by default: behind a
     /// proxy that does not do the same, a client could have requests served that the proxy has not seen. It is meant for
     /// scripts and devices that cannot be changed, on a port of their own. The lines of chunked bodies end in CR LF either
@@ -127,8 +149,10 @@ impl Default for Limits {
             min_write_rate: 240,
             rate_grace: Duration::from_secs(60),
             max_pipelined: 64,
+            max_requests: 1_000_000,
             max_connections: 16_384,
             max_connections_per_address: 0,
+            tcp_keep_alive: KeepAlive::new(),
             accept_bare_lf: false,
         }
     }
@@ -144,6 +168,13 @@ impl Limits {
             Some(seconds) => self.rate_grace.saturating_add(Duration::from_secs(seconds)),
             None => Duration::MAX,
         }
+    }
+
+    /// Whether a connection may have another request behind that with this number, the first of which is 1.
+    #[inline]
+    pub(crate) fn allows_another(&self, serial: u32) -> bool {
+        // One less than 0, which is none, wraps to the largest number there is.
+        serial <= self.max_requests.wrapping_sub(1)
     }
 }
 
@@ -180,7 +211,9 @@ setters! {
     linger_timeout: Duration;
     linger_time: Duration;
     max_pipelined: usize;
+    max_requests: u32;
     max_connections: usize;
     max_connections_per_address: usize;
+    tcp_keep_alive: KeepAlive;
     accept_bare_lf: bool;
 }

@@ -133,7 +133,8 @@ impl HttpServer {
     /// # Ok::<_, httpserver::Error>(())
     /// ```
     pub fn bind(&self, addr: impl ToListenAddrs) -> Result<SocketAddr> {
-        let sockets = netutil::bind_sockets(addr, &BindOptions::default())?;
+        let options = BindOptions::default().keep_alive(self.inner.state.limits.tcp_keep_alive);
+        let sockets = netutil::bind_sockets(addr, &options)?;
         // There is at least one: none is an error.
         let addr = sockets[0].local_addr().map_err(iostream::Error::from)?;
         self.inner.bound.borrow_mut().extend(sockets);

@@ -2,32 +2,13 @@
 
 mod common;
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-use common::{Client, Event, run_virtual, status};
-use httpserver::{
-    Body, HttpServer, IOStream, Limits, Request, Response, Result, ServerHandle, Service,
-    iostream::{ioloop::VirtualClock, memory},
-    sleep, spawn,
-};
+use common::{Event, run_virtual, serve_pair, serve_pair_with, status};
+use httpserver::{Body, IOStream, Limits, Request, Response, Result, iostream::ioloop::VirtualClock, sleep, spawn};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const CAPACITIES: [usize; 4] = [1, 7, 1_000, 1024 * 1024];
-
-/// A client at the other end of a pair that `service` serves.
-fn serve_pair(capacity: usize, service: impl Service) -> (Client, ServerHandle) {
-    serve_pair_with(capacity, Limits::default(), service)
-}
-
-fn serve_pair_with(capacity: usize, limits: Limits, service: impl Service) -> (Client, ServerHandle) {
-    let server = HttpServer::with_limits(service, limits);
-    let (end, stream) = memory::pair(capacity);
-    let handle = server.handle();
-    let peer: SocketAddr = "192.0.2.1:80".parse().unwrap();
-    let _detached = spawn(async move { server.serve_stream(end, Some(peer)).await });
-    stream.set_half_open(true);
-    (Client { stream }, handle)
-}
 
 /// Lets everything run that can run at this instant.
 async fn settle(clock: &VirtualClock) {

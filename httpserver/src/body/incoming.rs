@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{Frame, Trailers};
-use crate::{Error, Result};
+use crate::{Error, Result, http1::conn::BodyBounds};
 
 /// Memory set aside at once for a body whose length was announced, in bytes. More is set aside as the body comes.
 const COLLECT_STEP: u64 = 256 * 1024;
@@ -30,6 +30,8 @@ pub(crate) trait IncomingSource {
     fn begin_body_wait(&self);
     /// Shows the next data to `sink`, perhaps in several pieces. False at the end.
     fn poll_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>>;
+    /// Has `set` change how long the message in hand may take.
+    fn set_bounds(&self, set: &dyn Fn(&mut BodyBounds));
     /// Takes the trailers behind the body of the message in hand, once it has come.
     fn take_trailers(&self) -> Option<Trailers>;
     /// Whether there are some to take.
@@ -73,6 +75,14 @@ impl Incoming {
             Ok(None) => self.take_trailers().map(|trailers| Ok(Frame::Trailers(trailers))),
             Err(error) => Some(Err(error)),
         })
+    }
+
+    /// Has `set` change how long the body may take.
+    #[inline]
+    pub(super) fn set_bounds(&self, set: &dyn Fn(&mut BodyBounds)) {
+        if self.check_current().is_ok() {
+            self.source.set_bounds(set);
+        }
     }
 
     /// The trailers behind the body; `None` before its end has come, and when there are none.

@@ -18,11 +18,12 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 
-use crate::{Error, Result};
+use crate::{Error, Result, http1::conn::BodyBounds};
 use limited::Limited;
 
 pub use buffer::BodyBuffer;
@@ -223,6 +224,7 @@ impl Body {
     /// assert!(answer.ends_with(b"3 bytes, Some([55])"));
     /// # Ok::<_, httpserver::Error>(())
     /// ```
+    #[inline]
     pub fn take_trailers(&mut self) -> Option<Trailers> {
         match &mut self.kind {
             Kind::Trailers(_) => match mem::take(&mut self.kind) {
@@ -350,6 +352,59 @@ impl Body {
     pub fn limit(&mut self, max: u64) {
         let body = mem::take(self);
         self.kind = Kind::Limited(Box::new(Limited::new(body, max)));
+    }
+
+    /// Sets the longest time without a byte, in place of [`Limits::body_timeout`](crate::Limits::body_timeout), for the body
+    /// that a client sends with this request. It holds from the next read on, and also for what the service leaves unread.
+    /// Any other body has no time-outs, and is left alone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use httpserver::{Request, Result};
+    ///
+    /// /// Takes what a sensor sends now and then, all day long.
+    /// async fn readings(mut request: Request) -> Result<String> {
+    ///     let body = request.body_mut();
+    ///     body.set_timeout(Duration::from_secs(600));
+    ///     body.set_total_timeout(Duration::from_secs(24 * 3600));
+    ///     body.set_min_rate(0);
+    ///     let mut length = 0;
+    ///     while let Some(reading) = body.chunk().await? {
+    ///         length += reading.len();
+    ///     }
+    ///     Ok(format!("{length} bytes\n"))
+    /// }
+    /// # drop(readings(Request::builder().build()?));
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    #[inline]
+    pub fn set_timeout(&mut self, silence: Duration) {
+        self.set_bounds(&|bounds| bounds.timeout = Some(silence));
+    }
+
+    /// Sets the longest time for the whole body, in place of [`Limits::request_timeout`](crate::Limits::request_timeout):
+    /// as [`set_timeout`](Body::set_timeout) otherwise.
+    #[inline]
+    pub fn set_total_timeout(&mut self, total: Duration) {
+        self.set_bounds(&|bounds| bounds.total_timeout = Some(total));
+    }
+
+    /// Sets the slowest rate in bytes per second, in place of [`Limits::min_body_rate`](crate::Limits::min_body_rate); 0 is
+    /// none. As [`set_timeout`](Body::set_timeout) otherwise.
+    #[inline]
+    pub fn set_min_rate(&mut self, rate: u32) {
+        self.set_bounds(&|bounds| bounds.min_rate = Some(rate));
+    }
+
+    #[inline]
+    fn set_bounds(&mut self, set: &dyn Fn(&mut BodyBounds)) {
+        match &mut self.kind {
+            Kind::Incoming(incoming) => incoming.set_bounds(set),
+            Kind::Limited(limited) => limited.body.set_bounds(set),
+            _ => {}
+        }
     }
 
     /// Goes on with a source that is at work while the receiver takes nothing more; see

@@ -126,3 +126,47 @@ fn first_fault(buf: &[u8], limits: &Limits, mut fault: Error) -> Error {
     }
     fault
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many bytes are walked over in all while a head comes in byte by byte.
+    fn walked(head: &[u8], limits: &Limits) -> usize {
+        let (mut parser, mut walked) = (HeadParser::default(), 0);
+        for end in 1..=head.len() {
+            let parsed = parser.parse_by(&head[..end], limits, |buf| {
+                walked += buf.len();
+                parse_request_head(buf, limits)
+            });
+            if parsed.is_err() || parsed.is_ok_and(|parsed| parsed.is_some()) {
+                break;
+            }
+        }
+        walked
+    }
+
+    #[test]
+    fn the_bytes_walked_over_are_few_times_those_of_the_head() {
+        for accept_bare_lf in [false, true] {
+            let limits = Limits::default().max_headers(256).max_target(65_536).accept_bare_lf(accept_bare_lf);
+            let end = if accept_bare_lf { "\n" } else { "\r\n" };
+            let of_length = |length: usize| {
+                let lines = format!("X: {}{end}", "y".repeat(length / 250)).repeat(240);
+                let target = format!("GET /{} HTTP/1.1{end}Host: a{end}{end}", "%41".repeat(length / 3));
+                [
+                    format!("GET / HTTP/1.1{end}Host: a{end}{lines}{end}"),
+                    format!("GET / HTTP/1.1{end}Host: a{end}X: {}{end}{end}", "y".repeat(length)),
+                    // Never at an end, and one that is refused.
+                    format!("GET / HTTP/1.1{end}{lines}"),
+                    format!("GET / HTTP/1.1{end}Host: a{end}{lines}{lines}{end}"),
+                    target,
+                ]
+            };
+            for head in of_length(4_000).iter().chain(&of_length(60_000)) {
+                let walked = walked(head.as_bytes(), &limits);
+                assert!(walked < 6 * head.len(), "{walked} for {} bytes of {head:.40}", head.len());
+            }
+        }
+    }
+}

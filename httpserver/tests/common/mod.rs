@@ -13,10 +13,10 @@ use std::{
 };
 
 use httpserver::{
-    HttpServer, IOLoop, IOStream, Limits, Method, Service,
+    HttpServer, IOLoop, IOStream, Limits, Method, ServerHandle, Service,
     codec::{BodyFraming, ResponseFraming, parse_response_head},
-    iostream::ioloop::VirtualClock,
-    yield_now,
+    iostream::{ioloop::VirtualClock, memory},
+    spawn, yield_now,
 };
 
 /// Far above what any test needs: a test that hangs fails.
@@ -35,6 +35,22 @@ pub fn serve(service: impl Service) -> SocketAddr {
 /// [`serve`] with limits.
 pub fn serve_with(limits: Limits, service: impl Service) -> SocketAddr {
     HttpServer::with_limits(service, limits).listen(("127.0.0.1", 0)).unwrap().local_addr()
+}
+
+/// A client at the other end of a pair in memory that `service` serves.
+pub fn serve_pair(capacity: usize, service: impl Service) -> (Client, ServerHandle) {
+    serve_pair_with(capacity, Limits::default(), service)
+}
+
+/// [`serve_pair`] with limits.
+pub fn serve_pair_with(capacity: usize, limits: Limits, service: impl Service) -> (Client, ServerHandle) {
+    let server = HttpServer::with_limits(service, limits);
+    let (end, stream) = memory::pair(capacity);
+    let handle = server.handle();
+    let peer: SocketAddr = "192.0.2.1:80".parse().unwrap();
+    let _detached = spawn(async move { server.serve_stream(end, Some(peer)).await });
+    stream.set_half_open(true);
+    (Client { stream }, handle)
 }
 
 /// Sends `bytes` and gives everything that comes until the server closes.

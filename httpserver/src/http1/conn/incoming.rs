@@ -55,6 +55,19 @@ pub(super) struct Reading {
     received: u64,
     /// The trailer lines that have come behind a chunked body and that nobody has taken.
     trailers: Trailers,
+    /// The bounds that the service has set for this body; `None` where those of the server hold.
+    bounds: BodyBounds,
+}
+
+/// How long a body may take, as far as it was said for this one.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct BodyBounds {
+    /// In place of [`Limits::body_timeout`].
+    pub(crate) timeout: Option<Duration>,
+    /// In place of [`Limits::request_timeout`].
+    pub(crate) total_timeout: Option<Duration>,
+    /// In place of [`Limits::min_body_rate`].
+    pub(crate) min_rate: Option<u32>,
 }
 
 /// What was found at the front of a body.
@@ -215,6 +228,14 @@ impl Conn {
         (!trailers.is_empty()).then_some(trailers)
     }
 
+    /// Has `set` change the bounds of the body in hand. They hold from the next wait on.
+    pub(crate) fn set_bounds(&self, set: &dyn Fn(&mut BodyBounds)) {
+        // They go with the body, and there would be none to take them along.
+        if !self.is_body_done() {
+            self.with_reading(|reading| set(&mut reading.bounds));
+        }
+    }
+
     /// Whether [`take_trailers`](Conn::take_trailers) would give some.
     pub(crate) fn has_trailers(&self) -> bool {
         let Some(reading) = self.reading.take() else { return false };
@@ -269,24 +290,26 @@ impl Conn {
     /// bounds; later ones only poll it. The body has failed when this is ready.
     pub(crate) fn poll_body_deadline(&self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Error> {
         let (now, left) = (self.now(), self.body_left());
-        let since = self.with_reading(|reading| {
+        let (since, silence) = self.with_reading(|reading| {
+            let silence = reading.bounds.timeout.unwrap_or(limits.body_timeout);
             // Set already. Moving it at each poll would give a peer new time for whatever else wakes the task.
             if let Some(since) = reading.waits_since {
-                return since;
+                return (since, silence);
             }
             reading.waits_since = Some(now);
             let began = *reading.began.get_or_insert(now);
             let received = self.announced_body().zip(left).map_or(reading.received, |(all, left)| all - left);
             // Time that the service spent elsewhere is not the client's: only waits add up.
-            let by_rate = limits.time_for(received, limits.min_body_rate).saturating_sub(reading.waited);
-            let in_all = limits.request_timeout.saturating_sub(now - began);
-            self.deadline.set_after(limits.body_timeout.min(by_rate).min(in_all));
-            now
+            let rate = reading.bounds.min_rate.unwrap_or(limits.min_body_rate);
+            let by_rate = limits.time_for(received, rate).saturating_sub(reading.waited);
+            let total = reading.bounds.total_timeout.unwrap_or(limits.request_timeout);
+            self.deadline.set_after(silence.min(by_rate).min(total.saturating_sub(now - began)));
+            (now, silence)
         });
         ready!(self.deadline.poll_expired(cx));
         // Which bound it was decides what the error says; the status is 408 either way.
-        let is_silence = self.now() - since >= limits.body_timeout;
-        let error = if is_silence { Error::BodyTimeout(limits.body_timeout) } else { Error::BodyTooSlow };
+        let is_silence = self.now() - since >= silence;
+        let error = if is_silence { Error::BodyTimeout(silence) } else { Error::BodyTooSlow };
         Poll::Ready(self.fail_body(error))
     }
 

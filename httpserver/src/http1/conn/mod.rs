@@ -14,7 +14,7 @@ use crate::pool::Buffer;
 use incoming::{BodyState, Reading};
 use outgoing::Stall;
 
-pub(crate) use incoming::Taken;
+pub(crate) use incoming::{BodyBounds, Taken};
 
 /// One end of an HTTP/1.1 connection, whichever.
 ///

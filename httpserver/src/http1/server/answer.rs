@@ -183,13 +183,17 @@ impl ServerConn {
         !self.expects_continue.get()
     }
 
-    /// What the encoder is told. Keep-alive takes all three: the client, the body, and the server, which may drain.
+    /// What the encoder is told. Keep-alive takes all of them: the client, the body, the number of requests, and the server,
+    /// which may drain.
     fn encode_context(&self, can_pass_body: bool) -> EncodeContext<'_> {
         let current = self.request.get();
         EncodeContext {
             version: if current.is_http11 { Version::HTTP_11 } else { Version::HTTP_10 },
             is_head: current.is_head,
-            keep_alive: current.keep_alive && can_pass_body && !self.server.is_draining(),
+            keep_alive: current.keep_alive
+                && can_pass_body
+                && self.limits().allows_another(self.serial.get())
+                && !self.server.is_draining(),
             now: self.now(),
             date: &self.server.date,
         }

@@ -37,7 +37,7 @@ use std::{
 
 use iostream::IOStream;
 
-use super::conn::{Conn, Taken};
+use super::conn::{BodyBounds, Conn, Taken};
 use crate::{
     Error, Limits, Result, Trailers, body::IncomingSource, http1::encode::CONTINUE, server_state::ServerState,
 };
@@ -186,6 +186,10 @@ impl IncomingSource for ServerConn {
 
     fn begin_body_wait(&self) {
         self.conn.forget_body_wait();
+    }
+
+    fn set_bounds(&self, set: &dyn Fn(&mut BodyBounds)) {
+        self.conn.set_bounds(set);
     }
 
     fn take_trailers(&self) -> Option<Trailers> {

@@ -55,7 +55,7 @@ fn serve_requests<S: Service>(conn: Rc<ServerConn>, service: Rc<S>) -> impl Futu
                                 return Poll::Ready(Next::End);
                             }
                         };
-                        *in_a_row = if wait.has_waited() { 0 } else { in_a_row.wrapping_add(1) };
+                        *in_a_row = if wait.has_waited() { 1 } else { in_a_row.wrapping_add(1) };
                         // The request goes from here straight into the service's future: moving it costs more than
                         // parsing its first line.
                         turn.set(Turn::Answering { future: service.call(request) });
