@@ -2,40 +2,11 @@
 
 mod common;
 
-use common::{Client, exchange, header, run, serve, serve_with, status};
+use common::{Client, SMUGGLED, exchange, expect_refusal, expect_refusals, run, serve, serve_with, status};
 use httpserver::{HttpServer, Limits, Request, Response};
 
 async fn echo(mut request: Request) -> httpserver::Result<Response> {
     Ok(Response::bytes(request.bytes().await?))
-}
-
-/// What would be answered 200 if it were found behind a message that is to be refused.
-const SMUGGLED: &str = "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
-
-/// Asserts that `input` gets this one answer and the end of the connection, also behind an earlier request.
-async fn expect_refusal(service_limits: Limits, input: &[u8], expected: u16) {
-    let addr = serve_with(service_limits, async |request: Request| {
-        assert_ne!(request.path(), "/evil", "a request was smuggled in");
-        echo(request).await
-    });
-    let shown = String::from_utf8_lossy(&input[..input.len().min(200)]).into_owned();
-    let answer = exchange(addr, input).await;
-    assert_eq!(status(&answer), expected, "{shown:?}");
-    assert_eq!(header(&answer, "connection"), Some("close"), "{shown:?}");
-    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{shown:?}");
-
-    let client = Client::connect(addr).await;
-    client.send([b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", input].concat()).await;
-    assert_eq!(client.answer().await.status(), 200);
-    assert_eq!(status(&client.rest().await), expected, "{shown:?} behind another request");
-}
-
-fn expect_refusals<I: AsRef<[u8]>>(expected: u16, inputs: impl IntoIterator<Item = I>) {
-    run(async {
-        for input in inputs {
-            expect_refusal(Limits::default(), input.as_ref(), expected).await;
-        }
-    });
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::{
 };
 
 use httpserver::{
-    HttpServer, IOLoop, IOStream, Limits, Method, ServerHandle, Service,
+    HttpServer, IOLoop, IOStream, Limits, Method, Request, Response, Result, ServerHandle, Service,
     codec::{BodyFraming, ResponseFraming, parse_response_head},
     iostream::{ioloop::VirtualClock, memory},
     spawn, yield_now,
@@ -58,6 +58,36 @@ pub async fn exchange(addr: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
     let client = Client::connect(addr).await;
     client.send(bytes).await;
     client.rest().await
+}
+
+/// What would be answered 200 if it were found behind a message that is to be refused.
+pub const SMUGGLED: &str = "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// Asserts that `input` gets this one answer and the end of the connection, also behind an earlier request.
+pub async fn expect_refusal(limits: Limits, input: &[u8], expected: u16) {
+    let addr = serve_with(limits, async |mut request: Request| -> Result<Response> {
+        assert_ne!(request.path(), "/evil", "a request was smuggled in");
+        Ok(Response::bytes(request.bytes().await?))
+    });
+    let shown = String::from_utf8_lossy(&input[..input.len().min(200)]).into_owned();
+    let answer = exchange(addr, input).await;
+    assert_eq!(status(&answer), expected, "{shown:?}");
+    assert_eq!(header(&answer, "connection"), Some("close"), "{shown:?}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{shown:?}");
+
+    let client = Client::connect(addr).await;
+    client.send([b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", input].concat()).await;
+    assert_eq!(client.answer().await.status(), 200);
+    assert_eq!(status(&client.rest().await), expected, "{shown:?} behind another request");
+}
+
+/// [`expect_refusal`] of each input, with the default limits.
+pub fn expect_refusals<I: AsRef<[u8]>>(expected: u16, inputs: impl IntoIterator<Item = I>) {
+    run(async {
+        for input in inputs {
+            expect_refusal(Limits::default(), input.as_ref(), expected).await;
+        }
+    });
 }
 
 /// One connection of a client.
