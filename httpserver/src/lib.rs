@@ -4,6 +4,7 @@
 mod body;
 mod built_headers;
 mod date;
+mod draining;
 mod error;
 mod extensions;
 mod field_lines;
@@ -39,6 +40,7 @@ pub use iostream::{
 
 pub use crate::{
     body::{Body, BodyBuffer, BodyDriver, BodyStream, BodyWriter, Frame, Trailers},
+    draining::Draining,
     error::{Error, Result},
     extensions::Extensions,
     headers::Headers,

@@ -20,7 +20,7 @@ use http::{Method, StatusCode, Version};
 use iostream::{IOLoop, IOStream, PeerClosedFuture};
 
 use crate::{
-    Body, Error, Extensions, Headers, Limits, RequestBuilder, Response, Result,
+    Body, Draining, Error, Extensions, Headers, Limits, RequestBuilder, Response, Result,
     body::Incoming,
     http1::{request_head::RequestHead, server::ServerConn},
     upgrade,
@@ -420,6 +420,42 @@ impl Request {
     #[inline]
     pub(crate) fn max_body(&self) -> u64 {
         self.conn().map_or_else(|| Limits::default().max_body, |conn| conn.limits().max_body)
+    }
+
+    /// Completes when the server begins to [drain](crate::ServerHandle::drain): what waits for long should end by itself
+    /// then, rather than be cut at the deadline. A long poll answers that there is nothing new, a stream ends in order, an
+    /// upgraded protocol says goodbye. Never completes for a request without a connection. The future is independent of the
+    /// request: it may be moved into the body of the answer, into an upgrade, or into another task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{future::{Future, poll_fn}, pin::pin, task::Poll};
+    /// use httpserver::{HttpServer, Request, sync::Event};
+    /// # use std::rc::Rc;
+    ///
+    /// # let news = Rc::new(Event::new());
+    /// HttpServer::new(async move |request: Request| {
+    ///     // Whichever comes first.
+    ///     let (mut draining, mut news) = (pin!(request.draining()), pin!(news.wait()));
+    ///     poll_fn(|cx| match (news.as_mut().poll(cx), draining.as_mut().poll(cx)) {
+    ///         (Poll::Ready(()), _) => Poll::Ready("something is new\n"),
+    ///         (_, Poll::Ready(())) => Poll::Ready("nothing new, ask again\n"),
+    ///         _ => Poll::Pending,
+    ///     })
+    ///     .await
+    /// });
+    /// ```
+    #[inline]
+    pub fn draining(&self) -> Draining {
+        Draining::new(self.conn().map(|conn| Rc::clone(conn.server())))
+    }
+
+    /// Whether the server that received the request is [ready](crate::ServerHandle::is_ready) for more: what a readiness
+    /// probe is answered. True for a request without a connection.
+    #[inline]
+    pub fn is_server_ready(&self) -> bool {
+        self.conn().is_none_or(|conn| conn.server().is_ready())
     }
 
     /// The connection, if it came by one.

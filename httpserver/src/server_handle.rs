@@ -78,6 +78,22 @@ impl ServerHandle {
         self.server.state.connections()
     }
 
+    /// Whether new clients are welcome: what a readiness probe is to be told. False from the beginning of a
+    /// [`drain_after`](ServerHandle::drain_after), while the server still accepts, and after
+    /// [`set_ready(false)`](ServerHandle::set_ready). A service asks its request
+    /// ([`Request::is_server_ready`](crate::Request::is_server_ready)).
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        self.server.state.is_ready()
+    }
+
+    /// Sets what [`is_ready`](ServerHandle::is_ready) says, and nothing else: for a server that wants no traffic while it
+    /// warms up, or that is about to be drained by other means. A server is ready from the start. One that drains never is.
+    #[inline]
+    pub fn set_ready(&self, ready: bool) {
+        self.server.state.set_ready(ready);
+    }
+
     /// Whether a [`drain`](ServerHandle::drain) has begun.
     pub fn is_draining(&self) -> bool {
         self.server.state.is_draining()
@@ -89,7 +105,8 @@ impl ServerHandle {
     }
 
     /// Ends the server in order: stops listening, closes the connections that wait for a request, lets the others finish
-    /// the request in hand, whose answer carries `Connection: close`, and cuts what is left after `limit`.
+    /// the request in hand, whose answer carries `Connection: close`, and cuts what is left after `limit`. Services that
+    /// wait for long are told at the beginning ([`Request::draining`](crate::Request::draining)).
     ///
     /// Connections that wait in the backlog are accepted before the socket is closed, and a request that the kernel has
     /// received by then is answered. A client whose connection or request reaches the kernel in the moment after that is
@@ -119,6 +136,49 @@ impl ServerHandle {
         }
     }
 
+    /// Says at once that the server is not [ready](ServerHandle::is_ready), goes on as before for `delay`, and then
+    /// [drains](ServerHandle::drain) with `limit`.
+    ///
+    /// A load balancer learns from its next probe that the server is to be left out. The delay is for that: until then it
+    /// goes on opening connections, which a server that had stopped listening would refuse. Take the interval between
+    /// probes, times the number that have to fail, and a second. What comes during the delay is served as ever, and does
+    /// not count in the report unless it is still there at its end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped during the delay, the server accepts and serves, and is not ready; afterwards as
+    /// [`drain`](ServerHandle::drain).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use httpserver::{HttpServer, IOLoop, Request, Response, StatusCode};
+    ///
+    /// let server = HttpServer::new(async |request: Request| match request.path() {
+    ///     "/ready" if request.is_server_ready() => Response::text("ready\n"),
+    ///     "/ready" => Response::text("leaving\n").with_status(StatusCode::SERVICE_UNAVAILABLE),
+    ///     _ => Response::text("hello\n"),
+    /// });
+    /// let server = server.listen(("127.0.0.1", 0))?;
+    /// let report = IOLoop::current().run_sync(server.drain_after(Duration::from_millis(5), Duration::from_secs(10)));
+    /// assert_eq!(report.cut, 0);
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    #[inline]
+    #[must_use = "futures do nothing unless awaited"]
+    pub fn drain_after(&self, delay: Duration, limit: Duration) -> impl Future<Output = DrainReport> + use<> {
+        let handle = self.clone();
+        async move {
+            handle.set_ready(false);
+            // Not even a turn of the loop for a delay of nothing.
+            if !delay.is_zero() {
+                ioloop::sleep(delay).await;
+            }
+            handle.drain(limit).await
+        }
+    }
+
     /// Cuts every connection, and waits for their futures to end. Returns how many were cut.
     async fn cut(&self) -> usize {
         let cut = self.server.state.cut_all();
@@ -134,6 +194,15 @@ impl ServerHandle {
     ///
     /// When the signal handlers cannot be installed.
     pub fn drain_on_signal(&self, limit: Duration) -> Result<()> {
+        self.drain_on_signal_after(Duration::ZERO, limit)
+    }
+
+    /// As [`drain_on_signal`](ServerHandle::drain_on_signal), by [`drain_after`](ServerHandle::drain_after).
+    ///
+    /// # Errors
+    ///
+    /// When the signal handlers cannot be installed.
+    pub fn drain_on_signal_after(&self, delay: Duration, limit: Duration) -> Result<()> {
         let mut signals = [signal::SIGTERM, signal::SIGINT]
             .into_iter()
             .map(signal::Signal::new)
@@ -143,7 +212,7 @@ impl ServerHandle {
         IOLoop::current().spawn_detached(async move {
             poll_fn(|cx| poll_any(&mut signals, cx)).await;
             log::info!("draining {} connections", server.connections());
-            let mut drain = Box::pin(server.drain(limit));
+            let mut drain = Box::pin(server.drain_after(delay, limit));
             let report = poll_fn(|cx| match drain.as_mut().poll(cx) {
                 Poll::Ready(report) => Poll::Ready(Some(report)),
                 Poll::Pending => poll_any(&mut signals, cx).map(|()| None),
@@ -155,6 +224,7 @@ impl ServerHandle {
                 }
                 None => {
                     // Not among the log line's arguments: those are evaluated only when the line is written.
+                    server.stop();
                     let cut = server.cut().await;
                     log::info!("drain cut short by a second signal: {cut} cut");
                 }
@@ -189,6 +259,7 @@ impl fmt::Debug for ServerHandle {
         f.debug_struct("ServerHandle")
             .field("local_addrs", &self.local_addrs())
             .field("connections", &self.connections())
+            .field("ready", &self.is_ready())
             .field("draining", &self.is_draining())
             .finish()
     }

@@ -13,15 +13,19 @@ use std::{
 
 use slab::Slab;
 
-use crate::{Limits, date::DateCache};
+use crate::{Limits, date::DateCache, draining::Waiting};
 
 /// What a server's connections share, whatever the service.
 pub(crate) struct ServerState {
     pub(crate) limits: Limits,
     /// Of the loop that the server runs on.
     pub(crate) date: DateCache,
+    /// New clients are welcome, as far as the program says.
+    ready: Cell<bool>,
     /// A drain has begun. Never taken back.
     draining: Cell<bool>,
+    /// Who is to be told of that.
+    pub(crate) waiting: Waiting,
     /// Connections end instead of waiting for a request.
     ends_idle: Cell<bool>,
     /// How many connections have ended.
@@ -46,7 +50,9 @@ impl ServerState {
         ServerState {
             limits,
             date: DateCache::new(),
+            ready: Cell::new(true),
             draining: Cell::new(false),
+            waiting: Waiting::default(),
             ends_idle: Cell::new(false),
             ended: Cell::new(0),
             connections: RefCell::default(),
@@ -57,6 +63,18 @@ impl ServerState {
     /// Whether answers are to announce the end of their connection.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// Whether new clients are welcome.
+    #[inline]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.get() && !self.is_draining()
+    }
+
+    /// Sets what [`is_ready`](ServerState::is_ready) says until a drain begins.
+    #[inline]
+    pub(crate) fn set_ready(&self, ready: bool) {
+        self.ready.set(ready);
     }
 
     /// How many connections there are.
@@ -102,12 +120,15 @@ impl ServerState {
         self.ends_idle.get()
     }
 
-    /// Cuts the connections that are idle, and lets none become idle again; returns how many there were.
+    /// Cuts the connections that are idle, and lets none become idle again; returns how many there were. Then tells those
+    /// that wait for it: an answer that ends because of this is not one of a connection that was idle.
     pub(crate) fn cut_idle(&self) -> usize {
         self.ends_idle.set(true);
         // Told apart before any is cut: cutting one may change what the others are doing.
         let idle: Vec<_> = self.registered().into_iter().filter(|connection| connection.is_idle()).collect();
-        idle.iter().filter(|connection| connection.cut()).count()
+        let count = idle.iter().filter(|connection| connection.cut()).count();
+        self.waiting.wake_all();
+        count
     }
 
     /// Cuts all connections; returns how many of them had not been cut before.

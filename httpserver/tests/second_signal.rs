@@ -9,7 +9,12 @@ use httpserver::{HttpServer, IOLoop, Request, signal, spawn};
 
 #[test]
 fn a_second_signal_of_either_kind_cuts_what_is_left_at_once() {
-    for (first, second) in [(signal::SIGTERM, signal::SIGINT), (signal::SIGINT, signal::SIGINT)] {
+    // With the delay, the first one has not yet begun to drain.
+    for (first, second, delay) in [
+        (signal::SIGTERM, signal::SIGINT, 0),
+        (signal::SIGINT, signal::SIGINT, 0),
+        (signal::SIGTERM, signal::SIGTERM, 60),
+    ] {
         let (called, ended) = (Event::new(), Event::new());
         let server = HttpServer::new({
             let (called, ended) = (called.clone(), ended.clone());
@@ -20,7 +25,7 @@ fn a_second_signal_of_either_kind_cuts_what_is_left_at_once() {
             }
         });
         let server = server.listen(("127.0.0.1", 0)).unwrap();
-        server.drain_on_signal(Duration::from_secs(3600)).unwrap();
+        server.drain_on_signal_after(Duration::from_secs(delay), Duration::from_secs(3600)).unwrap();
         let client = spawn({
             let (server, ended) = (server.clone(), ended.clone());
             async move {
@@ -28,7 +33,8 @@ fn a_second_signal_of_either_kind_cuts_what_is_left_at_once() {
                 client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
                 called.wait().await;
                 signal_hook::low_level::raise(first).unwrap();
-                until(|| server.is_draining()).await;
+                until(|| !server.is_ready()).await;
+                assert_eq!(server.is_draining(), delay == 0);
                 turns(3).await;
                 assert!(!ended.is_set() && server.connections() == 1, "the first signal waits");
                 signal_hook::low_level::raise(second).unwrap();
@@ -37,6 +43,7 @@ fn a_second_signal_of_either_kind_cuts_what_is_left_at_once() {
         });
         IOLoop::current().start();
         assert_eq!((ended.is_set(), server.connections()), (true, 0), "{first}");
+        assert!(server.local_addrs().is_empty());
         common::run(client).unwrap();
     }
 }

@@ -142,7 +142,7 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidHeader`] when `protocol` cannot be the value of a header.
+    /// [`Error::InvalidHeader`](crate::Error::InvalidHeader) when `protocol` cannot be the value of a header.
     #[inline]
     pub fn switching_protocols(protocol: &str) -> Result<Self> {
         let mut response = Response::new(StatusCode::SWITCHING_PROTOCOLS);
@@ -215,7 +215,7 @@ impl Response {
     /// body is a mistake unless it answers HEAD or is a 304; it is answered 500 and logged.
     ///
     /// Of a stream exactly so many bytes are sent. With more or fewer the connection ends in the middle of the answer
-    /// ([`Error::ContentLengthMismatch`] in the log): the head has promised the length already.
+    /// ([`Error::ContentLengthMismatch`](crate::Error::ContentLengthMismatch) in the log): the head has promised the length already.
     ///
     /// # Examples
     ///

@@ -128,7 +128,7 @@ impl ServerConn {
         self.peer
     }
 
-    pub(crate) fn server(&self) -> &ServerState {
+    pub(crate) fn server(&self) -> &Rc<ServerState> {
         &self.server
     }
 
