@@ -10,6 +10,7 @@ mod closing;
 #[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]
 mod compat;
 mod connect;
+mod copy;
 mod custom;
 mod error;
 mod happy_eyeballs;
@@ -56,6 +57,7 @@ pub use crate::unix::PeerCred;
 pub use crate::{
     admission::{Admission, Admitted, ConnectionLimits, Refusal},
     closing::{BrokenFuture, ClosedFuture, PeerClosedFuture},
+    copy::{Copied, CopyBidirectional, copy_bidirectional},
     custom::CustomTransport,
     error::{Error, Result},
     iostream::IOStream,

@@ -10,10 +10,7 @@
 
 use std::{env, error::Error, ffi::OsString, net::SocketAddr, process::ExitCode, time::Duration};
 
-use iostream::{IOLoop, IOStream, TcpClient, TcpServer, signal, spawn};
-
-/// How much is read at a time.
-const PIECE: usize = 64 * 1024;
+use iostream::{IOLoop, IOStream, TcpClient, TcpServer, copy_bidirectional, signal};
 
 /// How long connections may go on when the program is to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -49,27 +46,9 @@ fn serve(address: SocketAddr, target: &str) -> Result<(), Box<dyn Error>> {
 async fn pass_on(client: IOStream, host: &str, port: u16) -> iostream::Result<()> {
     let server = TcpClient::new().connect(host, port).await?;
     for stream in [&client, &server] {
-        // The end of what one side says is not the end of what it hears.
-        stream.set_half_open(true);
         stream.set_nodelay(true)?;
     }
-    // A connection that breaks is an everyday event here, and each copy has told the other side.
-    let answers = spawn(copy(server.clone(), client.clone()));
-    let _ = copy(client, server).await;
-    let _ = answers.await;
+    // A connection that breaks is an everyday event here, and the copy has told the other side.
+    let _ = copy_bidirectional(&client, &server).await;
     Ok(())
-}
-
-/// Passes on what comes, no faster than it is taken, and then the end. When `from` breaks, `to` is closed.
-async fn copy(from: IOStream, to: IOStream) -> iostream::Result<()> {
-    loop {
-        match from.read_some(PIECE).await {
-            Ok(piece) => to.write(piece).await?,
-            Err(iostream::Error::Closed { cause: None }) => return to.shutdown_write().await,
-            Err(error) => {
-                to.close();
-                return Err(error);
-            }
-        }
-    }
 }

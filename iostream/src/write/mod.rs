@@ -289,6 +289,17 @@ impl WriteFuture {
     }
 }
 
+impl WriteFuture {
+    /// The error of a write that has failed at once. Others are told by a flush.
+    #[inline]
+    pub(crate) fn into_result(self) -> Result<()> {
+        match self.0 {
+            State::Done(result) => result,
+            State::Waiting { .. } => Ok(()),
+        }
+    }
+}
+
 impl Future for WriteFuture {
     type Output = Result<()>;
 
