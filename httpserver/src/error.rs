@@ -175,6 +175,12 @@ pub enum Error {
     /// status. A service that returns it answers 500; a proxy should answer 502 instead.
     #[error("bad response: {0}")]
     BadResponse(&'static str),
+
+    /// Another server did not answer in time, or took a request or sent its response too slowly; the text says which. It
+    /// is not the client's fault, so it has no status. A service that returns it answers 500; a proxy should answer 504
+    /// instead.
+    #[error("the server {0}")]
+    ServerTimeout(&'static str),
 }
 
 /// `Result` with this crate's [`Error`].
@@ -212,14 +218,18 @@ impl Error {
             | Error::InvalidHeader(_)
             | Error::ContentLengthMismatch { .. }
             | Error::AlreadyTaken(_)
-            | Error::BadResponse(_) => return None,
+            | Error::BadResponse(_)
+            | Error::ServerTimeout(_) => return None,
         })
     }
 
     /// Returns whether a time-out or a minimum rate of [`Limits`](crate::Limits) was the reason.
     pub fn is_timeout(&self) -> bool {
         use Error::*;
-        matches!(self, HeaderTimeout(_) | BodyTimeout(_) | BodyTooSlow | WriteTimeout(_) | WriteTooSlow)
+        matches!(
+            self,
+            HeaderTimeout(_) | BodyTimeout(_) | BodyTooSlow | WriteTimeout(_) | WriteTooSlow | ServerTimeout(_)
+        )
     }
 
     /// Returns whether there is nobody to answer any more: the client has gone, or takes nothing.

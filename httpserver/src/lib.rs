@@ -3,6 +3,8 @@
 
 mod body;
 mod built_headers;
+#[cfg(feature = "client")]
+pub mod client;
 mod date;
 mod draining;
 mod error;

@@ -408,6 +408,13 @@ impl Request {
         }
     }
 
+    /// What the request expects before its body is sent.
+    #[cfg(feature = "client")]
+    #[inline]
+    pub(crate) fn expects(&self) -> crate::http1::request_head::Expect {
+        self.head.expect
+    }
+
     /// The header lines, for wraps that change what they say.
     #[cfg(feature = "gzip")]
     #[inline]

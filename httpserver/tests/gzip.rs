@@ -52,6 +52,8 @@ fn cut(bytes: &[u8], lengths: &[usize]) -> Vec<Bytes> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn any_body_comes_back_in_any_pieces_and_members(
         contents in vec((vec(any::<u8>(), 0..200), 1usize..400), 1..5),

@@ -34,6 +34,9 @@ pub(super) enum BodyState {
     Length(u64),
     /// Chunked; how far it has got is in the decoder.
     Chunked,
+    /// Everything until the peer ends its side: only a response has that.
+    #[cfg(feature = "client")]
+    UntilClose,
     /// Its framing broke, it was too large, or the peer left: nothing behind it can be understood.
     Failed,
 }
@@ -51,7 +54,7 @@ pub(super) struct Reading {
     began: Option<Instant>,
     /// How long was waited in all, the wait under way not counted. The rate counts this time alone.
     waited: Duration,
-    /// Bytes of data received of a chunked body.
+    /// Bytes of data received of a body whose length was not announced.
     received: u64,
     /// The trailer lines that have come behind a chunked body and that nobody has taken.
     trailers: Trailers,
@@ -97,6 +100,15 @@ impl Conn {
         }
     }
 
+    /// Takes up a response whose body ends with the connection.
+    #[cfg(feature = "client")]
+    #[inline]
+    pub(crate) fn begin_until_close(&self) {
+        self.body.set(BodyState::UntilClose);
+        self.announced.set(None);
+        self.reading.take();
+    }
+
     /// The Content-Length of the message in hand; `None` for a chunked body, and without a body.
     pub(crate) fn announced_body(&self) -> Option<u64> {
         self.announced.get().map(NonZeroU64::get)
@@ -132,9 +144,16 @@ impl Conn {
             BodyState::Done => return Poll::Ready(Ok(Taken::End)),
             BodyState::Failed => return Poll::Ready(Err(self.failure())),
             BodyState::Length(_) | BodyState::Chunked => {}
+            #[cfg(feature = "client")]
+            BodyState::UntilClose => {}
         }
         let taken = match ready!(self.stream.poll_read_with(cx, |buf| self.take_body(buf, max_body, sink))) {
             Ok(taken) => taken,
+            #[cfg(feature = "client")]
+            Err(error) if self.is_end_of_body(&error) => {
+                self.body.set(BodyState::Done);
+                Ok(Taken::End)
+            }
             Err(error) => Err(self.end_of_input(error)),
         };
         self.end_body_wait();
@@ -152,6 +171,17 @@ impl Conn {
             return Error::Connection(error);
         }
         if self.stream.is_closed() || self.stream.is_reset() { Error::Closed } else { Error::IncompleteBody }
+    }
+
+    /// Whether the body ends because its connection does. A broken one may have lost the rest: over TLS a FIN without a
+    /// close_notify is one, too.
+    #[cfg(feature = "client")]
+    #[inline]
+    fn is_end_of_body(&self, error: &iostream::Error) -> bool {
+        matches!(self.body.get(), BodyState::UntilClose)
+            && matches!(error, iostream::Error::Closed { cause: None })
+            && !self.stream.is_closed()
+            && !self.stream.is_reset()
     }
 
     /// Why the body failed. It never fails without a reason; the default is there for the type.
@@ -173,8 +203,28 @@ impl Conn {
                 Parsed::Done { consumed: count, value: Ok(Taken::Data) }
             }
             BodyState::Chunked => self.take_chunks(buf, max_body, sink),
+            #[cfg(feature = "client")]
+            BodyState::UntilClose => self.take_all(buf, max_body, sink),
             BodyState::Done | BodyState::Failed => Parsed::Done { consumed: 0, value: Ok(Taken::End) },
         }
+    }
+
+    /// Takes whatever has come.
+    #[cfg(feature = "client")]
+    #[inline]
+    fn take_all(&self, buf: &[u8], max_body: u64, sink: &mut dyn FnMut(&[u8])) -> Parsed<Result<Taken>> {
+        if buf.is_empty() {
+            return Parsed::Incomplete;
+        }
+        let received = self.with_reading(|reading| {
+            reading.received += buf.len() as u64;
+            reading.received
+        });
+        if received > max_body {
+            return Parsed::Done { consumed: 0, value: Err(Error::BodyTooLarge { limit: max_body }) };
+        }
+        sink(buf);
+        Parsed::Done { consumed: buf.len(), value: Ok(Taken::Data) }
     }
 
     /// Takes all chunks that have come, so that many small ones cost no more than one large one.
@@ -262,6 +312,8 @@ impl Conn {
             BodyState::Done => Some(0),
             BodyState::Length(left) => Some(left),
             BodyState::Chunked | BodyState::Failed => None,
+            #[cfg(feature = "client")]
+            BodyState::UntilClose => None,
         }
     }
 
