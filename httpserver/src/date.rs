@@ -1,4 +1,4 @@
-//! The `Date` line of answers, formatted once a second.
+//! The `Date` line of answers, formatted once a second, and the `Server` line behind it, if there is to be one.
 
 use std::{
     cell::RefCell,
@@ -44,55 +44,102 @@ pub struct DateCache {
 }
 
 struct Text {
-    /// When the next second of the wall clock begins, as a time of the loop's clock; `None` before the first use.
+    /// When the next second of the wall clock begins, as a time of the loop's clock; `None` before the first use. Always
+    /// `None` if there is a Server line: then every answer takes the way of the first one in a second, which knows of it,
+    /// and without such a line nothing is asked for its sake.
     valid_until: Option<Instant>,
     start: [u8; START_LEN],
+    server: Option<ServerLine>,
+}
+
+/// A Server line, with its CRLF.
+struct ServerLine {
+    line: Box<[u8]>,
+    /// What `valid_until` is without one.
+    date_until: Option<Instant>,
 }
 
 impl DateCache {
-    /// A cache that reads the system's clock. It has 80 bytes and allocates nothing.
+    /// A cache that reads the system's clock. It has 120 bytes and allocates nothing.
     pub const fn new() -> DateCache {
         DateCache::with_wall_clock(SystemTime::now)
     }
 
     /// A cache that calls `wall` for the time, once a second at most.
     pub const fn with_wall_clock(wall: fn() -> SystemTime) -> DateCache {
-        DateCache { text: RefCell::new(Text { valid_until: None, start: *START }), wall }
+        DateCache { text: RefCell::new(Text { valid_until: None, start: *START, server: None }), wall }
+    }
+
+    /// Has a `Server` line with this value, which has been checked, follow the date from now on.
+    #[inline]
+    pub(crate) fn set_server(&self, value: &str) {
+        let line = format!("Server: {}\r\n", value.trim_matches([' ', '\t'])).into_bytes().into_boxed_slice();
+        let mut text = self.text.borrow_mut();
+        text.valid_until = None;
+        text.server = Some(ServerLine { line, date_until: None });
     }
 
     /// Appends the `Date` line. `now` is the loop's turn time.
     #[inline]
     pub fn append_line(&self, out: &mut Vec<u8>, now: Instant) {
-        self.with_start(now, |start| out.extend_from_slice(&start[LINE..]));
+        self.append_from(LINE, out, now, || true);
     }
 
-    /// Appends the status line of a 200 and the `Date` line.
+    /// Appends the status line of a 200, the `Date` line, and the `Server` line if there is one, unless the answer
+    /// `has_server` itself.
     #[inline]
-    pub(crate) fn append_ok_and_line(&self, out: &mut Vec<u8>, now: Instant) {
-        self.with_start(now, |start| out.extend_from_slice(start));
+    pub(crate) fn append_ok_and_lines(&self, out: &mut Vec<u8>, now: Instant, has_server: impl FnOnce() -> bool) {
+        self.append_from(0, out, now, has_server);
+    }
+
+    /// [`append_ok_and_lines`](DateCache::append_ok_and_lines) without the status line.
+    #[inline]
+    pub(crate) fn append_lines(&self, out: &mut Vec<u8>, now: Instant, has_server: impl FnOnce() -> bool) {
+        self.append_from(LINE, out, now, has_server);
+    }
+
+    /// Appends the `Server` line, if there is one: for an answer that has a date, and none of these.
+    #[inline]
+    pub(crate) fn append_server(&self, out: &mut Vec<u8>, has_server: impl FnOnce() -> bool) {
+        if let Some(server) = &self.text.borrow().server
+            && !has_server()
+        {
+            out.extend_from_slice(&server.line);
+        }
     }
 
     #[inline]
-    fn with_start(&self, now: Instant, append: impl FnOnce(&[u8; START_LEN])) {
+    fn append_from(&self, at: usize, out: &mut Vec<u8>, now: Instant, has_server: impl FnOnce() -> bool) {
         let mut text = self.text.borrow_mut();
         if text.valid_until.is_none_or(|end| now >= end) {
             text.renew(now, self.wall);
+            out.extend_from_slice(&text.start[at..]);
+            drop(text);
+            return self.append_server(out, has_server);
         }
-        append(&text.start);
+        // All of it, or the line: copies of a length that the compiler knows.
+        if at == 0 { out.extend_from_slice(&text.start) } else { out.extend_from_slice(&text.start[LINE..]) }
     }
 }
 
 impl Text {
     #[cold]
     fn renew(&mut self, now: Instant, wall: fn() -> SystemTime) {
-        self.set(now, wall());
+        let date_until = self.server.as_ref().and_then(|server| server.date_until);
+        if date_until.is_none_or(|end| now >= end) {
+            self.set(now, wall());
+        }
     }
 
     fn set(&mut self, now: Instant, wall: SystemTime) {
         let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         // `now` was read before the wall clock, so the text is renewed a moment early rather than late.
         let fraction = Duration::from_nanos(u64::from(since_epoch.subsec_nanos()));
-        self.valid_until = Some(now + (Duration::from_secs(1) - fraction));
+        let until = Some(now + (Duration::from_secs(1) - fraction));
+        match &mut self.server {
+            None => self.valid_until = until,
+            Some(server) => server.date_until = until,
+        }
         // HttpDate panics on dates before 1970 and on years of five digits. A clock may be set to either.
         let wall = SystemTime::UNIX_EPOCH + since_epoch.min(LATEST);
         // An IMF-fixdate always has 29 bytes, so this cannot fail.
@@ -120,7 +167,7 @@ mod tests {
     use super::*;
 
     fn text() -> Text {
-        Text { valid_until: None, start: *START }
+        Text { valid_until: None, start: *START, server: None }
     }
 
     #[test]
@@ -145,6 +192,24 @@ mod tests {
         let now = Instant::now();
         text.set(now, SystemTime::UNIX_EPOCH + Duration::from_millis(1_250));
         assert_eq!(text.valid_until, Some(now + Duration::from_millis(750)));
+    }
+
+    #[test]
+    fn a_server_line_follows_each_date_and_the_date_is_still_made_once_a_second() {
+        let (cache, now) = (DateCache::new(), Instant::now());
+        cache.set_server("lines");
+        let after_date = |now, has_server| {
+            let mut out = Vec::new();
+            cache.append_ok_and_lines(&mut out, now, || has_server);
+            (out[DATE.start], String::from_utf8(out.split_off(START_LEN)).unwrap())
+        };
+        let is_marked = |(byte, _): &(u8, String)| *byte == b'!';
+        assert_eq!(after_date(now, false).1, "Server: lines\r\n");
+        cache.text.borrow_mut().start[DATE.start] = b'!';
+        assert!(is_marked(&after_date(now, false)));
+        assert_eq!(after_date(now, true).1, "");
+        let later = after_date(now + Duration::from_secs(1), false);
+        assert!(!is_marked(&later) && later.1 == "Server: lines\r\n");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use iostream::{
 
 use crate::{
     Error, Limits, Result, ServerHandle, Service,
+    field_lines::check_header,
     http1::server::{Registration, ServerConn, serve},
     server_state::ServerState,
 };
@@ -100,6 +101,31 @@ impl HttpServer {
                 listening: RefCell::default(),
             }),
         }
+    }
+
+    /// Has every answer carry `Server: value`, unless the service sets a `Server` line of its own. Off by default: the line
+    /// costs bytes in each answer, and tells an attacker more than a user.
+    ///
+    /// Holds for all clones of the server, from now on. Not for the 503 of a connection beyond the limits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidHeader`] when `value` has a control character.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{HttpServer, Request};
+    ///
+    /// let server = HttpServer::new(async |_: Request| "hello").server_header("example/1.0")?;
+    /// assert!(server.server_header("two\r\nlines").is_err());
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    #[inline]
+    pub fn server_header(self, value: &str) -> Result<HttpServer> {
+        check_header(b"Server", value.as_bytes())?;
+        self.inner.state.date.set_server(value);
+        Ok(self)
     }
 
     /// Listens on all addresses that `addr` stands for, with a backlog of 4,096, and serves them. May be called several

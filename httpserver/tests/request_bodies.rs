@@ -5,7 +5,7 @@ mod common;
 use std::{cell::RefCell, rc::Rc};
 
 use common::{Client, Event, exchange, header, run, serve, serve_with, status, turns};
-use httpserver::{Error, IntoResponse, Limits, Request, Response};
+use httpserver::{Body, Error, IntoResponse, Limits, Request, Response};
 
 /// Answers with what it collected.
 async fn echo(mut request: Request) -> httpserver::Result<Response> {
@@ -342,5 +342,30 @@ fn the_largest_length_there_is_counts_as_announced() {
         assert_eq!(client.answer().await.text(), "Some(3)");
         client.send(post_chunked("/", &["x"])).await;
         assert_eq!(client.answer().await.text(), "None");
+    });
+}
+
+#[test]
+fn an_answer_begins_before_the_body_has_come_and_goes_on_with_it() {
+    run(async {
+        let addr = serve(async |mut request: Request| {
+            let mut body = request.take_body();
+            Response::text(Body::writer(async move |mut out| {
+                out.write("ready").await?;
+                while let Some(chunk) = body.chunk().await? {
+                    out.write(chunk.to_ascii_uppercase()).await?;
+                }
+                Ok(())
+            }))
+        });
+        let client = Client::connect(addr).await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n").await;
+        assert_eq!(header(&client.head().await, "connection"), None);
+        for (sent, chunk) in [("", "5\r\nready\r\n"), ("abc", "3\r\nABC\r\n"), ("def", "3\r\nDEF\r\n0\r\n\r\n")] {
+            client.send(sent).await;
+            assert_eq!(client.stream.read_bytes(chunk.len()).await.unwrap(), chunk);
+        }
+        client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(status(&client.head().await), 200);
     });
 }

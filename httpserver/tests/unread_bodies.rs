@@ -4,8 +4,8 @@ mod common;
 
 use std::net::SocketAddr;
 
-use common::{Client, exchange, header, run, serve, status, turns};
-use httpserver::{Body, Request, Response, Result};
+use common::{Client, exchange, header, run, serve, serve_with, status, turns};
+use httpserver::{Body, Limits, Request, Response, Result};
 
 /// Reads nothing, or the first piece only.
 async fn service(mut request: Request) -> Result<Response> {
@@ -70,6 +70,27 @@ fn an_answer_that_the_client_looks_at_only_when_it_has_sent_all_arrives() {
                         "{path} {length}"
                     );
                 }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_413_reaches_a_client_that_sends_all_of_an_upload_before_it_looks() {
+    run(async {
+        let limits = Limits::default().max_body(500_000).max_collected_body(100_000);
+        let addr = serve_with(limits, async |mut request: Request| -> Result<Response> {
+            Ok(Response::bytes(request.bytes().await?))
+        });
+        // Beyond the one limit and beyond both, as the head says it and as only the reading shows it.
+        for length in [400_000, 4_000_000] {
+            let counted = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+            let counted = counted + &"x".repeat(length);
+            let chunked = chunked_head("/") + &chunk(length / 4).repeat(4) + "0\r\n\r\n";
+            for request in [counted, chunked] {
+                let answer = exchange(addr, request + NEXT).await;
+                assert_eq!((status(&answer), header(&answer, "connection")), (413, Some("close")), "{length}");
+                assert_eq!(answer.matches("HTTP/1.1 ").count(), 1);
             }
         }
     });

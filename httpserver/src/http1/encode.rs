@@ -1,6 +1,6 @@
 //! Writes responses: the head by the rules of RFC 9110 and 9112, a small body right behind it, chunks.
 //!
-//! Lines are written in this order: the status line, `Date`, `Content-Type`, the lines of the response, the framing,
+//! Lines are written in this order: the status line, `Date`, `Server` if it was asked for, `Content-Type`, the lines of the response, the framing,
 //! `Connection`, the empty line. Status line and `Date` of a 200 are one text that is renewed once a second.
 //!
 //! There are two ways. [`encode_usual`] writes what nearly all responses are, and knows so much about it that hardly a
@@ -115,7 +115,7 @@ pub(crate) fn encode_usual(out: &mut Vec<u8>, response: &Response, context: &Enc
     }
     // Once, so that the appends behind it find room. A buffer of the pool nearly always has it.
     out.reserve(MOST_OWN_LINES + response.lines().len() + body.len());
-    context.date.append_ok_and_line(out, context.now);
+    context.date.append_ok_and_lines(out, context.now, || response.has_server());
     append_own_lines(out, response);
     append_content_length_and_end(out, body.len());
     out.extend_from_slice(body);
@@ -286,16 +286,17 @@ impl Content {
     }
 }
 
-/// Everything in front of the framing: status line, Date, and the lines that came with the response.
+/// Everything in front of the framing: status line, Date, Server, and the lines that came with the response.
 #[inline]
 fn append_lines(out: &mut Vec<u8>, response: &Response, status: StatusCode, context: &EncodeContext<'_>) {
     // RFC 9110 6.6.1: a server with a clock sends Date with every 2xx, 3xx and 4xx; a response may bring its own.
     if status == StatusCode::OK && !response.has_date() {
-        context.date.append_ok_and_line(out, context.now);
+        context.date.append_ok_and_lines(out, context.now, || response.has_server());
     } else {
         append_status_line(out, status);
-        if !response.has_date() {
-            context.date.append_line(out, context.now);
+        match response.has_date() {
+            true => context.date.append_server(out, || response.has_server()),
+            false => context.date.append_lines(out, context.now, || response.has_server()),
         }
     }
     append_own_lines(out, response);

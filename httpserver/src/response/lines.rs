@@ -157,6 +157,12 @@ impl Response {
         self.has_date
     }
 
+    /// Whether a Server line was set, so that none is added.
+    #[cold]
+    pub(crate) fn has_server(&self) -> bool {
+        self.header_bytes("server").is_some()
+    }
+
     pub(crate) fn content_type(&self) -> ContentType {
         self.content_type
     }

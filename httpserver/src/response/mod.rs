@@ -25,7 +25,8 @@ pub(crate) use content_type::ContentType;
 ///
 /// Header lines are kept as they will be sent, in a buffer that is pooled per thread; a response without lines of its
 /// own has none. The server adds what belongs to the message as such: `Date` (unless set), `Content-Length`,
-/// `Transfer-Encoding` and `Connection`. There is no `Server` header unless you set one.
+/// `Transfer-Encoding` and `Connection`. There is no `Server` header unless you set one, here or for the whole server
+/// ([`HttpServer::server_header`](crate::HttpServer::server_header)).
 ///
 /// The whole answer is in this value, streamed bodies included, so a service wrapped around another one can look at it
 /// and change it, head and body.
