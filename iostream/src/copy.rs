@@ -38,6 +38,8 @@ use crate::{Error, IOStream, Parsed, Result};
 /// let ((client, proxy_a), (proxy_b, server)) = (memory::pair(100), memory::pair(100));
 /// let copied = IOLoop::current().run_sync(async {
 ///     let copying = spawn(copy_bidirectional(&proxy_a, &proxy_b).idle_timeout(Duration::from_secs(60)));
+///     // It answers behind the end of the question.
+///     server.set_half_open(true);
 ///     client.write("question").await?;
 ///     client.shutdown_write().await?;
 ///     assert_eq!(server.read_until_close().await?, "question");
