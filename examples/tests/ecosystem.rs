@@ -256,3 +256,27 @@ mod a_library_with_a_runtime_of_its_own {
         });
     }
 }
+
+mod an_application_of_axum {
+    use axum::{Router, extract::Path, routing::get};
+    use httpserver::{HttpServer, tower::TowerService};
+
+    use super::*;
+
+    async fn hello(Path(name): Path<String>) -> String {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        format!("Hello, {name}\n")
+    }
+
+    #[test]
+    fn is_served_on_the_loop_with_timers_of_tokio() {
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let router = Router::new().route("/hello/{name}", get(hello));
+        let server = HttpServer::new(TowerService::new(router)).listen(("127.0.0.1", 0)).unwrap();
+        let address = server.local_addr();
+        let client = thread::spawn(move || Client::connect(address).get("/hello/axum").body);
+        let body = run(run_in_executor(move || client.join().expect("no panic"))).expect("no panic");
+        assert_eq!(body, "Hello, axum\n");
+    }
+}

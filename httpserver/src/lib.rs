@@ -5,6 +5,8 @@ mod body;
 mod built_headers;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "http-body")]
+mod compat;
 mod date;
 mod draining;
 mod error;
@@ -40,6 +42,8 @@ pub use iostream::{
     spawn, sync, threads, timeout, yield_now,
 };
 
+#[cfg(feature = "tower")]
+pub use crate::compat::tower;
 pub use crate::{
     body::{Body, BodyBuffer, BodyDriver, BodyStream, BodyWriter, Frame, Trailers},
     draining::Draining,
