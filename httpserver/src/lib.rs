@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod body;
 mod built_headers;
 #[cfg(feature = "client")]
@@ -19,7 +20,9 @@ mod http1;
 mod http_types;
 pub mod httputil;
 mod into_response;
+mod latency;
 mod limits;
+mod metrics;
 #[cfg(feature = "multipart")]
 pub mod multipart;
 mod pool;
@@ -45,13 +48,16 @@ pub use iostream::{
 #[cfg(feature = "tower")]
 pub use crate::compat::tower;
 pub use crate::{
+    access_log::{Access, AccessLog},
     body::{Body, BodyBuffer, BodyDriver, BodyStream, BodyWriter, Frame, Trailers},
     draining::Draining,
     error::{Error, Result},
     extensions::Extensions,
     headers::Headers,
     into_response::IntoResponse,
+    latency::LatencyHistogram,
     limits::Limits,
+    metrics::ServerMetrics,
     request::{ClientGone, Request},
     request_builder::RequestBuilder,
     response::Response,

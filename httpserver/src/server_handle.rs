@@ -12,7 +12,7 @@ use iostream::{
     ioloop::{self, signal, yield_now},
 };
 
-use crate::{Result, server::Inner};
+use crate::{Result, ServerMetrics, server::Inner};
 
 /// How long a drain waits for connections that it has cut, in case the destructor of a service's future takes long.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -76,6 +76,30 @@ impl ServerHandle {
     /// How many connections are open, upgraded ones included.
     pub fn connections(&self) -> usize {
         self.server.state.connections()
+    }
+
+    /// What the server has done so far, and what it holds. Looks at each connection once; what is counted in between costs
+    /// an addition for each answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{HttpServer, IOLoop, IOStream, Request};
+    ///
+    /// let server = HttpServer::new(async |_: Request| "hello").listen(("127.0.0.1", 0))?;
+    /// IOLoop::current().run_sync(async {
+    ///     let client = IOStream::connect(server.local_addr()).await?;
+    ///     client.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
+    ///     client.read_until_close().await
+    /// })?;
+    /// let metrics = server.metrics();
+    /// assert_eq!((metrics.requests(), metrics.answers[1], metrics.refused), (1, 1, 0));
+    /// println!("99 of 100 within {:?}", metrics.latency.quantile(0.99));
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    #[inline]
+    pub fn metrics(&self) -> ServerMetrics {
+        self.server.state.metrics()
     }
 
     /// Whether new clients are welcome: what a readiness probe is to be told. False from the beginning of a

@@ -13,13 +13,14 @@ use std::{
 
 use slab::Slab;
 
-use crate::{Limits, date::DateCache, draining::Waiting};
+use crate::{Limits, ServerMetrics, date::DateCache, draining::Waiting, metrics::Counters};
 
 /// What a server's connections share, whatever the service.
 pub(crate) struct ServerState {
     pub(crate) limits: Limits,
     /// Of the loop that the server runs on.
     pub(crate) date: DateCache,
+    pub(crate) counters: Counters,
     /// New clients are welcome, as far as the program says.
     ready: Cell<bool>,
     /// A drain has begun. Never taken back.
@@ -50,6 +51,7 @@ impl ServerState {
         ServerState {
             limits,
             date: DateCache::new(),
+            counters: Counters::new(),
             ready: Cell::new(true),
             draining: Cell::new(false),
             waiting: Waiting::default(),
@@ -85,6 +87,18 @@ impl ServerState {
     /// How many connections there have been.
     pub(crate) fn served(&self) -> usize {
         self.ended.get().wrapping_add(self.connections())
+    }
+
+    /// What was counted, and how many connections there are.
+    #[inline]
+    pub(crate) fn metrics(&self) -> ServerMetrics {
+        let busy_connections = self.registered().iter().filter(|connection| !connection.is_idle()).count();
+        ServerMetrics {
+            connections: self.connections(),
+            busy_connections,
+            connections_total: self.served(),
+            ..self.counters.snapshot()
+        }
     }
 
     /// Takes a connection into the list. Returns its place, to be given up by [`unregister`](ServerState::unregister).

@@ -119,6 +119,11 @@ impl Conn {
         matches!(self.body.get(), BodyState::Done)
     }
 
+    /// Whether the body of the message in hand has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.body.get(), BodyState::Failed)
+    }
+
     /// Nobody will read the rest, and nothing behind it can be found: the connection ends with the message. The first
     /// failure of a body stays; it is returned.
     pub(crate) fn fail_body(&self, error: Error) -> Error {

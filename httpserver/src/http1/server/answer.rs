@@ -37,6 +37,7 @@ impl ServerConn {
         let current = self.request.get();
         // Answers to earlier requests are offered to the kernel all the same.
         if response.is_abort() {
+            self.server.counters.unanswered();
             self.break_off();
             return Next::End;
         }
@@ -59,6 +60,7 @@ impl ServerConn {
         // Most answers are a 200 on a connection that stays, and are written by a function that knows that.
         if self.conn.with_output(|out| encode::encode_usual(out, response, &context)) {
             self.busy.set(false);
+            self.server.counters.answered_usually();
             return Next::Request;
         }
         self.answer_unusual(response, context)
@@ -67,6 +69,7 @@ impl ServerConn {
     /// Encodes what [`answer_whole`](ServerConn::answer_whole) leaves. Out of line, to keep the usual way short.
     #[inline(never)]
     fn answer_unusual(&self, response: &mut Response, context: EncodeContext<'_>) -> Next {
+        self.server.counters.answered(response.status());
         let encoded = self.conn.with_output(|out| encode::encode_any(out, response, &context));
         // Too large to be copied: it leaves with the head, and with earlier answers, by one `writev`.
         if let Some(body) = encoded.rest {
@@ -87,6 +90,7 @@ impl ServerConn {
         let context = self.encode_context(can_pass_body);
         // Set before the head is encoded, for the reason in `answer_whole`.
         self.answered.set(true);
+        self.server.counters.answered(response.status());
         let encoded = self.conn.with_output(|out| encode::encode_stream_head(out, response, &context));
         let body = response.take_body();
         if encoded.framing == StreamFraming::None {
@@ -111,6 +115,7 @@ impl ServerConn {
             // as the beginning of the other protocol.
             Some(handler) if switches && asked && self.is_body_done() => {
                 self.answered.set(true);
+                self.server.counters.answered(status);
                 let context = self.encode_context(true);
                 self.conn.with_output(|out| encode::encode_switch(out, response, &context));
                 return Some(Next::Upgrade(handler));

@@ -168,6 +168,31 @@ impl ServerConn {
             self.conn.with_output(|out| out.extend_from_slice(CONTINUE));
         }
     }
+
+    /// The next data of the body in hand, shown to `sink`. False at the end.
+    fn poll_rest_of_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>> {
+        let limits = self.limits();
+        loop {
+            // The body is tried before the 100 is sent: one that has come with its head, or waits in the kernel, needs
+            // none.
+            let Poll::Ready(taken) = self.conn.poll_data(cx, limits.max_body, sink) else {
+                // The client may be waiting for the 100, or for an answer sent earlier, before it goes on.
+                self.send_continue();
+                self.conn.start_flush();
+                // Set at each wait and by nothing else: a body that is there costs no timer.
+                let error = ready!(self.conn.poll_body_deadline(cx, limits));
+                return Poll::Ready(Err(error));
+            };
+            // It sends without being told to.
+            self.expects_continue.set(false);
+            match taken? {
+                Taken::Data => return Poll::Ready(Ok(true)),
+                Taken::End => return Poll::Ready(Ok(false)),
+                // A chunk's size, or a trailer: nothing for the reader, who asked for data.
+                Taken::Framing => {}
+            }
+        }
+    }
 }
 
 impl IncomingSource for ServerConn {
@@ -201,27 +226,15 @@ impl IncomingSource for ServerConn {
     }
 
     fn poll_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>> {
-        let limits = self.limits();
-        loop {
-            // The body is tried before the 100 is sent: one that has come with its head, or waits in the kernel, needs
-            // none.
-            let Poll::Ready(taken) = self.conn.poll_data(cx, limits.max_body, sink) else {
-                // The client may be waiting for the 100, or for an answer sent earlier, before it goes on.
-                self.send_continue();
-                self.conn.start_flush();
-                // Set at each wait and by nothing else: a body that is there costs no timer.
-                let error = ready!(self.conn.poll_body_deadline(cx, limits));
-                return Poll::Ready(Err(error));
-            };
-            // It sends without being told to.
-            self.expects_continue.set(false);
-            match taken? {
-                Taken::Data => return Poll::Ready(Ok(true)),
-                Taken::End => return Poll::Ready(Ok(false)),
-                // A chunk's size, or a trailer: nothing for the reader, who asked for data.
-                Taken::Framing => {}
-            }
+        let had_failed = self.conn.has_failed();
+        let polled = self.poll_rest_of_body(cx, sink);
+        // Later reads repeat the failure.
+        if let Poll::Ready(Err(error)) = &polled
+            && !had_failed
+        {
+            self.server.counters.failed_body(self.peer(), error, self.now());
         }
+        polled
     }
 
     fn give_up_body(&self, error: Error) -> Error {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use iostream::ioloop::{Printable, yield_now};
+use iostream::ioloop::yield_now;
 use pin_project_lite::pin_project;
 
 use super::{HeadWait, Registration, ServerConn, answer::Next, contained::Contained, ending::Linger};
@@ -42,7 +42,9 @@ fn serve_requests<S: Service>(conn: Rc<ServerConn>, service: Rc<S>) -> impl Futu
                 poll_fn(move |cx| {
                     loop {
                         let wait = match turn.as_mut().project() {
-                            TurnProjection::Answering { future } => return poll_service(conn, future, cx),
+                            TurnProjection::Answering { waits_since, future } => {
+                                return poll_service(conn, future, waits_since, cx);
+                            }
                             TurnProjection::Waiting { wait } => wait,
                         };
                         let request = match ready!(conn.poll_request(cx, wait)) {
@@ -58,7 +60,7 @@ fn serve_requests<S: Service>(conn: Rc<ServerConn>, service: Rc<S>) -> impl Futu
                         *in_a_row = if wait.has_waited() { 1 } else { in_a_row.wrapping_add(1) };
                         // The request goes from here straight into the service's future: moving it costs more than
                         // parsing its first line.
-                        turn.set(Turn::Answering { future: service.call(request) });
+                        turn.set(Turn::Answering { waits_since: 0, future: service.call(request) });
                         // The loop polls it at once: an answer that does not wait costs no wake-up.
                     }
                 })
@@ -92,8 +94,9 @@ pin_project! {
     enum Turn<F> {
         // For the head of a request.
         Waiting { wait: HeadWait },
-        // The service's future, which holds the request.
-        Answering { #[pin] future: F },
+        // The service's future, which holds the request, and since when it has been waited for; 0 before that. There is
+        // room for the number beside the tag of the enum.
+        Answering { waits_since: u32, #[pin] future: F },
     }
 }
 
@@ -101,16 +104,26 @@ pin_project! {
 fn poll_service(
     conn: &ServerConn,
     future: Pin<&mut impl Future<Output = Response>>,
+    waits_since: &mut u32,
     cx: &mut Context<'_>,
 ) -> Poll<Next> {
     // The answer is encoded and dropped where it is: it is large, and a move costs as much as a line of its head.
     if let Poll::Ready(ref mut response) = future.poll(cx) {
+        // Nearly every service answers at once, and there is no time to be counted.
+        if *waits_since != 0 {
+            conn.server().counters.waited_since(*waits_since, conn.now());
+        }
         return Poll::Ready(conn.answer(response));
+    }
+    // The turn is still the one in which the request was taken up.
+    if *waits_since == 0 {
+        *waits_since = conn.server().counters.stamp(conn.now());
     }
     // The answers to earlier requests do not wait for this one.
     conn.conn.start_flush();
     // Polled only here. A service that answers at once registers for nothing and stores no waker.
     ready!(conn.poll_cancelled(cx));
+    conn.server().counters.unanswered();
     conn.break_off();
     Poll::Ready(Next::End)
 }
@@ -123,7 +136,7 @@ async fn drop_body(conn: &ServerConn) -> Result<()> {
 /// Answers what could not be understood, if there is anybody to answer.
 fn refuse(conn: &ServerConn, error: Error) {
     // Any client can cause this at any time, so it is no line in the log of errors.
-    log::debug!("refusing a request from {:?}: {}", conn.peer(), Printable::display(&error));
+    conn.server().counters.refused(conn.peer(), &error, conn.now());
     if error.status().is_some() {
         conn.refuse(&mut error.into_response());
     }
