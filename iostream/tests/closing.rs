@@ -12,10 +12,11 @@ use std::{
     sync::Arc,
     task::{Context, Wake, Waker},
     thread,
+    time::Duration,
 };
 
 use common::{pair, pattern, run, streams, try_for_some_turns, turns};
-use iostream::{Error, IOLoop, IOStream, memory, spawn};
+use iostream::{Error, IOLoop, IOStream, ioloop::VirtualClock, memory, spawn};
 
 /// More than a kernel takes.
 const LOTS: usize = 16 << 20;
@@ -467,6 +468,33 @@ fn a_full_buffer_leaves_the_end_to_the_reader() {
         }
         assert!(stream.read_some(1).await.unwrap_err().is_closed());
         closed.await.unwrap();
+    });
+}
+
+/// Room is made by reads, of which none may meet the end.
+#[test]
+fn an_end_behind_a_full_buffer_is_noticed_within_a_second_of_there_being_room() {
+    common::choose_poller();
+    let clock = VirtualClock::new();
+    let ioloop = IOLoop::builder().virtual_clock(&clock).build().unwrap();
+    ioloop.run_sync(async {
+        let (stream, peer) = memory::pair(10_000);
+        stream.set_max_buffer_size(1000);
+        let (count, callback) = counter();
+        stream.set_close_callback(callback);
+        let closed = spawn(stream.closed());
+        peer.write(&[b'x'; 2500]).await.unwrap();
+        peer.close();
+        for _ in 0..4 {
+            clock.advance(Duration::from_secs(5)).await;
+            assert!(!closed.is_finished() && stream.buffered() <= 1000);
+            assert_eq!(stream.read_bytes(500).await.unwrap().len(), 500);
+        }
+        clock.advance(Duration::from_secs(1)).await;
+        some_turns().await;
+        assert_eq!((closed.is_finished(), count.get()), (true, 1));
+        assert_eq!(stream.read_until_close().await.unwrap().len(), 500);
+        assert_eq!(IOLoop::current().metrics().live_timers, 0, "nothing is asked any more");
     });
 }
 

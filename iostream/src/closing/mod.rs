@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use ioloop::{IOLoop, context};
@@ -16,11 +17,15 @@ use slab::Slab;
 
 use crate::{IOStream, iostream::Inner};
 
+/// How often a stream with a full buffer looks whether there is room to read up to its end.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+
 impl IOStream {
     /// Waits until the stream is closed, for whatever reason.
     ///
     /// While a task waits, the stream watches for the peer's end by itself: once the peer has ended its input, the rest is
-    /// received into the buffer (up to `max_buffer_size`, readable afterwards) to reach that end.
+    /// received into the buffer (up to `max_buffer_size`, readable afterwards) to reach that end. While the buffer is full, it
+    /// looks for room once a second.
     ///
     /// The future is a handle of the stream: the stream lives as long as it does.
     ///
@@ -227,6 +232,8 @@ pub(crate) struct AtClose {
     callback: Option<Box<dyn FnOnce()>>,
     /// A task looks out on behalf of the callback.
     watched: bool,
+    /// A timer has those who wait look for the end again.
+    looks_later: bool,
     /// Values to be dropped then.
     guards: Vec<Box<dyn Any>>,
 }
@@ -275,7 +282,6 @@ impl Inner {
     }
 
     /// Waits for the event that will end this stream, and when it has come reads up to the end, which closes the stream.
-    /// A full buffer is left to the reader, which will meet the end in time.
     #[inline]
     fn look_for_end(self: &Rc<Self>, cx: &mut Context<'_>) {
         if self.is_closed() || self.poll_end(cx).is_pending() {
@@ -283,8 +289,25 @@ impl Inner {
         }
         if self.eof.get() {
             self.close_after_eof();
-        } else {
-            self.receive_rest(cx);
+        } else if self.receive_rest(cx) {
+            self.look_for_end_later();
+        }
+    }
+
+    /// The buffer is full. Its reader meets the end in time, unless what it wants ends just before.
+    #[cold]
+    fn look_for_end_later(self: &Rc<Self>) {
+        let is_first = !mem::replace(&mut self.at_close.borrow_mut().get_or_insert_default().looks_later, true);
+        if let Some(ioloop) = self.ioloop().filter(|_| is_first) {
+            let stream = Rc::downgrade(self);
+            // Seldom enough to cost nothing, and without a word to the readers, who would have to ask each time.
+            ioloop.call_later(LOOKS_EVERY, move || {
+                let Some(inner) = stream.upgrade() else { return };
+                if let Some(at_close) = inner.at_close.borrow_mut().as_mut() {
+                    at_close.looks_later = false;
+                }
+                inner.look_for_end_again();
+            });
         }
     }
 

@@ -99,19 +99,22 @@ impl Inner {
         self.poll_chunk(cx)
     }
 
-    /// Receives without a reader, into the buffer, until the input ends or the buffer is full.
+    /// Receives without a reader, into the buffer, until the input ends or the buffer is full. Returns whether it is full.
     #[inline]
-    pub(crate) fn receive_rest(self: &Rc<Self>, cx: &mut Context<'_>) {
+    pub(crate) fn receive_rest(self: &Rc<Self>, cx: &mut Context<'_>) -> bool {
         loop {
             let room = self.max_buffer_size().saturating_sub(self.held.borrow().len());
-            // While a parser runs, the buffer is with it; the reader goes on when it returns.
-            if room == 0 || self.parsing.get() || self.is_closed() || self.eof.get() {
-                return;
+            if self.is_closed() || self.eof.get() {
+                return false;
+            }
+            // While a parser runs, the buffer is with it.
+            if room == 0 || self.parsing.get() {
+                return true;
             }
             match self.poll_receive(cx, room) {
                 Poll::Ready(Ok((chunk, count))) => self.held.borrow_mut().append(&chunk[..count]),
                 // At an error the stream is closed now, and the next read is told why.
-                Poll::Ready(Err(_)) | Poll::Pending => return,
+                Poll::Ready(Err(_)) | Poll::Pending => return false,
             }
         }
     }

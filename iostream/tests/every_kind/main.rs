@@ -5,4 +5,6 @@ mod common;
 mod ends;
 mod limits;
 mod reads;
+mod servers;
+mod timeouts;
 mod writes;
