@@ -1,127 +1,10 @@
 //! However the bytes of a connection arrive, in whatever pieces and however many requests at once, they come to the same:
 //! what a slow and plain reader makes of them.
 
-mod common;
-mod reference;
+mod targets;
 
-use common::{run, yield_often};
-use httpserver::{HttpServer, IOStream, Limits, Request, Response, Result, StatusCode, iostream::memory, spawn};
 use proptest::prelude::*;
-use reference::{Asked, Conversation, End};
-
-/// How a client hands over its bytes.
-#[derive(Debug, Clone)]
-enum Delivery {
-    /// In one write, of which the server may read everything at once.
-    Whole,
-    /// Byte by byte: the pair has room for one.
-    Bytewise,
-    /// In pieces of these sizes, over and over; the server has looked at each before the next one comes.
-    Pieces(Vec<usize>),
-}
-
-/// What came back: one line for each request that was served, then the status of a refusal if there was one.
-#[derive(Debug, Clone, PartialEq)]
-struct Outcome {
-    served: Vec<String>,
-    refused: Option<u16>,
-}
-
-/// Tells in a header line all that it was asked, so that the answer is the same for HEAD. CONNECT may not be 200.
-async fn tell(mut request: Request) -> Result<Response> {
-    let body = request.bytes().await?;
-    let trailers = request.body_mut().take_trailers().unwrap_or_default();
-    let asked = Asked {
-        method: request.method().to_string(),
-        target: request.target().to_owned(),
-        host: request.host().map(str::to_owned),
-        body: body.to_vec(),
-        trailers: trailers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
-    };
-    let mut response = Response::new(StatusCode::IM_A_TEAPOT);
-    response.set_header("X-Asked", shown(&asked))?;
-    Ok(response)
-}
-
-fn shown(asked: &Asked) -> String {
-    format!("{asked:?}").escape_default().to_string()
-}
-
-/// What a server makes of `bytes`, which end with the client's FIN.
-async fn deliver(bytes: &[u8], delivery: &Delivery, limits: Limits) -> Outcome {
-    let capacity = if let Delivery::Bytewise = delivery { 1 } else { 1 << 20 };
-    let (theirs, ours) = memory::pair(capacity);
-    let server = HttpServer::with_limits(tell, limits);
-    let served = spawn(async move { server.serve_stream(theirs, None).await });
-    ours.set_half_open(true);
-    let answers = spawn({
-        let ours = ours.clone();
-        async move { ours.read_until_close().await.expect("an orderly end").to_vec() }
-    });
-    send(&ours, bytes, delivery).await;
-    let answers = answers.await.expect("no panic");
-    // What the server did not read of a refused client is dropped with this end.
-    ours.close();
-    served.await.expect("no panic");
-    outcome(&answers)
-}
-
-async fn send(stream: &IOStream, bytes: &[u8], delivery: &Delivery) {
-    let sizes = match delivery {
-        Delivery::Whole | Delivery::Bytewise => &[usize::MAX][..],
-        Delivery::Pieces(sizes) => sizes,
-    };
-    let mut rest = bytes;
-    for &size in sizes.iter().cycle() {
-        let (piece, behind) = rest.split_at(size.min(rest.len()));
-        // A server that has refused the rest takes no more of it.
-        if stream.write(piece).await.is_err() || behind.is_empty() {
-            break;
-        }
-        yield_often().await;
-        rest = behind;
-    }
-    let _ = stream.shutdown_write().await;
-}
-
-fn outcome(answers: &[u8]) -> Outcome {
-    let mut rest = std::str::from_utf8(answers).unwrap();
-    let mut outcome = Outcome { served: Vec::new(), refused: None };
-    while !rest.is_empty() {
-        let (head, behind) = rest.split_once("\r\n\r\n").expect("a whole head");
-        let status = common::status(head);
-        rest = behind;
-        match common::header(head, "x-asked") {
-            Some(asked) => outcome.served.push(asked.to_owned()),
-            None if status == 100 => {}
-            None => {
-                assert_eq!(common::header(head, "connection"), Some("close"));
-                let length: usize = common::header(head, "content-length").unwrap().parse().unwrap();
-                // The body of an answer to HEAD stays away.
-                assert!(rest.is_empty() || rest.len() == length, "nothing follows a refusal");
-                outcome.refused = Some(status);
-                break;
-            }
-        }
-    }
-    outcome
-}
-
-/// Whether `outcome` is what the reference says.
-fn fits(outcome: &Outcome, expected: &Conversation) -> bool {
-    outcome.served == expected.requests.iter().map(shown).collect::<Vec<_>>()
-        && match expected.end {
-            End::Closed => outcome.refused.is_none(),
-            End::Refused(status) => outcome.refused.is_some_and(|refused| is_alike(status, refused)),
-            End::HalfAHead => true,
-        }
-}
-
-/// Which of several faults is named first is open; whether one is named is not.
-fn is_alike(expected: u16, refused: u16) -> bool {
-    let of_a_head = [400, 413, 417, 501, 505];
-    expected == refused || of_a_head.contains(&expected) && of_a_head.contains(&refused)
-}
+use targets::{connection::check, reference};
 
 /// Well-formed requests with all ways of framing, usual and unusual.
 fn request() -> impl Strategy<Value = String> {
@@ -179,20 +62,6 @@ fn conversation() -> impl Strategy<Value = Vec<u8>> {
 
 fn pieces() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(prop_oneof![3 => 1..8usize, 2 => 1..80usize], 1..12)
-}
-
-/// Asserts that `bytes` come to the same in every delivery, and to what the reference says.
-fn check(bytes: &[u8], sizes: Vec<usize>, accept_bare_lf: bool) {
-    let limits = || Limits::default().accept_bare_lf(accept_bare_lf);
-    let shown = bytes.escape_ascii();
-    let expected = reference::converse(bytes, accept_bare_lf);
-    run(async {
-        let whole = deliver(bytes, &Delivery::Whole, limits()).await;
-        assert!(fits(&whole, &expected), "{shown}\n{whole:?}\n{expected:?}");
-        for delivery in [Delivery::Bytewise, Delivery::Pieces(sizes)] {
-            assert_eq!(deliver(bytes, &delivery, limits()).await, whole, "{shown}\n{delivery:?}");
-        }
-    });
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! Response heads: what a client reads in them, what it refuses, and that neither depends on how the bytes arrive.
 
+mod reference;
+
 use httpserver::{
     Error, Limits, Method, Version,
     codec::{BodyFraming, HeadParser, ResponseFraming, ResponseHead},
@@ -169,6 +171,63 @@ fn a_connection_is_kept_when_both_the_lines_and_the_framing_allow_it() {
 fn interim_responses_are_told_from_the_last_one() {
     for (status, is_interim) in [(100, true), (103, true), (101, false), (200, false)] {
         assert_eq!(head(format!("HTTP/1.1 {status} x\r\n\r\n")).is_interim(), is_interim);
+    }
+}
+
+/// Heads of responses, mostly with one fault or one oddity.
+fn response_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![
+        6 => "HTTP/1\\.[01] (200|404|100|101|204|304|999) [A-Za-z ]{0,10}",
+        1 => "HTTP/[12]\\.[0-9] [0-9]{2,4} ?[ -~\u{e4}\t]{0,10}",
+        1 => "[ -~]{0,20}",
+    ];
+    let line = prop_oneof![
+        3 => "[A-Za-z-]{1,12}: ?[ -~\t]{0,20}",
+        2 => "(Content-Length|content-length): ?[0-9+, ]{0,3}",
+        2 => "Transfer-Encoding: (chunked|gzip, chunked|chunked, gzip|CHUNKED|gzip)?",
+        2 => "Connection:[ \t]*(close|keep-alive|x, Close)",
+        1 => "[ -~\t]{0,12}",
+    ];
+    let byte = prop_oneof![prop::sample::select(&b"\r\n \t:\0\x7f\xff0"[..]), any::<u8>()];
+    let edit = prop::option::weighted(0.4, (any::<prop::sample::Index>(), 0..3u8, byte));
+    let rest = prop_oneof![3 => Just(""), 1 => Just("body"), 1 => Just("HTTP/1.1 200 OK\r\n")];
+    (first, prop::collection::vec(line, 0..5), edit, rest).prop_map(|(first, lines, edit, rest)| {
+        let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        let mut bytes = format!("{first}\r\n{lines}\r\n{rest}").into_bytes();
+        if let Some((at, kind, byte)) = edit {
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn heads_are_read_as_the_reference_reads_them(
+        bytes in response_bytes(),
+        method in prop::sample::select(vec![Method::GET, Method::HEAD, Method::CONNECT]),
+    ) {
+        // Byte by byte, too.
+        match (parse_for(&method, &bytes), reference::parse_response(&bytes, method.as_str())) {
+            (Ok(None), Ok(None)) | (Err(_), Err(_)) => {}
+            // The reference judges complete heads only.
+            (Err(_), Ok(None)) => {}
+            (Ok(Some((consumed, head))), Ok(Some(expected))) => {
+                prop_assert_eq!(consumed, expected.consumed);
+                prop_assert_eq!((head.status.as_u16(), head.reason()), (expected.status, &expected.reason[..]));
+                prop_assert_eq!((head.body, head.keep_alive), (expected.body, expected.keep_alive));
+                let lines: Vec<_> = head.headers.iter().map(|(n, v)| (n.to_string(), v.to_vec())).collect();
+                prop_assert_eq!(lines, expected.headers);
+            }
+            (actual, expected) => prop_assert!(false, "{}: {actual:?} but {expected:?}", bytes.escape_ascii()),
+        }
     }
 }
 

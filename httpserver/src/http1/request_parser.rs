@@ -79,6 +79,25 @@ pub fn parse_request_head(buf: &[u8], limits: &Limits) -> Result<Option<(usize, 
     }
 }
 
+/// [`parse_request_head`] without the fast path, for tests that compare the two.
+///
+/// # Errors
+///
+/// As [`parse_request_head`].
+#[inline]
+pub fn parse_request_head_by_httparse(buf: &[u8], limits: &Limits) -> Result<Option<(usize, RequestHead)>, Error> {
+    let skipped = match buf.first() {
+        None => return Ok(None),
+        Some(b'\r' | b'\n') => match leading_empty_line(buf, limits)? {
+            Some(skipped) => skipped,
+            None => return Ok(None),
+        },
+        Some(_) => 0,
+    };
+    let window = &buf[skipped..];
+    parse_by_httparse(&window[..window.len().min(max_head(limits))], skipped, limits)
+}
+
 /// Parses any head. `skipped` bytes were taken in front of `window`.
 #[cold]
 fn parse_by_httparse(window: &[u8], skipped: usize, limits: &Limits) -> Parse {

@@ -261,13 +261,6 @@ pub async fn turns(count: usize) {
     }
 }
 
-/// Lets everything run that runs without waiting for a descriptor: of a pair in memory, both ends and what they wake.
-pub async fn yield_often() {
-    for _ in 0..8 {
-        yield_now().await;
-    }
-}
-
 /// Lets the loop turn until `condition` holds.
 pub async fn until(condition: impl Fn() -> bool) {
     while !condition() {

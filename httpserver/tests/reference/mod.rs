@@ -4,7 +4,7 @@
 // Each test binary uses a part of this.
 #![allow(dead_code)]
 
-use httpserver::codec::BodyFraming;
+use httpserver::codec::{BodyFraming, ResponseFraming};
 
 /// What the limit of a body is taken to be.
 pub(crate) const MAX_BODY: u64 = 100 * 1024 * 1024;
@@ -64,7 +64,7 @@ pub(crate) fn converse(mut bytes: &[u8], accept_bare_lf: bool) -> Conversation {
     }
 }
 
-type Body = (Vec<u8>, Vec<(String, Vec<u8>)>);
+pub(crate) type Body = (Vec<u8>, Vec<(String, Vec<u8>)>);
 
 /// Takes a body and its trailers from the front of `bytes`. One that is cut short is 400.
 fn body(framing: BodyFraming, bytes: &mut &[u8]) -> Result<Body, u16> {
@@ -80,7 +80,7 @@ fn body(framing: BodyFraming, bytes: &mut &[u8]) -> Result<Body, u16> {
 }
 
 /// RFC 9112 7.1.
-fn chunks(bytes: &mut &[u8]) -> Result<Body, u16> {
+pub(crate) fn chunks(bytes: &mut &[u8]) -> Result<Body, u16> {
     let mut body = Vec::new();
     loop {
         let size = chunk_size(line(bytes)?)?;
@@ -206,21 +206,9 @@ pub(crate) fn parse_by(bytes: &[u8], accept_bare_lf: bool) -> Result<Option<Head
         [b'\n', ..] if accept_bare_lf => 1,
         _ => 0,
     };
-    let rest = &bytes[skipped..];
-    // The end of a head is an empty line. One with other line ends is over as well, and then refused.
-    let Some(end) = end_of_head(rest) else {
+    let Some((end, lines)) = head_lines(&bytes[skipped..], accept_bare_lf)? else {
         return Ok(None);
     };
-    let text = &rest[..end];
-    let is_bare = |i: usize| text[i] == b'\n' && (i == 0 || text[i - 1] != b'\r');
-    let is_lone_cr = |i: usize| text[i] == b'\r' && text[i + 1] != b'\n';
-    if (0..text.len()).any(|i| (!accept_bare_lf && is_bare(i)) || is_lone_cr(i)) {
-        return Err(400);
-    }
-    let mut lines: Vec<&[u8]> =
-        text.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
-    // The empty line, and nothing behind it.
-    lines.truncate(lines.len() - 2);
     let (first, lines) = lines.split_first().ok_or(400u16)?;
     let (method, target, is_http11) = request_line(first)?;
     let mut headers = Vec::new();
@@ -262,6 +250,104 @@ pub(crate) fn parse_by(bytes: &[u8], accept_bare_lf: bool) -> Result<Option<Head
         keep_alive: !has("close") && (is_http11 || has("keep-alive")),
         body,
     }))
+}
+
+/// What a head takes, and its lines without the empty one.
+type Lines<'b> = (usize, Vec<&'b [u8]>);
+
+/// Splits a head into lines; `None` while it has no end.
+fn head_lines(bytes: &[u8], accept_bare_lf: bool) -> Result<Option<Lines<'_>>, u16> {
+    // The end of a head is an empty line. One with other line ends is over as well, and then refused.
+    let Some(end) = end_of_head(bytes) else {
+        return Ok(None);
+    };
+    let text = &bytes[..end];
+    let is_bare = |i: usize| text[i] == b'\n' && (i == 0 || text[i - 1] != b'\r');
+    let is_lone_cr = |i: usize| text[i] == b'\r' && text[i + 1] != b'\n';
+    if (0..text.len()).any(|i| (!accept_bare_lf && is_bare(i)) || is_lone_cr(i)) {
+        return Err(400);
+    }
+    let mut lines: Vec<&[u8]> =
+        text.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+    // The empty line, and nothing behind it.
+    lines.truncate(lines.len() - 2);
+    Ok(Some((end, lines)))
+}
+
+/// What the reference reads of a response.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) consumed: usize,
+    pub(crate) status: u16,
+    pub(crate) reason: Vec<u8>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) keep_alive: bool,
+    pub(crate) body: ResponseFraming,
+}
+
+/// `None` for an incomplete head, any status for one to refuse.
+pub(crate) fn parse_response(bytes: &[u8], method: &str) -> Result<Option<Response>, u16> {
+    let Some((consumed, lines)) = head_lines(bytes, false)? else {
+        return Ok(None);
+    };
+    let (first, lines) = lines.split_first().ok_or(400u16)?;
+    let (is_http11, status, reason) = status_line(first)?;
+    let headers = lines.iter().map(|line| field(line)).collect::<Result<Vec<_>, u16>>()?;
+    let all = |name: &str| -> Vec<Vec<u8>> {
+        headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone()).collect()
+    };
+    let (lengths, codings) = (all("content-length"), all("transfer-encoding"));
+    // RFC 9112 6.3, in its order.
+    let body = match status {
+        101 => ResponseFraming::Tunnel,
+        200..=299 if method == "CONNECT" => ResponseFraming::Tunnel,
+        100..=199 | 204 | 304 => ResponseFraming::Body(BodyFraming::None),
+        _ if method == "HEAD" => ResponseFraming::Body(BodyFraming::None),
+        _ if lengths.is_empty() && codings.is_empty() => ResponseFraming::UntilClose,
+        _ => ResponseFraming::Body(framing(&lengths, &codings, is_http11)?),
+    };
+    // Whatever the status says, a line that is malformed or repeated is refused.
+    if lengths.len() > 1 || lengths.iter().any(|length| framing(std::slice::from_ref(length), &[], true) == Err(400)) {
+        return Err(400);
+    }
+    if !codings.is_empty() && framing(&[], &codings, true) == Err(400) && !is_unfinished(&codings) {
+        return Err(400);
+    }
+    let tokens = all("connection").join(&b',');
+    let has = |token: &str| tokens.split(|&b| b == b',').any(|item| trim(item).eq_ignore_ascii_case(token.as_bytes()));
+    let keep_alive = !has("close") && (is_http11 || has("keep-alive")) && matches!(body, ResponseFraming::Body(_));
+    Ok(Some(Response { consumed, status, reason, headers, keep_alive, body }))
+}
+
+/// Whether the codings are well-formed and only lack a final `chunked`.
+fn is_unfinished(codings: &[Vec<u8>]) -> bool {
+    let mut codings = codings.to_vec();
+    codings.push(b"chunked".to_vec());
+    framing(&[], &codings, true) == Err(501)
+}
+
+/// `HTTP-version SP status-code [ SP reason-phrase ]`; some servers leave out the space together with the phrase.
+fn status_line(line: &[u8]) -> Result<(bool, u16, Vec<u8>), u16> {
+    let (version, rest) = line.split_at_checked(b"HTTP/1.1 ".len()).ok_or(400u16)?;
+    let is_http11 = match version {
+        b"HTTP/1.0 " => false,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9', b' '] => true,
+        _ => return Err(400),
+    };
+    let (status, reason) = rest.split_at_checked(3).ok_or(400u16)?;
+    if !status.iter().all(u8::is_ascii_digit) || status[0] == b'0' {
+        return Err(400);
+    }
+    let reason = match reason {
+        [] => &[],
+        [b' ', reason @ ..] => reason,
+        _ => return Err(400),
+    };
+    if !reason.iter().all(|&b| is_text(b)) {
+        return Err(400);
+    }
+    let status = status.iter().fold(0, |status, digit| 10 * status + u16::from(digit - b'0'));
+    Ok((is_http11, status, reason.to_vec()))
 }
 
 fn end_of_head(bytes: &[u8]) -> Option<usize> {

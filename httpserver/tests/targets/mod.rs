@@ -1,0 +1,29 @@
+//! What the fuzz targets do with their input. The programs in `fuzz/` feed it to them from outside, and `corpus.rs` has what
+//! they found worth keeping go through them again.
+//!
+//! Each is a function of bytes that panics when a promise is broken.
+
+// Each program uses one of them.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod answer;
+pub mod chunked;
+pub mod connection;
+pub mod cookies;
+pub mod head;
+pub mod multipart;
+#[path = "../reference/mod.rs"]
+pub mod reference;
+
+/// A target by its name, which is also that of its folder in the corpus.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const ALL: [Target; 6] = [
+    ("connection", connection::run),
+    ("head", head::run),
+    ("chunked", chunked::run),
+    ("answer", answer::run),
+    ("cookies", cookies::run),
+    ("multipart", multipart::run),
+];
