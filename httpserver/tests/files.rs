@@ -4,19 +4,20 @@ mod common;
 
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{Read, Write},
     net::TcpStream,
-    os::unix::net::UnixListener,
+    os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     rc::Rc,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
+    time::Duration,
 };
 
-use common::{Client, exchange, header, run, serve, status, turns};
+use common::{Client, exchange, header, run, run_virtual, serve, status, turns};
 use httpserver::{
-    Body, Error, Frame, HttpServer, IOLoop, IOStream, Request, Response, Result, Service,
-    iostream::{memory, netutil::Listener},
+    Body, Error, Frame, HttpServer, IOLoop, IOStream, Limits, Request, Response, Result, Service,
+    iostream::{ioloop::VirtualClock, memory, netutil::Listener},
 };
 
 /// More than the kernel's buffers of a connection take.
@@ -154,7 +155,7 @@ fn a_slow_client_keeps_nobody_waiting_and_gets_all() {
     run(async {
         let addr = serve(parts(&file));
         let mut slow = TcpStream::connect(addr).unwrap();
-        std::io::Write::write_all(&mut slow, get(&format!("/0-{LOTS}")).as_bytes()).unwrap();
+        slow.write_all(get(&format!("/0-{LOTS}")).as_bytes()).unwrap();
         turns(20).await;
         // The first one has filled its buffers by now, or does while this one is served.
         let other = Client::connect(addr).await;
@@ -169,6 +170,41 @@ fn a_slow_client_keeps_nobody_waiting_and_gets_all() {
         let received = reader.join().unwrap();
         let head_ends = received.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
         assert!(received[head_ends..LOTS] == content[..LOTS - head_ends]);
+    });
+}
+
+/// Time passes in steps of which a write time-out has sixteen, and the loop goes on after each.
+async fn pass(clock: &VirtualClock, time: Duration) {
+    let step = Limits::default().write_timeout / 16;
+    for _ in 0..(time.as_millis() / step.as_millis()) {
+        clock.advance(step).await;
+        turns(2).await;
+    }
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_a_file_is_given_up_and_one_that_takes_a_little_is_not() {
+    let file = Temporary::new(&pattern(LOTS));
+    run_virtual(async |clock| {
+        let limit = Limits::default().write_timeout;
+        let server = HttpServer::new(parts(&file));
+        // Of a Unix socket, room is there as soon as the peer has read a whole buffer of the kernel's, of 64 KiB at most. The
+        // kernel tells of it when three quarters of some 200 KiB are free.
+        let (theirs, mut client) = UnixStream::pair().unwrap();
+        let (handle, stream) = (server.handle(), IOStream::from_unix(theirs).unwrap());
+        IOLoop::current().spawn_detached(async move { server.serve_stream(stream, None).await });
+        client.write_all(get(&format!("/0-{LOTS}")).as_bytes()).unwrap();
+        turns(30).await;
+        let mut piece = vec![0; 80 * 1024];
+        for _ in 0..8 {
+            client.read_exact(&mut piece).unwrap();
+            pass(&clock, limit * 3 / 4).await;
+            assert_eq!(handle.connections(), 1, "given up");
+        }
+        pass(&clock, limit * 5 / 4).await;
+        assert_eq!(handle.connections(), 0, "still waited for");
+        let mut rest = Vec::new();
+        assert!(client.read_to_end(&mut rest).is_err() || rest.len() < LOTS / 2);
     });
 }
 

@@ -3,14 +3,20 @@
 mod common;
 
 use std::{
-    io::{Read, Write},
+    cell::Cell,
+    io::{self, Read, Write},
     net::Shutdown,
+    rc::Rc,
+    task::{Context, Poll},
     thread,
     time::Duration,
 };
 
 use common::{pair, pattern, run, streams, turns};
-use iostream::{Copied, Error, IOLoop, IOStream, JoinHandle, copy_bidirectional, ioloop::VirtualClock, memory, spawn};
+use iostream::{
+    Copied, CustomTransport, Error, IOLoop, IOStream, JoinHandle, copy_bidirectional, ioloop::VirtualClock, memory,
+    spawn,
+};
 
 /// More than the kernel's buffers of a connection take.
 const LOTS: usize = 16 << 20;
@@ -147,6 +153,50 @@ fn a_receiver_that_takes_little_by_little_is_not_idle_and_one_that_takes_nothing
         let copied = copying.await.unwrap();
         assert!(matches!(copied.result, Err(Error::TimedOut)));
         assert_eq!(copied.a_to_b, 60);
+    });
+}
+
+/// A transport that takes what there is room for and, as the kernel does, says late that there is room: never.
+struct Untold {
+    room: Rc<Cell<usize>>,
+}
+
+impl CustomTransport for Untold {
+    fn poll_recv(&self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_send(&self, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let count = data.len().min(self.room.get());
+        self.room.set(self.room.get() - count);
+        if count == 0 { Poll::Pending } else { Poll::Ready(Ok(count)) }
+    }
+
+    fn poll_shutdown(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn a_receiver_that_has_room_and_does_not_say_so_is_not_idle() {
+    run_virtual(async |clock| {
+        let room = Rc::new(Cell::new(50));
+        let (client, a) = memory::pair(100);
+        let b = IOStream::from_custom(Untold { room: Rc::clone(&room) });
+        let copying = spawn(async move { copy_bidirectional(&a, &b).idle_timeout(LIMIT).await });
+        client.write(vec![b'x'; 100]).await.unwrap();
+        turns(3).await;
+        assert_eq!(room.get(), 0);
+        for _ in 0..4 {
+            room.set(10);
+            clock.advance(LIMIT).await;
+            turns(3).await;
+            assert_eq!((room.get(), copying.is_finished()), (0, false));
+        }
+        clock.advance(LIMIT).await;
+        let copied = copying.await.unwrap();
+        assert!(matches!(copied.result, Err(Error::TimedOut)));
+        assert_eq!(copied.a_to_b, 90);
     });
 }
 
