@@ -9,6 +9,7 @@ pub mod client;
 #[cfg(feature = "http-body")]
 mod compat;
 mod date;
+pub mod delegate;
 mod draining;
 mod error;
 mod extensions;
