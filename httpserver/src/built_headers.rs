@@ -54,6 +54,30 @@ impl Headers {
         Some(Cow::Owned(joined))
     }
 
+    /// All lines as name and value, in wire order, but for those that are about the connection they came by: what a proxy
+    /// passes on (RFC 9110 7.6.1). Left out are `Connection` and all that it names, `Transfer-Encoding`, `TE`, `Upgrade`,
+    /// `Keep-Alive` and `Proxy-Connection`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::Headers;
+    ///
+    /// let headers = Headers::from_lines([("Accept", "*/*"), ("Connection", "close, X-Hop"), ("X-Hop", "1")])?;
+    /// let lines: Vec<_> = headers.end_to_end().collect();
+    /// assert_eq!(lines, [("Accept", &b"*/*"[..])]);
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    #[inline]
+    pub fn end_to_end(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        const HOP_BY_HOP: [&str; 6] =
+            ["connection", "transfer-encoding", "te", "upgrade", "keep-alive", "proxy-connection"];
+        self.iter().filter(|(name, _)| {
+            let is_own = HOP_BY_HOP.iter().any(|own| name.eq_ignore_ascii_case(own));
+            !is_own && !self.has_token("connection", name)
+        })
+    }
+
     /// The media type in `Content-Type`, without its parameters; `None` if there is no such line. Compare it without regard
     /// to case.
     #[inline]

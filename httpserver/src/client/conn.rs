@@ -200,19 +200,17 @@ impl ClientConn {
     /// Those of the request's body.
     #[inline]
     fn poll_sending(&self, cx: &mut Context<'_>) -> Result<Option<Error>> {
-        let Some(mut upload) = self.upload.take() else {
-            return Ok(match self.conn.poll_flush(cx, &self.limits) {
-                Poll::Ready(Err(error)) => Some(fault(error)),
-                _ => None,
-            });
+        let mut upload = match self.upload.take() {
+            Some(upload) if !upload.waits_for_continue => upload,
+            // There is nothing to add to what is on its way.
+            other => {
+                self.upload.set(other);
+                return Ok(match self.conn.poll_flush(cx, &self.limits) {
+                    Poll::Ready(Err(error)) => Some(fault(error)),
+                    Poll::Ready(Ok(())) | Poll::Pending => None,
+                });
+            }
         };
-        if upload.waits_for_continue {
-            self.upload.set(Some(upload));
-            return Ok(match self.conn.poll_flush(cx, &self.limits) {
-                Poll::Ready(Err(error)) => Some(fault(error)),
-                _ => None,
-            });
-        }
         match upload.poll(cx, &self.conn, &self.limits) {
             Poll::Ready(Ok(())) => Ok(None),
             Poll::Pending => {

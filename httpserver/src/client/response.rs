@@ -89,8 +89,9 @@ impl ClientResponse {
             response.set_content_length(length);
         }
         response.set_body(body);
-        for (name, value) in self.headers().iter() {
-            if !is_of_connection(self.headers(), name) {
+        for (name, value) in self.headers().end_to_end() {
+            // The encoder makes the one, and sees what trailers there are when they come.
+            if !["content-length", "trailer"].iter().any(|own| name.eq_ignore_ascii_case(own)) {
                 response
                     .append_header(name, value)
                     .map_err(|_| Error::BadResponse("a header line that cannot be sent"))?;
@@ -116,22 +117,6 @@ impl ClientResponse {
     pub fn is_upgrade(&self) -> bool {
         self.head.body == ResponseFraming::Tunnel
     }
-}
-
-/// Whether the line is about the connection that it came by.
-#[inline]
-fn is_of_connection(headers: &Headers, name: &str) -> bool {
-    const OWN: [&str; 7] = [
-        "connection",
-        "content-length",
-        "transfer-encoding",
-        "keep-alive",
-        "proxy-connection",
-        "upgrade",
-        // What the trailers are, if they are passed on at all, is seen when they come.
-        "trailer",
-    ];
-    OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) || headers.has_token("connection", name)
 }
 
 impl fmt::Debug for ClientResponse {

@@ -3,6 +3,8 @@
 mod conditional;
 mod content;
 mod input;
+#[cfg(feature = "multipart")]
+mod multipart;
 mod output;
 
 use std::{
