@@ -4,6 +4,7 @@
 //!   answer, and can hold ten thousand connections open.
 //! * [`budgets`] starts the programs `raw`, `bench-http` and `bench-web` one beside the other and measures what a request and a
 //!   connection cost in each of them.
+//! * [`soak`] is a server and all kinds of clients, for as long as one likes.
 //! * [`counting_allocator`] and [`options`] are what those programs have in common.
 //!
 //! ```text
@@ -11,6 +12,7 @@
 //! cargo run --release -p benches --bin budgets -- --check  instruction counts only; fails when over the budget
 //! cargo run --release -p benches --bin bench-web -- --port 8080
 //! cargo run --release -p benches --bin load -- --url http://127.0.0.1:8080/plaintext --connections 64
+//! cargo run --release -p benches --bin soak                ten minutes of hostile clients, and what is left of them
 //! cargo bench -p benches --bench ioloop                    one layer by itself, with criterion
 //! ```
 //!
@@ -23,3 +25,4 @@ pub mod load;
 pub mod message;
 pub mod options;
 pub mod process;
+pub mod soak;
