@@ -45,6 +45,7 @@ pub struct RequestBuilder {
 }
 
 impl RequestBuilder {
+    #[inline]
     pub(crate) fn new() -> RequestBuilder {
         RequestBuilder {
             method: Method::GET,
@@ -60,18 +61,21 @@ impl RequestBuilder {
     }
 
     /// Sets the method; GET by default.
+    #[inline]
     pub fn method(mut self, method: Method) -> Self {
         self.method = method;
         self
     }
 
     /// Sets the target, in one of the four forms of RFC 9112 3.2; `/` by default.
+    #[inline]
     pub fn target(mut self, target: impl Into<String>) -> Self {
         self.target = target.into();
         self
     }
 
     /// Sets the version, HTTP/1.1 (the default) or HTTP/1.0. Others count as HTTP/1.1.
+    #[inline]
     pub fn version(mut self, version: Version) -> Self {
         self.version = version;
         self
@@ -79,6 +83,7 @@ impl RequestBuilder {
 
     /// Adds a header line. Without a `Host` line `build` adds one: the host of the target if it names one, `localhost`
     /// otherwise. If there is a body, it also adds the line that tells its length.
+    #[inline]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         match check_header(name.as_bytes(), value) {
@@ -89,12 +94,14 @@ impl RequestBuilder {
     }
 
     /// Sets the body; none by default.
+    #[inline]
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
         self
     }
 
     /// Sets what [`Request::peer_addr`] returns.
+    #[inline]
     pub fn peer_addr(mut self, peer: SocketAddr) -> Self {
         self.peer = Some(peer);
         self
@@ -106,6 +113,7 @@ impl RequestBuilder {
     ///
     /// What a server would answer to such a request, mostly [`Error::BadRequest`]; [`Error::InvalidHeader`] for a header
     /// line that could not be sent.
+    #[inline]
     pub fn build(mut self) -> Result<Request> {
         if let Some(error) = self.error {
             return Err(error);
@@ -141,6 +149,7 @@ impl RequestBuilder {
     }
 
     /// The Host that goes with the target: RFC 9112 3.2 wants one in any case, equal to that of the target if it has one.
+    #[inline]
     fn host_of_target(&self) -> &str {
         if self.method == Method::CONNECT {
             return &self.target;
@@ -151,6 +160,7 @@ impl RequestBuilder {
         }
     }
 
+    #[inline]
     fn push_line(&mut self, name: &str, value: &[u8]) {
         self.has_host |= name.eq_ignore_ascii_case("host");
         self.has_length |=

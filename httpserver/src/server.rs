@@ -317,6 +317,7 @@ impl Inner {
     }
 
     /// Serves what waits in the backlog, then stops listening.
+    #[inline]
     pub(crate) fn drain_backlog(&self) {
         self.bound.take();
         for listening in self.listening.take() {
@@ -336,6 +337,7 @@ impl Inner {
 
 /// For [`iostream::threads`]: one server for each thread.
 impl threads::Server for HttpServer {
+    #[inline]
     fn add_sockets(&self, sockets: Vec<Listener>) -> iostream::Result<()> {
         match HttpServer::add_sockets(self, sockets) {
             Ok(_handle) => Ok(()),
@@ -344,6 +346,7 @@ impl threads::Server for HttpServer {
         }
     }
 
+    #[inline]
     fn serve_stream(&self, stream: IOStream, peer: Peer) {
         let _ = stream.set_nodelay(true);
         let inner = &self.inner;
@@ -359,6 +362,7 @@ impl threads::Server for HttpServer {
         }
     }
 
+    #[inline]
     fn drain(&self, limit: Duration) -> Pin<Box<dyn Future<Output = usize>>> {
         let drain = self.handle().drain(limit);
         Box::pin(async move { drain.await.cut })

@@ -69,6 +69,7 @@ impl ServerHandle {
     }
 
     /// The addresses listened on, without Unix sockets; none after [`stop`](ServerHandle::stop).
+    #[inline]
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.server.local_addrs()
     }
@@ -124,6 +125,7 @@ impl ServerHandle {
     }
 
     /// Stops listening. Connections go on. Does nothing the second time.
+    #[inline]
     pub fn stop(&self) {
         self.server.stop();
     }
@@ -139,6 +141,7 @@ impl ServerHandle {
     /// # Cancel safety
     ///
     /// Dropped before its end, it has stopped listening, and connections go on to end with their request; nothing is cut.
+    #[inline]
     #[must_use = "futures do nothing unless awaited"]
     pub fn drain(&self, limit: Duration) -> impl Future<Output = DrainReport> + use<> {
         let handle = self.clone();
@@ -204,6 +207,7 @@ impl ServerHandle {
     }
 
     /// Cuts every connection, and waits for their futures to end. Returns how many were cut.
+    #[inline]
     async fn cut(&self) -> usize {
         let cut = self.server.state.cut_all();
         if ioloop::timeout(LAST_WAIT, self.server.state.wait_until_drained()).await.is_err() {
@@ -217,6 +221,7 @@ impl ServerHandle {
     /// # Errors
     ///
     /// When the signal handlers cannot be installed.
+    #[inline]
     pub fn drain_on_signal(&self, limit: Duration) -> Result<()> {
         self.drain_on_signal_after(Duration::ZERO, limit)
     }
@@ -226,6 +231,7 @@ impl ServerHandle {
     /// # Errors
     ///
     /// When the signal handlers cannot be installed.
+    #[inline]
     pub fn drain_on_signal_after(&self, delay: Duration, limit: Duration) -> Result<()> {
         let mut signals = [signal::SIGTERM, signal::SIGINT]
             .into_iter()
@@ -259,6 +265,7 @@ impl ServerHandle {
     }
 }
 
+#[inline]
 fn poll_any(signals: &mut [signal::Signal], cx: &mut Context<'_>) -> Poll<()> {
     match signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready()) {
         true => Poll::Ready(()),
@@ -268,6 +275,7 @@ fn poll_any(signals: &mut [signal::Signal], cx: &mut Context<'_>) -> Poll<()> {
 
 /// Waits until the loop has polled its descriptors once more. A turn may run without polling, so yields are counted in
 /// polls.
+#[inline]
 async fn after_next_poll() {
     let polls = || IOLoop::current().metrics().waits;
     let before = polls();

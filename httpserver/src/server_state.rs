@@ -125,6 +125,7 @@ impl ServerState {
     }
 
     /// From now on connections end with the request in hand, and the answers say so.
+    #[inline]
     pub(crate) fn begin_drain(&self) {
         self.draining.set(true);
     }
@@ -136,6 +137,7 @@ impl ServerState {
 
     /// Cuts the connections that are idle, and lets none become idle again; returns how many there were. Then tells those
     /// that wait for it: an answer that ends because of this is not one of a connection that was idle.
+    #[inline]
     pub(crate) fn cut_idle(&self) -> usize {
         self.ends_idle.set(true);
         // Told apart before any is cut: cutting one may change what the others are doing.
@@ -146,6 +148,7 @@ impl ServerState {
     }
 
     /// Cuts all connections; returns how many of them had not been cut before.
+    #[inline]
     pub(crate) fn cut_all(&self) -> usize {
         self.registered().iter().filter(|connection| connection.cut()).count()
     }
@@ -156,6 +159,7 @@ impl ServerState {
     }
 
     /// Completes when there are no connections.
+    #[inline]
     pub(crate) async fn wait_until_drained(&self) {
         poll_fn(|cx| {
             if self.connections.borrow().is_empty() {
