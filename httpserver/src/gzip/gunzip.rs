@@ -69,6 +69,8 @@ impl Gunzip {
             }
         }
         self.charge(output.len() as u64)?;
+        // A short piece is not to hold the room of a long one for as long as somebody keeps it.
+        output.shrink_to_fit();
         Ok(Bytes::from(output))
     }
 
