@@ -35,6 +35,10 @@ const TESTS: &[(&str, fn())] = &[
     ("descriptor_that_is_not_open_is_an_error", announced_not_open),
     ("descriptor_of_the_process_itself_is_an_error", announced_own),
     ("variables_that_make_no_sense_are_an_error", announced_nonsense),
+    ("a_program_is_started_with_descriptors_wherever_they_were", passed_on),
+    ("a_program_is_started_with_the_arguments_and_the_environment_of_its_command", passed_with_environment),
+    ("a_program_is_started_with_descriptors_by_a_process_with_threads", passed_by_thread),
+    ("what_cannot_be_started_with_descriptors_is_an_error", not_started),
 ];
 
 fn main() -> ExitCode {
@@ -242,4 +246,20 @@ fn announced_own() {
 
 fn announced_nonsense() {
     run("announced-nonsense").assert_code(0);
+}
+
+fn passed_on() {
+    run("passed-on").assert_code(0);
+}
+
+fn passed_with_environment() {
+    run("passed-with-environment").assert_code(0);
+}
+
+fn passed_by_thread() {
+    run("passed-by-thread").assert_code(0);
+}
+
+fn not_started() {
+    run("not-started").assert_code(0);
 }
