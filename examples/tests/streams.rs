@@ -142,7 +142,18 @@ fn the_client_says_that_nobody_listens() {
 
 #[test]
 fn the_echo_over_tls_reads_its_certificate_anew() {
-    let folder = env::temp_dir().join(format!("tls-echo-{}", process::id()));
+    renews_its_certificate(env!("CARGO_BIN_EXE_tls_echo"), "tls-echo", "hello, hello\n", "hello, hello\n");
+}
+
+#[test]
+fn https_reads_its_certificate_anew() {
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    renews_its_certificate(env!("CARGO_BIN_EXE_https"), "https", request, "Hello by https and TLSv1_3\n");
+}
+
+/// Both examples take the files of a certificate and its key, and read them again on SIGHUP.
+fn renews_its_certificate(path: &str, name: &str, question: &str, answer: &str) {
+    let folder = env::temp_dir().join(format!("example-{name}-{}", process::id()));
     fs::create_dir(&folder).unwrap();
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     let renew = || {
@@ -152,7 +163,7 @@ fn the_echo_over_tls_reads_its_certificate_anew() {
     };
     renew();
     let files = [&certificate, &key].map(|file| file.to_str().unwrap());
-    let mut program = Program::start(env!("CARGO_BIN_EXE_tls_echo"), &["--port", "0", "--", files[0], files[1]]);
+    let mut program = Program::start(path, &["--port", "0", "--", files[0], files[1]]);
     let address = program.listening();
     for renewed in [false, true] {
         if renewed {
@@ -161,13 +172,13 @@ fn the_echo_over_tls_reads_its_certificate_anew() {
             assert_eq!(program.line().trim_end(), "the certificate has been read anew");
         }
         let tls = TlsConnector::ring().roots(&certificate).unwrap().build().unwrap();
-        let echoed = IOLoop::current().run_sync(iostream::timeout(PATIENCE, async {
+        let answered = IOLoop::current().run_sync(iostream::timeout(PATIENCE, async {
             let stream = IOStream::connect(address).await?;
             stream.start_tls_client(&tls, "localhost").await?;
-            stream.write("hello, hello\n").await?;
-            stream.read_until(b"\n").await
+            stream.write(question).await?;
+            stream.read_until(answer.as_bytes()).await
         }));
-        assert_eq!(echoed.unwrap().unwrap(), "hello, hello\n");
+        assert!(answered.unwrap().unwrap().ends_with(answer.as_bytes()));
     }
     fs::remove_dir_all(folder).unwrap();
 }

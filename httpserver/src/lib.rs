@@ -6,6 +6,7 @@ mod body;
 mod built_headers;
 #[cfg(feature = "client")]
 pub mod client;
+mod client_info;
 #[cfg(feature = "http-body")]
 mod compat;
 mod date;
@@ -27,15 +28,18 @@ mod metrics;
 #[cfg(feature = "multipart")]
 pub mod multipart;
 mod pool;
+mod protocol;
 mod request;
 mod request_builder;
 mod response;
 mod server;
 mod server_handle;
+mod server_options;
 mod server_state;
 mod service;
 mod span;
 mod upgrade;
+mod xheaders;
 
 pub use bytes::Bytes;
 pub use http::{Method, StatusCode, Version};
@@ -59,12 +63,15 @@ pub use crate::{
     latency::LatencyHistogram,
     limits::Limits,
     metrics::ServerMetrics,
+    protocol::Protocol,
     request::{ClientGone, Request},
     request_builder::RequestBuilder,
     response::Response,
     server::{HttpServer, serve_stream},
     server_handle::{DrainReport, ServerHandle},
+    server_options::ServerOptions,
     service::{BoxService, Reply, Service},
+    xheaders::XHeaders,
 };
 
 /// The codec by itself, for benchmarks, fuzzing and tests. Not part of the stable interface.

@@ -8,7 +8,6 @@ use std::{
     cell::OnceCell,
     fmt,
     future::Future,
-    net::SocketAddr,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -22,6 +21,7 @@ use iostream::{IOLoop, IOStream, PeerClosedFuture};
 use crate::{
     Body, Draining, Error, Extensions, Headers, Limits, RequestBuilder, Response, Result,
     body::Incoming,
+    client_info::BuiltClient,
     http1::{request_head::RequestHead, server::ServerConn},
     upgrade,
 };
@@ -52,13 +52,13 @@ pub struct Request {
     received_at: Instant,
     /// `None` is the empty one: most requests have none, and nothing to look at when they are dropped.
     body: Option<Body>,
-    origin: Origin,
+    pub(crate) origin: Origin,
     /// Made when somebody asks for it.
     extensions: OnceCell<Extensions>,
 }
 
 /// Where a request came from.
-enum Origin {
+pub(crate) enum Origin {
     /// By a connection of a server.
     Connection {
         /// Asked for the peer, the limits, and whether the client has gone.
@@ -66,8 +66,8 @@ enum Origin {
         /// Which request of the connection it is: one kept for longer than its answer must not touch the next.
         serial: u32,
     },
-    /// Made in this process, with a peer's address if it was given one.
-    Built(Option<Box<SocketAddr>>),
+    /// Made in this process, with what it was told of its client.
+    Built(Option<Box<BuiltClient>>),
 }
 
 impl Request {
@@ -89,13 +89,14 @@ impl Request {
     }
 
     /// A request that comes from no connection.
-    pub(crate) fn built(head: RequestHead, body: Body, peer: Option<SocketAddr>) -> Request {
+    pub(crate) fn built(head: RequestHead, body: Body, client: BuiltClient) -> Request {
         let received_at = IOLoop::current().turn_time();
         Request {
             head,
             received_at,
             body: Some(body),
-            origin: Origin::Built(peer.map(Box::new)),
+            // Most are told nothing.
+            origin: Origin::Built((client != BuiltClient::default()).then(|| Box::new(client))),
             extensions: OnceCell::new(),
         }
     }
@@ -170,14 +171,6 @@ impl Request {
     /// HTTP/1.1, or by CONNECT. See [`upgrade`](Request::upgrade).
     pub fn is_upgrade(&self) -> bool {
         self.head.upgrade || self.head.method == Method::CONNECT
-    }
-
-    /// The other end of the connection, if it came through a socket with an address.
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
-        match &self.origin {
-            Origin::Connection { conn, .. } => conn.peer(),
-            Origin::Built(peer) => peer.as_deref().copied(),
-        }
     }
 
     /// When the head was complete: the [turn time](crate::IOLoop::turn_time) of the loop then.
@@ -466,7 +459,7 @@ impl Request {
     }
 
     /// The connection, if it came by one.
-    fn conn(&self) -> Option<&ServerConn> {
+    pub(crate) fn conn(&self) -> Option<&ServerConn> {
         match &self.origin {
             Origin::Connection { conn, .. } => Some(conn),
             Origin::Built(_) => None,

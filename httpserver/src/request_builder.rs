@@ -3,7 +3,8 @@ use std::net::SocketAddr;
 use http::{Method, Version};
 
 use crate::{
-    Body, Error, Limits, Request, Result,
+    Body, Error, Limits, Protocol, Request, Result,
+    client_info::BuiltClient,
     field_lines::check_header,
     http1::{framing::BodyFraming, request_parser::parse_request_head},
 };
@@ -39,7 +40,7 @@ pub struct RequestBuilder {
     has_host: bool,
     has_length: bool,
     body: Body,
-    peer: Option<SocketAddr>,
+    client: BuiltClient,
     /// The first mistake made; told by `build`.
     error: Option<Error>,
 }
@@ -55,7 +56,7 @@ impl RequestBuilder {
             has_host: false,
             has_length: false,
             body: Body::empty(),
-            peer: None,
+            client: BuiltClient::default(),
             error: None,
         }
     }
@@ -100,10 +101,17 @@ impl RequestBuilder {
         self
     }
 
-    /// Sets what [`Request::peer_addr`] returns.
+    /// Sets what [`Request::peer_addr`] and [`Request::remote_ip`] return.
     #[inline]
     pub fn peer_addr(mut self, peer: SocketAddr) -> Self {
-        self.peer = Some(peer);
+        self.client.peer = Some(peer);
+        self
+    }
+
+    /// Sets what [`Request::protocol`] returns; [`Protocol::Http`] by default.
+    #[inline]
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.client.protocol = protocol;
         self
     }
 
@@ -145,7 +153,7 @@ impl RequestBuilder {
         {
             return Err(Error::BadRequest("Content-Length is not that of the body"));
         }
-        Ok(Request::built(head, self.body, self.peer))
+        Ok(Request::built(head, self.body, self.client))
     }
 
     /// The Host that goes with the target: RFC 9112 3.2 wants one in any case, equal to that of the target if it has one.

@@ -11,20 +11,21 @@ use std::{
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixStream,
+    path::Path,
     pin::Pin,
     rc::Rc,
     time::Duration,
 };
 
 use iostream::{
-    Admission, Admitted, ConnectionLimits, IOLoop, IOStream, Peer,
+    Admission, Admitted, ConnectionLimits, IOLoop, IOStream, Peer, Refusal,
     ioloop::Printable,
-    netutil::{self, AcceptHandle, BindOptions, Listener, ToListenAddrs},
+    netutil::{self, AcceptHandle, BindOptions, Listener, ToListenAddrs, UnixBindOptions},
     threads,
 };
 
 use crate::{
-    Error, Limits, Result, ServerHandle, Service,
+    Error, Limits, Result, ServerHandle, ServerOptions, Service,
     field_lines::check_header,
     http1::server::{Registration, ServerConn, serve},
     server_state::ServerState,
@@ -34,10 +35,17 @@ use crate::{
 ///
 /// Clones are the same server. Dropping them stops nothing; the loop keeps what listens.
 ///
-/// There are three ways to start, as in Tornado: [`listen`](HttpServer::listen) does everything;
-/// [`bind`](HttpServer::bind) and [`start`](HttpServer::start) are its two halves, with room in between to give up
-/// privileges; [`add_sockets`](HttpServer::add_sockets) takes sockets that come from elsewhere. Each returns the
-/// [`ServerHandle`], by which the server is looked at and ended.
+/// There are three ways to start, as in Tornado:
+///
+/// * [`listen`](HttpServer::listen) does everything, and [`listen_unix`](HttpServer::listen_unix) at a path.
+/// * [`bind`](HttpServer::bind) and [`start`](HttpServer::start) are its two halves, with room in between to give up
+///   privileges or to [fork](iostream::ioloop::process::fork_processes): then each of the processes starts, and they share
+///   the connections.
+/// * [`add_sockets`](HttpServer::add_sockets) takes sockets that come from elsewhere: bound with
+///   [options](netutil::bind_sockets), [inherited](netutil::inherited_sockets), for Unix.
+///
+/// Each returns the [`ServerHandle`], by which the server is looked at and ended. For several threads there is
+/// [`threads`].
 ///
 /// # Examples
 ///
@@ -88,15 +96,20 @@ impl HttpServer {
 
     /// A server with limits of your own.
     pub fn with_limits(service: impl Service, limits: Limits) -> HttpServer {
+        HttpServer::with_options(service, limits.into())
+    }
+
+    /// A server with options of your own: HTTPS, proxies in front, limits.
+    pub fn with_options(service: impl Service, options: ServerOptions) -> HttpServer {
         HttpServer {
             inner: Rc::new(Inner {
                 connector: Box::new(Rc::new(service)),
                 admission: Admission::new(
                     ConnectionLimits::new()
-                        .max_connections(limits.max_connections)
-                        .max_per_address(limits.max_connections_per_address),
+                        .max_connections(options.limits.max_connections)
+                        .max_per_address(options.limits.max_connections_per_address),
                 ),
-                state: Rc::new(ServerState::new(limits)),
+                state: Rc::new(ServerState::new(options)),
                 bound: RefCell::default(),
                 listening: RefCell::default(),
             }),
@@ -137,6 +150,38 @@ impl HttpServer {
     pub fn listen(&self, addr: impl ToListenAddrs) -> Result<ServerHandle> {
         self.bind(addr)?;
         self.start()
+    }
+
+    /// Listens on a Unix socket at `path`, which only this user may connect to, and serves it. The file stays when the server
+    /// goes; the next one takes its place. For other permissions see [`bind_unix_socket`](netutil::bind_unix_socket) and
+    /// [`add_sockets`](HttpServer::add_sockets).
+    ///
+    /// A request has no [`peer_addr`](crate::Request::peer_addr) then. For a proxy in front, see
+    /// [`ServerOptions::xheaders`].
+    ///
+    /// # Errors
+    ///
+    /// As [`bind_unix_socket`](netutil::bind_unix_socket): above all when another server listens there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{HttpServer, IOLoop, IOStream, Request};
+    ///
+    /// let path = std::env::temp_dir().join(format!("http-{}.sock", std::process::id()));
+    /// HttpServer::new(async |_: Request| "hello").listen_unix(&path)?;
+    /// let answer = IOLoop::current().run_sync(async {
+    ///     let proxy = IOStream::connect_unix(&path).await?;
+    ///     proxy.write("GET / HTTP/1.0\r\n\r\n").await?;
+    ///     proxy.read_until_close().await
+    /// })?;
+    /// assert!(answer.ends_with(b"hello"));
+    /// # std::fs::remove_file(path).unwrap();
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    #[inline]
+    pub fn listen_unix(&self, path: impl AsRef<Path>) -> Result<ServerHandle> {
+        self.add_sockets([netutil::bind_unix_socket(path, &UnixBindOptions::new())?])
     }
 
     /// The first half of [`listen`](HttpServer::listen): clients can connect and are not served yet. Returns the first
@@ -198,12 +243,12 @@ impl HttpServer {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// Behind a proxy on the same machine. A request over a Unix socket has no [`peer_addr`](crate::Request::peer_addr):
+    /// A Unix socket that the proxy's group may connect to:
     ///
     /// ```
     /// use httpserver::{HttpServer, Request, iostream::netutil::{UnixBindOptions, bind_unix_socket}};
     ///
-    /// let path = std::env::temp_dir().join(format!("http-{}.sock", std::process::id()));
+    /// let path = std::env::temp_dir().join(format!("proxied-{}.sock", std::process::id()));
     /// let socket = bind_unix_socket(&path, &UnixBindOptions::new().mode(0o660))?;
     /// HttpServer::new(async |_: Request| "hello").add_sockets([socket])?;
     /// # std::fs::remove_file(path).unwrap();
@@ -254,8 +299,12 @@ impl HttpServer {
     /// # Ok::<_, httpserver::Error>(())
     /// ```
     pub async fn serve_stream(&self, stream: IOStream, peer: Option<SocketAddr>) {
-        let registration = register(stream, peer, &self.inner.state, None);
-        self.inner.connector.connect(registration).await;
+        let mut registration = register(stream, peer, &self.inner.state, None);
+        let front = &self.inner.state.front;
+        // Boxed, because it is rare.
+        if !front.is_before(&as_peer(peer)) || Box::pin(front.pass(&mut registration)).await {
+            self.inner.connector.connect(registration).await;
+        }
     }
 
     /// The size in bytes of the future that every connection is, the service's largest future included.
@@ -287,26 +336,48 @@ impl Inner {
     }
 
     /// Takes a connection that a listening socket has accepted.
-    fn accept(&self, stream: TcpStream, peer: SocketAddr) {
+    fn accept(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
         // The reason of a refusal has been logged.
-        match self.admission.admit(peer.ip()) {
+        match self.admit(Some(peer)) {
             Ok(admitted) => self.begin(IOStream::from_nonblocking(stream), Some(peer), admitted),
+            Err(_) if self.state.front.is_tls() => {}
             Err(_) => turn_away(stream, TcpStream::shutdown),
         }
     }
 
-    fn accept_unix(&self, stream: UnixStream) {
-        match self.admission.admit_without_address() {
+    fn accept_unix(self: &Rc<Self>, stream: UnixStream) {
+        match self.admit(None) {
             Ok(admitted) => self.begin(IOStream::from_accepted_unix(stream), None, admitted),
+            Err(_) if self.state.front.is_tls() => {}
             Err(_) if stream.set_nonblocking(true).is_ok() => turn_away(stream, UnixStream::shutdown),
             Err(_) => {}
         }
     }
 
-    fn begin(&self, stream: iostream::Result<IOStream>, peer: Option<SocketAddr>, admitted: Admitted) {
+    /// A proxy is counted in all alone: its clients are counted by their own addresses.
+    fn admit(&self, peer: Option<SocketAddr>) -> std::result::Result<Admitted, Refusal> {
+        match peer {
+            Some(addr) if !self.state.front.is_proxy(&Peer::Inet(addr)) => self.admission.admit(addr.ip()),
+            _ => self.admission.admit_without_address(),
+        }
+    }
+
+    fn begin(self: &Rc<Self>, stream: iostream::Result<IOStream>, peer: Option<SocketAddr>, admitted: Admitted) {
         match stream {
-            Ok(stream) => self.connector.spawn(register(stream, peer, &self.state, Some(admitted))),
+            Ok(stream) => {
+                let registration = register(stream, peer, &self.state, Some(admitted));
+                match self.state.front.is_before(&as_peer(peer)) {
+                    false => self.connector.spawn(registration),
+                    true => IOLoop::current().spawn_detached(Rc::clone(self).begin_behind_front(registration)),
+                }
+            }
             Err(error) => log::error!("cannot serve {peer:?}: {}", Printable::display(&error)),
+        }
+    }
+
+    async fn begin_behind_front(self: Rc<Self>, mut registration: Registration) {
+        if self.state.front.pass(&mut registration).await {
+            self.connector.spawn(registration);
         }
     }
 
@@ -350,13 +421,10 @@ impl threads::Server for HttpServer {
     fn serve_stream(&self, stream: IOStream, peer: Peer) {
         let _ = stream.set_nodelay(true);
         let inner = &self.inner;
-        let admitted = match peer.ip() {
-            Some(ip) => inner.admission.admit(ip),
-            None => inner.admission.admit_without_address(),
-        };
         let addr = peer.ip().map(|_| peer.socket_addr());
-        match admitted {
+        match inner.admit(addr) {
             Ok(admitted) => inner.begin(Ok(stream), addr, admitted),
+            Err(_) if inner.state.front.is_tls() => {}
             // Sent behind the last handle, as far as the kernel takes it at once.
             Err(_) => drop(stream.write(NO_ROOM)),
         }
@@ -395,6 +463,11 @@ impl<S: Service> Connector for Rc<S> {
         }
         size(serve::<S>)
     }
+}
+
+/// The peer, with a Unix socket for whatever has no address.
+fn as_peer(addr: Option<SocketAddr>) -> Peer {
+    addr.map_or(Peer::Unix(None), Peer::Inet)
 }
 
 /// Makes a connection of `stream` and enters it into the list.
@@ -451,7 +524,7 @@ pub async fn serve_stream<S: Service>(stream: IOStream, peer: Option<SocketAddr>
     // Streamed answers must not wait for acknowledgements (Nagle's algorithm). An error means that the stream has closed,
     // or that it is none of TCP.
     let _ = stream.set_nodelay(true);
-    let registration = register(stream, peer, &Rc::new(ServerState::new(Limits::default())), None);
+    let registration = register(stream, peer, &Rc::new(ServerState::new(ServerOptions::new())), None);
     serve(registration, service).await;
 }
 

@@ -136,7 +136,8 @@ impl ServerHandle {
     ///
     /// Connections that wait in the backlog are accepted before the socket is closed, and a request that the kernel has
     /// received by then is answered. A client whose connection or request reaches the kernel in the moment after that is
-    /// reset: TCP has no way to hand it back.
+    /// reset: TCP has no way to hand it back. [`ServerOptions::drain_grace`](crate::ServerOptions::drain_grace) keeps
+    /// connections for a while that wait for a request; new ones need another process that has the same listening sockets.
     ///
     /// # Cancel safety
     ///
@@ -151,10 +152,15 @@ impl ServerHandle {
             // Before the requests that the next poll brings: their answers are to say that the connection ends.
             state.begin_drain();
             handle.server.drain_backlog();
+            let grace = state.drain_grace.min(limit);
+            if !grace.is_zero() {
+                // Whoever still has connections then has idle ones, or is busy.
+                let _ = ioloop::timeout(grace, state.wait_until_drained()).await;
+            }
             // Before a connection counts as idle the kernel is asked once what has come for it.
             after_next_poll().await;
             let idle = state.cut_idle();
-            let cut = match ioloop::timeout(limit, state.wait_until_drained()).await {
+            let cut = match ioloop::timeout(limit - grace, state.wait_until_drained()).await {
                 Ok(()) => 0,
                 Err(_) => handle.cut().await,
             };

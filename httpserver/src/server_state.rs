@@ -9,15 +9,26 @@ use std::{
     future::poll_fn,
     rc::{Rc, Weak},
     task::{Poll, Waker},
+    time::Duration,
 };
 
 use slab::Slab;
 
-use crate::{Limits, ServerMetrics, date::DateCache, draining::Waiting, metrics::Counters};
+use crate::{
+    Limits, Protocol, ServerMetrics, ServerOptions, XHeaders, date::DateCache, draining::Waiting, http1::server::Front,
+    metrics::Counters,
+};
 
 /// What a server's connections share, whatever the service.
 pub(crate) struct ServerState {
     pub(crate) limits: Limits,
+    /// Which peers are believed, if any.
+    pub(crate) xheaders: Option<XHeaders>,
+    /// What the program says of all its clients.
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) front: Front,
+    /// For how long a drain keeps connections that are idle.
+    pub(crate) drain_grace: Duration,
     /// Of the loop that the server runs on.
     pub(crate) date: DateCache,
     pub(crate) counters: Counters,
@@ -47,9 +58,13 @@ pub(crate) trait Registered {
 
 impl ServerState {
     /// The state of a server without connections.
-    pub(crate) fn new(limits: Limits) -> ServerState {
+    pub(crate) fn new(mut options: ServerOptions) -> ServerState {
         ServerState {
-            limits,
+            front: Front::new(&mut options),
+            limits: options.limits,
+            xheaders: options.xheaders,
+            protocol: options.protocol,
+            drain_grace: options.drain_grace,
             date: DateCache::new(),
             counters: Counters::new(),
             ready: Cell::new(true),

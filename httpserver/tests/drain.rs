@@ -10,7 +10,11 @@ use std::{
 };
 
 use common::{Client, Event, SetOnDrop, header, run, run_virtual, turns, until};
-use httpserver::{Body, HttpServer, IOStream, JoinHandle, Request, Response, Result, ServerHandle, spawn};
+use httpserver::{
+    Body, HttpServer, IOStream, JoinHandle, Request, Response, Result, ServerHandle, ServerOptions,
+    iostream::{ioloop::VirtualClock, memory},
+    spawn,
+};
 
 const LONG: Duration = Duration::from_secs(3600);
 const HELLO: &str = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -70,6 +74,59 @@ fn idle_connections_are_closed_and_requests_in_hand_finished() {
         assert_eq!((report.idle, report.finished, report.cut), (2, 1, 0));
         assert_eq!(server.connections(), 0);
     });
+}
+
+/// Clients of a server that keeps idle connections for a second when it drains: one that has been answered, and one that
+/// has not asked yet.
+async fn with_grace(clock: &VirtualClock) -> (ServerHandle, Client, Client) {
+    let options = ServerOptions::new().drain_grace(Duration::from_secs(1));
+    let server = HttpServer::with_options(async |request: Request| request.path().to_owned(), options);
+    let handle = server.handle();
+    let [used, fresh] = [(); 2].map(|()| {
+        let (end, stream) = memory::pair(1000);
+        let server = server.clone();
+        let _detached = spawn(async move { server.serve_stream(end, None).await });
+        stream.set_half_open(true);
+        Client { stream }
+    });
+    used.send(HELLO).await;
+    assert_eq!(used.answer().await.header("connection"), None);
+    clock.advance(Duration::from_secs(1)).await;
+    (handle, used, fresh)
+}
+
+#[test]
+fn clients_that_are_about_to_ask_are_answered_when_they_are_waited_for() {
+    run_virtual(async |clock| {
+        let (server, used, fresh) = with_grace(&clock).await;
+        let draining = drain(&server, LONG);
+        clock.advance(Duration::from_millis(999)).await;
+        for client in [used, fresh] {
+            client.send(HELLO).await;
+            assert_eq!(client.answer().await.header("connection"), Some("close"));
+            client.expect_closed().await;
+        }
+        // Nobody is left to wait for.
+        let report = draining.await.unwrap();
+        assert_eq!((report.idle, report.finished, report.cut), (0, 2, 0));
+    });
+}
+
+#[test]
+fn connections_that_stay_silent_are_closed_when_the_wait_for_them_is_over() {
+    for (limit, closed) in [(LONG, 1000), (Duration::from_millis(100), 100)] {
+        run_virtual(async |clock| {
+            let (server, used, fresh) = with_grace(&clock).await;
+            let draining = drain(&server, limit);
+            clock.advance(Duration::from_millis(closed - 1)).await;
+            assert_eq!(server.connections(), 2);
+            clock.advance(Duration::from_millis(1)).await;
+            let report = draining.await.unwrap();
+            assert_eq!((report.idle, report.finished, report.cut), (2, 0, 0));
+            used.expect_closed().await;
+            fresh.expect_closed().await;
+        });
+    }
 }
 
 #[test]

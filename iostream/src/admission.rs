@@ -214,9 +214,14 @@ impl Shared {
 }
 
 impl Admitted {
-    /// Counts a connection that was admitted without an address for `peer`, which has turned out to be behind it.
+    /// Counts a connection that was [admitted without an address](Admission::admit_without_address) for `peer`, which has
+    /// turned out to be behind it. To be called once.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] when that address has its limit of connections.
     #[inline]
-    pub(crate) fn assign(&mut self, peer: IpAddr) -> Result<(), Refusal> {
+    pub fn assign(&mut self, peer: IpAddr) -> Result<(), Refusal> {
         debug_assert_eq!(self.entry, NO_ADDRESS, "it has an address already");
         let shared = &self.shared;
         self.entry = shared.enter(peer).inspect_err(|&refusal| shared.log(refusal))?;

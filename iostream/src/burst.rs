@@ -10,8 +10,8 @@ const QUIET: Duration = Duration::from_secs(10);
 const REMINDER: Duration = Duration::from_secs(60);
 
 /// Lets one of many equal events through to the log. At a limit, one of them may come with every connection.
-#[derive(Default)]
-pub(crate) struct Burst {
+#[derive(Debug, Default)]
+pub struct Burst {
     latest: Cell<Option<Instant>>,
     logged: Cell<Option<Instant>>,
     /// Events since the last one that was logged.
@@ -20,7 +20,7 @@ pub(crate) struct Burst {
 
 impl Burst {
     /// Notes an event. Returns how many were not logged before it when it is to be logged, and `None` when not.
-    pub(crate) fn note(&self, now: Instant) -> Option<u64> {
+    pub fn note(&self, now: Instant) -> Option<u64> {
         let passed = |since: &Cell<Option<Instant>>, limit| {
             since.get().is_none_or(|since| now.saturating_duration_since(since) >= limit)
         };

@@ -46,6 +46,9 @@ pub use ioloop::{
 #[cfg(feature = "regex")]
 pub use regex;
 
+/// For the layers above. Not part of the stable interface.
+#[doc(hidden)]
+pub use crate::burst::Burst;
 #[cfg(feature = "hyper")]
 pub use crate::compat::hyper;
 #[cfg(feature = "regex")]

@@ -3,7 +3,9 @@
 use std::{
     env, fs,
     io::{ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
     os::{
+        fd::{AsFd, AsRawFd},
         linux::net::SocketAddrExt,
         unix::{
             fs::{PermissionsExt, symlink},
@@ -16,7 +18,7 @@ use std::{
 
 use iostream::{
     Error,
-    netutil::{UnixBindOptions, bind_unix_socket},
+    netutil::{Listener, UnixBindOptions, bind_unix_socket},
 };
 
 /// A directory that goes with the test.
@@ -146,4 +148,30 @@ fn a_name_without_a_file_is_free_again_when_its_listener_goes() {
     assert_eq!(error.to_string(), format!("listening on @{name}: address already in use"));
     drop(listener);
     bind(&path).unwrap();
+}
+
+#[test]
+fn two_handles_of_a_listener_are_one_socket() {
+    let directory = Directory::new("handles");
+    let unix = Listener::from(bind(&directory.socket()).unwrap());
+    let tcp = Listener::from(TcpListener::bind("127.0.0.1:0").unwrap());
+    for listener in [unix, tcp] {
+        let clone = listener.try_clone().unwrap();
+        assert_ne!(clone.as_fd().as_raw_fd(), listener.as_fd().as_raw_fd());
+        assert_eq!(clone.local_addr().unwrap(), listener.local_addr().unwrap());
+        // What has come while one of them was there, the other one still has.
+        match (listener, clone) {
+            (Listener::Unix(first), Listener::Unix(second)) => {
+                let _client = UnixStream::connect(directory.socket()).unwrap();
+                drop(first);
+                second.accept().unwrap();
+            }
+            (Listener::Tcp(first), Listener::Tcp(second)) => {
+                let _client = TcpStream::connect(first.local_addr().unwrap()).unwrap();
+                drop(first);
+                second.accept().unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -50,9 +50,8 @@ impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Summary(request) = self;
         write!(f, "{} {} (", request.method(), Printable::text(request.target()))?;
-        match request.peer_addr() {
-            // IPv4 clients of a dual-stack listener are shown as such.
-            Some(peer) => fmt::Display::fmt(&peer.ip().to_canonical(), f)?,
+        match request.remote_ip() {
+            Some(ip) => fmt::Display::fmt(&ip, f)?,
             // A stream without an IP address, such as a Unix socket.
             None => f.write_str("-")?,
         }

@@ -1,9 +1,10 @@
 //! Routes and settings, and the service that they make.
 
-use std::{fmt, future::Future, rc::Rc};
+use std::{fmt, future::Future, path::Path, rc::Rc};
 
 use httpserver::{
-    HttpServer, Limits, Method, Request, Response, ServerHandle, Service, iostream::netutil::ToListenAddrs,
+    HttpServer, Limits, Method, Request, Response, ServerHandle, ServerOptions, Service,
+    iostream::netutil::ToListenAddrs,
 };
 
 use crate::{
@@ -61,7 +62,7 @@ use crate::{
 pub struct Application {
     router: Router,
     scope: Rc<Scope>,
-    limits: Limits,
+    options: ServerOptions,
     /// What is said about requests that no route answers.
     no_route: Rc<Scope>,
 }
@@ -314,7 +315,35 @@ impl Application {
     /// Sets the limits and time-outs of the server, for [`listen`](Application::listen) and
     /// [`into_server`](Application::into_server).
     pub fn limits(mut self, limits: Limits) -> Application {
-        self.limits = limits;
+        self.options.limits = limits;
+        self
+    }
+
+    /// Sets what the server does before requests get here, for [`listen`](Application::listen) and
+    /// [`into_server`](Application::into_server): HTTPS, the proxies that are believed, and the limits, in place of those
+    /// set before.
+    ///
+    /// # Examples
+    ///
+    /// Behind a proxy on the same machine. Without this [`Exchange::remote_ip`] and the access log would name the proxy.
+    ///
+    /// ```
+    /// use web::{Application, Exchange, ServerOptions, XHeaders};
+    ///
+    /// async fn whoami(exchange: &mut Exchange) -> web::Result<()> {
+    ///     let client = exchange.remote_ip().map_or("somebody".to_owned(), |ip| ip.to_string());
+    ///     exchange.write_text(format!("{client} by {}\n", exchange.protocol()));
+    ///     Ok(())
+    /// }
+    ///
+    /// let nginx = XHeaders::trusting(["127.0.0.1".parse()?]);
+    /// let application = Application::new().get("/", whoami).server_options(ServerOptions::new().xheaders(nginx));
+    /// # application.listen(("127.0.0.1", 0)).unwrap().stop();
+    /// # Ok::<_, httpserver::iostream::Error>(())
+    /// ```
+    #[inline]
+    pub fn server_options(mut self, options: ServerOptions) -> Application {
+        self.options = options;
         self
     }
 
@@ -328,10 +357,21 @@ impl Application {
         Ok(self.into_server().listen(addr)?)
     }
 
-    /// A server for this application that does not listen yet, for sockets that were opened elsewhere.
+    /// As [`listen`](Application::listen), on a Unix socket at `path`; see [`HttpServer::listen_unix`].
+    ///
+    /// # Errors
+    ///
+    /// When another server listens there, or something else than a socket is in the way.
+    #[inline]
+    pub fn listen_unix(self, path: impl AsRef<Path>) -> Result<ServerHandle> {
+        Ok(self.into_server().listen_unix(path)?)
+    }
+
+    /// A server for this application that does not listen yet: for sockets that were opened elsewhere, to fork before it
+    /// starts, and for several threads.
     pub fn into_server(mut self) -> HttpServer {
-        let limits = std::mem::take(&mut self.limits);
-        HttpServer::with_limits(self, limits)
+        let options = std::mem::take(&mut self.options);
+        HttpServer::with_options(self, options)
     }
 
     fn answer(&self, request: Request) -> Answering {
@@ -394,7 +434,7 @@ impl fmt::Debug for Application {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Application")
             .field("routes", &self.router)
-            .field("limits", &self.limits)
+            .field("server_options", &self.options)
             .finish_non_exhaustive()
     }
 }

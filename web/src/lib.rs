@@ -49,7 +49,7 @@ pub use httpserver::httputil::{Arguments, MAX_ARGUMENTS};
 pub use httpserver::iostream::ioloop::Printable;
 #[doc(no_inline)]
 pub use httpserver::{
-    Bytes, Extensions, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Request, Response,
-    ServerHandle, StatusCode, interval, run_in_executor, signal, sleep, sleep_until, spawn, sync, threads, timeout,
-    yield_now,
+    Bytes, Extensions, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Protocol, Request,
+    Response, ServerHandle, ServerOptions, StatusCode, XHeaders, interval, run_in_executor, signal, sleep, sleep_until,
+    spawn, sync, threads, timeout, yield_now,
 };

@@ -58,7 +58,8 @@ impl Program {
     /// The address in the next line of output.
     pub fn listening(&mut self) -> SocketAddr {
         let line = self.line();
-        let address = line.trim_start_matches("listening on ").trim_start_matches("http://");
+        let address =
+            line.trim_start_matches("listening on ").trim_start_matches("http://").trim_start_matches("https://");
         address.parse().unwrap_or_else(|_| panic!("no address in {line:?}"))
     }
 

@@ -3,6 +3,8 @@
 // Each test binary uses a part of this.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod certs;
+
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},

@@ -1,6 +1,9 @@
 use std::{
     net::{SocketAddr, TcpListener},
-    os::{fd::OwnedFd, unix::net::UnixListener},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixListener,
+    },
 };
 
 use ioloop::process;
@@ -30,6 +33,30 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => Ok(Some(listener.local_addr()?)),
             Listener::Unix(_) => Ok(None),
+        }
+    }
+
+    /// Another handle of the same socket, with the same backlog: to keep one that is to be
+    /// [passed on](ioloop::process::spawn_with_fds), for example, and to serve the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when descriptors have run out.
+    #[inline]
+    pub fn try_clone(&self) -> Result<Listener> {
+        Ok(match self {
+            Listener::Tcp(listener) => Listener::Tcp(listener.try_clone()?),
+            Listener::Unix(listener) => Listener::Unix(listener.try_clone()?),
+        })
+    }
+}
+
+impl AsFd for Listener {
+    #[inline]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener) => listener.as_fd(),
         }
     }
 }

@@ -14,7 +14,7 @@ mod header;
 mod v1;
 mod v2;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, io, time::Duration};
 
 use crate::{Error, IOStream, Parsed, Peer, Result, netutil::IpNetwork};
 
@@ -42,7 +42,7 @@ pub use self::header::{Header, Tlv};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyProtocol {
     trusted: Vec<IpNetwork>,
-    pub(crate) timeout: Duration,
+    timeout: Duration,
 }
 
 impl ProxyProtocol {
@@ -62,6 +62,22 @@ impl ProxyProtocol {
     #[inline]
     pub fn trusts(&self, peer: &Peer) -> bool {
         peer.ip().is_none_or(|ip| self.trusted.iter().any(|network| network.contains(ip)))
+    }
+
+    /// Reads the header of a proxy, as [`read_header`], within the [time-out](ProxyProtocol::timeout).
+    ///
+    /// # Errors
+    ///
+    /// As [`read_header`]. [`Error::Io`], for which [`Error::is_timed_out`] holds, when it takes longer.
+    #[inline]
+    pub fn read_header(&self, stream: &IOStream) -> impl Future<Output = Result<Header>> {
+        let limit = self.timeout;
+        async move {
+            ioloop::timeout(limit, read_header(stream)).await.unwrap_or_else(|_| {
+                let text = format!("no header of the PROXY protocol within {limit:?}");
+                Err(io::Error::new(io::ErrorKind::TimedOut, text).into())
+            })
+        }
     }
 }
 

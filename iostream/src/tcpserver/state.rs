@@ -7,7 +7,6 @@ use std::{
     net::{IpAddr, SocketAddr},
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use ioloop::{IOLoop, Printable};
@@ -21,7 +20,6 @@ use crate::{
     burst::Burst,
     iostream::Inner,
     netutil::{AcceptHandle, Listener, add_accept_handler, add_unix_accept_handler},
-    proxy_protocol::read_header,
 };
 
 /// Spawns the handler.
@@ -212,12 +210,14 @@ impl ServerState {
 
 /// Reads what a proxy says of its client, then goes on with that client.
 async fn proxied(state: Rc<ServerState>, stream: IOStream, proxy: Peer, mut connection: Connection) {
-    // There are proxies, or this would not have been spawned.
-    let limit = state.options.proxy_protocol.as_ref().map_or(Duration::ZERO, |proxies| proxies.timeout);
-    let header = match ioloop::timeout(limit, read_header(&stream)).await {
-        Ok(Ok(header)) => header,
-        Ok(Err(error)) => return log_error(&proxy, &error),
-        Err(_) => return log::warn!("connection of {proxy}: no header of the PROXY protocol within {limit:?}"),
+    let Some(proxies) = &state.options.proxy_protocol else { return };
+    let header = match proxies.read_header(&stream).await {
+        Ok(header) => header,
+        // A proxy has to send one. A peer that says nothing may be somebody else's.
+        Err(error) if error.is_timed_out() => {
+            return log::warn!("connection of {proxy}: {}", Printable::display(&error));
+        }
+        Err(error) => return log_error(&proxy, &error),
     };
     let Some(client) = header.source else { return state.hand_over(stream, proxy, connection) };
     // Refused: the stream is closed on return. The reason has been logged.

@@ -95,7 +95,8 @@ impl TlsAcceptor {
         self.certificates.as_ref()
     }
 
-    pub(crate) fn timeout(&self) -> Duration {
+    /// How long a handshake may take.
+    pub fn timeout(&self) -> Duration {
         self.handshake_timeout
     }
 }

@@ -118,6 +118,11 @@ impl IOStream {
         self.inner.transport.borrow().tls()?.with_connection(TlsInfo::new)?
     }
 
+    /// Whether the stream speaks TLS, its handshake included. A stream that is closed does not.
+    pub fn is_tls(&self) -> bool {
+        self.inner.transport.borrow().tls().is_some()
+    }
+
     fn start_tls(&self, conn: Result<Connection>, timeout: Duration) -> HandshakeFuture {
         match conn.and_then(|conn| self.inner.start_tls(conn, timeout)) {
             Ok(()) => self.wait_for_handshake(),

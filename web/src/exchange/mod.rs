@@ -15,7 +15,9 @@ use std::{
     task::Poll,
 };
 
-use httpserver::{Body, BodyWriter, ClientGone, Extensions, Request, Response, StatusCode, httputil::ArgumentIndex};
+use httpserver::{
+    Body, BodyWriter, ClientGone, Extensions, Protocol, Request, Response, StatusCode, httputil::ArgumentIndex,
+};
 
 #[cfg(feature = "static")]
 pub(crate) use self::conditional::precondition_failed;
@@ -146,12 +148,16 @@ impl Exchange {
         &self.request
     }
 
-    /// The client's address, if it is connected over TCP.
-    ///
-    /// This is the other end of the connection. Behind a proxy it is the proxy's; headers such as `X-Forwarded-For` are
-    /// not looked at, because anyone can send them.
+    /// The client's address, if it is known: the other end of the connection, or behind proxies that are trusted
+    /// ([`ServerOptions::xheaders`](crate::ServerOptions::xheaders)) the one that they say. Headers such as
+    /// `X-Forwarded-For` of anybody else are not looked at, because anyone can send them.
     pub fn remote_ip(&self) -> Option<IpAddr> {
-        self.request.peer_addr().map(|peer| peer.ip())
+        self.request.remote_ip()
+    }
+
+    /// Whether the client uses HTTPS; see [`Request::protocol`](crate::Request::protocol).
+    pub fn protocol(&self) -> Protocol {
+        self.request.protocol()
     }
 
     /// Values that travel with this request, one of each type: a place for what a wrap or `prepare` found out.

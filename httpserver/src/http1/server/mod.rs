@@ -21,6 +21,7 @@
 mod answer;
 mod contained;
 mod ending;
+mod front;
 mod informational;
 mod registration;
 mod request;
@@ -29,7 +30,7 @@ mod streamed;
 
 use std::{
     cell::Cell,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     task::{Context, Poll, Waker, ready},
     time::Instant,
@@ -39,9 +40,11 @@ use iostream::IOStream;
 
 use super::conn::{BodyBounds, Conn, Taken};
 use crate::{
-    Error, Limits, Result, Trailers, body::IncomingSource, http1::encode::CONTINUE, server_state::ServerState,
+    Error, Headers, Limits, Protocol, Result, Trailers, body::IncomingSource, http1::encode::CONTINUE,
+    server_state::ServerState,
 };
 
+pub(crate) use front::Front;
 pub(crate) use registration::Registration;
 pub(crate) use request::HeadWait;
 pub(crate) use serve::serve;
@@ -53,8 +56,9 @@ pub(crate) struct ServerConn {
     conn: Conn,
     /// The limits, the `Date` and the drain of the server; shared by all its connections.
     server: Rc<ServerState>,
-    /// Known from `accept`, so that asking for it costs no system call. `None` for a stream that has no address.
-    peer: Option<SocketAddr>,
+    /// Known from `accept`, so that asking for it costs no system call, or from a proxy's header. `None` for a stream that
+    /// has no address.
+    peer: Cell<Option<SocketAddr>>,
     /// Set when a request is taken up. The request itself belongs to the service by the time its answer is encoded.
     request: Cell<CurrentRequest>,
     /// Counts requests, so that what is left of an earlier one finds out.
@@ -72,6 +76,9 @@ pub(crate) struct ServerConn {
     busy: Cell<bool>,
     /// The request's body has not been dropped: the body of the answer may read it.
     body_held: Cell<bool>,
+    /// The handshake of TLS is over. Not asked of the stream, which no longer knows when it is closed.
+    #[cfg(feature = "tls")]
+    is_tls: Cell<bool>,
     /// The connection's task, to be woken for `cut`: set only while a service or a body is waited for.
     task: Cell<Option<Waker>>,
 }
@@ -105,9 +112,12 @@ impl ServerConn {
         // The stream watches over silence by itself, while something is queued.
         stream.set_write_timeout(server.limits.write_timeout);
         ServerConn {
+            // It may come from a server that has done that.
+            #[cfg(feature = "tls")]
+            is_tls: Cell::new(stream.is_tls()),
             conn: Conn::new(stream),
             server,
-            peer,
+            peer: Cell::new(peer),
             request: Cell::new(CurrentRequest::UNKNOWN),
             serial: Cell::new(0),
             answered: Cell::new(false),
@@ -125,7 +135,30 @@ impl ServerConn {
     }
 
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        self.peer.get()
+    }
+
+    /// The address of the client whose request has these headers.
+    #[inline]
+    pub(crate) fn remote_ip(&self, headers: &Headers) -> Option<IpAddr> {
+        let peer = self.peer().map(|peer| peer.ip().to_canonical());
+        self.server.xheaders.as_ref().and_then(|proxies| proxies.remote_ip(peer, headers)).or(peer)
+    }
+
+    /// How the client whose request has these headers speaks.
+    #[inline]
+    pub(crate) fn protocol(&self, headers: &Headers) -> Protocol {
+        let peer = || self.peer().map(|peer| peer.ip());
+        let said = self.server.xheaders.as_ref().and_then(|proxies| proxies.protocol(peer(), headers));
+        said.or(self.server.protocol).unwrap_or(if self.is_tls() { Protocol::Https } else { Protocol::Http })
+    }
+
+    #[inline]
+    fn is_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.is_tls.get();
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     pub(crate) fn server(&self) -> &Rc<ServerState> {

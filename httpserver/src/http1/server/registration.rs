@@ -1,6 +1,9 @@
 //! A connection's place in the list of its server.
 
-use std::rc::{Rc, Weak};
+use std::{
+    net::IpAddr,
+    rc::{Rc, Weak},
+};
 
 use iostream::Admitted;
 
@@ -14,7 +17,7 @@ pub(crate) struct Registration {
     /// Where the server's list has it.
     key: usize,
     /// Its place within the limits of connections; `None` for a stream that was not accepted here.
-    _admitted: Option<Admitted>,
+    admitted: Option<Admitted>,
 }
 
 impl Registration {
@@ -23,7 +26,13 @@ impl Registration {
         // Weak: the list is for ending connections, and must not keep alive one whose future was dropped.
         let weak: Weak<ServerConn> = Rc::downgrade(&conn);
         let key = conn.server().register(weak);
-        Registration { conn, key, _admitted: admitted }
+        Registration { conn, key, admitted }
+    }
+
+    /// Counts it for an address that has become known. False when there are too many from there.
+    #[inline]
+    pub(super) fn assign(&mut self, ip: IpAddr) -> bool {
+        self.admitted.as_mut().is_none_or(|admitted| admitted.assign(ip).is_ok())
     }
 }
 
