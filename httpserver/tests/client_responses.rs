@@ -140,6 +140,7 @@ fn what_no_request_asked_for_ends_the_connection() {
     });
 }
 
+/// Tornado 6.5.9: each interim response was a deeper call, and there was no end to them.
 #[test]
 fn interim_responses_are_passed_over_up_to_a_number() {
     run(async {
