@@ -215,15 +215,19 @@ fn a_file_cut_short_before_it_is_sent_ends_the_connection_in_the_middle_of_the_a
         let file = Temporary::new(&pattern(length));
         run(async {
             let name = file.0.clone();
-            let addr = serve(async move |_: Request| -> Result<Response> {
+            let addr = serve(async move |request: Request| -> Result<Response> {
+                if request.path() == "/before" {
+                    return Ok(Response::text("before"));
+                }
                 let body = Body::file(File::open(&name).map_err(Error::other)?, ..)?;
                 // Between the making of the answer and its sending.
                 File::options().write(true).open(&name).unwrap().set_len(10).unwrap();
                 Ok(Response::bytes(body))
             });
-            let text = exchange(addr, [get("/"), get("/")].concat()).await;
-            assert_eq!(status(&text), 200);
-            assert_eq!(header(&text, "content-length"), Some(length.to_string().as_str()));
+            let text = exchange(addr, [get("/before"), get("/"), get("/")].concat()).await;
+            let (before, text) = text.split_once("before").expect("the answer in front of it");
+            assert_eq!((status(before), status(text)), (200, 200));
+            assert_eq!(header(text, "content-length"), Some(length.to_string().as_str()));
             // What there is may arrive. Nothing that could be taken for the rest does, nor another answer.
             let body = text.split_once("\r\n\r\n").unwrap().1;
             assert!(body.as_bytes() == &pattern(10)[..body.len()], "{body:?}");

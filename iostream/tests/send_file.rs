@@ -64,6 +64,53 @@ fn a_file_arrives_between_the_writes_around_it() {
 }
 
 #[test]
+fn a_head_goes_in_front_of_its_file_whatever_is_queued_or_empty() {
+    let content = pattern(300_000);
+    let file = Temporary::new("head", &content);
+    for (kind, peer, stream) in every_kind() {
+        run(async {
+            let reader = spawn(async move { peer.read_until_close().await });
+            drop(stream.send_file_behind(b"one ", file.open(), 0..300_000));
+            // Behind what is queued, in front of nothing, and with an error that sends neither.
+            drop(stream.send_file_behind(b" two ", file.open(), 7..10));
+            drop(stream.send_file_behind(b" three", file.open(), 9..9));
+            assert!(stream.send_file_behind(b"never", file.open(), 0..300_001).await.is_err());
+            stream.write("").await.unwrap();
+            drop(stream);
+            let received = reader.await.unwrap().unwrap();
+            let expected = [b"one ", &content[..], b" two ", &content[7..10], b" three"].concat();
+            assert!(received == expected, "{kind}: {} bytes of {}", received.len(), expected.len());
+        });
+    }
+}
+
+#[test]
+fn a_head_without_a_file_behind_it_is_not_held_back() {
+    let file = Temporary::new("alone", b"content");
+    let (stream, mut peer) = pair();
+    run(stream.send_file_behind(b"head", file.open(), 3..3)).unwrap();
+    // The kernel holds back for 200 ms what is to be followed by more: it would not be there yet.
+    peer.set_nonblocking(true).unwrap();
+    let mut head = [0; 4];
+    peer.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"head");
+}
+
+#[test]
+fn a_head_beyond_the_limit_is_refused_with_its_file() {
+    let file = Temporary::new("limit", b"content");
+    let (stream, peer) = memory::pair(100);
+    stream.set_max_write_buffer_size(3);
+    run(async {
+        let refused = stream.send_file_behind(b"head", file.open(), 0..7).await;
+        assert!(matches!(refused, Err(Error::WriteBufferFull { limit: 3 })), "{refused:?}");
+        stream.send_file_behind(b"...", file.open(), 0..7).await.unwrap();
+        drop(stream);
+        assert_eq!(peer.read_until_close().await.unwrap(), "...content");
+    });
+}
+
+#[test]
 fn a_file_waits_for_a_slow_reader_and_completes_when_it_has_left() {
     let content = pattern(LOTS);
     let file = Temporary::new("slow", &content);

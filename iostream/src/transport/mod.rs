@@ -119,6 +119,15 @@ impl Transport {
         }
     }
 
+    /// [`try_send`](Transport::try_send), where more follows at once that may share a packet with `data`.
+    #[inline]
+    pub(crate) fn try_send_more(&self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Transport::Tcp(tcp) => tcp.try_send_more(data),
+            other => other.try_send(data),
+        }
+    }
+
     #[inline]
     pub(crate) fn try_send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         dispatch!(self, transport => transport.try_send_vectored(pieces), closed => Err(not_connected()))

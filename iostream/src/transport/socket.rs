@@ -18,6 +18,10 @@ pub(super) const PEER_CLOSED: Ready = Ready::READ_CLOSED.union(Ready::HANGUP).un
 /// The bits that say that nothing can be sent any more.
 const BROKEN: Ready = Ready::HANGUP.union(Ready::ERROR);
 
+/// Flags of send(2), the same on every architecture of Linux.
+const MSG_NOSIGNAL: i32 = 0x4000;
+const MSG_MORE: i32 = 0x8000;
+
 /// A connected stream socket: tries, and waits for the next edge when the kernel would block.
 #[derive(Debug)]
 pub(crate) struct Socket<S: StreamSocket>(Source<S>);
@@ -68,6 +72,14 @@ where
     #[inline]
     pub(super) fn try_send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.attempt(total(pieces), || self.0.get_ref().write_vectored(pieces))
+    }
+
+    /// [`try_send`](Socket::try_send), with more to follow at once: the kernel keeps a packet that is not full for it.
+    pub(super) fn try_send_more(&self, data: &[u8]) -> io::Result<usize> {
+        // As everywhere else, a peer that has gone is an error and no signal.
+        const FLAGS: i32 = MSG_MORE | MSG_NOSIGNAL;
+        let socket = SockRef::from(self.0.get_ref());
+        self.attempt(data.len(), || socket.send_with_flags(data, FLAGS))
     }
 
     /// sendfile(2).

@@ -77,11 +77,34 @@ impl IOStream {
     /// # fs::remove_file(&path)?;
     /// # Ok::<_, iostream::Error>(())
     /// ```
+    #[inline]
     pub fn send_file(&self, file: impl Into<Rc<File>>, range: Range<u64>) -> WriteFuture {
+        self.send_file_behind(&[], file, range)
+    }
+
+    /// Sends `head` and the bytes of `file` in `range` behind it, as [`send_file`](IOStream::send_file) does. Over TCP the
+    /// two share a packet, which spares the peer a wake-up.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_file`](IOStream::send_file), and [`Error::WriteBufferFull`] for a `head` beyond the limit. What fails at
+    /// once has sent nothing of the head either.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take the bytes back.
+    pub fn send_file_behind(&self, head: &[u8], file: impl Into<Rc<File>>, range: Range<u64>) -> WriteFuture {
         let part = match FilePart::new(file.into(), range) {
             Ok(part) => part,
             Err(error) => return WriteFuture(State::Done(Err(error.into()))),
         };
+        if !head.is_empty() {
+            match self.inner.try_send_head(head, &part) {
+                Ok(sent) if sent == head.len() => {}
+                Ok(sent) => self.enqueue_slice(&head[sent..]),
+                Err(error) => return WriteFuture(State::Done(Err(error))),
+            }
+        }
         match self.inner.try_send_file(part) {
             Ok((sent, None)) => self.when_sent(sent),
             Ok((_, Some(rest))) => {
@@ -153,6 +176,22 @@ impl FilePart {
 }
 
 impl Inner {
+    /// Sends what stands in front of a file, when nothing is queued before. Returns how much has left.
+    #[inline]
+    fn try_send_head(self: &Rc<Self>, head: &[u8], part: &FilePart) -> Result<usize> {
+        if self.check_room(head.len())? {
+            return Ok(0);
+        }
+        let transport = self.transport.borrow();
+        // With nothing behind it, the kernel would hold it back for 200 ms.
+        let result = if part.len > 0 { transport.try_send_more(head) } else { transport.try_send(head) };
+        drop(transport);
+        match result {
+            Ok(sent) => Ok(self.count_sent(sent)),
+            Err(error) => self.not_sent(error),
+        }
+    }
+
     /// Sends at once what the kernel takes, when nothing is queued before. Returns how much, and what is left.
     #[inline]
     fn try_send_file(self: &Rc<Self>, mut part: FilePart) -> Result<(usize, Option<FilePart>)> {

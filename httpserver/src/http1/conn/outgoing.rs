@@ -71,14 +71,18 @@ impl Conn {
     /// shorter than the part.
     #[inline]
     pub(crate) fn start_file(&self, cx: &mut Context<'_>, part: FilePart) -> Result<()> {
-        self.start_flush();
-        let mut write = self.stream.send_file(part.file, part.range);
+        let output = self.output.take().unwrap_or_else(pool::take);
+        let mut write = self.stream.send_file_behind(&output, part.file, part.range);
         match Pin::new(&mut write).poll(cx) {
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) if error.is_closed() => return Err(Error::Closed),
-            Poll::Ready(Err(error)) => return Err(Error::other(error)),
             Poll::Pending => self.queued.set(true),
+            Poll::Ready(Err(error)) => {
+                // Nothing of it was sent, and it may hold earlier answers.
+                self.output.set(Some(output));
+                return Err(if error.is_closed() { Error::Closed } else { Error::other(error) });
+            }
         }
+        pool::give_back(output);
         Ok(())
     }
 

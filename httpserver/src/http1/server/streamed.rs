@@ -2,13 +2,15 @@
 //!
 //! A round of [`poll_stream`](ServerConn::poll_stream) goes like this:
 //!
-//! 1. Flush. Until the kernel has taken what was gathered before, the body is not asked for more: this is the
-//!    back-pressure, and what a client that reads slowly costs is bounded by one round.
+//! 1. Flush, but for the first time, when the head is all there is. Until the kernel has taken what was gathered before,
+//!    the body is not asked for more: this is the back-pressure, and what a client that reads slowly costs is bounded by
+//!    one round.
 //! 2. Gather what the body has ready, up to [`GATHER`] bytes. Small pieces are copied together, large ones are sent
 //!    from where they are.
 //! 3. When the body has to wait, send what there is, and watch for a client that leaves.
 //!
-//! A file is not pulled. The stream sends it in one go, from the kernel's page cache, and the next flush waits for that.
+//! A file is not pulled. The stream sends it behind the head, from the kernel's page cache, and the next flush waits for
+//! that.
 //!
 //! When the client has gone, a body that wants it is polled to its own end, and its pieces are dropped.
 
@@ -47,6 +49,8 @@ pub(super) struct Streamed {
     keep_alive: bool,
     /// Bytes of body so far, framing not counted; compared with an announced length.
     written: u64,
+    /// The body has been asked.
+    begun: bool,
     /// The client has gone, and the body goes on to its own end.
     unheard: bool,
 }
@@ -64,7 +68,20 @@ enum Gathered {
 impl Streamed {
     /// `body` behind the head that `encoded` tells of.
     pub(super) fn new(body: Body, encoded: EncodedStream) -> Streamed {
-        Streamed { body, framing: encoded.framing, keep_alive: encoded.keep_alive, written: 0, unheard: false }
+        Streamed {
+            body,
+            framing: encoded.framing,
+            keep_alive: encoded.keep_alive,
+            written: 0,
+            begun: false,
+            unheard: false,
+        }
+    }
+
+    /// The file that is to be sent, once. Of a counted body alone: every chunk would need its size in front.
+    #[inline]
+    fn take_file(&mut self) -> Option<FilePart> {
+        if matches!(self.framing, StreamFraming::Counted(_)) { self.body.take_file() } else { None }
     }
 }
 
@@ -85,7 +102,11 @@ impl ServerConn {
     fn poll_stream(&self, cx: &mut Context<'_>, streamed: &mut Streamed) -> Poll<bool> {
         let (mut bytes, mut pieces) = (0, 0);
         loop {
-            if !streamed.unheard {
+            // The head leaves with the first round, or with the file: a send of its own would cost as much as the rest of a
+            // short answer. Unless the body has to wait; then it is sent below.
+            let is_first = !mem::replace(&mut streamed.begun, true) && !self.conn.has_queue();
+            let file = streamed.take_file();
+            if !is_first && file.is_none() && !streamed.unheard {
                 // The back-pressure: the body is asked for more when what it gave has left.
                 match self.poll_flush(cx) {
                     Poll::Ready(Ok(())) => {}
@@ -101,7 +122,11 @@ impl ServerConn {
                     }
                 }
             }
-            match self.gather(cx, streamed, &mut bytes, &mut pieces) {
+            let gathered = match file {
+                Some(part) => self.append_file(cx, streamed, part).map(|()| Gathered::Some),
+                None => self.gather(cx, streamed, &mut bytes, &mut pieces),
+            };
+            match gathered {
                 // The end stays in the output. It leaves with the next answer, or before the wait for the next request.
                 Ok(Gathered::End) => return Poll::Ready(!streamed.unheard),
                 Ok(Gathered::Some) => {}
@@ -143,13 +168,6 @@ impl ServerConn {
         bytes: &mut usize,
         pieces: &mut usize,
     ) -> Result<Gathered> {
-        // A counted body alone: every chunk would need its size in front.
-        if matches!(streamed.framing, StreamFraming::Counted(_))
-            && let Some(part) = streamed.body.take_file()
-        {
-            self.append_file(cx, streamed, part)?;
-            return Ok(Gathered::Some);
-        }
         let mut gathered = 0;
         // Pieces are counted too: empty ones, or ones of a byte, would go on for long without filling anything.
         while gathered < GATHER && *pieces < YIELD_AFTER_PIECES {
