@@ -1,7 +1,7 @@
 //! The news that a server drains, for requests that may wait for long.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt,
     future::Future,
     pin::Pin,
@@ -42,12 +42,12 @@ impl Future for Draining {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let Some(server) = &this.server else { return Poll::Pending };
-        if server.ends_idle() {
+        if server.waiting.is_told() {
             return Poll::Ready(());
         }
         this.place = Some(server.waiting.join(this.place, cx.waker()));
         // Once more, because cloning the waker was foreign code.
-        if server.ends_idle() { Poll::Ready(()) } else { Poll::Pending }
+        if server.waiting.is_told() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -69,13 +69,17 @@ impl fmt::Debug for Draining {
 
 /// Those that wait for a drain: a waker each, and nothing for a connection that does not ask.
 #[derive(Default)]
-pub(crate) struct Waiting(RefCell<Slab<Waker>>);
+pub(crate) struct Waiting {
+    /// The drain has come so far.
+    told: Cell<bool>,
+    wakers: RefCell<Slab<Waker>>,
+}
 
 impl Waiting {
-    /// Has `waker` woken by [`wake_all`](Waiting::wake_all). Returns the place, which is `place` for one that has joined before.
+    /// Has `waker` woken by [`tell_all`](Waiting::tell_all). Returns the place, which is `place` for one that has joined before.
     #[inline]
     fn join(&self, place: Option<usize>, waker: &Waker) -> usize {
-        let kept = place.filter(|&place| self.0.borrow().get(place).is_some_and(|kept| kept.will_wake(waker)));
+        let kept = place.filter(|&place| self.wakers.borrow().get(place).is_some_and(|kept| kept.will_wake(waker)));
         if let Some(place) = kept {
             return place;
         }
@@ -84,19 +88,26 @@ impl Waiting {
         if let Some(place) = place {
             self.leave(place);
         }
-        self.0.borrow_mut().insert(waker)
+        self.wakers.borrow_mut().insert(waker)
     }
 
     #[inline]
     fn leave(&self, place: usize) {
-        let waker = self.0.borrow_mut().try_remove(place);
+        let waker = self.wakers.borrow_mut().try_remove(place);
         drop(waker);
     }
 
-    /// The drain has come so far: nobody joins any more.
-    pub(crate) fn wake_all(&self) {
+    #[inline]
+    fn is_told(&self) -> bool {
+        self.told.get()
+    }
+
+    /// Tells all that wait, and those that ask from now on. Nothing happens the second time.
+    #[inline]
+    pub(crate) fn tell_all(&self) {
+        self.told.set(true);
         // Places of those that are dropped from here on are empty.
-        let waiting = self.0.take();
+        let waiting = self.wakers.take();
         waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
 }

@@ -154,6 +154,9 @@ impl ServerHandle {
             handle.server.drain_backlog();
             let grace = state.drain_grace.min(limit);
             if !grace.is_zero() {
+                // Not after the grace, which may be all the time there is. An answer that ends because of this leaves a
+                // connection that is idle.
+                state.waiting.tell_all();
                 // Whoever still has connections then has idle ones, or is busy.
                 let _ = ioloop::timeout(grace, state.wait_until_drained()).await;
             }

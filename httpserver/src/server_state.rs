@@ -158,7 +158,7 @@ impl ServerState {
         // Told apart before any is cut: cutting one may change what the others are doing.
         let idle: Vec<_> = self.registered().into_iter().filter(|connection| connection.is_idle()).collect();
         let count = idle.iter().filter(|connection| connection.cut()).count();
-        self.waiting.wake_all();
+        self.waiting.tell_all();
         count
     }
 

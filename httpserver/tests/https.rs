@@ -2,11 +2,16 @@
 
 mod common;
 
-use std::{net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
 
 use common::{Client, Event, certs::Authority, run, run_virtual, status, turns, until};
 use httpserver::{
-    HttpServer, IOStream, Limits, Protocol, Request, Response, Result, ServerHandle, ServerOptions, Service,
+    Body, HttpServer, IOStream, Limits, Protocol, Request, Response, Result, ServerHandle, ServerOptions, Service,
     iostream::{
         ServerOptions as StreamOptions, TcpServer,
         ioloop::VirtualClock,
@@ -61,6 +66,44 @@ fn requests_are_answered_over_tls() {
         // An orderly end, by close_notify.
         client.expect_closed().await;
         until(|| server.connections() == 0).await;
+    });
+}
+
+#[test]
+fn a_file_is_read_and_encrypted_and_one_that_is_cut_short_ends_the_connection() {
+    let path = std::env::temp_dir().join(format!("https-file-{}", std::process::id()));
+    let content: Vec<u8> = (0..500_000).map(|at| (at % 251) as u8).collect();
+    fs::write(&path, &content).unwrap();
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    fs::remove_file(path).unwrap();
+    let (acceptor, connector) = Authority::new().both();
+    run(async {
+        let file = Rc::new(file);
+        let server = listen(
+            {
+                let file = Rc::clone(&file);
+                async move |request: Request| -> Result<Response> {
+                    let body = Body::file(Rc::clone(&file), 1..)?;
+                    if request.path() == "/cut" {
+                        file.set_len(300_000).unwrap();
+                    }
+                    Ok(Response::bytes(body))
+                }
+            },
+            acceptor,
+        );
+        let client = connect(server.local_addr(), &connector).await;
+        client.send(GET.repeat(2)).await;
+        for _ in 0..2 {
+            assert!(client.answer().await.body == content[1..]);
+        }
+        client.send("GET /cut HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(status(&client.head().await), 200);
+        let mut received = 0;
+        while let Ok(piece) = client.stream.read_some(1 << 20).await {
+            received += piece.len();
+        }
+        assert!(received < 300_000, "{received}");
     });
 }
 

@@ -12,8 +12,8 @@ use std::{
 
 use common::{Client, Event, run, run_virtual, turns, until};
 use httpserver::{
-    Body, HttpServer, IOStream, JoinHandle, Request, Response, ServerHandle, Service, StatusCode, iostream::memory,
-    spawn,
+    Body, HttpServer, IOStream, JoinHandle, Request, Response, ServerHandle, ServerOptions, Service, StatusCode,
+    iostream::memory, spawn,
 };
 
 const DELAY: Duration = Duration::from_secs(20);
@@ -88,6 +88,26 @@ fn a_long_poll_is_told_when_accepting_ends() {
         client.expect_closed().await;
         let report = draining.await.unwrap();
         assert_eq!((report.idle, report.finished, report.cut), (0, 1, 0));
+    });
+}
+
+#[test]
+fn a_long_poll_is_told_at_once_where_idle_connections_have_a_grace() {
+    run_virtual(async |clock| {
+        let server = HttpServer::with_options(service, ServerOptions::new().drain_grace(LIMIT));
+        let server = server.listen(("127.0.0.1", 0)).unwrap();
+        let client = Client::connect(server.local_addr()).await;
+        client.send(WAIT).await;
+        until(|| server.connections() == 1).await;
+        let draining = drain_after(&server, Duration::ZERO);
+        // Without a step of the clock.
+        let answer = client.answer().await;
+        assert_eq!((answer.text(), answer.header("connection")), ("nothing new", Some("close")));
+        client.expect_closed().await;
+        client.stream.close();
+        let report = draining.await.unwrap();
+        assert_eq!((report.idle, report.finished, report.cut), (0, 1, 0));
+        drop(clock);
     });
 }
 
