@@ -26,8 +26,8 @@ pub struct InheritedFd {
 /// separated by colons. None when `LISTEN_PID` is missing or names another process.
 ///
 /// Each is made non-blocking, and closed in programs that this one starts. They are given out once in the life of the
-/// process; the environment stays as it is. Call it early in `main` and before [`fork_processes`], whose workers have
-/// other numbers than the process that was meant.
+/// process; the environment stays as it is. Call it early in `main` and before
+/// [`fork_processes`](super::fork_processes), whose workers have other numbers than the process that was meant.
 ///
 /// # Errors
 ///

@@ -47,7 +47,7 @@ fn assert_passed(listener: &TcpListener, ours: &mut UnixStream, theirs: UnixStre
     let mut child = spawn_with_fds(stage("taken"), &fds).expect("it starts");
     drop(theirs);
     // Else the next one that is started has it too, and the end of its stream never comes.
-    assert!(is_closed_on_exec(&*listener) && is_closed_on_exec(&*ours));
+    assert!(is_closed_on_exec(listener) && is_closed_on_exec(&*ours));
     let mut client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
     client.write_all(b"?").expect("it is open");
     let mut word = String::new();
