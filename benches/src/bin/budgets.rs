@@ -25,7 +25,11 @@ fn main() -> ExitCode {
             for line in report.over_budget() {
                 eprintln!("over budget: {line}");
             }
-            ExitCode::from(u8::from(options.check && report.is_broken()))
+            let broken = report.broken_gates();
+            for line in &broken {
+                eprintln!("more than has been reached: {line}");
+            }
+            ExitCode::from(u8::from(options.check && !broken.is_empty()))
         }
         Err(error) => {
             eprintln!("{error}");

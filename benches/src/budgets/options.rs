@@ -13,7 +13,7 @@ pub struct Options {
     pub sections: Vec<Section>,
     /// The programs to measure; all by default. Without the yardstick there are no ratios.
     pub subjects: Vec<Subject>,
-    /// Fail when an enforced budget is exceeded. Implies the instruction counts alone, unless sections were named.
+    /// Fail when a gate is exceeded. Implies the instruction counts alone, unless sections were named.
     pub check: bool,
     /// Rounds of the CPU measurement; 11 by default.
     pub rounds: usize,
@@ -75,7 +75,8 @@ usage: budgets [SECTION...] [--check] [--only raw,bench-http,bench-web] [--round
                [--no-build] [--keep-profiles DIRECTORY]
 
 sections: instructions cpu syscalls allocations memory sizes (all without a name)
---check   measures the instructions alone, unless sections are named, and fails when a request takes more than its budget";
+--check   measures the instructions alone, unless sections are named, and fails when a request takes
+          more than has been reached before";
 }
 
 fn section(name: &str) -> Result<Section, lexopt::Error> {
