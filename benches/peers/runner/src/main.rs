@@ -1,10 +1,13 @@
-//! Runs the programs of all peers in turn on one core and prints the table as Markdown.
+//! Runs the programs of all peers in turn and prints tables as Markdown.
 
+mod http;
 mod instructions;
 mod options;
+mod process;
 mod programs;
 mod streams;
 mod table;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -33,6 +36,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), String> {
+    if options.http {
+        return http::print(options);
+    }
     if options.instructions {
         return instructions::print();
     }

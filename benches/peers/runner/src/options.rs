@@ -1,6 +1,10 @@
 use std::env;
 
-const USAGE: &str = "usage: peers-runner [--streams] [--rounds N] [--core N] [--row NAME]... | --instructions";
+const USAGE: &str = "\
+usage: peers-runner [--streams] [--rounds N] [--core N] [--row NAME]...
+       peers-runner --instructions
+       peers-runner --http [--no-build] [--rounds N] [--core N] [--row NAME]...
+       peers-runner --http --instructions [--no-build] [--row NAME]...";
 
 /// What the command line asks for.
 pub(crate) struct Options {
@@ -10,11 +14,22 @@ pub(crate) struct Options {
     names: Vec<String>,
     pub(crate) instructions: bool,
     pub(crate) streams: bool,
+    pub(crate) http: bool,
+    /// Whether the HTTP servers are built first.
+    pub(crate) build: bool,
 }
 
 impl Options {
     pub(crate) fn from_arguments() -> Result<Options, String> {
-        let mut options = Options { rounds: 7, core: 0, names: Vec::new(), instructions: false, streams: false };
+        let mut options = Options {
+            rounds: 7,
+            core: 0,
+            names: Vec::new(),
+            instructions: false,
+            streams: false,
+            http: false,
+            build: true,
+        };
         let mut arguments = env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(USAGE);
@@ -24,6 +39,8 @@ impl Options {
                 "--row" => options.names.push(value()?),
                 "--instructions" => options.instructions = true,
                 "--streams" => options.streams = true,
+                "--http" => options.http = true,
+                "--no-build" => options.build = false,
                 _ => return Err(USAGE.to_owned()),
             }
         }

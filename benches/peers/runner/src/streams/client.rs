@@ -8,7 +8,7 @@ use std::{
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 use peers_work::streams::{BATCH, BATCHED_SIZE, ECHO_SIZE, LINE_SIZE, SOURCE_SIZE};
 
-use super::tls;
+use crate::tls;
 
 /// One connection, one echo after the other.
 pub(crate) fn echo_alone(server: SocketAddr, echoes: usize) -> io::Result<()> {

@@ -3,14 +3,12 @@
 mod client;
 mod rows;
 mod server;
-mod tls;
 
 use self::{
     rows::{ROWS, StreamRow},
     server::Server,
-    tls::Certificate,
 };
-use crate::{options::Options, table::median};
+use crate::{options::Options, table::median, tls::Certificate};
 
 /// Ours first: the others are compared with it. The last one only has the rows of bulk data.
 const PEERS: [&str; 5] = ["ours", "tokio", "smol", "monoio", "plain"];

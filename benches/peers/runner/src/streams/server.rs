@@ -1,5 +1,4 @@
 use std::{
-    fs,
     io::{self, BufRead, BufReader},
     net::SocketAddr,
     process::{Child, Command, Stdio},
@@ -11,8 +10,7 @@ use nix::{
 };
 use peers_work::streams::Service;
 
-use super::tls::Certificate;
-use crate::programs;
+use crate::{process, programs, tls::Certificate};
 
 /// A peer's server in a process of its own; ends when dropped.
 pub(crate) struct Server {
@@ -50,7 +48,7 @@ impl Server {
     fn pin(&self, core: usize) -> io::Result<()> {
         let mut cores = CpuSet::new();
         cores.set(core)?;
-        for thread in self.threads()? {
+        for thread in process::threads(self.process.id())? {
             sched_setaffinity(Pid::from_raw(thread), &cores)?;
         }
         Ok(())
@@ -58,21 +56,7 @@ impl Server {
 
     /// Nanoseconds on a processor, of all threads so far.
     pub(crate) fn cpu(&self) -> io::Result<u64> {
-        let mut sum = 0;
-        for thread in self.threads()? {
-            let stat = fs::read_to_string(format!("/proc/{}/task/{thread}/schedstat", self.process.id()))?;
-            let time = stat.split_whitespace().next().and_then(|time| time.parse::<u64>().ok());
-            sum += time.ok_or(io::ErrorKind::InvalidData)?;
-        }
-        Ok(sum)
-    }
-
-    fn threads(&self) -> io::Result<Vec<i32>> {
-        let mut threads = Vec::new();
-        for entry in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
-            threads.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
-        }
-        Ok(threads)
+        process::cpu(self.process.id())
     }
 }
 

@@ -26,7 +26,7 @@ impl Certificate {
         roots.add(made.cert.der().clone()).map_err(|error| error.to_string())?;
         CLIENT.get_or_init(|| Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()));
 
-        let certificate = Certificate { folder: env::temp_dir().join(format!("peers-streams-{}", process::id())) };
+        let certificate = Certificate { folder: env::temp_dir().join(format!("peers-{}", process::id())) };
         let write = |path: &Path, text: String| fs::write(path, text).map_err(|error| error.to_string());
         fs::create_dir_all(&certificate.folder).map_err(|error| error.to_string())?;
         let [chain, key] = certificate.files();
