@@ -1,4 +1,5 @@
-//! CONNECT and 101: what would turn the connection into something else.
+//! CONNECT and 101, which would turn the connection into something else, and TRACE, which would show a client's secrets to
+//! its scripts.
 
 mod util;
 
@@ -59,5 +60,17 @@ fn a_101_that_a_handler_sets_is_500() {
         assert!(!reply.text().contains("frames"));
         // Still HTTP.
         assert_eq!(server.get("/unknown").status, 404);
+    }
+}
+
+#[test]
+fn trace_is_never_echoed() {
+    let server = serve(|| Application::new().get("/", ok));
+    for (target, status) in [("/", 405), ("/nowhere", 404)] {
+        let mut client = server.connect();
+        client.send(format!("TRACE {target} HTTP/1.1\r\nHost: a\r\nCookie: secret=1\r\nMax-Forwards: 0\r\n\r\n"));
+        let reply = client.reply();
+        assert_eq!(reply.status, status, "{target}");
+        assert!(!reply.text().contains("secret") && !reply.text().contains("TRACE"), "{}", reply.text());
     }
 }
