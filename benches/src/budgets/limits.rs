@@ -36,7 +36,7 @@ pub(super) const NONE: Limits = Limits { http: None, web: None };
 /// Instructions per request, which do not depend on the machine's load.
 pub(super) const INSTRUCTIONS: Limits = limits(2_500.0, 3_200.0);
 pub(super) const INSTRUCTIONS_PIPELINED: Limits = limits(1_800.0, 2_500.0);
-pub(super) const INSTRUCTIONS_JSON: Limits = limits(3_200.0, 3_700.0);
+pub(super) const INSTRUCTIONS_JSON: Limits = limits(4_100.0, 4_700.0);
 
 /// What the check lets pass: what has been reached, and three in a hundred for another compiler's inlining.
 pub(super) const GATE: Limits = limits(3_490.0, 4_400.0);
