@@ -24,8 +24,8 @@ pub(crate) use flush::WriteTimeout;
 use queue::Piece;
 pub(crate) use queue::WriteQueue;
 
-/// After how many bytes that the kernel took without hesitation a writer has to let the others have their turn: 1 MiB.
-const YIELD_EVERY: u64 = 1024 * 1024;
+/// After how many bytes that the kernel took without hesitation a writer has to let the others have their turn: 4 MiB, half a millisecond.
+const YIELD_EVERY: u64 = 4 * 1024 * 1024;
 
 impl IOStream {
     /// Sends `data`: at once what the kernel takes, the rest as soon as it can.
