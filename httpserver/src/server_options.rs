@@ -99,8 +99,9 @@ impl ServerOptions {
     ///
     /// A client that sends its next request in the moment in which its connection is closed has to send it again, and not all
     /// do. In this time such a request is answered, with `Connection: close`, and only a client that was silent for the whole
-    /// of it can be met in that moment. Services that wait for long are told of the drain when it is over. For restarts while others take over the listening sockets; a second is enough for
-    /// clients that are busy.
+    /// of it can be met in that moment. Services that wait for long are told at the beginning all the same
+    /// ([`Request::draining`](crate::Request::draining)). For restarts while others take over the listening sockets; a
+    /// second is enough for clients that are busy.
     #[must_use]
     #[inline]
     pub fn drain_grace(mut self, time: Duration) -> Self {

@@ -3,7 +3,7 @@
 mod common;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     convert::Infallible,
     future::{Future, Ready, ready},
     net::SocketAddr,
@@ -221,6 +221,34 @@ fn block_on<F: Future>(future: F) -> F::Output {
             Poll::Pending => thread::park(),
         }
     }
+}
+
+#[test]
+fn a_body_that_outlives_its_answer_is_broken_off_and_not_at_its_end() {
+    run(async {
+        let kept = Rc::new(RefCell::new(None));
+        let service = FromFn({
+            let kept = kept.clone();
+            move |request: http::Request<RequestBody>| {
+                let kept = kept.clone();
+                async move {
+                    let mut body = request.into_body();
+                    let first = body.frame().await.expect("a piece")?.into_data().expect("data");
+                    kept.replace(Some(body));
+                    Ok::<_, Error>(http::Response::new(Full::new(first)))
+                }
+            }
+        });
+        for framing in ["Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"] {
+            let (client, _server) = serve_pair(64 * 1024, TowerService::new(service.clone()));
+            client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}")).await;
+            assert_eq!(client.answer().await.text(), "hello");
+            let mut body: RequestBody = kept.take().expect("it was kept");
+            let result = body.frame().await.expect("an error");
+            assert!(matches!(result, Err(Error::AlreadyTaken(_))), "{result:?}");
+            assert!(body.frame().await.is_none());
+        }
+    });
 }
 
 #[test]

@@ -7,16 +7,12 @@ use http::Method;
 
 use crate::{
     Body, Error, Frame, Limits, Result, Trailers,
-    http1::{conn::Conn, encode, framing::BodyFraming},
+    http1::{
+        conn::{Conn, GATHER, SEND_WHOLE_FROM, YIELD_AFTER_BYTES, YIELD_AFTER_PIECES},
+        encode,
+        framing::BodyFraming,
+    },
 };
-
-/// How much is gathered before it is sent, in bytes.
-const GATHER: usize = 64 * 1024;
-/// Pieces from this size on are sent from where they are; smaller ones are copied together.
-const SEND_WHOLE_FROM: usize = 8 * 1024;
-/// After how many bytes, or pieces, that had not to wait the rest of the loop has its turn.
-const YIELD_AFTER_BYTES: usize = 1024 * 1024;
-const YIELD_AFTER_PIECES: usize = 1024;
 
 /// A body that is sent behind its head, which has announced the framing.
 pub(super) struct Upload {

@@ -41,8 +41,7 @@ impl http_body::Body for Body {
 }
 
 impl Body {
-    /// A body of another library, by the `http-body` trait, which this one need not be `Send` for. With the feature
-    /// `http-body`.
+    /// A body of another library, by the `http-body` trait. It need not be `Send`. With the feature `http-body`.
     ///
     /// Data is copied only when it does not come as [`Bytes`]. A trailer that may not stand behind a body (RFC 9110 6.5.1)
     /// is dropped, with a line at debug level. An error of the source ends the body; when it is one of this crate's, or

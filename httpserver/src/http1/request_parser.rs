@@ -59,19 +59,7 @@ type Parse = Result<Option<(usize, RequestHead)>, Error>;
 /// # Ok::<_, httpserver::Error>(())
 /// ```
 pub fn parse_request_head(buf: &[u8], limits: &Limits) -> Result<Option<(usize, RequestHead)>, Error> {
-    // One comparison of the first byte: an empty line in front is rare, and stays out of the usual way.
-    let skipped = match buf.first() {
-        None => return Ok(None),
-        Some(b'\r' | b'\n') => match leading_empty_line(buf, limits)? {
-            Some(skipped) => skipped,
-            None => return Ok(None),
-        },
-        Some(_) => 0,
-    };
-    // A head has to end within the limit, so nothing behind it is looked at: neither the bodies nor the heads that were
-    // sent along.
-    let window = &buf[skipped..];
-    let window = &window[..window.len().min(max_head(limits))];
+    let Some((skipped, window)) = window_of(buf, limits)? else { return Ok(None) };
     match parse_fast(window, limits) {
         Some((len, head)) => Ok(Some((skipped + len, head))),
         // It is parsed anew from its first byte; what the fast path had found is dropped.
@@ -86,6 +74,14 @@ pub fn parse_request_head(buf: &[u8], limits: &Limits) -> Result<Option<(usize, 
 /// As [`parse_request_head`].
 #[inline]
 pub fn parse_request_head_by_httparse(buf: &[u8], limits: &Limits) -> Result<Option<(usize, RequestHead)>, Error> {
+    let Some((skipped, window)) = window_of(buf, limits)? else { return Ok(None) };
+    parse_by_httparse(window, skipped, limits)
+}
+
+/// What of `buf` may be a head, and how much of it stands in front; `None` while nothing of one has come.
+#[inline(always)]
+fn window_of<'b>(buf: &'b [u8], limits: &Limits) -> Result<Option<(usize, &'b [u8])>, Error> {
+    // One comparison of the first byte: an empty line in front is rare, and stays out of the usual way.
     let skipped = match buf.first() {
         None => return Ok(None),
         Some(b'\r' | b'\n') => match leading_empty_line(buf, limits)? {
@@ -94,8 +90,10 @@ pub fn parse_request_head_by_httparse(buf: &[u8], limits: &Limits) -> Result<Opt
         },
         Some(_) => 0,
     };
+    // A head has to end within the limit, so nothing behind it is looked at: neither the bodies nor the heads that were
+    // sent along.
     let window = &buf[skipped..];
-    parse_by_httparse(&window[..window.len().min(max_head(limits))], skipped, limits)
+    Ok(Some((skipped, &window[..window.len().min(max_head(limits))])))
 }
 
 /// Parses any head. `skipped` bytes were taken in front of `window`.

@@ -20,9 +20,13 @@ const PIECES: usize = 1;
 
 type Piece = Result<http_body::Frame<Bytes>>;
 
+/// What crosses over; `None` is the end. A channel that is closed without it has lost its connection.
+type Crossed = Option<Piece>;
+
 /// The body of a request as a [`TowerService`](super::TowerService) is given it: `Send`, by the `http-body` trait.
 ///
-/// Dropping it tells the connection that the rest is not wanted. Its errors are those of [`Body::chunk`]: returned as the
+/// Dropping it tells the connection that the rest is not wanted. Kept beyond the answer, it ends with
+/// [`Error::AlreadyTaken`] instead of the rest. Its errors are those of [`Body::chunk`]: returned as the
 /// service's own, or as the error of its answer's body, they become the answer that fits (400, 408, 413).
 #[derive(Default)]
 pub struct RequestBody {
@@ -35,7 +39,7 @@ struct Crossing {
     /// Tells the pump to begin. Taken by the first read.
     begin: Option<Sender<()>>,
     // Boxed, because the channel's stream may not be moved while it waits.
-    pieces: Pin<Box<Receiver<Piece>>>,
+    pieces: Pin<Box<Receiver<Crossed>>>,
     /// How much is still to come, if the client has said so.
     remaining: Option<u64>,
 }
@@ -66,11 +70,17 @@ impl http_body::Body for RequestBody {
             // There is room for the one word that is ever said.
             let _ = begin.try_send(());
         }
-        let piece = ready!(crossing.pieces.as_mut().poll_next(cx));
+        let crossed = ready!(crossing.pieces.as_mut().poll_next(cx));
+        let (piece, is_over) = match crossed {
+            Some(Some(Ok(frame))) => (Some(Ok(frame)), false),
+            Some(last) => (last, true),
+            // Kept beyond its answer: what it has read must not pass for the whole.
+            None => (Some(Err(Error::AlreadyTaken("the body"))), true),
+        };
         if let (Some(remaining), Some(Ok(frame))) = (&mut crossing.remaining, &piece) {
             *remaining = remaining.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
         }
-        if piece.is_none() {
+        if is_over {
             self.crossing = None;
         }
         Poll::Ready(piece)
@@ -102,7 +112,7 @@ impl fmt::Debug for RequestBody {
 /// Moves a body from its connection to a [`RequestBody`], as long as it is polled.
 pub(super) struct Pump {
     /// To see whether anybody reads.
-    to: Sender<Piece>,
+    to: Sender<Crossed>,
     pumping: Pin<Box<dyn Future<Output = ()>>>,
 }
 
@@ -116,14 +126,15 @@ impl Pump {
 }
 
 #[inline]
-async fn pump(mut body: Body, begun: Receiver<()>, to: Sender<Piece>) {
+async fn pump(mut body: Body, begun: Receiver<()>, to: Sender<Crossed>) {
     if begun.recv().await.is_err() {
         return;
     }
-    // An error is the last piece, and a failed send says that the reader has gone.
-    while let Some(frame) = poll_fn(|cx| body.poll_frame(cx)).await {
-        let is_last = frame.is_err();
-        if to.send(frame.map(frame_of_theirs)).await.is_err() || is_last {
+    loop {
+        let frame = poll_fn(|cx| body.poll_frame(cx)).await;
+        let is_last = !matches!(frame, Some(Ok(_)));
+        // A failed send says that the reader has gone.
+        if to.send(frame.map(|frame| frame.map(frame_of_theirs))).await.is_err() || is_last {
             return;
         }
     }

@@ -15,6 +15,7 @@ use incoming::{BodyState, Reading};
 use outgoing::Stall;
 
 pub(crate) use incoming::{BodyBounds, Taken};
+pub(crate) use outgoing::{GATHER, SEND_WHOLE_FROM, YIELD_AFTER_BYTES, YIELD_AFTER_PIECES};
 
 /// One end of an HTTP/1.1 connection, whichever.
 ///

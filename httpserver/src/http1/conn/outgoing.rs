@@ -18,6 +18,17 @@ use iostream::{WriteFuture, ioloop::Deadline};
 use super::Conn;
 use crate::{Error, Limits, Result, body::FilePart, pool};
 
+/// How much is gathered before it is sent, in bytes. With the last piece on top, also the most that a body is ahead of
+/// its receiver.
+pub(crate) const GATHER: usize = 64 * 1024;
+
+/// Pieces from this size on are sent from where they are; smaller ones are copied together.
+pub(crate) const SEND_WHOLE_FROM: usize = 8 * 1024;
+
+/// After how many bytes, or pieces, that had not to wait the rest of the loop has its turn.
+pub(crate) const YIELD_AFTER_BYTES: usize = 1024 * 1024;
+pub(crate) const YIELD_AFTER_PIECES: usize = 1024;
+
 /// A wait for a peer to take what is queued, from when it began until the queue is empty. The stream watches over its
 /// own silence ([`IOStream::set_write_timeout`](iostream::IOStream::set_write_timeout)); this is about a peer that takes
 /// something, and too little.

@@ -26,19 +26,11 @@ use super::ServerConn;
 use crate::{
     Body, Error, Frame, Result, Trailers,
     body::FilePart,
-    http1::encode::{self, EncodedStream, StreamFraming},
+    http1::{
+        conn::{GATHER, SEND_WHOLE_FROM, YIELD_AFTER_BYTES, YIELD_AFTER_PIECES},
+        encode::{self, EncodedStream, StreamFraming},
+    },
 };
-
-/// How much is gathered before it is sent, in bytes. With the last piece on top, also the most that a body is ahead of
-/// its client.
-const GATHER: usize = 64 * 1024;
-
-/// Pieces from this size on are sent from where they are; smaller ones are copied together.
-const SEND_WHOLE_FROM: usize = 8 * 1024;
-
-/// After how many bytes, or pieces, that had not to wait the rest of the loop has its turn.
-const YIELD_AFTER_BYTES: usize = 1024 * 1024;
-const YIELD_AFTER_PIECES: usize = 1024;
 
 /// An answer on its way, its head encoded. Lives in a box, and only while it lasts.
 pub(super) struct Streamed {
