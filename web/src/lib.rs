@@ -28,6 +28,8 @@ mod wrap;
 mod set_cookie;
 #[cfg(feature = "static")]
 mod static_files;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use application::Application;
 pub use error::{Error, HttpError, Result};
