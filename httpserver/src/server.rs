@@ -27,7 +27,7 @@ use iostream::{
 use crate::{
     Error, Limits, Result, ServerHandle, ServerOptions, Service,
     field_lines::check_header,
-    http1::server::{Registration, ServerConn, serve},
+    http1::server::{Registration, ServerConn, serve, serve_through},
     server_state::ServerState,
 };
 
@@ -453,7 +453,7 @@ impl<S: Service> Connector for Rc<S> {
     }
 
     fn connect(&self, registration: Registration) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(serve(registration, Rc::clone(self)))
+        Box::pin(serve_through(registration, Rc::clone(self)))
     }
 
     fn future_size(&self) -> usize {
@@ -525,7 +525,7 @@ pub async fn serve_stream<S: Service>(stream: IOStream, peer: Option<SocketAddr>
     // or that it is none of TCP.
     let _ = stream.set_nodelay(true);
     let registration = register(stream, peer, &Rc::new(ServerState::new(ServerOptions::new())), None);
-    serve(registration, service).await;
+    serve_through(registration, service).await;
 }
 
 impl fmt::Debug for HttpServer {

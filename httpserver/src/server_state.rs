@@ -121,6 +121,14 @@ impl ServerState {
         self.connections.borrow_mut().insert(connection)
     }
 
+    /// Puts what a connection has become into its place.
+    #[inline]
+    pub(crate) fn replace(&self, key: usize, connection: Weak<dyn Registered>) {
+        if let Some(place) = self.connections.borrow_mut().get_mut(key) {
+            *place = connection;
+        }
+    }
+
     /// A connection has ended.
     pub(crate) fn unregister(&self, key: usize) {
         self.ended.set(self.ended.get().wrapping_add(1));

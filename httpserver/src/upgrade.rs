@@ -1,11 +1,215 @@
-use std::{future::Future, pin::Pin};
+//! Another protocol on a connection that began with HTTP.
+//!
+//! The connection's own future has done its work with the head of the answer. It ends, and what it held for HTTP goes with
+//! it: an upgraded connection may wait for hours. Its place in the server's list goes on to the future of the protocol.
 
-use iostream::IOStream;
+use std::{
+    any::Any,
+    cell::Cell,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use iostream::{Admitted, IOLoop, IOStream};
+use pin_project_lite::pin_project;
+
+use crate::{
+    http1::server::log_panic,
+    server_state::{Registered, ServerState},
+};
 
 /// What goes on with the stream of an upgraded connection: another protocol.
-pub(crate) type UpgradeHandler = Box<dyn FnOnce(IOStream) -> Pin<Box<dyn Future<Output = ()>>>>;
+pub(crate) type UpgradeHandler = Box<dyn Protocol>;
 
-/// Boxes a protocol, and its future when it begins.
+/// Boxes a protocol.
 pub(crate) fn boxed(protocol: impl AsyncFnOnce(IOStream) + 'static) -> UpgradeHandler {
-    Box::new(|stream| Box::pin(async move { protocol(stream).await }))
+    Box::new(protocol)
+}
+
+/// A protocol of some type. Its future is made where it stays: in a task, without a box of its own.
+pub(crate) trait Protocol {
+    /// Has it run as a task of its own.
+    fn spawn(self: Box<Self>, place: Place);
+    /// Makes a future of it, for a connection that the caller polls.
+    fn into_future(self: Box<Self>, place: Place) -> Pin<Box<dyn Future<Output = ()>>>;
+}
+
+impl<P: AsyncFnOnce(IOStream) + 'static> Protocol for P {
+    #[inline]
+    fn spawn(self: Box<Self>, place: Place) {
+        IOLoop::current().spawn_detached(run(*self, place));
+    }
+
+    #[inline]
+    fn into_future(self: Box<Self>, place: Place) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(run(*self, place))
+    }
+}
+
+/// The future of a protocol on its connection.
+#[inline]
+fn run<P: AsyncFnOnce(IOStream) + 'static>(protocol: P, place: Place) -> impl Future<Output = ()> {
+    // The call is the user's code too, so it is made in the first poll.
+    Upgraded { stage: Stage::Fresh { begin: Some(move |stream| protocol(stream)) }, place }
+}
+
+pin_project! {
+    /// The future of an upgraded connection.
+    struct Upgraded<B, F> {
+        #[pin]
+        stage: Stage<B, F>,
+        // Dropped last: a drain has ended when all connections are out of the list.
+        place: Place,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<B, F> {
+        Fresh { begin: Option<B> },
+        Running { #[pin] future: F },
+        // What the protocol has written is still to be sent.
+        Ending,
+    }
+}
+
+impl<B: FnOnce(IOStream) -> F, F: Future<Output = ()>> Future for Upgraded<B, F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        if matches!(*this.stage, Stage::Ending) {
+            return this.place.poll_end(cx);
+        }
+        // Unwind safe: a future that has panicked is dropped and not polled again.
+        match catch_unwind(AssertUnwindSafe(|| this.stage.as_mut().poll(this.place, cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(())) => {}
+            Err(payload) => this.place.break_off(payload),
+        }
+        // Its destructors run while the connection still counts. One that panics cuts nothing off, and the stage is set all
+        // the same.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| this.stage.as_mut().set(Stage::Ending))) {
+            log_panic(payload, "closing the connection");
+        }
+        this.place.conn.stream.set_write_timeout(this.place.conn.server.limits.write_timeout);
+        this.place.poll_end(cx)
+    }
+}
+
+impl<B: FnOnce(IOStream) -> F, F: Future<Output = ()>> Stage<B, F> {
+    /// Ready when the protocol is over, or the connection is to end.
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, place: &Place, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.as_mut().project() {
+                StageProjection::Fresh { begin } => {
+                    let Some(begin) = begin.take() else { return Poll::Ready(()) };
+                    let future = begin(place.conn.stream.clone());
+                    self.set(Stage::Running { future });
+                }
+                StageProjection::Running { future } => {
+                    if future.poll(cx).is_ready() {
+                        return Poll::Ready(());
+                    }
+                    return place.poll_cancelled(cx);
+                }
+                StageProjection::Ending => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+/// An upgraded connection's place in the list of its server; given up when it is dropped.
+pub(crate) struct Place {
+    conn: Rc<UpgradedConn>,
+    /// Where the server's list has it.
+    key: usize,
+    /// The protocol is dropped when the client goes.
+    cancels: bool,
+    /// Its place within the limits of connections.
+    _admitted: Option<Admitted>,
+}
+
+/// What the server's list has of an upgraded connection.
+struct UpgradedConn {
+    stream: IOStream,
+    server: Rc<ServerState>,
+    /// A drain's deadline has passed: the connection is to end now.
+    cut: Cell<bool>,
+    /// The connection's task, to be woken for `cut`.
+    task: Cell<Option<Waker>>,
+}
+
+impl Place {
+    /// Takes over the place with this key.
+    #[inline]
+    pub(crate) fn new(
+        stream: IOStream,
+        server: Rc<ServerState>,
+        key: usize,
+        cancels: bool,
+        admitted: Option<Admitted>,
+    ) -> Place {
+        stream.set_write_timeout(Duration::MAX);
+        let conn = Rc::new(UpgradedConn { stream, server, cut: Cell::new(false), task: Cell::new(None) });
+        let weak: std::rc::Weak<UpgradedConn> = Rc::downgrade(&conn);
+        conn.server.replace(key, weak);
+        Place { conn, key, cancels, _admitted: admitted }
+    }
+
+    /// Ready when the protocol is to be dropped: a drain's time is over, or the client has gone and the service asked for
+    /// it.
+    #[inline]
+    fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.conn.cut.get() {
+            return Poll::Ready(());
+        }
+        // Kept if it is still the right one: a clone counts a reference.
+        let known = self.conn.task.take().filter(|waker| waker.will_wake(cx.waker()));
+        self.conn.task.set(Some(known.unwrap_or_else(|| cx.waker().clone())));
+        if self.cancels { self.conn.stream.poll_peer_closed(cx) } else { Poll::Pending }
+    }
+
+    /// Sends what is left, and closes.
+    #[inline]
+    fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = ready!(self.conn.stream.poll_flush(cx));
+        self.conn.stream.close();
+        Poll::Ready(())
+    }
+
+    /// Closes behind a panic. What is ready is offered to the kernel once.
+    #[cold]
+    fn break_off(&self, payload: Box<dyn Any + Send>) {
+        log_panic(payload, "closing the connection");
+        let _ = self.conn.stream.offer_queued();
+        self.conn.stream.close();
+    }
+}
+
+impl Drop for Place {
+    #[inline]
+    fn drop(&mut self) {
+        self.conn.server.unregister(self.key);
+    }
+}
+
+impl Registered for UpgradedConn {
+    fn is_idle(&self) -> bool {
+        false
+    }
+
+    fn cut(&self) -> bool {
+        let is_first = !self.cut.replace(true);
+        self.stream.close();
+        if let Some(task) = self.task.take() {
+            task.wake();
+        }
+        is_first
+    }
 }

@@ -1,7 +1,6 @@
 //! Where the panics of user code end.
 //!
-//! A connection runs the service, its future, the body of an answer, an upgraded protocol, and the destructors of all of
-//! them. Any of these may panic, and all of them run inside the one future that serves the connection. So one place
+//! A connection runs the service, its future, the body of an answer, and the destructors of all of them. Any of these may panic, and all of them run inside the one future that serves the connection. So one place
 //! catches every panic, once per poll, however many requests a poll answers. The serving future is lost then. The
 //! connection is not: [`Contained`] answers for it and closes it in order.
 
@@ -21,6 +20,7 @@ use iostream::{
 use pin_project_lite::pin_project;
 
 use super::{Registration, ServerConn, answer::internal_error, serve::close};
+use crate::upgrade::{Place, UpgradeHandler};
 
 pin_project! {
     /// The future of a connection, whose panics end here.
@@ -41,22 +41,30 @@ impl<F> Contained<F> {
     }
 }
 
-impl<F: Future<Output = ()>> Future for Contained<F> {
-    type Output = ();
+impl<F: Future<Output = Option<Box<UpgradeHandler>>>> Future for Contained<F> {
+    /// Another protocol that goes on with the connection, and the place of that.
+    type Output = Option<Box<(UpgradeHandler, Place)>>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // Unwind safe: a future that has panicked is dropped and not polled again. The connection is made of cells, and
         // none of them is borrowed while foreign code runs.
         match catch_unwind(AssertUnwindSafe(|| this.serving.poll(cx))) {
-            Ok(polled) => polled,
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(None)) => Poll::Ready(None),
+            Ok(Poll::Ready(Some(handler))) => Poll::Ready(hand_over(*handler, this.registration.take())),
             Err(payload) => {
                 close_after_panic(this.registration.take(), payload);
-                Poll::Ready(())
+                Poll::Ready(None)
             }
         }
     }
+}
+
+#[cold]
+fn hand_over(handler: UpgradeHandler, registration: Option<Registration>) -> Option<Box<(UpgradeHandler, Place)>> {
+    Some(Box::new((handler, registration?.into_place())))
 }
 
 /// Has a task of its own end the connection, because every idle connection would have room for that future here.
@@ -91,7 +99,7 @@ impl ServerConn {
 }
 
 /// One line for a panic of the user's code. The message is made printable, because it may quote bytes of a client.
-fn log_panic(payload: Box<dyn Any + Send>, consequence: &str) {
+pub(crate) fn log_panic(payload: Box<dyn Any + Send>, consequence: &str) {
     let message = Printable::text(panic_message(&*payload));
     report_failure("httpserver", format_args!("panic in a service: {message}; {consequence}"));
     // The payload may be a value of the user's own, whose destructor panics as well. There may be no end to it.

@@ -44,10 +44,11 @@ use crate::{
     server_state::ServerState,
 };
 
+pub(crate) use contained::log_panic;
 pub(crate) use front::Front;
 pub(crate) use registration::Registration;
 pub(crate) use request::HeadWait;
-pub(crate) use serve::serve;
+pub(crate) use serve::{serve, serve_through};
 
 /// A server's connection: what it shares with the request in hand and its body.
 ///

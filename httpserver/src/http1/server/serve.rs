@@ -9,7 +9,6 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use iostream::ioloop::yield_now;
@@ -19,17 +18,59 @@ use super::{HeadWait, Registration, ServerConn, answer::Next, contained::Contain
 use crate::{Error, IntoResponse, Response, Result, Service, upgrade::UpgradeHandler};
 
 /// One connection from its first request to its end. The whole of it is one future, so that a request costs no task.
+///
+/// To be polled by a task of its own. Another protocol gets a new one, and the memory of this one is free.
 pub(crate) fn serve<S: Service>(registration: Registration, service: Rc<S>) -> impl Future<Output = ()> {
+    Serving { contained: contained(registration, service) }
+}
+
+/// The same for a future that the caller polls: it ends with the connection, whatever that becomes.
+#[inline]
+pub(crate) async fn serve_through<S: Service>(registration: Registration, service: Rc<S>) {
+    if let Some(upgrade) = contained(registration, service).await {
+        let (handler, place) = *upgrade;
+        handler.into_future(place).await;
+    }
+}
+
+fn contained<S: Service>(
+    registration: Registration,
+    service: Rc<S>,
+) -> Contained<impl Future<Output = Option<Box<UpgradeHandler>>>> {
     let conn = Rc::clone(&registration.conn);
     Contained::new(registration, serve_requests(conn, service))
 }
 
-/// Serves one request after the other, and closes. A panic of user code leaves through here, and ends in [`Contained`].
+pin_project! {
+    /// As large as what it serves by; an async block would have a word more.
+    struct Serving<F> {
+        #[pin]
+        contained: Contained<F>,
+    }
+}
+
+impl<F: Future<Output = Option<Box<UpgradeHandler>>>> Future for Serving<F> {
+    type Output = ();
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(upgrade) = ready!(self.project().contained.poll(cx)) {
+            let (handler, place) = *upgrade;
+            handler.spawn(place);
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Serves one request after the other, and closes, unless another protocol goes on. A panic of user code leaves through here, and ends in [`Contained`].
 ///
 /// Every idle connection has room for this future at its largest, so nothing big lives across an `await` in it but the
 /// service's own future.
 #[allow(clippy::manual_async_fn, reason = "an async function has room for each of its arguments twice")]
-fn serve_requests<S: Service>(conn: Rc<ServerConn>, service: Rc<S>) -> impl Future<Output = ()> {
+fn serve_requests<S: Service>(
+    conn: Rc<ServerConn>,
+    service: Rc<S>,
+) -> impl Future<Output = Option<Box<UpgradeHandler>>> {
     async move {
         // Requests that were found in the buffer, one behind the other, without the loop having had its turn.
         let mut in_a_row = 0_u32;
@@ -70,8 +111,11 @@ fn serve_requests<S: Service>(conn: Rc<ServerConn>, service: Rc<S>) -> impl Futu
                 Next::Request => true,
                 Next::End => false,
                 Next::Body(mut streamed) => poll_fn(|cx| conn.poll_streamed(cx, &mut streamed)).await,
-                // Boxed, because every idle connection would have room for it.
-                Next::Upgrade(handler) => return Box::pin(upgrade(conn, *handler)).await,
+                // Sent first: behind its last byte the client may speak the other protocol.
+                Next::Upgrade(handler) => match poll_fn(|cx| conn.poll_flush(cx)).await {
+                    Ok(()) => return Some(handler),
+                    Err(_) => break,
+                },
             };
             // RFC 9112 9.3: read the whole body or close. Otherwise the rest would pass for the next request.
             if !goes_on || !conn.is_body_done() && drop_body(&conn).await.is_err() {
@@ -85,6 +129,7 @@ fn serve_requests<S: Service>(conn: Rc<ServerConn>, service: Rc<S>) -> impl Futu
             }
         }
         close(&conn).await;
+        None
     }
 }
 
@@ -140,32 +185,6 @@ fn refuse(conn: &ServerConn, error: Error) {
     if error.status().is_some() {
         conn.refuse(&mut error.into_response());
     }
-}
-
-/// Hands the stream to another protocol once the head has left, and stays until that is over, so that the server goes on
-/// counting the connection and can end it.
-async fn upgrade(conn: Rc<ServerConn>, handler: UpgradeHandler) {
-    // Sent first: behind its last byte the client may speak the other protocol.
-    if poll_fn(|cx| conn.poll_flush(cx)).await.is_ok() {
-        let stream = conn.stream();
-        // Time-outs of HTTP end here.
-        conn.conn.deadline().clear();
-        stream.set_write_timeout(Duration::MAX);
-        let mut protocol = handler(stream.clone());
-        poll_fn(|cx| match protocol.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => conn.poll_cancelled(cx),
-        })
-        .await;
-        // Its destructors run while the connection still counts. One that panics cuts nothing off.
-        conn.busy.set(false);
-        drop(protocol);
-        conn.busy.set(true);
-        // What the protocol has written is still sent, by a limit again: nobody is left to watch over it.
-        stream.set_write_timeout(conn.limits().write_timeout);
-        let _ = poll_fn(|cx| stream.poll_flush(cx)).await;
-    }
-    conn.stream().close();
 }
 
 /// Sends what is left, sees to it that the client can read it, and closes.
