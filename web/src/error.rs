@@ -62,6 +62,9 @@ pub enum Error {
     },
     /// A redirect that cannot be sent, for the reason given. 500, as for cookies.
     InvalidRedirect(&'static str),
+    /// An event of an [event stream](crate::event_stream) that cannot be sent, for the reason given: text from outside became
+    /// its name or its id, and was not checked. 500.
+    InvalidEvent(&'static str),
     /// The head of the response has been sent already; status and headers cannot change any more. 500.
     HeadSent,
     /// The response is finished, by [`finish`](crate::Exchange::finish) or [`redirect`](crate::Exchange::redirect); status
@@ -179,6 +182,7 @@ impl fmt::Display for Error {
             #[cfg(feature = "cookies")]
             Error::InvalidCookie { name, reason } => write!(f, "Invalid cookie {name:?}: {reason}"),
             Error::InvalidRedirect(reason) => write!(f, "Invalid redirect: {reason}"),
+            Error::InvalidEvent(reason) => write!(f, "Invalid event: {reason}"),
             Error::HeadSent => write!(f, "The head of the response has already been sent"),
             Error::Finished => write!(f, "The response is already finished"),
             Error::Unimplemented { method, handler } => {

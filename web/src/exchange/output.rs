@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 #[cfg(feature = "json")]
 use httpserver::BodyBuffer;
-use httpserver::{Body, Response, StatusCode, iostream::ioloop::report_failure};
+use httpserver::{Body, BodyWriter, Bytes, Response, StatusCode, iostream::ioloop::report_failure};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
@@ -377,16 +377,34 @@ impl Exchange {
         drop(writer);
     }
 
+    /// Takes what was written and not yet sent.
+    #[inline]
+    pub(crate) fn take_written(&mut self) -> Bytes {
+        self.buffer.take()
+    }
+
+    /// Of the body of a response whose head has been sent.
+    #[inline]
+    pub(crate) fn body_writer(&mut self) -> Option<&mut BodyWriter> {
+        self.extras.as_mut()?.writer.as_mut()
+    }
+
     /// Hands out the response, with a body that this exchange goes on to write.
     #[inline]
     fn hand_out_head(&mut self) -> Result<()> {
+        self.hand_out_head_with(|body| body)
+    }
+
+    /// [`hand_out_head`](Exchange::hand_out_head), with something around the body.
+    #[inline]
+    pub(crate) fn hand_out_head_with(&mut self, around: impl FnOnce(Body) -> Body) -> Result<()> {
         let mut response = self.take_head(true)?;
         if self.has_validators {
             self.apply_conditions(&mut response)?;
         }
         let (writer, body) = Body::channel();
         let driver = writer.driver();
-        response.set_body(body);
+        response.set_body(around(body));
         self.run_response_hooks(&mut response);
         self.extras().writer = Some(writer);
         self.head_sent = true;

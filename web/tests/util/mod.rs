@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod in_process;
+pub mod pages;
 
 use std::{
     io::{Read, Write},
