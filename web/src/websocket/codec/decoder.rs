@@ -3,7 +3,7 @@ use httpserver::Bytes;
 use super::{
     CloseFrame, Event, Message, ProtocolError,
     ProtocolError::Violation,
-    Role,
+    Receiver, Role,
     assembly::Assembly,
     frame::{FrameHead, MAX_HEAD, Opcode},
     mask::{append_unmasked, rotated},
@@ -42,6 +42,8 @@ pub struct Decoder {
     head: [u8; MAX_HEAD],
     head_len: u8,
     role: Role,
+    /// With compression agreed on.
+    receiver: Option<Receiver>,
 }
 
 #[derive(Debug)]
@@ -87,7 +89,16 @@ impl Decoder {
             head: [0; MAX_HEAD],
             head_len: 0,
             role,
+            receiver: None,
         }
+    }
+
+    /// Takes compressed messages, as was agreed on.
+    #[cfg(feature = "deflate")]
+    #[inline]
+    pub fn deflate(mut self, agreed: &super::Deflate) -> Decoder {
+        self.receiver = Some(Receiver::new(agreed));
+        self
     }
 
     /// Sets the largest message that is taken, in bytes: all fragments together, and both as sent and decompressed.
@@ -181,7 +192,8 @@ impl Decoder {
     /// What a head may be depends on what went before it. Returns the length, which is within the limit.
     #[inline]
     fn check(&self, head: &FrameHead) -> Result<usize, ProtocolError> {
-        if head.is_compressed {
+        // Set in the first frame of a message (RFC 7692 6).
+        if head.is_compressed && (self.receiver.is_none() || !matches!(head.opcode, Opcode::Text | Opcode::Binary)) {
             return Err(Violation("a reserved bit is set"));
         }
         if head.opcode.is_control() {
@@ -237,7 +249,8 @@ impl Decoder {
         let State::Busy(partial) = &mut self.state else { unreachable!("just made so") };
         if !head.opcode.is_control() {
             partial.announced += length;
-            partial.message.get_or_insert_with(|| Assembly::new(head.opcode == Opcode::Text));
+            let new = || Assembly::new(head.opcode == Opcode::Text, head.is_compressed);
+            partial.message.get_or_insert_with(new);
         }
         partial.frame = Some(Receiving { opcode: head.opcode, is_final: head.is_final, key: head.key, left: length });
     }
@@ -246,7 +259,7 @@ impl Decoder {
     #[inline]
     fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Event>, ProtocolError> {
         let State::Busy(partial) = &mut self.state else { return Ok(None) };
-        let event = partial.receive(input)?;
+        let event = partial.receive(input, &mut self.receiver, self.max_message_size)?;
         if partial.message.is_none() && partial.frame.is_none() {
             self.state = State::Idle;
         }
@@ -256,14 +269,19 @@ impl Decoder {
 
 impl Partial {
     #[inline]
-    fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Event>, ProtocolError> {
+    fn receive(
+        &mut self,
+        input: &mut &[u8],
+        receiver: &mut Option<Receiver>,
+        limit: usize,
+    ) -> Result<Option<Event>, ProtocolError> {
         let Some(frame) = &mut self.frame else { return Ok(None) };
         let (piece, rest) = input.split_at(frame.left.min(input.len()));
         *input = rest;
         if frame.opcode.is_control() {
             append_unmasked(&mut self.control, piece, frame.key);
         } else if let Some(message) = &mut self.message {
-            message.push(piece, frame.key, frame.left)?;
+            message.push(piece, frame.key, frame.left, receiver, limit)?;
         }
         frame.left -= piece.len();
         frame.key = frame.key.map(|key| rotated(key, piece.len()));
@@ -278,7 +296,7 @@ impl Partial {
         match self.message.take_if(|_| is_final) {
             Some(message) => {
                 self.announced = 0;
-                Ok(Some(Event::Message(message.finish()?)))
+                Ok(Some(Event::Message(message.finish(receiver, limit)?)))
             }
             None => Ok(None),
         }

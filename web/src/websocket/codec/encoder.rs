@@ -1,9 +1,9 @@
 use httpserver::Bytes;
 
 use super::{
-    CloseFrame, EncodeError, Message, Role,
+    CloseFrame, EncodeError, Message, Role, Sender,
     frame::{FrameHead, MAX_CONTROL, MAX_HEAD, Opcode},
-    mask::append_unmasked,
+    mask::{append_unmasked, unmask},
     random::masking_key,
 };
 
@@ -29,13 +29,26 @@ use super::{
 #[derive(Debug)]
 pub struct Encoder {
     role: Role,
+    /// With compression agreed on.
+    sender: Option<Sender>,
 }
 
 impl Encoder {
     /// An encoder of what `role` sends.
     #[inline]
     pub fn new(role: Role) -> Encoder {
-        Encoder { role }
+        Encoder { role, sender: None }
+    }
+
+    /// Compresses messages, as was agreed on. What does not become shorter is sent as it is, unless the messages share a
+    /// context.
+    ///
+    /// Without context takeover the frames still serve all receivers that agreed on the same.
+    #[cfg(feature = "deflate")]
+    #[inline]
+    pub fn deflate(mut self, agreed: &super::Deflate) -> Encoder {
+        self.sender = Sender::new(agreed);
+        self
     }
 
     /// A message, framed.
@@ -62,9 +75,14 @@ impl Encoder {
     /// Appends a message, framed, to what is in `out` already.
     #[inline]
     pub fn append(&mut self, message: &Message, out: &mut Vec<u8>) {
-        match message {
-            Message::Text(text) => self.frame(Opcode::Text, text.as_bytes(), out),
-            Message::Binary(bytes) => self.frame(Opcode::Binary, bytes, out),
+        let (opcode, payload) = match message {
+            Message::Text(text) => (Opcode::Text, text.as_bytes()),
+            Message::Binary(bytes) => (Opcode::Binary, &bytes[..]),
+        };
+        let start = out.len();
+        match self.compressed(opcode, payload, out) {
+            Some(begin) => drop(out.drain(start..begin)),
+            None => self.frame(opcode, payload, out),
         }
     }
 
@@ -107,10 +125,16 @@ impl Encoder {
     }
 
     #[inline]
-    fn data(&self, opcode: Opcode, payload: &[u8]) -> Bytes {
-        let mut out = Vec::with_capacity(MAX_HEAD + payload.len());
-        self.frame(opcode, payload, &mut out);
-        Bytes::from(out)
+    fn data(&mut self, opcode: Opcode, payload: &[u8]) -> Bytes {
+        let mut out = Vec::new();
+        match self.compressed(opcode, payload, &mut out) {
+            Some(begin) => {
+                // A frame that waits in a queue is not to hold the room that its content would have taken.
+                out.shrink_to_fit();
+                Bytes::from(out).slice(begin..)
+            }
+            None => self.plain(opcode, payload),
+        }
     }
 
     #[inline]
@@ -118,17 +142,53 @@ impl Encoder {
         if payload.len() > MAX_CONTROL {
             return Err(EncodeError::ControlTooLong { length: payload.len() });
         }
-        Ok(self.data(opcode, payload))
+        Ok(self.plain(opcode, payload))
     }
 
     #[inline]
+    fn plain(&self, opcode: Opcode, payload: &[u8]) -> Bytes {
+        let mut out = Vec::with_capacity(MAX_HEAD + payload.len());
+        self.frame(opcode, payload, &mut out);
+        Bytes::from(out)
+    }
+
+    /// Appends a frame as it is.
+    #[inline]
     fn frame(&self, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+        let head = self.head(opcode, payload.len(), false);
+        head.write(out);
+        append_unmasked(out, payload, head.key);
+    }
+
+    /// Appends a frame with its payload compressed, and returns where it begins: its length is known too late. `None`, and
+    /// nothing appended, if it is better sent as it is.
+    #[inline]
+    fn compressed(&mut self, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+        let sender = self.sender.as_mut()?;
+        let start = out.len();
+        let content = start + MAX_HEAD;
+        out.resize(content, 0);
+        if !sender.compress(payload, out) {
+            out.truncate(start);
+            return None;
+        }
+        let head = self.head(opcode, out.len() - content, true);
+        if let Some(key) = head.key {
+            unmask(&mut out[content..], key);
+        }
+        let mut bytes = Vec::with_capacity(MAX_HEAD);
+        head.write(&mut bytes);
+        let begin = content - bytes.len();
+        out[begin..content].copy_from_slice(&bytes);
+        Some(begin)
+    }
+
+    #[inline]
+    fn head(&self, opcode: Opcode, length: usize, is_compressed: bool) -> FrameHead {
         let key = match self.role {
             Role::Server => None,
             Role::Client => Some(masking_key()),
         };
-        let length = payload.len() as u64;
-        FrameHead { is_final: true, is_compressed: false, opcode, length, key }.write(out);
-        append_unmasked(out, payload, key);
+        FrameHead { is_final: true, is_compressed, opcode, length: length as u64, key }
     }
 }

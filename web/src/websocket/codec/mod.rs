@@ -3,6 +3,8 @@
 //! [`Decoder`] takes the bytes of a connection in whatever pieces they come and returns [`Event`]s. [`Encoder`] turns
 //! messages into frames. Neither reads, writes or waits, so both work over any stream, and in tests over none.
 //!
+//! With the feature `deflate` both can compress, as client and server have agreed on in the handshake: see `Deflate`.
+//!
 //! An idle decoder holds no buffer: memory is taken when a message begins and leaves with it. A message that arrives in one
 //! piece is copied once, unmasked on the way. Limits are checked when a frame announces its length, before there is
 //! memory for it.
@@ -32,20 +34,32 @@
 
 mod assembly;
 mod close;
+mod content;
 mod decoder;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod encoder;
 mod error;
 mod frame;
 mod mask;
 mod message;
+#[cfg(not(feature = "deflate"))]
+mod no_deflate;
 mod random;
 mod role;
 mod text;
 
 pub use close::{CloseCode, CloseFrame};
 pub use decoder::{DEFAULT_MAX_MESSAGE_SIZE, Decoder};
+#[cfg(feature = "deflate")]
+pub use deflate::{Deflate, DeflateOptions, ExtensionError};
 pub use encoder::Encoder;
 pub use error::{EncodeError, ProtocolError};
 pub use mask::unmask;
 pub use message::{Event, Message};
 pub use role::Role;
+
+#[cfg(feature = "deflate")]
+use deflate::{Inflating, Receiver, Sender};
+#[cfg(not(feature = "deflate"))]
+use no_deflate::{Inflating, Receiver, Sender};

@@ -29,6 +29,15 @@ impl Text {
         self.checked.capacity()
     }
 
+    /// The last bytes, up to so many.
+    #[cfg(feature = "deflate")]
+    #[inline]
+    pub(super) fn last(&self, count: usize) -> Vec<u8> {
+        let mut bytes = self.checked.as_bytes()[self.checked.len().saturating_sub(count)..].to_vec();
+        bytes.extend_from_slice(&self.tail[..usize::from(self.tail_len)]);
+        bytes
+    }
+
     /// Appends a piece. Fails at the first byte with which no text can go on.
     #[inline]
     pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {

@@ -1,0 +1,70 @@
+//! What connections hold. Alone in its test binary, because it counts what the process allocates.
+#![allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait; this one only forwards to the system allocator")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use web::websocket::codec::{Decoder, Deflate, DeflateOptions, Encoder, Event, Role};
+
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: both calls are forwarded as they are, and `realloc` is made of them.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HELD.fetch_add(layout.size(), Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A server's ends of connections that have sent and received once, and how many bytes each holds.
+fn idle_after_use(options: &DeflateOptions, count: usize) -> usize {
+    let (at_the_server, answer) = Deflate::accept([Deflate::offer(options)], options).unwrap();
+    let at_the_client = Deflate::agreed([answer], options).unwrap().unwrap();
+    let text = "the same again and ".repeat(1000);
+    let mut connections = Vec::with_capacity(count);
+    let before = HELD.load(Relaxed);
+    for _ in 0..count {
+        let mut encoder = Encoder::new(Role::Server).deflate(&at_the_server);
+        let mut decoder = Decoder::new(Role::Server).deflate(&at_the_server);
+        assert!(encoder.text(&text).len() < text.len() / 10);
+        let frame = Encoder::new(Role::Client).deflate(&at_the_client).text(&text);
+        // In two pieces, so that a message is under way for a moment.
+        let (mut first, mut second) = frame.split_at(20);
+        assert_eq!(decoder.decode(&mut first), Ok(None));
+        assert!(matches!(decoder.decode(&mut second), Ok(Some(Event::Message(_)))));
+        connections.push((encoder, decoder));
+    }
+    (HELD.load(Relaxed) - before) / count
+}
+
+#[test]
+fn idle_connections_hold_nothing_without_context_and_what_is_stated_with_it() {
+    let options = DeflateOptions::new();
+    idle_after_use(&options, 1); // fills the thread's pool
+    assert_eq!(idle_after_use(&options, 100), 0);
+    // As the documentation of `context_takeover` says: 420 KiB with large windows, 300 KiB with small ones.
+    for (bits, stated) in [(15, 420 << 10), (9, 300 << 10)] {
+        let held = idle_after_use(&options.clone().context_takeover(true).max_window_bits(bits), 4);
+        assert!((stated * 9 / 10..=stated).contains(&held), "{bits} {held}");
+    }
+    // A head with a few bytes behind it is not worth a decompressor.
+    let (agreed, _) = Deflate::accept(["permessage-deflate"], &options).unwrap();
+    let mut decoder = Decoder::new(Role::Server).deflate(&agreed);
+    let before = HELD.load(Relaxed);
+    assert_eq!(decoder.decode(&mut &b"\x41\xfe\xff\xff\0\0\0\0\xf2\x48"[..]), Ok(None));
+    assert!(HELD.load(Relaxed) - before < 500);
+}
