@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    mem,
+    fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -43,10 +43,12 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Payload> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| Payload(Some(payload)))
 }
 
-/// For what is left to do when something has panicked, to tell of it: a panic of the logger cannot tear a turn of the
-/// loop apart. There is nothing left to report to.
-pub(crate) fn contain(work: impl FnOnce()) {
-    drop(catch(work));
+/// Logs an error that tells of a panic. A panic of the logger cannot tear a turn of the loop apart: it ends here, and there
+/// is nothing left to report it to.
+#[cold]
+#[inline(never)]
+pub(crate) fn log_error(message: fmt::Arguments<'_>) {
+    drop(catch(|| log::error!("{message}")));
 }
 
 /// What a panic carries. It may be a value of the user's own, whose destructor may panic as well: that ends here too.

@@ -214,6 +214,7 @@ impl Boundary {
     /// Tells this boundary of a panic of its scope itself; the current context is the one around. Gives the payload to go
     /// on with.
     #[cold]
+    #[inline]
     pub(super) fn offer_panic(
         &self,
         payload: Box<dyn Any + Send>,
@@ -237,7 +238,7 @@ impl Boundary {
         let _entered = enter(around);
         // The handler is dropped within, for the case that it has deactivated itself: its destructor may panic as well.
         panic::catch(move || handler(exception)).unwrap_or_else(|payload| {
-            panic::contain(|| log::error!("{exception}; then its error boundary panicked: {}", payload.printable()));
+            panic::log_error(format_args!("{exception}; then its error boundary panicked: {}", payload.printable()));
             false
         })
     }

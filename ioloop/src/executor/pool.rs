@@ -37,6 +37,7 @@ struct State {
 }
 
 impl Pool {
+    #[inline]
     pub(crate) fn new() -> Pool {
         let state = State {
             queue: VecDeque::new(),
@@ -124,6 +125,7 @@ impl Drop for Pool {
 }
 
 impl fmt::Debug for Pool {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("threads", &self.shared.lock().threads.len()).finish_non_exhaustive()
     }

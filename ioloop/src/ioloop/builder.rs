@@ -27,6 +27,7 @@ pub type PollerFactory = fn() -> io::Result<Box<dyn Poller>>;
 /// The process's choice. A lock per loop made, none afterwards.
 static FACTORY: Mutex<PollerFactory> = Mutex::new(|| Ok(Box::new(Epoll::new()?)));
 
+#[inline]
 pub(super) fn configure(factory: PollerFactory) -> PollerFactory {
     std::mem::replace(&mut *FACTORY.lock().unwrap_or_else(PoisonError::into_inner), factory)
 }
@@ -69,6 +70,7 @@ impl Builder {
         Builder { poller: None, clock: LoopClock::Monotonic, virtual_clock: None, event_interval: pace::ITEMS }
     }
 
+    #[inline]
     pub(super) fn boxed(poller: Box<dyn Poller>, clock: Box<dyn Clock>) -> Builder {
         Builder { poller: Some(poller), clock: LoopClock::Custom(clock), ..Builder::new() }
     }
@@ -147,6 +149,7 @@ impl Builder {
     /// When it is zero.
     #[track_caller]
     #[must_use]
+    #[inline]
     pub fn event_interval(mut self, items: u32) -> Builder {
         assert!(items > 0, "an event interval is at least 1");
         self.event_interval = items;

@@ -19,6 +19,7 @@ pub(super) fn current() -> IOLoop {
 }
 
 /// The thread's loop, if there is one. None while the thread is ending.
+#[inline]
 pub(super) fn try_current() -> Option<IOLoop> {
     CURRENT.try_with(|current| current.ioloop.borrow().clone()).ok().flatten()
 }

@@ -1,6 +1,6 @@
 //! How user code is called and dropped: a panic ends here.
 
-use std::{os::fd::AsFd, panic::Location};
+use std::{os::fd::AsFd, panic::Location, task::Waker};
 
 use super::IOLoop;
 use crate::{
@@ -31,13 +31,14 @@ impl IOLoop {
         for remains in tasks {
             self.clear_away(remains);
         }
+        let drop_call = |kind, call: Box<dyn FnOnce()>, location| self.guard(kind, location, || drop(call));
         for (callback, location) in callbacks {
-            self.guard(WorkKind::Callback, location, || drop(callback));
+            drop_call(WorkKind::Callback, callback, location);
         }
         for action in timers {
             match action {
                 Action::Call(callback, location) => {
-                    self.guard(WorkKind::Timer, location, || drop(callback));
+                    drop_call(WorkKind::Timer, callback, location);
                 }
                 Action::Wake(waker) => self.guard_foreign(|| drop(waker)),
             }
@@ -51,7 +52,7 @@ impl IOLoop {
             self.guard(WorkKind::Handler, handler.location, || drop(handler));
         }
         for waker in wakers {
-            self.guard_foreign(|| waker.wake());
+            self.wake(waker);
         }
         nothing
     }
@@ -75,17 +76,24 @@ impl IOLoop {
     #[cold]
     pub(super) fn report_panic(&self, kind: WorkKind, location: &'static Location<'static>, payload: &Payload) {
         if !panic::was_settled(payload.as_any()) {
-            panic::contain(|| self.report(&CallbackException::panic(kind, location, payload.as_any())));
+            self.report(&CallbackException::panic(kind, location, payload.as_any()));
         }
     }
 
     /// Calls user code that has no registration to blame: wakers, which are our own but for exotic cases, and destructors.
+    ///
+    /// Not inlined: where it is, each wake-up takes fifteen instructions more.
+    #[inline(never)]
     pub(super) fn guard_foreign(&self, work: impl FnOnce()) {
-        // Logged in place: with that in a function of its own, what is left is inlined into the callers, and each wake-up takes
-        // fifteen instructions more.
         if let Err(payload) = panic::catch(work) {
-            panic::contain(|| log::error!("panic in a waker or a destructor: {}", payload.printable()));
+            panic::log_error(format_args!("panic in a waker or a destructor: {}", payload.printable()));
         }
+    }
+
+    /// Wakes a task, which as good as always is one of this loop: a push on the queue.
+    #[inline]
+    pub(super) fn wake(&self, waker: Waker) {
+        self.guard_foreign(|| waker.wake());
     }
 
     #[cold]
@@ -96,10 +104,10 @@ impl IOLoop {
             // dropped within, for the case that it has replaced itself.
             Some(hook) => {
                 if let Err(payload) = panic::catch(move || hook(exception)) {
-                    panic::contain(|| log::error!("{exception}; then its hook panicked: {}", payload.printable()));
+                    panic::log_error(format_args!("{exception}; then its hook panicked: {}", payload.printable()));
                 }
             }
-            None => panic::contain(|| log::error!("{exception}")),
+            None => panic::log_error(format_args!("{exception}")),
         }
     }
 }

@@ -114,7 +114,7 @@ impl IOLoop {
     #[cold]
     fn wake_all(&self, wakers: Vec<Waker>) {
         for waker in wakers {
-            self.guard_foreign(|| waker.wake());
+            self.wake(waker);
         }
     }
 
@@ -240,6 +240,7 @@ impl IOLoop {
         }
     }
 
+    #[inline]
     pub(crate) fn abort_task(&self, key: ArenaKey) {
         let remains = self.inner.scheduler.borrow_mut().abort(key);
         if let Some(remains) = remains {
@@ -254,7 +255,7 @@ impl IOLoop {
             self.guard(WorkKind::Task, work.location(), || drop(work));
         }
         for waiter in waiters.into_iter().flatten() {
-            self.guard_foreign(|| waiter.wake());
+            self.wake(waiter);
         }
         if let Some(context) = context {
             self.guard_foreign(|| drop(context));
@@ -276,11 +277,13 @@ impl IOLoop {
         }
     }
 
+    #[inline]
     pub(crate) fn detach_task(&self, key: ArenaKey) {
         let result = self.inner.scheduler.borrow_mut().detach(key);
         drop(result);
     }
 
+    #[inline]
     pub(crate) fn is_task_finished(&self, key: ArenaKey) -> bool {
         self.inner.scheduler.borrow().is_finished(key)
     }

@@ -149,6 +149,7 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
+    #[inline]
     fn new(ioloop: &IOLoop) -> Result<Outlet> {
         let duplicate = match ioloop.inner.poller.borrow().descriptor() {
             Some(fd) => fd.try_clone_to_owned(),

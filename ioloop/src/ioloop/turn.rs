@@ -1,11 +1,6 @@
 //! One iteration of the loop, its steps in order.
 
-use std::{
-    panic::Location,
-    pin::Pin,
-    task::{Poll, Waker},
-    time::Duration,
-};
+use std::{panic::Location, pin::Pin, task::Poll, time::Duration};
 
 use super::{IOLoop, Root};
 use crate::{
@@ -113,12 +108,12 @@ impl IOLoop {
             let notify = inner.registry.borrow_mut().record(event.token().key(), event.ready(), &mut others);
             match notify {
                 // As good as always the waker of a task of this loop: a push on the queue that runs later in this turn.
-                Notify::Source(Some(first)) => self.guard_foreign(|| first.wake()),
+                Notify::Source(Some(first)) => self.wake(first),
                 Notify::Source(None) | Notify::Nobody => {}
                 Notify::Handler(callback, location) => self.call_handler(*event, callback, location),
             }
             if !others.is_empty() {
-                others.drain(..).for_each(|waker: Waker| self.guard_foreign(|| waker.wake()));
+                others.drain(..).for_each(|waker| self.wake(waker));
             }
         }
         events.clear();
@@ -166,7 +161,7 @@ impl IOLoop {
                 Some(Due::Call(callback, location)) => {
                     self.guard(WorkKind::Timer, location, callback);
                 }
-                Some(Due::Wake(waker)) => self.guard_foreign(|| waker.wake()),
+                Some(Due::Wake(waker)) => self.wake(waker),
                 None => break,
             }
         }

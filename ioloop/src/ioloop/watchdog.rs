@@ -71,6 +71,7 @@ impl IOLoop {
     /// ioloop.run_sync(async { thread::sleep(Duration::from_millis(3)) });
     /// assert_eq!(seen.get(), 1);
     /// ```
+    #[inline]
     pub fn on_slow_callback(&self, threshold: Duration, hook: impl Fn(&SlowCallback) + 'static) {
         // The largest number says that nobody watches.
         let previous = self.inner.watchdog.set(nanos(threshold).min(u64::MAX - 1), Some(Rc::new(hook)));
@@ -79,6 +80,7 @@ impl IOLoop {
 
     /// [`on_slow_callback`](IOLoop::on_slow_callback) that logs a warning, `SlowCallback`'s `Display` form, through the
     /// `log` crate.
+    #[inline]
     pub fn log_slow_callbacks(&self, threshold: Duration) {
         self.on_slow_callback(threshold, |slow| log::warn!("{slow}"));
     }
@@ -113,7 +115,7 @@ impl IOLoop {
             let told = &slow;
             // The hook is dropped within, for the case that it has replaced itself.
             if let Err(payload) = panic::catch(move || hook(told)) {
-                panic::contain(|| log::error!("{slow}; then its hook panicked: {}", payload.printable()));
+                panic::log_error(format_args!("{slow}; then its hook panicked: {}", payload.printable()));
             }
         }
     }

@@ -8,6 +8,7 @@ mod poll;
 
 use std::{fmt, io, os::fd::BorrowedFd, time::Duration};
 
+use bitflags::{Flags, parser};
 use nix::poll::PollTimeout;
 
 use crate::arena::ArenaKey;
@@ -204,16 +205,19 @@ impl Token {
 }
 
 impl fmt::Debug for Token {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ArenaKey { index, generation } = self.key();
         write!(f, "Token({index}@{generation})")
     }
 }
 
+/// What a descriptor is watched for. Errors and hang-ups are reported in any case.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Interest(u8);
+
 bitflags::bitflags! {
-    /// What a descriptor is watched for. Errors and hang-ups are reported in any case.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-    pub struct Interest: u8 {
+    impl Interest: u8 {
         /// There is something to read, to accept, or the end of input.
         const READABLE = 1 << 0;
         /// There is room to write, or a connect has ended.
@@ -225,10 +229,12 @@ bitflags::bitflags! {
     }
 }
 
+/// What a descriptor is ready for. Bits of one name have the meaning of [`Interest`]'s.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ready(u8);
+
 bitflags::bitflags! {
-    /// What a descriptor is ready for. Bits of one name have the meaning of [`Interest`]'s.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-    pub struct Ready: u8 {
+    impl Ready: u8 {
         /// There is something to read, to accept, or the end of input.
         const READABLE = 1 << 0;
         /// There is room to write, or a connect has ended.
@@ -242,6 +248,32 @@ bitflags::bitflags! {
         /// An error is pending on the descriptor (`EPOLLERR`), a reset for example.
         const ERROR = 1 << 3;
     }
+}
+
+impl fmt::Debug for Interest {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_flags("Interest", self, f)
+    }
+}
+
+impl fmt::Debug for Ready {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_flags("Ready", self, f)
+    }
+}
+
+/// As `derive` does for a type that the macro declares. That type brings a second one along, with a parser and formatters
+/// that nobody calls and that are compiled all the same.
+#[inline]
+fn write_flags<F: Flags<Bits = u8>>(name: &str, flags: &F, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{name}(")?;
+    if flags.is_empty() {
+        f.write_str("0x0")?;
+    }
+    parser::to_writer(flags, &mut *f)?;
+    f.write_str(")")
 }
 
 impl Ready {

@@ -54,6 +54,7 @@ impl PosixPoll {
     }
 
     /// Whether `fd` is what is registered under its number, and not a successor of one closed behind our back.
+    #[inline]
     fn is_watched(&self, fd: BorrowedFd<'_>, about: &Metadata) -> io::Result<bool> {
         for known in self.watched.iter().filter(|known| known.number == fd.as_raw_fd()) {
             let known = known.fd.metadata()?;
@@ -64,6 +65,7 @@ impl PosixPoll {
         Ok(false)
     }
 
+    #[inline]
     fn place(&self, token: Token) -> Result<usize, usize> {
         self.watched.binary_search_by_key(&token.to_u64(), |watched| watched.token.to_u64())
     }

@@ -76,6 +76,7 @@ struct Successor {
 }
 
 impl Successor {
+    #[inline]
     fn prepare(command: &Command, fds: &[(&dyn AsFd, &str)]) -> io::Result<Successor> {
         if !command.get_program().as_bytes().contains(&b'/') {
             return Err(invalid("the program has to be named by a path"));
@@ -101,6 +102,7 @@ impl Successor {
     }
 
     /// Returns only when that failed.
+    #[inline]
     fn become_it(&mut self) -> io::Error {
         for (source, place) in self.sources.iter().zip(FIRST_INHERITED..) {
             // SAFETY: takes and returns numbers. What was at the place is this process's copy of something, and goes.
@@ -131,6 +133,7 @@ unsafe impl Send for Strings {}
 unsafe impl Sync for Strings {}
 
 impl Strings {
+    #[inline]
     fn new(strings: Vec<CString>) -> Strings {
         let mut strings: Vec<Vec<u8>> = strings.into_iter().map(CString::into_bytes_with_nul).collect();
         let pointers = strings.iter_mut().map(|string| string.as_mut_ptr().cast_const().cast());
@@ -144,6 +147,7 @@ const DIGITS: usize = 10;
 
 impl Strings {
     /// Writes the number of this process to where there is room for it, without allocating.
+    #[inline]
     fn set_pid(&mut self) {
         // SAFETY: takes nothing and returns a number.
         let pid = unsafe { libc::getpid() }.unsigned_abs();
@@ -162,6 +166,7 @@ impl Strings {
 }
 
 /// The environment of this process with the changes of `command` and what is said of the descriptors, the process first.
+#[inline]
 fn environment(command: &Command, fds: &[(&dyn AsFd, &str)]) -> io::Result<Vec<CString>> {
     let mut variables: Vec<(OsString, OsString)> = env::vars_os().collect();
     for (name, value) in command.get_envs() {
@@ -183,11 +188,13 @@ fn environment(command: &Command, fds: &[(&dyn AsFd, &str)]) -> io::Result<Vec<C
 }
 
 /// What sd_listen_fds_with_names(3) takes.
+#[inline]
 fn is_name(name: &str) -> bool {
     (1..=255).contains(&name.len()) && name.bytes().all(|byte| (b' '..0x7f).contains(&byte) && byte != b':')
 }
 
 /// A copy with the lowest free number from `first` on, closed at an exec.
+#[inline]
 fn duplicate(fd: BorrowedFd<'_>, first: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open, and the call touches no memory of ours.
     match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, first) } {
@@ -197,6 +204,7 @@ fn duplicate(fd: BorrowedFd<'_>, first: RawFd) -> io::Result<OwnedFd> {
     }
 }
 
+#[inline]
 fn invalid(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, reason)
 }

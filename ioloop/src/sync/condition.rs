@@ -79,16 +79,19 @@ impl Condition {
     }
 
     /// Notifies the `count` tasks that have waited longest, or all if there are fewer.
+    #[inline]
     pub fn notify(&self, count: usize) {
         self.waiters.notify(count);
     }
 
     /// Notifies the task that has waited longest.
+    #[inline]
     pub fn notify_one(&self) {
         self.waiters.notify_one();
     }
 
     /// Notifies all waiting tasks.
+    #[inline]
     pub fn notify_all(&self) {
         // Known before the first is woken, who may drop another.
         self.told_all.set(self.waiters.now());

@@ -72,6 +72,7 @@ impl Event {
     }
 
     /// Sets it and wakes all waiting tasks. Nothing happens when it is set already.
+    #[inline]
     pub fn set(&self) {
         if !self.is_set.replace(true) {
             self.waiters.notify_all();

@@ -90,6 +90,7 @@ impl Semaphore {
     }
 
     /// A permit, if one is free. One that was released while a task waits belongs to that task and is not free.
+    #[inline]
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         self.take().then(|| Permit { semaphore: self })
     }

@@ -274,6 +274,7 @@ impl Scheduler {
     /// # Errors
     ///
     /// The waker itself when the task is over: making it was foreign code, which may have come back to the loop.
+    #[inline]
     pub(crate) fn set_waiter(&mut self, key: ArenaKey, waker: Waker) -> Result<Option<Waker>, Waker> {
         let Some(task) = self.tasks.get_mut(key).filter(|task| task.state != State::Ended) else { return Err(waker) };
         match task.work.as_mut().and_then(|work| work.as_mut().waiter()) {
@@ -283,6 +284,7 @@ impl Scheduler {
     }
 
     #[cold]
+    #[inline]
     fn set_early_waiter(&mut self, key: ArenaKey, waker: Waker) -> Option<Waker> {
         let previous = self.take_early_waiter(key);
         self.early_waiters.push((key, waker));
@@ -299,6 +301,7 @@ impl Scheduler {
     }
 
     /// Nobody will ask for the result any more. Gives what there is of it, to be dropped.
+    #[inline]
     pub(crate) fn detach(&mut self, key: ArenaKey) -> Option<BoxedWork> {
         let task = self.tasks.get_mut(key)?;
         task.has_handle = false;
@@ -309,6 +312,7 @@ impl Scheduler {
         self.tasks.remove(key)?.work
     }
 
+    #[inline]
     pub(crate) fn is_finished(&self, key: ArenaKey) -> bool {
         self.tasks.get(key).is_none_or(|task| task.state == State::Ended)
     }

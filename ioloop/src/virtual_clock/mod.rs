@@ -88,10 +88,12 @@ struct State {
 type Milestone = (Duration, u64);
 
 impl State {
+    #[inline]
     fn is_under_way(&self, key: Milestone) -> bool {
         self.advances.borrow().iter().any(|(known, _)| *known == key)
     }
 
+    #[inline]
     fn remove(&self, key: Milestone) -> Option<Waker> {
         let mut advances = self.advances.borrow_mut();
         let place = advances.iter().position(|(known, _)| *known == key)?;
