@@ -21,6 +21,7 @@ mod pages {
         web: "../../docs/src/web.md",
         compose: "../../docs/src/compose.md",
         comet: "../../docs/src/comet.md",
+        testing: "../../docs/src/testing.md",
         ecosystem: "../../docs/src/ecosystem.md",
         deployment: "../../docs/src/deployment.md",
         performance: "../../docs/src/performance.md",

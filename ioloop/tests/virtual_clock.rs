@@ -303,6 +303,25 @@ fn time_that_advances_by_itself_waits_for_other_threads_when_there_is_no_timer()
 }
 
 #[test]
+fn time_that_advances_by_itself_waits_for_the_jobs_of_the_loop() {
+    let clock = VirtualClock::auto_advancing();
+    let ioloop = loop_with_threads(&clock);
+    ioloop.run_sync(async {
+        // It takes long enough for the loop to have nothing else to do.
+        let job = run_in_executor(|| std::thread::sleep(Duration::from_millis(20)));
+        timeout(Duration::from_nanos(1), job).await.unwrap().unwrap();
+        assert_eq!(clock.elapsed(), Duration::ZERO);
+
+        // Time goes on behind them.
+        for _ in 0..10 {
+            run_in_executor(|| {}).await.unwrap();
+            sleep(s(60)).await;
+        }
+        assert_eq!(clock.elapsed(), s(600));
+    });
+}
+
+#[test]
 fn advance_of_a_clock_that_advances_by_itself_ends_between_two_timers() {
     let clock = VirtualClock::auto_advancing();
     let ioloop = loop_with(&clock);

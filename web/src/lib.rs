@@ -30,6 +30,8 @@ mod wrap;
 mod set_cookie;
 #[cfg(feature = "static")]
 mod static_files;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 

@@ -86,6 +86,13 @@ impl Pool {
         Ok(())
     }
 
+    /// Whether work waits or runs. For a moment behind its end as well, until the thread waits for more.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        let state = self.shared.lock();
+        !state.queue.is_empty() || state.threads.len() > state.idle
+    }
+
     #[inline]
     pub(crate) fn configure(&self, options: ExecutorOptions) {
         self.shared.lock().options = options;

@@ -30,6 +30,12 @@ impl IOLoop {
         Arc::clone(&self.inner.remote)
     }
 
+    /// Whether a job of [`run_in_executor`](crate::run_in_executor) waits or runs.
+    #[inline]
+    pub(crate) fn has_jobs(&self) -> bool {
+        self.inner.executor.get().is_some_and(Pool::is_busy)
+    }
+
     /// The pool, made when there is none; `None` when the loop is closed.
     pub(crate) fn executor(&self) -> Option<&Pool> {
         let inner = &self.inner;

@@ -3,6 +3,9 @@ use std::{io, os::fd::BorrowedFd, time::Duration};
 use super::{Idle, VirtualClock};
 use crate::{Clock, Event, IOLoop, Interest, Poller, Ready, Token, Trigger};
 
+/// How long a loop waits, in real time, before it looks again whether there are jobs.
+const JOB_WAIT: Duration = Duration::from_millis(1);
+
 /// What a loop with a virtual clock waits with: a poller that asks the clock before it waits.
 pub(crate) struct Governed {
     poller: Box<dyn Poller>,
@@ -52,11 +55,14 @@ impl Poller for Governed {
         if !events.is_empty() || timeout == Some(Duration::ZERO) {
             return Ok(());
         }
-        match self.clock.idle(timeout) {
+        match self.clock.idle(timeout, || IOLoop::current().has_jobs()) {
             Idle::TimePassed => {}
             // The loop has lent out its poller and its events: a waker, which may be anybody's code, has to wait until
             // it has them back. The loop that polls is the current one.
             Idle::Completed(waker) => IOLoop::current().spawn_callback(move || waker.wake()),
+            // A job says that it has ended by waking the loop, and so does not say it when its result has been taken
+            // already and its thread is not back at its place yet. Hence a limit, behind which this is asked again.
+            Idle::Jobs => self.poller.poll(events, Some(JOB_WAIT))?,
             Idle::Sleep => self.poller.poll(events, None)?,
         }
         Ok(())

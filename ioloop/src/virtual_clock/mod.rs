@@ -112,10 +112,10 @@ impl VirtualClock {
 
     /// A clock whose time, in addition, jumps to the next timer at once whenever the loop would sleep until then.
     ///
-    /// So a test may simply `sleep`, and asks for the time afterwards. What is under way in another thread or process
-    /// (a job of [`run_in_executor`](crate::run_in_executor), an answer over the network) does not count as something
-    /// to do: a time-out set for it is over before it had a chance. Use [`new`](VirtualClock::new) and
-    /// [`advance`](VirtualClock::advance) there.
+    /// So a test may simply `sleep`, and asks for the time afterwards. The clock waits for the jobs of
+    /// [`run_in_executor`](crate::run_in_executor): while one of the loop's own runs, time does not jump. What else is under
+    /// way in another thread or process, such as an answer over the network, does not count as something to do: a time-out
+    /// set for it is over before it had a chance. Use [`new`](VirtualClock::new) and [`advance`](VirtualClock::advance) there.
     ///
     /// # Examples
     ///
@@ -201,7 +201,7 @@ impl VirtualClock {
 
     /// What the clock does when a loop has nothing to do for `timeout`.
     #[inline]
-    fn idle(&self, timeout: Option<Duration>) -> Idle {
+    fn idle(&self, timeout: Option<Duration>, has_jobs: impl Fn() -> bool) -> Idle {
         let now = self.elapsed();
         let first = self.state.advances.borrow().iter().map(|(key, _)| *key).min();
         match (first, timeout) {
@@ -211,6 +211,7 @@ impl VirtualClock {
                 Idle::TimePassed
             }
             (Some(key), _) => Idle::Completed(self.state.remove(key).expect("it was the first a moment ago")),
+            (None, Some(_)) if self.state.auto_advancing && has_jobs() => Idle::Jobs,
             (None, Some(timeout)) if self.state.auto_advancing => {
                 self.skip(timeout);
                 Idle::TimePassed
@@ -286,6 +287,8 @@ enum Idle {
     TimePassed,
     /// An advance is complete, and this waits for it.
     Completed(Waker),
+    /// The executor is at work, for which no time passes.
+    Jobs,
     /// Nothing but a descriptor or another thread brings work.
     Sleep,
 }
