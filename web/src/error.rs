@@ -65,6 +65,21 @@ pub enum Error {
     /// An event of an [event stream](crate::event_stream) that cannot be sent, for the reason given: text from outside became
     /// its name or its id, and was not checked. 500.
     InvalidEvent(&'static str),
+    /// A channel of a [hub](crate::comet::Hub) cannot have this name, for the reason given. 400: names often come from clients.
+    #[cfg(feature = "comet")]
+    InvalidChannel(&'static str),
+    /// A message is longer than its [hub](crate::comet::Hub) takes. 413.
+    #[cfg(feature = "comet")]
+    MessageTooLarge {
+        /// In bytes of JSON.
+        limit: usize,
+    },
+    /// A [hub](crate::comet::Hub) has as many channels, or a channel as many subscribers, as it may have. 503.
+    #[cfg(feature = "comet")]
+    HubFull(&'static str),
+    /// The [broker](crate::comet::broker::Broker) of a hub failed: a message was not published, or it is not known whether it was. 503.
+    #[cfg(feature = "comet")]
+    Broker(Box<dyn StdError>),
     /// The head of the response has been sent already; status and headers cannot change any more. 500.
     HeadSent,
     /// The response is finished, by [`finish`](crate::Exchange::finish) or [`redirect`](crate::Exchange::redirect); status
@@ -110,6 +125,12 @@ impl Error {
             #[cfg(feature = "json")]
             Error::InvalidJson(_) => StatusCode::BAD_REQUEST,
             Error::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            #[cfg(feature = "comet")]
+            Error::InvalidChannel(_) => StatusCode::BAD_REQUEST,
+            #[cfg(feature = "comet")]
+            Error::MessageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            #[cfg(feature = "comet")]
+            Error::HubFull(_) | Error::Broker(_) => StatusCode::SERVICE_UNAVAILABLE,
             error if error.is_client_gone() => client_closed_request(),
             Error::Server(error) => error.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -182,6 +203,14 @@ impl fmt::Display for Error {
             #[cfg(feature = "cookies")]
             Error::InvalidCookie { name, reason } => write!(f, "Invalid cookie {name:?}: {reason}"),
             Error::InvalidRedirect(reason) => write!(f, "Invalid redirect: {reason}"),
+            #[cfg(feature = "comet")]
+            Error::InvalidChannel(reason) => write!(f, "Invalid channel: {reason}"),
+            #[cfg(feature = "comet")]
+            Error::MessageTooLarge { limit } => write!(f, "A message is longer than {limit} bytes"),
+            #[cfg(feature = "comet")]
+            Error::HubFull(reason) => write!(f, "The hub is full: {reason}"),
+            #[cfg(feature = "comet")]
+            Error::Broker(error) => write!(f, "The broker failed: {error}"),
             Error::InvalidEvent(reason) => write!(f, "Invalid event: {reason}"),
             Error::HeadSent => write!(f, "The head of the response has already been sent"),
             Error::Finished => write!(f, "The response is already finished"),

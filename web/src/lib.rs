@@ -5,6 +5,8 @@ mod access_log;
 mod answering;
 mod application;
 mod call;
+#[cfg(feature = "comet")]
+pub mod comet;
 mod conditions;
 mod early;
 mod endpoint;

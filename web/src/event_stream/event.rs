@@ -35,9 +35,7 @@ impl Event {
     /// An event with this data, which may be empty.
     #[inline]
     pub fn new(data: impl AsRef<str>) -> Event {
-        let mut event = Event::without_data();
-        event.append_lines("data", data.as_ref());
-        event
+        Event::without_data().data(data)
     }
 
     /// An event whose data is `value` as JSON. JSON has no line breaks, so it is one line.
@@ -59,6 +57,13 @@ impl Event {
     #[inline]
     pub fn without_data() -> Event {
         Event { lines: Vec::new(), fault: None }
+    }
+
+    /// Adds lines of data, as those of [`new`](Event::new).
+    #[inline]
+    pub fn data(mut self, data: impl AsRef<str>) -> Event {
+        self.append_lines("data", data.as_ref());
+        self
     }
 
     /// The name, by which a page listens: `source.addEventListener(name, …)`. An event without one is a `message`.

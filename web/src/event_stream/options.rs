@@ -66,6 +66,15 @@ impl EventStreamOptions {
     }
 }
 
+#[cfg(feature = "comet")]
+impl EventStreamOptions {
+    /// What the client is told at the beginning, and what the stream remembers.
+    #[inline]
+    pub(crate) fn parts(&self) -> (Option<Duration>, Patience) {
+        (self.retry, self.patience)
+    }
+}
+
 impl Patience {
     #[inline]
     pub(super) fn keep_alive(self) -> Option<Duration> {

@@ -1,0 +1,121 @@
+//! A channel: its latest messages, and those who wait for the next.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Instant,
+};
+
+use httpserver::{Bytes, iostream::ioloop::IOLoop, sync::broadcast};
+
+use super::{cursor::Cursor, history::History, message::Message, options::HubOptions, presence::Members};
+
+/// One channel of one hub.
+pub(super) struct Channel {
+    pub(super) name: Rc<str>,
+    pub(super) options: Rc<HubOptions>,
+    /// `None` until the broker has begun to feed it. Borrowed for a moment at a time.
+    pub(super) history: RefCell<Option<History>>,
+    /// Wakes those who wait. What is sent says nothing.
+    pub(super) news: broadcast::Sender<()>,
+    pub(super) subscribers: Cell<usize>,
+    /// When somebody was last interested.
+    pub(super) used: Cell<Instant>,
+    /// The latest answer to a poll, which most others are given too.
+    pub(super) answer: RefCell<Option<Answer>>,
+    /// Boxed, because most channels have none.
+    pub(super) members: RefCell<Option<Box<Members>>>,
+    ioloop: IOLoop,
+}
+
+/// What a poll that came from in front of message `from` and has seen all up to `to` is answered.
+#[derive(Clone)]
+pub(super) struct Answer {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) body: Bytes,
+}
+
+thread_local! {
+    /// What is sent to wake waiters: the same each time.
+    static NOTHING: Rc<()> = Rc::new(());
+}
+
+impl Channel {
+    #[inline]
+    pub(super) fn new(name: Rc<str>, options: Rc<HubOptions>, ioloop: IOLoop) -> Channel {
+        Channel {
+            name,
+            options,
+            history: RefCell::new(None),
+            news: broadcast::Sender::new(1),
+            subscribers: Cell::new(0),
+            used: Cell::new(ioloop.turn_time()),
+            answer: RefCell::new(None),
+            members: RefCell::new(None),
+            ioloop,
+        }
+    }
+
+    /// The time of this turn of the loop.
+    #[inline]
+    pub(super) fn now(&self) -> Instant {
+        self.ioloop.turn_time()
+    }
+
+    /// Goes on behind `cursor`.
+    #[inline]
+    pub(super) fn begin(&self, cursor: Cursor) {
+        let gone = match &mut *self.history.borrow_mut() {
+            Some(history) => history.begin(cursor),
+            empty => {
+                *empty = Some(History::new(cursor));
+                Default::default()
+            }
+        };
+        // What messages hold may be anybody's memory, with a destructor of its own.
+        drop(gone);
+        self.wake();
+    }
+
+    /// Takes a message in, and wakes those who wait for it.
+    #[inline]
+    pub(super) fn deliver(&self, message: Message) -> bool {
+        let accepted = match &mut *self.history.borrow_mut() {
+            Some(history) if history.epoch() == message.cursor().epoch() => history.push(message),
+            _ => false,
+        };
+        if accepted {
+            self.used.set(self.now());
+            self.trim(self.now());
+            self.wake();
+        }
+        accepted
+    }
+
+    /// Drops what is too much, or too old.
+    #[inline]
+    pub(super) fn trim(&self, now: Instant) {
+        loop {
+            let gone = self.history.borrow_mut().as_mut().and_then(|history| history.evict(&self.options, now));
+            if gone.is_none() {
+                return;
+            }
+            drop(gone);
+        }
+    }
+
+    #[inline]
+    pub(super) fn newest(&self) -> Option<Cursor> {
+        self.history.borrow().as_ref().map(|history| history.cursor(history.next()))
+    }
+
+    #[inline]
+    pub(super) fn has_messages(&self) -> bool {
+        self.history.borrow().as_ref().is_some_and(|history| !history.is_empty())
+    }
+
+    fn wake(&self) {
+        self.news.send_rc(NOTHING.with(Rc::clone));
+    }
+}

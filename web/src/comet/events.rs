@@ -1,0 +1,95 @@
+//! Delivery by server-sent events.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use httpserver::{Body, BodyStream, Bytes, Frame};
+
+use super::{delivery::Delivery, message::event, subscription::Subscription, update::Update};
+use crate::{
+    error::Result,
+    event_stream::{Event, Kept},
+    exchange::Exchange,
+};
+
+/// Makes the answer a stream of what a channel has to say.
+#[inline]
+pub(super) fn answer(delivery: Delivery, exchange: &mut Exchange) -> Result<()> {
+    let in_query: Option<String>;
+    let cursor = match exchange.last_event_id()? {
+        Some(id) => Some(id),
+        None => {
+            in_query = exchange.query_opt("cursor")?;
+            in_query.as_deref()
+        }
+    };
+    let is_new = cursor.is_none();
+    let subscription = delivery.subscribe(cursor)?;
+    exchange.set_event_stream_head()?;
+    exchange.cancel_on_disconnect();
+    let (retry, patience) = delivery.events.parts();
+    let opening = if is_new { Opening::Id(retry) } else { Opening::Retry(retry) };
+    let draining = exchange.request().draining();
+    exchange.finish_with(Body::stream(Kept::new(Events { opening, subscription }, draining, patience)))
+}
+
+/// The body of such an answer: no handler, and nothing that waits but a subscription.
+struct Events {
+    opening: Opening,
+    subscription: Subscription,
+}
+
+/// What is sent before the first message.
+#[derive(Clone, Copy)]
+enum Opening {
+    /// The id of who has seen nothing, when it is known, and how long to wait before coming back.
+    Id(Option<Duration>),
+    /// Only the second.
+    Retry(Option<Duration>),
+}
+
+impl Events {
+    #[inline]
+    fn open(&mut self) -> Option<Bytes> {
+        let (retry, cursor) = match self.opening {
+            Opening::Retry(retry) => (retry?, None),
+            Opening::Id(retry) => (retry.unwrap_or_default(), Some(self.subscription.cursor()?)),
+        };
+        self.opening = Opening::Retry(None);
+        let mut event = Event::without_data();
+        if let Some(cursor) = cursor {
+            event = event.id(cursor.to_string());
+        }
+        if !retry.is_zero() {
+            event = event.retry(retry);
+        }
+        event.encode().ok().map(|event| event.into_bytes())
+    }
+
+    #[inline]
+    fn bytes_of(&self, update: &Update) -> Bytes {
+        let (name, data) = match update {
+            Update::Message(message) => return message.event().clone(),
+            Update::Lagged { missed: Some(missed) } => ("lagged", format!("{{\"missed\":{missed}}}")),
+            Update::Lagged { missed: None } => ("lagged", "{\"missed\":null}".to_owned()),
+            Update::Reset => ("reset", "null".to_owned()),
+        };
+        // It has a place by now.
+        let cursor = self.subscription.cursor();
+        cursor.map(|cursor| event(cursor, Some(name), data.as_bytes())).unwrap_or_default()
+    }
+}
+
+impl BodyStream for Events {
+    #[inline]
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<httpserver::Result<Frame>>> {
+        let this = &mut *self;
+        if let Some(opening) = this.open() {
+            return Poll::Ready(Some(Ok(Frame::Data(opening))));
+        }
+        this.subscription.poll_next(cx).map(|update| update.map(|update| Ok(Frame::Data(this.bytes_of(&update)))))
+    }
+}

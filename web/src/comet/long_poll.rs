@@ -1,0 +1,184 @@
+//! Delivery by long poll.
+
+use std::{
+    fmt::{self, Write},
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use httpserver::{Bytes, Draining, Method, iostream::ioloop::Deadline};
+
+use super::{channel::Answer, delivery::Delivery, subscription::Subscription, update::Update};
+use crate::{
+    error::{Error, Result},
+    exchange::Exchange,
+    jitter,
+};
+
+/// The future of [`Delivery::long_poll`].
+///
+/// # Cancel safety
+///
+/// Dropped before it is ready, it has answered nothing, and the client asks again.
+#[must_use = "futures do nothing unless awaited"]
+pub struct LongPoll<'e> {
+    exchange: &'e mut Exchange,
+    /// An error is told in the first poll.
+    waiting: Result<Waiting, Option<Error>>,
+}
+
+struct Waiting {
+    subscription: Subscription,
+    /// When it is answered without news.
+    until: Deadline,
+    draining: Draining,
+    /// It is answered as soon as it has a cursor.
+    at_once: bool,
+}
+
+impl<'e> LongPoll<'e> {
+    #[inline]
+    pub(super) fn new(delivery: Delivery, exchange: &'e mut Exchange) -> LongPoll<'e> {
+        let waiting = Waiting::begin(&delivery, exchange).map_err(Some);
+        LongPoll { exchange, waiting }
+    }
+}
+
+impl Waiting {
+    #[inline]
+    fn begin(delivery: &Delivery, exchange: &Exchange) -> Result<Waiting> {
+        let cursor: Option<String> = exchange.query_opt("cursor")?;
+        let subscription = delivery.subscribe(cursor.as_deref())?;
+        exchange.cancel_on_disconnect();
+        let until = Deadline::new();
+        until.set_after(jitter::between(delivery.poll_wait.mul_f32(0.8)..=delivery.poll_wait));
+        let at_once = cursor.is_none() || *exchange.method() == Method::HEAD;
+        Ok(Waiting { subscription, until, draining: exchange.request().draining(), at_once })
+    }
+
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let from = self.subscription.number();
+        // What is ready goes first, and with it everything that is there.
+        if let Poll::Ready(update) = self.subscription.poll_next(cx) {
+            return Poll::Ready(self.answer(from, update));
+        }
+        if Pin::new(&mut self.draining).poll(cx).is_ready() {
+            let retry = jitter::between(Duration::from_secs(1)..=Duration::from_secs(5));
+            return Poll::Ready(News { retry: Some(retry), ..News::default() }.into_json(&self.subscription));
+        }
+        let is_over = self.until.poll_expired(cx).is_ready() || (self.at_once && self.subscription.cursor().is_some());
+        if is_over { Poll::Ready(News::default().into_json(&self.subscription)) } else { Poll::Pending }
+    }
+
+    /// The answer with `first`, and what else there is. Those who wait at the same place get the same bytes.
+    #[inline]
+    fn answer(&mut self, from: Option<u64>, first: Option<Update>) -> Bytes {
+        let channel = self.subscription.state();
+        let to = channel.history.borrow().as_ref().map(|history| history.next());
+        let shared = from.zip(to).filter(|_| self.subscription.leaves_nothing_out());
+        let made = channel.answer.borrow().as_ref().filter(|made| shared == Some((made.from, made.to))).cloned();
+        if let Some(Answer { to, body, .. }) = made {
+            self.subscription.skip_to(to);
+            return body;
+        }
+        let mut news = News::default();
+        news.add(first);
+        while let Poll::Ready(Some(update)) = self.subscription.try_next() {
+            news.add(Some(update));
+        }
+        let body = news.into_json(&self.subscription);
+        if let Some((from, to)) = shared {
+            let answer = Answer { from, to, body: body.clone() };
+            let previous = self.subscription.state().answer.replace(Some(answer));
+            drop(previous);
+        }
+        body
+    }
+}
+
+/// What an answer says.
+#[derive(Default)]
+struct News {
+    /// The messages, with a comma behind each.
+    messages: Vec<u8>,
+    lagged: bool,
+    missed: Option<u64>,
+    reset: bool,
+    retry: Option<Duration>,
+}
+
+impl News {
+    #[inline]
+    fn add(&mut self, update: Option<Update>) {
+        match update {
+            Some(Update::Message(message)) => {
+                self.messages.extend_from_slice(message.data());
+                self.messages.push(b',');
+            }
+            Some(Update::Lagged { missed }) => (self.lagged, self.missed) = (true, missed),
+            Some(Update::Reset) => self.reset = true,
+            // There is no connection to end: the client comes back anyway.
+            None => self.lagged = true,
+        }
+    }
+
+    #[inline]
+    fn into_json(mut self, subscription: &Subscription) -> Bytes {
+        self.messages.pop();
+        let mut json = String::with_capacity(128);
+        // Writing to a string cannot fail.
+        let _ = match subscription.cursor() {
+            Some(cursor) => write!(json, "{{\"cursor\":\"{cursor}\""),
+            None => write!(json, "{{\"cursor\":null"),
+        };
+        if self.reset {
+            json.push_str(",\"reset\":true");
+        }
+        if self.lagged {
+            json.push_str(",\"lagged\":true");
+        }
+        if let Some(missed) = self.missed {
+            let _ = write!(json, ",\"missed\":{missed}");
+        }
+        if let Some(retry) = self.retry {
+            let _ = write!(json, ",\"retry\":{}", retry.as_millis());
+        }
+        json.push_str(",\"messages\":[");
+        let mut json = json.into_bytes();
+        json.extend_from_slice(&self.messages);
+        json.extend_from_slice(b"]}");
+        json.into()
+    }
+}
+
+/// # Errors
+///
+/// As [`Hub::subscribe`](super::Hub::subscribe).
+impl Future for LongPoll<'_> {
+    type Output = Result<()>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let this = &mut *self;
+        let body = match &mut this.waiting {
+            Ok(waiting) => waiting.poll(cx),
+            Err(error) => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
+        };
+        body.map(|body| {
+            this.exchange.set_header("Cache-Control", "no-store")?;
+            this.exchange.set_header("Content-Type", "application/json")?;
+            this.exchange.write(body);
+            Ok(())
+        })
+    }
+}
+
+impl fmt::Debug for LongPoll<'_> {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LongPoll")
+    }
+}
