@@ -5,6 +5,7 @@ mod instructions;
 mod options;
 mod process;
 mod programs;
+mod realtime;
 mod streams;
 mod table;
 mod tls;
@@ -19,6 +20,15 @@ use nix::{
 use crate::options::Options;
 
 fn main() -> ExitCode {
+    if let Some(done) = realtime::run_if_asked() {
+        return match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("clients: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let options = match Options::from_arguments() {
         Ok(options) => options,
         Err(message) => {
@@ -38,6 +48,9 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), String> {
     if options.http {
         return http::print(options);
+    }
+    if options.realtime {
+        return realtime::print(options);
     }
     if options.instructions {
         return instructions::print();

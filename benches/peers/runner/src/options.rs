@@ -4,7 +4,8 @@ const USAGE: &str = "\
 usage: peers-runner [--streams] [--rounds N] [--core N] [--row NAME]...
        peers-runner --instructions
        peers-runner --http [--no-build] [--rounds N] [--core N] [--row NAME]...
-       peers-runner --http --instructions [--no-build] [--row NAME]...";
+       peers-runner --http --instructions [--no-build] [--row NAME]...
+       peers-runner --realtime [--no-build] [--rounds N] [--core N] [--row NAME]...";
 
 /// What the command line asks for.
 pub(crate) struct Options {
@@ -15,7 +16,8 @@ pub(crate) struct Options {
     pub(crate) instructions: bool,
     pub(crate) streams: bool,
     pub(crate) http: bool,
-    /// Whether the HTTP servers are built first.
+    pub(crate) realtime: bool,
+    /// Whether the servers of HTTP and of realtime are built first.
     pub(crate) build: bool,
 }
 
@@ -28,6 +30,7 @@ impl Options {
             instructions: false,
             streams: false,
             http: false,
+            realtime: false,
             build: true,
         };
         let mut arguments = env::args().skip(1);
@@ -40,6 +43,7 @@ impl Options {
                 "--instructions" => options.instructions = true,
                 "--streams" => options.streams = true,
                 "--http" => options.http = true,
+                "--realtime" => options.realtime = true,
                 "--no-build" => options.build = false,
                 _ => return Err(USAGE.to_owned()),
             }

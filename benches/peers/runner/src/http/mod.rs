@@ -2,9 +2,9 @@
 
 mod costs;
 mod cpu;
-mod programs;
+pub(crate) mod programs;
 mod rows;
-mod server;
+pub(crate) mod server;
 mod tls_client;
 mod tools;
 

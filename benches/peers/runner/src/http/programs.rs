@@ -69,12 +69,17 @@ pub(crate) fn find(build: bool) -> Result<Vec<Program>, String> {
 /// Each by itself, so that one which fails does not take the others along.
 fn peer(title: &'static str, name: &str, build: bool) -> Result<Program, String> {
     if build {
-        let workspace = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-        cargo_build(workspace, ["--package", &format!("peers-{name}")].into_iter())?;
+        build_peer(name)?;
     }
     let path = programs::path(name)?;
     let tls = (title == TLS_PEER).then(|| path.clone());
     Ok(Program { title, path, tls })
+}
+
+/// Builds a package of this workspace by itself.
+pub(crate) fn build_peer(name: &str) -> Result<(), String> {
+    let workspace = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    cargo_build(workspace, ["--package", &format!("peers-{name}")].into_iter())
 }
 
 fn cargo_build<'a>(workspace: &Path, arguments: impl Iterator<Item = &'a str>) -> Result<(), String> {
