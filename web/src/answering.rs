@@ -10,7 +10,7 @@ use std::{
 
 use httpserver::{Response, Result};
 
-use crate::early::{Early, Watch};
+use crate::early::{Early, Rest, Watch};
 
 /// The future of a call, boxed: once per request and for all handlers alike, so that a connection carries a pointer
 /// instead of the largest future of all routes.
@@ -46,18 +46,31 @@ impl Future for Answering {
 }
 
 impl Answering {
-    /// Makes the rest of the call, if there is one, the body of the response that was handed out.
+    /// Makes the rest of the call, if there is one, what the response that was handed out goes on with.
     #[cold]
-    fn go_on(&mut self, polled: Poll<Response>, Early { response, driver }: Early) -> Response {
-        match polled {
-            Poll::Ready(end) => driver.drive(std::future::ready(completeness(&end))),
-            Poll::Pending => {
-                // A box of nothing allocates nothing.
-                let call = mem::replace(&mut self.call, Box::pin(std::future::pending()));
-                driver.drive(async move { completeness(&call.await) });
+    fn go_on(&mut self, polled: Poll<Response>, Early { response, rest }: Early) -> Response {
+        match rest {
+            Rest::Body(driver) => match polled {
+                Poll::Ready(end) => driver.drive(std::future::ready(completeness(&end))),
+                Poll::Pending => {
+                    let call = self.take_call();
+                    driver.drive(async move { completeness(&call.await) });
+                }
+            },
+            #[cfg(feature = "websocket")]
+            Rest::WebSocket(slot) => {
+                // One that has ended already has nothing to go on with, and is closed.
+                if polled.is_pending() {
+                    slot.go_on_with(self.take_call());
+                }
             }
         }
         response
+    }
+
+    fn take_call(&mut self) -> CallFuture {
+        // A box of nothing allocates nothing.
+        mem::replace(&mut self.call, Box::pin(std::future::pending()))
     }
 }
 

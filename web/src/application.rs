@@ -235,6 +235,18 @@ impl Application {
         self.add(Route::handler(path, handler))
     }
 
+    /// Serves WebSockets on `path`.
+    ///
+    /// # Panics
+    ///
+    /// As [`route`](Application::route).
+    #[cfg(feature = "websocket")]
+    #[track_caller]
+    #[inline]
+    pub fn websocket<H: crate::websocket::WebSocketHandler>(self, path: &str, handler: H) -> Application {
+        self.get(path, crate::websocket::Upgrading(Rc::new(handler)))
+    }
+
     /// Serves the files below `directory` under `prefix`, with `index.html` for directories:
     /// `static_files("/static", "assets")` answers `/static/app.css` with `assets/app.css`.
     ///

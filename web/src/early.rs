@@ -6,6 +6,8 @@
 //! a poll is taken by whoever polled.
 
 use std::cell::Cell;
+#[cfg(feature = "websocket")]
+use std::rc::Rc;
 
 use httpserver::{BodyDriver, Response};
 
@@ -13,7 +15,16 @@ use httpserver::{BodyDriver, Response};
 pub(crate) struct Early {
     pub(crate) response: Response,
     /// Takes the rest of the handler's future.
-    pub(crate) driver: BodyDriver,
+    pub(crate) rest: Rest,
+}
+
+/// What the rest of a handler's future becomes.
+pub(crate) enum Rest {
+    /// The body of the response.
+    Body(BodyDriver),
+    /// The upgraded connection.
+    #[cfg(feature = "websocket")]
+    WebSocket(Rc<crate::websocket::Slot>),
 }
 
 thread_local! {
@@ -74,7 +85,7 @@ mod tests {
     use super::*;
 
     fn early(status: StatusCode) -> Early {
-        Early { response: Response::new(status), driver: Body::channel().0.driver() }
+        Early { response: Response::new(status), rest: Rest::Body(Body::channel().0.driver()) }
     }
 
     fn watch(poll: impl FnOnce()) -> Option<Box<Early>> {

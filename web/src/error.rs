@@ -97,6 +97,14 @@ pub enum Error {
     /// The layer below failed: a body that is too large, broken or too slow, a header that cannot be sent, a connection
     /// that broke. Its own status, or 500.
     Server(httpserver::Error),
+    /// Something was to be sent on a WebSocket that is closing or closed. Not logged as an error: a peer may leave at any
+    /// time.
+    #[cfg(feature = "websocket")]
+    WebSocketClosed,
+    /// The peer of a WebSocket has broken the protocol, or has sent a message that is too long. It has been told so. Not
+    /// logged as an error, because it is the peer's.
+    #[cfg(feature = "websocket")]
+    WebSocketProtocol(crate::websocket::codec::ProtocolError),
     /// The handler panicked. 500.
     Panicked {
         /// The panic's message, if it had one.
@@ -131,6 +139,8 @@ impl Error {
             Error::MessageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             #[cfg(feature = "comet")]
             Error::HubFull(_) | Error::Broker(_) => StatusCode::SERVICE_UNAVAILABLE,
+            #[cfg(feature = "websocket")]
+            Error::WebSocketProtocol(_) => StatusCode::BAD_REQUEST,
             error if error.is_client_gone() => client_closed_request(),
             Error::Server(error) => error.status().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -150,6 +160,8 @@ impl Error {
     pub fn is_client_gone(&self) -> bool {
         match self {
             Error::ClientGone => true,
+            #[cfg(feature = "websocket")]
+            Error::WebSocketClosed => true,
             Error::Server(error) => error.is_client_gone(),
             _ => false,
         }
@@ -219,6 +231,10 @@ impl fmt::Display for Error {
             }
             Error::ClientGone => write!(f, "The client went away"),
             Error::Server(error) => error.fmt(f),
+            #[cfg(feature = "websocket")]
+            Error::WebSocketClosed => write!(f, "The WebSocket is closed"),
+            #[cfg(feature = "websocket")]
+            Error::WebSocketProtocol(error) => write!(f, "The peer broke the WebSocket protocol: {error}"),
             Error::Panicked { message } => write!(f, "The handler panicked: {message}"),
             Error::Other(error) => error.fmt(f),
         }

@@ -12,7 +12,7 @@ use super::{
     content::{Content, Unsent},
 };
 use crate::{
-    early::{self, Early},
+    early::{self, Early, Rest},
     error::{Error, Result},
 };
 
@@ -363,6 +363,10 @@ impl Exchange {
 
     /// Gives what is left of a response whose head has been sent to its body, and ends it.
     pub(crate) fn end_stream(&mut self) -> Result<()> {
+        // An upgraded connection has no body.
+        if self.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
+        }
         let rest = self.buffer.take();
         self.finish();
         let writer = self.extras.as_mut().and_then(|extras| extras.writer.take()).ok_or(Error::HeadSent)?;
@@ -409,8 +413,43 @@ impl Exchange {
         self.extras().writer = Some(writer);
         self.head_sent = true;
         self.stage = Stage::Streaming;
-        early::hand_out(Early { response, driver });
+        early::hand_out(Early { response, rest: Rest::Body(driver) });
         Ok(())
+    }
+
+    /// The headers for an upgrade. What was written is dropped: a 101 has no body.
+    #[cfg(feature = "websocket")]
+    #[inline]
+    pub(crate) fn take_upgrade_head(&mut self) -> Result<Response> {
+        self.check_open()?;
+        self.buffer = Unsent::default();
+        self.take_head(false)
+    }
+
+    /// Declares the response complete with one that upgrades the connection.
+    #[cfg(feature = "websocket")]
+    #[inline]
+    pub(crate) fn finish_with_upgrade(&mut self, response: Response) {
+        self.status = response.status();
+        self.head = Some(Box::new(response));
+        self.kind = Kind::Own;
+        // They are in its head.
+        #[cfg(feature = "cookies")]
+        if let Some(extras) = &mut self.extras {
+            extras.cookies = Default::default();
+        }
+        self.finish();
+    }
+
+    /// Hands out a response that upgrades the connection, with the handler to go on behind it.
+    #[cfg(feature = "websocket")]
+    #[inline]
+    pub(crate) fn hand_out_upgrade(&mut self, mut response: Response, slot: std::rc::Rc<crate::websocket::Slot>) {
+        self.status = response.status();
+        self.run_response_hooks(&mut response);
+        self.head_sent = true;
+        self.stage = Stage::Finished;
+        early::hand_out(Early { response, rest: Rest::WebSocket(slot) });
     }
 
     /// Status and headers, with the cookies, and without the default type if there is nothing that has a type.

@@ -33,6 +33,19 @@ pub struct Encoder {
     sender: Option<Sender>,
 }
 
+/// What frames depend on besides the message and the role: a frame serves all encoders of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::websocket) enum FrameKind {
+    /// Not compressed.
+    Plain,
+    /// Compressed by itself.
+    #[cfg(feature = "deflate")]
+    Compressed { level: u8, window_bits: u8, threshold: u32 },
+    /// Compressed with what was in the messages before it: nobody else's.
+    #[cfg(feature = "deflate")]
+    Own,
+}
+
 impl Encoder {
     /// An encoder of what `role` sends.
     #[inline]
@@ -49,6 +62,12 @@ impl Encoder {
     pub fn deflate(mut self, agreed: &super::Deflate) -> Encoder {
         self.sender = Sender::new(agreed);
         self
+    }
+
+    /// Which other encoders frame messages in the same way.
+    #[inline]
+    pub(in crate::websocket) fn frame_kind(&self) -> FrameKind {
+        self.sender.as_ref().map_or(FrameKind::Plain, Sender::frame_kind)
     }
 
     /// A message, framed.

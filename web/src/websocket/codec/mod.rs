@@ -54,6 +54,7 @@ pub use decoder::{DEFAULT_MAX_MESSAGE_SIZE, Decoder};
 #[cfg(feature = "deflate")]
 pub use deflate::{Deflate, DeflateOptions, ExtensionError};
 pub use encoder::Encoder;
+pub(super) use encoder::FrameKind;
 pub use error::{EncodeError, ProtocolError};
 pub use mask::unmask;
 pub use message::{Event, Message};

@@ -3,6 +3,7 @@ use std::cell::RefCell;
 use flate2::{Compress, Compression, FlushCompress};
 
 use super::{Deflate, MIN_COMPRESSOR_BITS, TAIL, agreement::Direction};
+use crate::websocket::codec::encoder::FrameKind;
 
 thread_local! {
     /// Compressors that wait for the next message of some connection, each with its level and the size of its window.
@@ -31,6 +32,17 @@ impl Sender {
         let Direction { has_context, window_bits } = sending;
         let can = window_bits >= MIN_COMPRESSOR_BITS;
         can.then_some(Sender { level, has_context, window_bits, threshold, context: None })
+    }
+
+    /// What the frames depend on besides the message.
+    #[inline]
+    pub(in crate::websocket::codec) fn frame_kind(&self) -> FrameKind {
+        match self.has_context {
+            true => FrameKind::Own,
+            false => {
+                FrameKind::Compressed { level: self.level, window_bits: self.window_bits, threshold: self.threshold }
+            }
+        }
     }
 
     /// Appends the compressed message, unless it is too short or would not become shorter. Then nothing is appended.

@@ -1,0 +1,83 @@
+use std::collections::VecDeque;
+
+use httpserver::Bytes;
+
+use super::sending::{Key, Outgoing};
+
+/// What a message costs in the queue beside its content, in bytes.
+const OVERHEAD: usize = 32;
+
+/// Messages that wait, not yet framed: compression with a shared window must not see one that is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    queue: VecDeque<Queued>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Queued {
+    /// With the key by which a later one takes its place.
+    Message(Outgoing, Option<Key>),
+    /// A close frame, which goes behind all of them and is never dropped.
+    Control(Bytes),
+}
+
+impl Queued {
+    #[inline]
+    fn len(&self) -> usize {
+        match self {
+            Queued::Message(item, _) => item.len() + OVERHEAD,
+            Queued::Control(frame) => frame.len(),
+        }
+    }
+
+    #[inline]
+    fn key(&self) -> Option<Key> {
+        match self {
+            Queued::Message(_, key) => *key,
+            Queued::Control(_) => None,
+        }
+    }
+}
+
+impl Outbox {
+    #[inline]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a message, in the place of the one with its key if there is one. Drops the oldest ones beyond `max` bytes, but
+    /// never the new one. Returns what was dropped.
+    #[inline]
+    pub(super) fn push(&mut self, item: Queued, max: usize) -> Vec<Queued> {
+        let mut dropped = Vec::new();
+        self.bytes += item.len();
+        let same = item.key().and_then(|key| self.queue.iter().position(|queued| queued.key() == Some(key)));
+        match same {
+            Some(at) => {
+                let old = std::mem::replace(&mut self.queue[at], item);
+                self.bytes -= old.len();
+                dropped.push(old);
+            }
+            None => self.queue.push_back(item),
+        }
+        while self.bytes > max && self.queue.len() > 1 {
+            dropped.extend(self.pop());
+        }
+        dropped
+    }
+
+    /// Adds a close frame.
+    #[inline]
+    pub(super) fn push_control(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.queue.push_back(Queued::Control(frame));
+    }
+
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<Queued> {
+        let item = self.queue.pop_front()?;
+        self.bytes -= item.len();
+        Some(item)
+    }
+}

@@ -1,0 +1,235 @@
+//! From messages to bytes, and what happens when the peer reads them too slowly.
+
+use std::{
+    cell::Cell,
+    task::{Context, Poll, ready},
+};
+
+use httpserver::Bytes;
+
+use super::{Buffer, Core, closing::Failure, outbox::Queued};
+use crate::{
+    error::{Error, Result},
+    websocket::{
+        codec::{EncodeError, Message},
+        options::SlowReader,
+        prepared::PreparedMessage,
+    },
+};
+
+/// How much is gathered at most while a handler runs, in bytes.
+const GATHER: usize = 16 * 1024;
+
+/// Frames from this size on are passed on as they are.
+const WHOLE_FROM: usize = 4 * 1024;
+
+/// The largest buffer that a thread keeps for gathering.
+const KEEP: usize = 2 * GATHER;
+
+thread_local! {
+    /// Of the socket that has sent last.
+    static SPARE: Cell<Option<Buffer>> = const { Cell::new(None) };
+}
+
+/// What is to be sent.
+#[derive(Debug)]
+pub(in crate::websocket) enum Outgoing {
+    Message(Message),
+    Prepared(PreparedMessage),
+}
+
+impl Outgoing {
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Outgoing::Message(message) => message.len(),
+            Outgoing::Prepared(prepared) => prepared.len(),
+        }
+    }
+}
+
+impl Core {
+    /// Sends `item`, as soon as the policy for slow readers lets it. Taken out of its place when it is as good as sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WebSocketClosed`] when nothing can be sent any more.
+    #[inline]
+    pub(in crate::websocket) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        item: &mut Option<Outgoing>,
+        key: Option<u64>,
+    ) -> Poll<Result<()>> {
+        if !self.can_send() {
+            return Poll::Ready(Err(Error::WebSocketClosed));
+        }
+        // Nearly always the peer has taken everything.
+        if self.has_backlog() {
+            ready!(self.poll_slow(cx, item, key))?;
+        }
+        if let Some(item) = item.take() {
+            self.hand_over(&item);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// How many bytes wait for the peer.
+    #[inline]
+    pub(in crate::websocket) fn backlog(&self) -> usize {
+        let gathered = self.gathered.take();
+        let bytes = gathered.as_ref().map_or(0, |buffer| buffer.len());
+        self.gathered.set(gathered);
+        let waiting = self.outbox.borrow().as_ref().map_or(0, |outbox| outbox.bytes());
+        bytes + waiting + self.stream.pending_write()
+    }
+
+    #[inline]
+    fn has_backlog(&self) -> bool {
+        self.stream.pending_write() > 0 || self.outbox.borrow().is_some()
+    }
+
+    /// What the policy says of a peer that has not taken everything. Leaves `item` where it is if it may be sent now.
+    #[cold]
+    fn poll_slow(&self, cx: &mut Context<'_>, item: &mut Option<Outgoing>, key: Option<u64>) -> Poll<Result<()>> {
+        let max = self.settings().max_queue;
+        let policy = self.settings().slow_reader;
+        match policy {
+            SlowReader::Wait | SlowReader::Disconnect if self.backlog() < max => Poll::Ready(Ok(())),
+            SlowReader::Wait => {
+                self.flush();
+                // Until all of it has left: so a writer is not woken for every packet.
+                let flushed = ready!(self.stream.poll_flush(cx));
+                Poll::Ready(if flushed.is_ok() && self.can_send() { Ok(()) } else { Err(Error::WebSocketClosed) })
+            }
+            SlowReader::Disconnect => {
+                self.fail(Failure::TooSlow);
+                Poll::Ready(Err(Error::WebSocketClosed))
+            }
+            SlowReader::DropOldest | SlowReader::Coalesce => {
+                if let Some(item) = item.take() {
+                    let key = (policy == SlowReader::Coalesce).then_some(key.map_or(Key::None, Key::Some));
+                    let dropped =
+                        self.outbox.borrow_mut().get_or_insert_default().push(Queued::Message(item, key), max);
+                    // Outside of the borrow: a message may have an owner of the user's.
+                    drop(dropped);
+                    self.wake_driver();
+                }
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    /// Frames a message and sends it, or gathers it when the handler is being polled.
+    #[inline]
+    fn hand_over(&self, item: &Outgoing) {
+        let mut encoder = self.encoder.borrow_mut();
+        match item {
+            Outgoing::Prepared(prepared) => {
+                let frame = prepared.frame(self.role, &mut encoder);
+                drop(encoder);
+                self.send_frame(frame);
+            }
+            Outgoing::Message(message) if message.len() >= WHOLE_FROM => {
+                let frame = encoder.message(message);
+                drop(encoder);
+                self.send_frame(frame);
+            }
+            Outgoing::Message(message) => self.with_gathered(|out| {
+                encoder.append(message, out);
+                drop(encoder);
+            }),
+        }
+    }
+
+    /// Sends a frame behind everything that was sent before.
+    #[inline]
+    pub(super) fn send_frame(&self, frame: Bytes) {
+        if self.driving.get() && frame.len() < WHOLE_FROM {
+            return self.with_gathered(|out| out.extend_from_slice(&frame));
+        }
+        self.flush();
+        // What the kernel does not take is queued by the stream, and leaves by itself.
+        drop(self.stream.write(frame));
+    }
+
+    /// Adds to what leaves when the handler waits, or at once if no handler is being polled.
+    #[inline]
+    fn with_gathered(&self, append: impl FnOnce(&mut Vec<u8>)) {
+        let spare = || SPARE.try_with(Cell::take).ok().flatten();
+        let mut gathered = self.gathered.take().or_else(spare).unwrap_or_else(|| Box::new(Vec::with_capacity(512)));
+        append(&mut gathered);
+        let waits = self.driving.get() && gathered.len() < GATHER;
+        self.gathered.set(Some(gathered));
+        if !waits {
+            self.flush();
+        }
+    }
+
+    /// Gives what was gathered to the stream, which sends it at once as far as the kernel takes it.
+    #[inline]
+    pub(super) fn flush(&self) {
+        let Some(mut gathered) = self.gathered.take() else { return };
+        drop(self.stream.write(&gathered[..]));
+        if gathered.capacity() <= KEEP {
+            gathered.clear();
+            let _ = SPARE.try_with(|spare| spare.set(Some(gathered)));
+        }
+    }
+
+    /// Sends what waits as the peer takes it. Ready when nothing is left in the outbox.
+    #[inline]
+    pub(super) fn poll_pump(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.flush();
+        while self.outbox.borrow().is_some() {
+            if ready!(self.stream.poll_flush(cx)).is_err() {
+                // The input tells that the connection is broken.
+                return Poll::Ready(());
+            }
+            let next = self.outbox.borrow_mut().as_mut().and_then(|outbox| outbox.pop());
+            match next {
+                Some(Queued::Message(item, _)) => self.hand_over(&item),
+                Some(Queued::Control(frame)) => self.send_frame(frame),
+                None => drop(self.outbox.take()),
+            }
+            self.flush();
+        }
+        Poll::Ready(())
+    }
+
+    /// Answers a ping, unless the peer takes nothing: RFC 6455 5.5.3 lets the answers to all but the latest ping be left
+    /// out.
+    #[inline]
+    pub(super) fn send_pong(&self, payload: &[u8]) {
+        if self.is_open() && self.stream.pending_write() <= self.settings().max_queue {
+            let pong = self.encoder.borrow().pong(payload);
+            // No ping is longer than a pong may be.
+            if let Ok(pong) = pong {
+                self.send_frame(pong);
+            }
+        }
+    }
+
+    /// Sends a ping of the user's, or one of the heartbeat's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WebSocketClosed`], and that of a payload that is too long.
+    #[inline]
+    pub(in crate::websocket) fn send_ping(&self, payload: &[u8]) -> Result<()> {
+        if !self.can_send() {
+            return Err(Error::WebSocketClosed);
+        }
+        let ping: Result<Bytes, EncodeError> = self.encoder.borrow().ping(payload);
+        self.send_frame(ping?);
+        Ok(())
+    }
+}
+
+/// Which messages stand for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// All that were sent without one.
+    None,
+    Some(u64),
+}

@@ -1,0 +1,165 @@
+//! From the handshake to the upgraded connection.
+
+use std::{
+    any::type_name,
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use httpserver::{
+    Draining, IOStream, Request, Response,
+    iostream::ioloop::{Printable, report_failure},
+};
+use pin_project_lite::pin_project;
+
+use super::{
+    agreement::Agreement,
+    codec::Role,
+    core::{Core, drive},
+    handshake::Handshake,
+    options::WebSocketOptions,
+    socket::WebSocket,
+};
+use crate::{answering::CallFuture, error::Result};
+
+/// Makes `head` the answer that turns the connection over to `protocol`.
+///
+/// # Errors
+///
+/// When the head cannot be sent.
+#[inline]
+pub(super) fn upgrade<P, F>(
+    request: &Request,
+    mut head: Response,
+    handshake: Handshake,
+    options: &WebSocketOptions,
+    protocol: P,
+) -> Result<Response>
+where
+    P: FnOnce(WebSocket) -> F + 'static,
+    F: Future<Output = Result<()>> + 'static,
+{
+    handshake.write_to(&mut head)?;
+    let (options, draining) = (options.clone(), request.draining());
+    Ok(request.upgrade(head, begin(options, handshake.agreement, draining, protocol))?)
+}
+
+/// What goes on with the stream. No async function, because the future of that has room for all arguments beside the one
+/// that it runs.
+#[inline]
+fn begin<P, F>(
+    options: WebSocketOptions,
+    agreement: Agreement,
+    draining: Draining,
+    protocol: P,
+) -> impl AsyncFnOnce(IOStream) + 'static
+where
+    P: FnOnce(WebSocket) -> F + 'static,
+    F: Future<Output = Result<()>> + 'static,
+{
+    move |stream: IOStream| {
+        let core = Core::new(stream, options, Role::Server, agreement);
+        let handler = Handled { future: protocol(WebSocket::new(Rc::clone(&core))) };
+        drive(core, handler, Some(draining))
+    }
+}
+
+pin_project! {
+    /// A handler whose errors are logged.
+    struct Handled<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future<Output = Result<()>>> Future for Handled<F> {
+    /// Whether it ended in order.
+    type Output = bool;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        match ready!(self.project().future.poll(cx)) {
+            Ok(()) => Poll::Ready(true),
+            Err(error) => Poll::Ready(log_error::<F>(&error)),
+        }
+    }
+}
+
+/// Whether the error is none of the handler's own.
+#[cold]
+fn log_error<F>(error: &crate::Error) -> bool {
+    let text = Printable::display(error);
+    let is_the_peers = error.is_client_gone() || error.status().is_client_error();
+    if is_the_peers {
+        log::debug!(target: "web", "a WebSocket ended ({}): {text}", type_name::<F>());
+    } else {
+        report_failure("web", format_args!("error in a WebSocket handler ({}): {text}", type_name::<F>()));
+    }
+    is_the_peers
+}
+
+/// Where a handler that goes on as a WebSocket meets its connection.
+///
+/// The handler's future is within that of its call, which only whoever polls it can move. So the handler leaves this with
+/// the head of the response, whoever polls puts the rest of the call in, and the connection takes it out.
+#[derive(Default)]
+pub(crate) struct Slot {
+    /// The rest of the call, from the time that the head is known until the connection is upgraded.
+    rest: Cell<Option<CallFuture>>,
+    /// The socket, from then until the handler takes it.
+    core: Cell<Option<Rc<Core>>>,
+}
+
+impl Slot {
+    /// Takes the rest of the call.
+    #[inline]
+    pub(crate) fn go_on_with(&self, call: CallFuture) {
+        self.rest.set(Some(call));
+    }
+
+    /// The socket, once the connection is upgraded.
+    #[inline]
+    pub(super) fn take_socket(&self) -> Option<WebSocket> {
+        self.core.take().map(WebSocket::new)
+    }
+
+    /// What goes on with the stream: the rest of the call.
+    #[inline]
+    pub(super) fn protocol(
+        self: &Rc<Self>,
+        options: WebSocketOptions,
+        agreement: Agreement,
+        draining: Draining,
+    ) -> impl AsyncFnOnce(IOStream) + use<> + 'static {
+        let slot = Rc::clone(self);
+        move |stream: IOStream| {
+            let core = Core::new(stream, options, Role::Server, agreement);
+            let call = slot.rest.take();
+            slot.core.set(Some(Rc::clone(&core)));
+            drive(core, Called { call }, Some(draining))
+        }
+    }
+}
+
+/// The rest of a call.
+struct Called {
+    /// Absent when whoever polled the call has dropped it; then there is no handler.
+    call: Option<CallFuture>,
+}
+
+impl Future for Called {
+    /// Whether it ended in order.
+    type Output = bool;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        match &mut self.call {
+            // A call whose response is known says by another one how it ended.
+            Some(call) => call.as_mut().poll(cx).map(|end| !end.is_abort()),
+            None => Poll::Ready(false),
+        }
+    }
+}
