@@ -1,6 +1,7 @@
 //! What the examples share. `cargo test` compiles the code in the pages of the book here.
 
 pub mod cli;
+pub mod page;
 
 /// The pages of `docs/src` and the README, each as one module, so that a failing block names its page.
 #[cfg(doctest)]
