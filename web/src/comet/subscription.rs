@@ -48,8 +48,8 @@ pub struct Subscription {
 enum Place {
     /// In front of the message with this number.
     Before(u64),
-    /// Where that is cannot be said yet: the broker has not begun, or the cursor is ahead of the channel. Boxed, because it
-    /// is rare and large.
+    /// It has missed something, or where it stands cannot be said yet: the broker has not begun, or the cursor is ahead of the
+    /// channel. Boxed, because it is rare and large.
     Unresolved(Box<Start>),
 }
 
@@ -59,10 +59,11 @@ impl Subscription {
     pub(super) fn new(channel: Rc<Channel>, start: Start, shared: bool) -> Subscription {
         channel.subscribers.set(channel.subscribers.get() + 1);
         let news = channel.news.subscribe();
-        let place = match (start, &*channel.history.borrow()) {
-            (Start::Now, Some(history)) => Place::Before(history.next()),
-            (Start::Latest(count), Some(history)) => Place::Before(history.latest(count)),
-            (start, _) => Place::Unresolved(Box::new(start)),
+        let resolved = channel.history.borrow().as_ref().and_then(|history| resolve(history, start, shared));
+        let place = match resolved {
+            Some((number, None)) => Place::Before(number),
+            // What it has missed is told when it asks.
+            _ => Place::Unresolved(Box::new(start)),
         };
         Subscription { channel, news, place, shared, policy: SlowPolicy::DropOldest, seat: None }
     }
