@@ -4,6 +4,7 @@
 //!   answer, and can hold ten thousand connections open.
 //! * [`budgets`] starts the programs `raw`, `bench-http` and `bench-web` one beside the other and measures what a request and a
 //!   connection cost in each of them.
+//! * [`comet`] holds clients that wait, publishes, and counts what arrives.
 //! * [`soak`] is a server and all kinds of clients, for as long as one likes.
 //! * [`counting_allocator`] and [`options`] are what those programs have in common.
 //!
@@ -12,6 +13,7 @@
 //! cargo run --release -p benches --bin budgets -- --check  instruction counts only; fails when over the budget
 //! cargo run --release -p benches --bin bench-web -- --port 8080
 //! cargo run --release -p benches --bin load -- --url http://127.0.0.1:8080/plaintext --connections 64
+//! cargo run --release -p benches --bin comet-load -- websocket --server 127.0.0.1:8080
 //! cargo run --release -p benches --bin soak                ten minutes of hostile clients, and what is left of them
 //! cargo bench -p benches --bench ioloop                    one layer by itself, with criterion
 //! ```
@@ -19,6 +21,7 @@
 //! The load generator and the yardstick use nix alone and none of the layers, so that a mistake in a layer cannot hide itself.
 
 pub mod budgets;
+pub mod comet;
 pub mod counting_allocator;
 pub mod gate;
 pub mod load;

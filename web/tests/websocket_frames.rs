@@ -164,6 +164,7 @@ fn the_limit_counts_all_fragments_and_holds_before_they_come() {
     assert_eq!(error.close_code(), CloseCode::MESSAGE_TOO_BIG);
     assert_eq!(decode(limited(), b"\x82\x0b"), Err(error));
     assert_eq!(decode(limited(), b"\x02\x0501234\x80\x06"), Err(error));
+    assert_eq!(decode(limited(), b"\x02\x040123\x00\x044567\x80\x03"), Err(error));
     // The next message begins at nothing.
     let two = b"\x02\x0501234\x80\x0556789\x82\x0a0123456789";
     assert_eq!(decode(limited(), two).unwrap().len(), 2);

@@ -13,25 +13,46 @@ use super::{
     subject::Subject,
 };
 use crate::{
-    load::{Request, Session, Stop, reconnect},
+    load::{EchoSession, Request, Session, Stop, reconnect},
     process::{allowed_cores, pin},
 };
 
 /// One kind of load.
-struct Scenario {
-    what: &'static str,
-    limits: Limits,
-    load: Load,
+pub(super) struct Scenario {
+    pub(super) what: &'static str,
+    pub(super) limits: Limits,
+    pub(super) load: Load,
     /// Requests per round and server: enough for a third of a second.
-    requests: u64,
+    pub(super) requests: u64,
 }
 
-enum Load {
-    KeepAlive { connections: usize, depth: usize, request: Request },
-    Reconnect { concurrent: usize, request: Request },
+pub(super) enum Load {
+    /// Messages over WebSockets at `/echo`.
+    Echo {
+        connections: usize,
+        size: usize,
+    },
+    KeepAlive {
+        connections: usize,
+        depth: usize,
+        request: Request,
+    },
+    Reconnect {
+        concurrent: usize,
+        request: Request,
+    },
 }
 
 pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {
+    measure_scenarios(options, &scenarios(), |subject| Some(subject.program()))
+}
+
+/// Measures scenarios at the servers that `program` names, as far as there are any.
+pub(super) fn measure_scenarios(
+    options: &Options,
+    scenarios: &[Scenario],
+    program: fn(Subject) -> Option<&'static str>,
+) -> Result<Vec<Row>> {
     let cores = allowed_cores()?;
     let [server_core, load_core, ..] = cores[..] else {
         return Err("CPU time is measured on two cores, and there is only one".into());
@@ -39,11 +60,12 @@ pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {
     pin(0, &[load_core])?;
     let mut servers = Vec::new();
     for &subject in &options.subjects {
-        let server = Server::start(subject, &[])?;
+        let Some(program) = program(subject) else { continue };
+        let server = Server::start_program(program, &[])?;
         server.pin(server_core)?;
         servers.push((subject, server));
     }
-    let rows = scenarios().iter().map(|scenario| row(scenario, options.rounds, &servers)).collect();
+    let rows = scenarios.iter().map(|scenario| row(scenario, options.rounds, &servers)).collect();
     for (_, server) in servers {
         server.end()?;
     }
@@ -122,6 +144,7 @@ fn row(scenario: &Scenario, rounds: usize, servers: &[(Subject, Server)]) -> Res
 
 /// One server's share of a scenario; its connections stay open over all rounds.
 enum Client<'a> {
+    Echo(EchoSession),
     KeepAlive(Session),
     Reconnect { server: SocketAddr, concurrent: usize, request: &'a Request },
 }
@@ -129,6 +152,7 @@ enum Client<'a> {
 impl<'a> Client<'a> {
     fn open(load: &'a Load, server: SocketAddr) -> Result<Client<'a>> {
         Ok(match load {
+            Load::Echo { connections, size } => Client::Echo(EchoSession::open(server, "/echo", *connections, *size)?),
             Load::KeepAlive { connections, depth, request } => {
                 Client::KeepAlive(Session::open(server, *connections, *depth, request.clone())?)
             }
@@ -139,6 +163,7 @@ impl<'a> Client<'a> {
     fn run(&mut self, requests: u64) -> Result<()> {
         let stop = Stop::after_requests(requests);
         match self {
+            Client::Echo(session) => session.run(stop)?,
             Client::KeepAlive(session) => session.run(stop)?,
             Client::Reconnect { server, concurrent, request } => reconnect(*server, *concurrent, request, stop)?,
         };

@@ -30,6 +30,10 @@ const fn only_http(http: f64) -> Limits {
     Limits { http: Some(http), web: None }
 }
 
+const fn only_web(web: f64) -> Limits {
+    Limits { http: None, web: Some(web) }
+}
+
 /// Nothing is promised.
 pub(super) const NONE: Limits = Limits { http: None, web: None };
 
@@ -61,3 +65,11 @@ pub(super) const ALLOCATIONS: Limits = limits(1.0, 3.0);
 pub(super) const IDLE: Limits = limits(600.0, 600.0);
 pub(super) const PARKED: Limits = limits(1_000.0, 1_000.0);
 pub(super) const KEPT: Limits = limits(150.0, 150.0);
+
+/// CPU time per echo of a WebSocket message as a multiple of the yardstick's.
+pub(super) const ECHO: Limits = only_web(1.10);
+
+/// Bytes per client that waits at a hub, at 10,000 of them.
+pub(super) const WEBSOCKET: Limits = only_web(900.0);
+pub(super) const EVENT_STREAM: Limits = only_web(900.0);
+pub(super) const POLL: Limits = only_web(1_000.0);

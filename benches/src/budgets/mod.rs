@@ -12,6 +12,7 @@ mod limits;
 mod memory;
 mod options;
 mod programs;
+mod realtime;
 mod report;
 mod server;
 mod sizes;
@@ -42,12 +43,21 @@ pub enum Section {
     Memory,
     /// Size of the future that serves a connection.
     Sizes,
+    /// WebSockets, event streams and long polls: CPU time per echo, and memory per connection that waits.
+    Realtime,
 }
 
 impl Section {
     /// All sections in the order of the table.
-    pub const ALL: [Section; 6] =
-        [Section::Instructions, Section::Cpu, Section::Syscalls, Section::Allocations, Section::Memory, Section::Sizes];
+    pub const ALL: [Section; 7] = [
+        Section::Instructions,
+        Section::Cpu,
+        Section::Syscalls,
+        Section::Allocations,
+        Section::Memory,
+        Section::Sizes,
+        Section::Realtime,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -58,6 +68,7 @@ impl Section {
             Section::Allocations => "allocations",
             Section::Memory => "memory",
             Section::Sizes => "sizes",
+            Section::Realtime => "realtime",
         }
     }
 
@@ -69,6 +80,7 @@ impl Section {
             Section::Allocations => allocations::measure(options),
             Section::Memory => memory::measure(options),
             Section::Sizes => sizes::measure(options),
+            Section::Realtime => realtime::measure(options),
         }
     }
 }

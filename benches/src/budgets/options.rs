@@ -74,7 +74,7 @@ impl Options {
 usage: budgets [SECTION...] [--check] [--only raw,bench-http,bench-web] [--rounds 11] [--connections 10000]
                [--no-build] [--keep-profiles DIRECTORY]
 
-sections: instructions cpu syscalls allocations memory sizes (all without a name)
+sections: instructions cpu syscalls allocations memory sizes realtime (all without a name)
 --check   measures the instructions alone, unless sections are named, and fails when a request takes
           more than has been reached before";
 }

@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf, process::Command};
 
-use super::{Options, Result, subject::Subject};
+use super::{Options, Result, Section, realtime};
 
 /// `cargo run --bin budgets` has built this program alone; the servers may be missing or older than their source.
 pub(super) fn build(options: &Options) -> Result<()> {
@@ -18,13 +18,18 @@ pub(super) fn build(options: &Options) -> Result<()> {
     build.args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
     for subject in &options.subjects {
         build.args(["--bin", subject.program()]);
+        if options.sections.contains(&Section::Realtime)
+            && let Some(program) = realtime::program(*subject)
+        {
+            build.args(["--bin", program]);
+        }
     }
     if build.status()?.success() { Ok(()) } else { Err("the programs to measure do not build".into()) }
 }
 
 /// Where a program lies.
-pub(super) fn path(subject: Subject) -> Result<PathBuf> {
-    let path = env::current_exe()?.with_file_name(subject.program());
+pub(super) fn path(program: &str) -> Result<PathBuf> {
+    let path = env::current_exe()?.with_file_name(program);
     if path.exists() { Ok(path) } else { Err(format!("there is no {}", path.display()).into()) }
 }
 

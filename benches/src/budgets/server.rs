@@ -33,14 +33,19 @@ pub(super) struct Server {
 impl Server {
     /// Starts a program as it is, with options of its own.
     pub(super) fn start(subject: Subject, options: &[&str]) -> Result<Server> {
-        let mut command = Command::new(programs::path(subject)?);
+        Server::start_program(subject.program(), options)
+    }
+
+    /// Starts a program by its name.
+    pub(super) fn start_program(program: &str, options: &[&str]) -> Result<Server> {
+        let mut command = Command::new(programs::path(program)?);
         command.args(options);
         Server::spawn(command)
     }
 
     /// Starts a program through a tool, whose command line it is appended to.
     pub(super) fn start_through(mut tool: Command, subject: Subject) -> Result<Server> {
-        tool.arg(programs::path(subject)?);
+        tool.arg(programs::path(subject.program())?);
         Server::spawn(tool)
     }
 

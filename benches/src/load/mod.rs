@@ -2,6 +2,7 @@
 //!
 //! A [`Session`] holds keep-alive connections to one server and sends [`Request`]s over them, as many at a time per connection as its
 //! depth says; [`reconnect`] makes a connection per request. Every answer is checked: its status, its length, and the body of an echo.
+//! An [`EchoSession`] does the same over WebSockets.
 //! [`Session::send_and_hold`] leaves requests unanswered, for servers that park them.
 //!
 //! ```no_run
@@ -14,11 +15,13 @@
 //! ```
 
 mod answer;
+mod echo;
 mod reconnect;
 mod request;
 mod session;
 mod totals;
 
+pub use echo::EchoSession;
 pub use reconnect::{fetch, reconnect};
 pub use request::Request;
 pub use session::Session;
