@@ -1,45 +1,25 @@
-//! The access log. The logger belongs to the process: this file has one test.
+//! The access log.
 
-mod util;
+use web::{
+    Application, Error, Exchange, Method, StatusCode,
+    testing::{self, Level, LogCapture, TestClient, capture_log},
+};
 
-use std::sync::Mutex;
-
-use log::{Level, LevelFilter, Log, Metadata, Record};
-use util::serve;
-use web::{Application, Error, Exchange, StatusCode};
-
-static LINES: Mutex<Vec<(Level, String, String)>> = Mutex::new(Vec::new());
-
-struct Collector;
-
-impl Log for Collector {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if record.target().starts_with("web") {
-            let line = (record.level(), record.target().to_owned(), record.args().to_string());
-            LINES.lock().unwrap().push(line);
-        }
-    }
-
-    fn flush(&self) {}
+/// What `web` has logged since the last call, with the time of access lines taken off.
+fn logged(log: &LogCapture) -> Vec<(Level, String, String)> {
+    let lines = log.take().into_iter().filter(|line| line.target.starts_with("web"));
+    lines.map(|line| (line.level, line.target.clone(), without_time(&line.target, line.message))).collect()
 }
 
-/// What was logged since the last call, with the time of access lines replaced.
-fn logged() -> Vec<(Level, String, String)> {
-    let mut lines = std::mem::take(&mut *LINES.lock().unwrap());
-    for (_, target, line) in &mut lines {
-        if target == "web::access" {
-            let (request, time) = line.rsplit_once(' ').expect("a time");
-            let number = time.strip_suffix("ms").expect("in milliseconds");
-            let (_, decimals) = number.split_once('.').expect("with a fraction");
-            assert!(number.parse::<f64>().is_ok() && decimals.len() == 2, "{time}");
-            *line = request.to_owned();
-        }
+fn without_time(target: &str, line: String) -> String {
+    if target != "web::access" {
+        return line;
     }
-    lines
+    let (request, time) = line.rsplit_once(' ').expect("a time");
+    let number = time.strip_suffix("ms").expect("in milliseconds");
+    let (_, decimals) = number.split_once('.').expect("with a fraction");
+    assert!(number.parse::<f64>().is_ok() && decimals.len() == 2, "{time}");
+    request.to_owned()
 }
 
 fn line(level: Level, target: &str, text: &str) -> (Level, String, String) {
@@ -67,57 +47,60 @@ async fn answer(exchange: &mut Exchange) -> web::Result<()> {
 
 #[test]
 fn each_request_is_one_line_at_the_level_of_its_status() {
-    log::set_logger(&Collector).unwrap();
-    log::set_max_level(LevelFilter::Info);
-    let server = serve(|| Application::new().get("/", answer));
-    let mut client = server.connect();
-    // The line is written before the end of the answer is sent.
-    let mut ask = |method: &str, target: &str| {
-        client.request(method, target, "", "");
-        client.reply_to(method);
-        logged()
-    };
+    testing::run(async {
+        let log = capture_log();
+        let client = TestClient::new(Application::new().get("/", answer));
+        // The line is written before the end of the answer is sent.
+        let ask = async |method: Method, target: &str| {
+            client.request(method, target).send().await;
+            logged(&log)
+        };
 
-    let access = "web::access";
-    assert_eq!(ask("GET", "/"), [line(Level::Info, access, "200 GET / (127.0.0.1)")]);
-    assert_eq!(ask("GET", "/nowhere?a=%0a&b='"), [line(Level::Warn, access, "404 GET /nowhere?a=%0a&b=' (127.0.0.1)")]);
-    assert_eq!(
-        ask("HEAD", "/?status=404"),
-        [
-            line(Level::Warn, "web", "404 HEAD /?status=404 (127.0.0.1): as asked"),
-            line(Level::Warn, access, "404 HEAD /?status=404 (127.0.0.1)"),
-        ]
-    );
-    assert_eq!(
-        ask("GET", "/?status=500"),
-        [
-            line(Level::Error, "web", "500 GET /?status=500 (127.0.0.1): two\\nlines"),
-            line(Level::Error, access, "500 GET /?status=500 (127.0.0.1)"),
-        ]
-    );
-    assert_eq!(
-        ask("GET", "/?status=501")[0],
-        line(
-            Level::Error,
-            "web",
-            "500 GET /?status=501 (127.0.0.1): The handler panicked: two\\nlines \\u{202e}turned \\x1b[31mred"
-        )
-    );
-    let late = [
-        line(Level::Error, "web", "set_status(404): The response is already finished"),
-        line(Level::Error, "web", "remove_header(\"X\"): The response is already finished"),
-        line(Level::Error, "web", "write() after the response was finished"),
-        line(Level::Info, access, "200 GET /?status=204 (127.0.0.1)"),
-    ];
-    assert_eq!(ask("GET", "/?status=204"), late);
-    assert_eq!(ask("PUT", "/"), [line(Level::Warn, access, "405 PUT / (127.0.0.1)")]);
+        let access = "web::access";
+        assert_eq!(ask(Method::GET, "/").await, [line(Level::Info, access, "200 GET / (127.0.0.1)")]);
+        assert_eq!(
+            ask(Method::GET, "/nowhere?a=%0a&b='").await,
+            [line(Level::Warn, access, "404 GET /nowhere?a=%0a&b=' (127.0.0.1)")]
+        );
+        assert_eq!(
+            ask(Method::HEAD, "/?status=404").await,
+            [
+                line(Level::Warn, "web", "404 HEAD /?status=404 (127.0.0.1): as asked"),
+                line(Level::Warn, access, "404 HEAD /?status=404 (127.0.0.1)"),
+            ]
+        );
+        assert_eq!(
+            ask(Method::GET, "/?status=500").await,
+            [
+                line(Level::Error, "web", "500 GET /?status=500 (127.0.0.1): two\\nlines"),
+                line(Level::Error, access, "500 GET /?status=500 (127.0.0.1)"),
+            ]
+        );
+        assert_eq!(
+            ask(Method::GET, "/?status=501").await[0],
+            line(
+                Level::Error,
+                "web",
+                "500 GET /?status=501 (127.0.0.1): The handler panicked: two\\nlines \\u{202e}turned \\x1b[31mred"
+            )
+        );
+        let late = [
+            line(Level::Error, "web", "set_status(404): The response is already finished"),
+            line(Level::Error, "web", "remove_header(\"X\"): The response is already finished"),
+            line(Level::Error, "web", "write() after the response was finished"),
+            line(Level::Info, access, "200 GET /?status=204 (127.0.0.1)"),
+        ];
+        assert_eq!(ask(Method::GET, "/?status=204").await, late);
+        assert_eq!(ask(Method::PUT, "/").await, [line(Level::Warn, access, "405 PUT / (127.0.0.1)")]);
+    });
+}
 
-    log::set_max_level(LevelFilter::Error);
-    assert_eq!(ask("GET", "/"), []);
-    log::set_max_level(LevelFilter::Info);
-    drop(server);
-
-    let silent = serve(|| Application::new().get("/", answer).access_log(false));
-    assert_eq!(silent.get("/").status, 200);
-    assert_eq!(logged(), []);
+#[test]
+fn an_application_without_an_access_log_writes_no_lines() {
+    testing::run(async {
+        let log = capture_log();
+        let silent = TestClient::new(Application::new().get("/", answer).access_log(false));
+        silent.get("/").send().await.assert_status(200);
+        assert_eq!(logged(&log), []);
+    });
 }

@@ -1,34 +1,11 @@
-//! The access log of streamed answers and of wraps. The logger belongs to the process: this file has one test.
+//! The access log of streamed answers and of wraps.
 
-mod util;
+use std::time::Duration;
 
-use std::{
-    sync::mpsc::{Receiver, Sender, channel},
-    time::Duration,
+use web::{
+    Application, Error, Exchange, Method, Next, StatusCode,
+    testing::{self, LogCapture, TestClient, capture_log},
 };
-
-use log::{Level, LevelFilter, Log, Metadata, Record};
-use util::serve;
-use web::{Application, Error, Exchange, Next, StatusCode};
-
-/// Sends what is logged to the test.
-struct Collector(Sender<String>);
-
-impl Log for Collector {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "web::access"
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            let line = record.args().to_string();
-            let (request, _time) = line.rsplit_once(' ').expect("a time");
-            let _ = self.0.send(format!("{} {request}", record.level()));
-        }
-    }
-
-    fn flush(&self) {}
-}
 
 async fn streamed(exchange: &mut Exchange) -> web::Result<()> {
     let status = StatusCode::from_u16(exchange.query_opt("status")?.unwrap_or(200))?;
@@ -55,42 +32,45 @@ async fn wrap(exchange: &mut Exchange, next: Next<'_>) -> web::Result<()> {
     }
 }
 
-fn next(lines: &Receiver<String>) -> String {
-    lines.recv_timeout(Duration::from_secs(20)).expect("a line")
+/// The line of the access log, which has to be the only one since the last call, without its time.
+fn access(log: &LogCapture) -> String {
+    let lines: Vec<String> = log
+        .take()
+        .iter()
+        .filter(|line| line.target == "web::access")
+        .map(|line| format!("{} {}", line.level, line.message.rsplit_once(' ').expect("a time").0))
+        .collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    lines.concat()
 }
 
 #[test]
 fn each_streamed_answer_is_one_line_with_the_status_that_was_sent() {
-    let (collect, lines) = channel();
-    log::set_logger(Box::leak(Box::new(Collector(collect)))).unwrap();
-    log::set_max_level(LevelFilter::Info);
-    let server = serve(|| Application::new().get("/", streamed).wrap(wrap));
-    let line = |level: Level, text: &str| format!("{level} {text} (127.0.0.1)");
+    testing::run(async {
+        let log = capture_log();
+        let client = TestClient::new(Application::new().get("/", streamed).wrap(wrap));
 
-    // Complete with their heads, before the handler has ended.
-    for (method, status) in [("HEAD", 200), ("HEAD", 404), ("GET", 204), ("GET", 304)] {
-        let target = format!("/?status={status}&then=go%20on");
-        assert_eq!(server.send(method, &target, "", "").status, status);
-        let level = if status == 404 { Level::Warn } else { Level::Info };
-        assert_eq!(next(&lines), line(level, &format!("{status} {method} {target}")));
-    }
-    assert_eq!(server.get("/").text(), "begun");
-    assert_eq!(next(&lines), line(Level::Info, "200 GET /"));
-    // What was sent counts, not what was to become of it.
-    for then in ["fail", "panic"] {
-        let mut client = server.connect();
-        client.request("GET", &format!("/?then={then}"), "", "");
-        client.rest();
-        assert_eq!(next(&lines), line(Level::Info, &format!("200 GET /?then={then}")));
-    }
-    // A client that has left.
-    let mut client = server.connect();
-    client.request("GET", "/?then=go%20on", "", "");
-    assert_eq!(client.head().status, 200);
-    drop(client);
-    assert_eq!(next(&lines), line(Level::Info, "499 GET /?then=go%20on"));
-    assert_eq!(server.get("/?wrap=403").status, 403);
-    assert_eq!(next(&lines), line(Level::Warn, "403 GET /?wrap=403"));
-    drop(server);
-    assert_eq!(lines.try_iter().collect::<Vec<_>>(), Vec::<String>::new(), "nothing is logged twice");
+        // Complete with their heads, before the handler has ended.
+        for (method, status) in [(Method::HEAD, 200), (Method::HEAD, 404), (Method::GET, 204), (Method::GET, 304)] {
+            let target = format!("/?status={status}&then=go%20on");
+            client.request(method.clone(), &target).send().await.assert_status(status);
+            testing::settle().await;
+            let level = if status == 404 { "WARN" } else { "INFO" };
+            assert_eq!(access(&log), format!("{level} {status} {method} {target} (127.0.0.1)"));
+        }
+        client.get("/").send().await.assert_text("begun");
+        testing::settle().await;
+        assert_eq!(access(&log), "INFO 200 GET / (127.0.0.1)");
+        // What was sent counts, not what was to become of it.
+        for then in ["fail", "panic"] {
+            client.get("/").query("then", then).stream().await.assert_cut().await;
+            assert_eq!(access(&log), format!("INFO 200 GET /?then={then} (127.0.0.1)"));
+        }
+        // A client that has left.
+        client.get("/?then=go%20on").stream().await.close();
+        testing::advance(Duration::from_millis(2)).await;
+        assert_eq!(access(&log), "INFO 499 GET /?then=go%20on (127.0.0.1)");
+        client.get("/?wrap=403").send().await.assert_status(403);
+        assert_eq!(access(&log), "WARN 403 GET /?wrap=403 (127.0.0.1)");
+    });
 }

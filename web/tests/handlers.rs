@@ -86,10 +86,6 @@ fn reporting() -> (util::Server, Receiver<&'static str>) {
     (server, reports)
 }
 
-fn next(reports: &Receiver<&'static str>) -> &'static str {
-    reports.recv_timeout(Duration::from_secs(20)).expect("something is called")
-}
-
 /// What was called for the requests so far; nothing else comes when the server has stopped.
 fn all(server: util::Server, reports: &Receiver<&'static str>) -> Vec<&'static str> {
     drop(server);
@@ -165,9 +161,9 @@ fn a_waiting_handler_is_told_that_the_client_went_away() {
     let (server, reports) = reporting();
     let mut client = server.connect();
     client.request("GET", "/?get=until-gone", "", "");
-    assert_eq!([next(&reports), next(&reports)], ["prepare", "get"]);
+    assert_eq!([server.receive(&reports), server.receive(&reports)], ["prepare", "get"]);
     drop(client);
-    assert_eq!([next(&reports), next(&reports)], ["close", "finish"]);
+    assert_eq!([server.receive(&reports), server.receive(&reports)], ["close", "finish"]);
 }
 
 #[test]
@@ -175,9 +171,9 @@ fn a_handler_that_goes_on_waiting_is_told_once() {
     let (server, reports) = reporting();
     let mut client = server.connect();
     client.request("GET", "/?get=wait", "", "");
-    assert_eq!([next(&reports), next(&reports)], ["prepare", "get"]);
+    assert_eq!([server.receive(&reports), server.receive(&reports)], ["prepare", "get"]);
     drop(client);
-    assert_eq!(next(&reports), "close");
+    assert_eq!(server.receive(&reports), "close");
     // The handler still waits: it finishes when the server is taken down.
     assert_eq!(all(server, &reports), ["finish"]);
 }
@@ -187,11 +183,11 @@ fn a_cancelled_handler_finishes() {
     let (server, reports) = reporting();
     let mut client = server.connect();
     client.request("GET", "/?get=cancel", "", "");
-    assert_eq!([next(&reports), next(&reports)], ["prepare", "get"]);
+    assert_eq!([server.receive(&reports), server.receive(&reports)], ["prepare", "get"]);
     drop(client);
-    let mut calls = vec![next(&reports)];
+    let mut calls = vec![server.receive(&reports)];
     while calls.last() != Some(&"finish") {
-        calls.push(next(&reports));
+        calls.push(server.receive(&reports));
     }
     assert!(calls == ["finish"] || calls == ["close", "finish"], "{calls:?}");
 }
@@ -259,12 +255,13 @@ fn while_connected_ends_the_handler_with_its_client() {
         })
     });
     assert_eq!(server.get("/?quick=1").text(), "in time");
-    dropped.recv_timeout(Duration::from_secs(20)).expect("it answered");
+    server.receive(&dropped);
     let mut client = server.connect();
     client.request("GET", "/", "", "");
-    assert!(dropped.recv_timeout(Duration::from_millis(50)).is_err());
+    server.settle();
+    assert!(dropped.try_recv().is_err());
     drop(client);
-    dropped.recv_timeout(Duration::from_secs(20)).expect("what it held is freed");
+    server.receive(&dropped);
 }
 
 /// The panic of adding a handler.

@@ -9,7 +9,7 @@ use httpserver::iostream::{
     tls::{TlsAcceptor, TlsConnector},
 };
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use util::serve;
+use util::sockets::serve;
 use web::{Application, Exchange, IOLoop, ServerOptions};
 
 async fn protocol(exchange: &mut Exchange) -> web::Result<()> {
@@ -32,7 +32,7 @@ fn an_application_is_served_over_tls() {
 
     let server = serve(|| Application::new().get("/", protocol).server_options(ServerOptions::new().tls(tls)));
     let answer = IOLoop::current().run_sync(async {
-        let stream = IOStream::connect(server.addr).await?;
+        let stream = IOStream::connect(server.addr()).await?;
         stream.start_tls_client(&connector, "localhost").await?;
         stream.write("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
         stream.read_until_close().await

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use util::{Client, serve};
+use util::{Client, sockets::serve};
 use web::{Application, Error, Exchange, Method, RequestHandler, StatusCode};
 
 /// Streams for as long as it is let, and reports how that ends.

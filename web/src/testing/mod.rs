@@ -10,6 +10,7 @@
 //! | look at an answer | [`TestResponse`], whose `assert_..` show the whole answer when they fail |
 //! | have several requests under way | [`TestRequest::start`] |
 //! | read an answer piece by piece | [`TestRequest::stream`] |
+//! | follow an event stream, reconnect | [`TestRequest::events`] |
 //! | send a body piece by piece | [`TestRequest::upload`] |
 //! | go away | drop what was started, or the stream |
 //! | be somebody else | [`TestClient::another`] |
@@ -48,6 +49,7 @@
 mod assertions;
 mod client;
 mod cookie_jar;
+mod events;
 mod log;
 mod patience;
 mod request;
@@ -61,6 +63,7 @@ pub use ::log::Level;
 
 pub use self::{
     client::TestClient,
+    events::TestEvents,
     log::{LogCapture, LogLine, capture_log},
     request::TestRequest,
     response::TestResponse,

@@ -11,7 +11,9 @@ use httpserver::{
     httputil::{encode_arguments, url_concat},
 };
 
-use super::{Started, StreamedResponse, TestResponse, Upload, client::Inner, patience::waiting_for, run::CallSite};
+use super::{
+    Started, StreamedResponse, TestEvents, TestResponse, Upload, client::Inner, patience::waiting_for, run::CallSite,
+};
 
 /// A request of a [`TestClient`](super::TestClient) in the making. Nothing is sent before [`send`](TestRequest::send) or one
 /// of its like.
@@ -145,6 +147,16 @@ impl TestRequest {
         self.receive_head().await.unwrap_or_else(|error| panic!("{shown}: {error}"))
     }
 
+    /// Sends the request and waits for the head of the answer, which has to be an event stream: 200 and `text/event-stream`.
+    /// A body is not sent.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is another, and as [`send`](TestRequest::send).
+    pub async fn events(self) -> TestEvents {
+        TestEvents::open(self).await
+    }
+
     /// Sends the request in a task of its own, so that others can be sent meanwhile: a long poll, for example. Dropping what
     /// is returned takes the client away.
     pub fn start(self) -> Started {
@@ -226,6 +238,25 @@ impl TestRequest {
             None => self.body,
         };
         request.body(body).build()
+    }
+
+    /// The request once more, but for its body.
+    pub(super) fn again(&self) -> TestRequest {
+        TestRequest {
+            client: Rc::clone(&self.client),
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers: self.headers.clone(),
+            cookies: self.cookies.clone(),
+            body: Body::empty(),
+            content_length: None,
+            site: self.site,
+        }
+    }
+
+    /// Where it was made.
+    pub(super) fn site(&self) -> CallSite {
+        self.site
     }
 
     fn path(&self) -> &str {

@@ -124,18 +124,15 @@ impl StreamedResponse {
         let site = Location::caller();
         async move {
             settle().await;
-            let ahead = std::mem::take(&mut self.ahead);
-            let next = match ahead.is_empty() {
-                true => poll_fn(|cx| Poll::Ready(self.body.poll_chunk(cx))).await,
-                false => Poll::Ready(Ok(Some(ahead))),
-            };
-            let Poll::Ready(next) = next else { return };
-            match next {
-                Ok(Some(chunk)) => {
+            match self.try_chunk_now().await {
+                None => {}
+                Some(Ok(Some(chunk))) => {
                     self.fail_at(site, format_args!("expected nothing yet, got \"{}\"", chunk.escape_ascii()))
                 }
-                Ok(None) => self.fail_at(site, format_args!("expected nothing yet, got the end of the body")),
-                Err(error) => self.fail_at(site, format_args!("expected nothing yet, and the body broke off: {error}")),
+                Some(Ok(None)) => self.fail_at(site, format_args!("expected nothing yet, got the end of the body")),
+                Some(Err(error)) => {
+                    self.fail_at(site, format_args!("expected nothing yet, and the body broke off: {error}"))
+                }
             }
         }
     }
@@ -205,7 +202,7 @@ impl StreamedResponse {
     /// The client goes away. The same as dropping it, for those who read the test.
     pub fn close(self) {}
 
-    async fn chunk_at(&mut self, site: CallSite) -> Option<Bytes> {
+    pub(super) async fn chunk_at(&mut self, site: CallSite) -> Option<Bytes> {
         match self.try_chunk_at(site).await {
             Ok(chunk) => chunk,
             Err(error) => self.fail_at(site, format_args!("the body broke off: {error}")),
@@ -218,6 +215,26 @@ impl StreamedResponse {
             ahead => Some(ahead),
         };
         Ok(chunk.inspect(|chunk| self.response.body.extend_from_slice(chunk)))
+    }
+
+    /// The next piece if it is there, which does not wait.
+    pub(super) async fn try_chunk_now(&mut self) -> Option<Result<Option<Bytes>>> {
+        let ahead = std::mem::take(&mut self.ahead);
+        let chunk = match ahead.is_empty() {
+            true => poll_fn(|cx| Poll::Ready(self.body.poll_chunk(cx))).await,
+            false => Poll::Ready(Ok(Some(ahead))),
+        };
+        match chunk {
+            Poll::Pending => None,
+            Poll::Ready(chunk) => Some(chunk.inspect(|chunk| self.response.body.extend(chunk.iter().flatten()))),
+        }
+    }
+
+    /// Leaves. Nothing more can be read.
+    pub(super) fn hang_up(&mut self) {
+        self.body = Body::empty();
+        self.ahead = Bytes::new();
+        self.connection = None;
     }
 
     /// Reads as long as what comes is as `expected`, and no further than its end.
@@ -250,7 +267,7 @@ impl StreamedResponse {
     }
 
     /// Panics, and shows what has come so far. A future has no caller, so the text says who made it.
-    fn fail_at(&self, site: CallSite, why: fmt::Arguments<'_>) -> ! {
+    pub(super) fn fail_at(&self, site: CallSite, why: fmt::Arguments<'_>) -> ! {
         self.fail(format_args!("{why} (at {site})"))
     }
 }

@@ -1,58 +1,149 @@
-//! A server on a thread of its own, and a client that speaks raw bytes to it.
+//! A server, and a client that speaks raw bytes to it. By default both are on the thread of the test, at the ends of streams
+//! in memory; [`sockets`] has the same over TCP.
 
 // Every test file includes this and uses its own part of it.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod in_process;
 pub mod pages;
+pub mod sockets;
 
-use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
-    sync::mpsc,
-    thread::JoinHandle,
-    time::Duration,
+use std::{net::SocketAddr, rc::Rc, sync::mpsc::Receiver, time::Duration};
+
+use web::{
+    Application, HttpServer, IOLoop,
+    httpserver::iostream::{IOStream, ioloop::VirtualClock},
+    sleep,
+    testing::TestClient,
 };
-
-use web::{Application, HttpServer, IOLoop};
 
 /// A running application; it stops when this is dropped.
 pub struct Server {
-    pub addr: SocketAddr,
-    stop: Option<Box<dyn FnOnce()>>,
-    thread: Option<JoinHandle<()>>,
+    host: Box<dyn Host>,
 }
 
-/// Builds the application on the thread that will serve it: it cannot leave that thread.
-pub fn serve(build: impl FnOnce() -> Application + Send + 'static) -> Server {
+/// Where a server runs.
+trait Host {
+    fn connect(&self) -> Box<dyn Wire>;
+
+    /// For those behind a socket.
+    fn addr(&self) -> SocketAddr {
+        panic!("it has no address")
+    }
+
+    /// Lets the server run until `is_done`.
+    fn run_until(&self, is_done: &mut dyn FnMut() -> bool);
+}
+
+/// A connection.
+trait Wire {
+    fn send(&mut self, bytes: &[u8]);
+
+    /// What came, and nothing at the end.
+    fn receive(&mut self) -> Vec<u8>;
+
+    fn shutdown_write(&self);
+}
+
+/// Serves an application on the thread of the test, on a clock that advances by itself. It runs while the test sends,
+/// receives or [waits](Server::receive).
+pub fn serve(build: impl FnOnce() -> Application) -> Server {
     serve_on(|| build().into_server())
 }
 
 /// The same for a server of any service.
-pub fn serve_on(build: impl FnOnce() -> HttpServer + Send + 'static) -> Server {
-    let (ready, started) = mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        let server = build().listen(("127.0.0.1", 0)).expect("a free port");
-        let ioloop = IOLoop::current();
-        let addr = server.local_addrs()[0];
-        ready.send((addr, ioloop.handle())).expect("the test waits");
-        ioloop.start();
-        // Drops what still waits, connections and handlers, while the thread is alive.
-        ioloop.close();
-    });
-    let (addr, handle) = started.recv().expect("the application could be built");
-    Server {
-        addr,
-        stop: Some(Box::new(move || {
-            let _ = handle.stop();
-        })),
-        thread: Some(thread),
+pub fn serve_on(build: impl FnOnce() -> HttpServer) -> Server {
+    let clock = VirtualClock::auto_advancing();
+    let ioloop = Rc::new(TestLoop(IOLoop::builder().virtual_clock(&clock).build().expect("a loop")));
+    let client = ioloop.run(async { TestClient::with_server(build()) });
+    Server { host: Box::new(InMemory { ioloop, client }) }
+}
+
+struct InMemory {
+    ioloop: Rc<TestLoop>,
+    client: TestClient,
+}
+
+impl Host for InMemory {
+    fn connect(&self) -> Box<dyn Wire> {
+        let stream = self.ioloop.run(async { self.client.connect() });
+        stream.set_half_open(true);
+        Box::new(Memory { ioloop: Rc::clone(&self.ioloop), stream })
+    }
+
+    fn run_until(&self, is_done: &mut dyn FnMut() -> bool) {
+        self.ioloop.run(async {
+            while !is_done() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+}
+
+impl Drop for InMemory {
+    fn drop(&mut self) {
+        // Drops what still waits, connections and handlers.
+        self.ioloop.0.close();
+    }
+}
+
+struct TestLoop(IOLoop);
+
+impl TestLoop {
+    /// An hour of a clock that advances by itself is over at once if nothing else happens: a missing answer fails the test
+    /// instead of hanging it.
+    fn run<F: Future>(&self, future: F) -> F::Output {
+        self.0.try_run_sync(Some(Duration::from_secs(3600)), future).expect("something comes")
+    }
+}
+
+struct Memory {
+    ioloop: Rc<TestLoop>,
+    stream: IOStream,
+}
+
+impl Wire for Memory {
+    fn send(&mut self, bytes: &[u8]) {
+        // What does not fit leaves while the answer is waited for.
+        self.ioloop.run(async { drop(self.stream.write(bytes)) });
+    }
+
+    fn receive(&mut self) -> Vec<u8> {
+        let received = self.ioloop.run(self.stream.read_some(64 * 1024));
+        received.map(|bytes| bytes.to_vec()).unwrap_or_default()
+    }
+
+    fn shutdown_write(&self) {
+        self.ioloop.run(self.stream.shutdown_write()).expect("it is open");
     }
 }
 
 impl Server {
     pub fn connect(&self) -> Client {
-        Client::connect(self.addr)
+        Client { wire: self.host.connect(), received: Vec::new() }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.host.addr()
+    }
+
+    /// Waits for what a handler sends.
+    pub fn receive<T>(&self, from: &Receiver<T>) -> T {
+        let mut received = None;
+        self.host.run_until(&mut || {
+            received = from.try_recv().ok();
+            received.is_some()
+        });
+        received.expect("it came")
+    }
+
+    /// Lets everything happen that is on its way.
+    pub fn settle(&self) {
+        let mut rest = 10;
+        self.host.run_until(&mut || {
+            rest -= 1;
+            rest == 0
+        });
     }
 
     pub fn get(&self, target: &str) -> Reply {
@@ -72,34 +163,15 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            stop();
-        }
-        if let Some(thread) = self.thread.take() {
-            let result = thread.join();
-            assert!(result.is_ok() || std::thread::panicking(), "the loop panicked");
-        }
-    }
-}
-
 /// One connection.
 pub struct Client {
-    stream: TcpStream,
+    wire: Box<dyn Wire>,
     received: Vec<u8>,
 }
 
 impl Client {
-    pub fn connect(addr: SocketAddr) -> Client {
-        let stream = TcpStream::connect(addr).expect("the server listens");
-        // So that a missing answer fails the test instead of hanging it.
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out can be set");
-        Client { stream, received: Vec::new() }
-    }
-
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).expect("the server reads");
+        self.wire.send(bytes.as_ref());
     }
 
     pub fn request(&mut self, method: &str, target: &str, headers: &str, body: &str) {
@@ -180,7 +252,7 @@ impl Client {
     }
 
     pub fn shutdown_write(&self) {
-        self.stream.shutdown(std::net::Shutdown::Write).expect("it is open");
+        self.wire.shutdown_write();
     }
 
     fn until(&mut self, delimiter: &[u8]) -> Vec<u8> {
@@ -195,16 +267,9 @@ impl Client {
 
     /// Whether something came.
     fn receive(&mut self) -> bool {
-        let mut chunk = [0; 64 * 1024];
-        match self.stream.read(&mut chunk) {
-            Ok(0) => false,
-            Ok(n) => {
-                self.received.extend_from_slice(&chunk[..n]);
-                true
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => false,
-            Err(error) => panic!("nothing came: {error}"),
-        }
+        let received = self.wire.receive();
+        self.received.extend_from_slice(&received);
+        !received.is_empty()
     }
 }
 
