@@ -11,6 +11,7 @@
 //! | have several requests under way | [`TestRequest::start`] |
 //! | read an answer piece by piece | [`TestRequest::stream`] |
 //! | follow an event stream, reconnect | [`TestRequest::events`] |
+//! | open a WebSocket | `TestRequest::websocket`, with the feature `websocket` |
 //! | send a body piece by piece | [`TestRequest::upload`] |
 //! | go away | drop what was started, or the stream |
 //! | be somebody else | [`TestClient::another`] |
@@ -58,9 +59,13 @@ mod run;
 mod started;
 mod streamed;
 mod upload;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub use ::log::Level;
 
+#[cfg(feature = "websocket")]
+pub use self::websocket::TestWebSocket;
 pub use self::{
     client::TestClient,
     events::TestEvents,

@@ -11,6 +11,8 @@ use httpserver::{
     httputil::{encode_arguments, url_concat},
 };
 
+#[cfg(feature = "websocket")]
+use super::TestWebSocket;
 use super::{
     Started, StreamedResponse, TestEvents, TestResponse, Upload, client::Inner, patience::waiting_for, run::CallSite,
 };
@@ -30,6 +32,8 @@ pub struct TestRequest {
     cookies: Vec<String>,
     body: Body,
     content_length: Option<u64>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<crate::websocket::DeflateOptions>,
     /// Where it was made.
     site: CallSite,
 }
@@ -45,6 +49,8 @@ impl TestRequest {
             cookies: Vec::new(),
             body: Body::empty(),
             content_length: None,
+            #[cfg(feature = "deflate")]
+            deflate: None,
             site: Location::caller(),
         }
     }
@@ -157,6 +163,63 @@ impl TestRequest {
         TestEvents::open(self).await
     }
 
+    /// Offers compression (`permessage-deflate`) when this becomes a [`websocket`](TestRequest::websocket).
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, options: &crate::websocket::DeflateOptions) -> TestRequest {
+        self.deflate = Some(options.clone());
+        self
+    }
+
+    /// Opens a WebSocket: sends the request with the lines of the handshake, and waits for the answer. There is no `Origin`,
+    /// as from a program; add one to be a browser's page.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is another than 101, or not the one to this handshake. A body is not sent.
+    #[cfg(feature = "websocket")]
+    pub async fn websocket(self) -> TestWebSocket {
+        let site = self.site;
+        match TestWebSocket::open(self).await {
+            Ok(socket) => socket,
+            Err(response) => {
+                response.fail(format_args!("expected the handshake of a WebSocket to be accepted (at {site})"))
+            }
+        }
+    }
+
+    /// [`websocket`](TestRequest::websocket) for a handshake that may be refused.
+    ///
+    /// # Errors
+    ///
+    /// The answer, if it is another than 101.
+    #[cfg(feature = "websocket")]
+    pub async fn try_websocket(self) -> std::result::Result<TestWebSocket, TestResponse> {
+        TestWebSocket::open(self).await
+    }
+
+    /// The request with the lines of a handshake that has this key.
+    #[cfg(feature = "websocket")]
+    pub(super) fn into_handshake(self, key: &str) -> TestRequest {
+        let request = self
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", key)
+            .body(Body::empty());
+        #[cfg(feature = "deflate")]
+        if let Some(options) = &request.deflate {
+            let offer = crate::websocket::codec::Deflate::offer(options);
+            return request.header("Sec-WebSocket-Extensions", offer);
+        }
+        request
+    }
+
+    /// What compression was offered.
+    #[cfg(feature = "deflate")]
+    pub(super) fn deflate_options(&self) -> Option<&crate::websocket::DeflateOptions> {
+        self.deflate.as_ref()
+    }
+
     /// Sends the request in a task of its own, so that others can be sent meanwhile: a long poll, for example. Dropping what
     /// is returned takes the client away.
     pub fn start(self) -> Started {
@@ -250,6 +313,8 @@ impl TestRequest {
             cookies: self.cookies.clone(),
             body: Body::empty(),
             content_length: None,
+            #[cfg(feature = "deflate")]
+            deflate: self.deflate.clone(),
             site: self.site,
         }
     }

@@ -8,7 +8,7 @@ use httpserver::{Headers, StatusCode, client::ClientResponse, iostream::ioloop::
 /// so that they can be chained. See [`TestClient`](super::TestClient) for an example.
 pub struct TestResponse {
     what: String,
-    head: ClientResponse,
+    pub(super) head: ClientResponse,
     pub(super) body: Vec<u8>,
 }
 

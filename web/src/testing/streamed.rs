@@ -230,6 +230,16 @@ impl StreamedResponse {
         }
     }
 
+    /// The stream that the connection has become.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is no 101, which was looked at before.
+    #[cfg(feature = "websocket")]
+    pub(super) fn into_upgraded(self) -> httpserver::IOStream {
+        self.response.head.into_stream().expect("the answer is a 101")
+    }
+
     /// Leaves. Nothing more can be read.
     pub(super) fn hang_up(&mut self) {
         self.body = Body::empty();
