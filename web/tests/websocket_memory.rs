@@ -11,11 +11,13 @@ use web::websocket::codec::{Decoder, Deflate, DeflateOptions, Encoder, Event, Ro
 struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
+static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: both calls are forwarded as they are, and `realloc` is made of them.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         HELD.fetch_add(layout.size(), Relaxed);
+        COUNT.fetch_add(1, Relaxed);
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
@@ -51,7 +53,38 @@ fn idle_after_use(options: &DeflateOptions, count: usize) -> usize {
     (HELD.load(Relaxed) - before) / count
 }
 
+/// How many allocations `work` makes.
+fn allocations<T>(work: impl FnOnce() -> T) -> usize {
+    let before = COUNT.load(Relaxed);
+    let result = work();
+    let count = COUNT.load(Relaxed) - before;
+    drop(result);
+    count
+}
+
+/// The counters are those of the process, so there is one test.
 #[test]
+fn memory_is_taken_for_what_has_come_and_given_back() {
+    one_allocation_for_a_message();
+    idle_connections_hold_nothing_without_context_and_what_is_stated_with_it();
+}
+
+fn one_allocation_for_a_message() {
+    let options = DeflateOptions::new().threshold(10_000);
+    let (agreed, _) = Deflate::accept(["permessage-deflate"], &options).unwrap();
+    for size in [1, 125, 126, 4096, 9_999] {
+        let text = "a".repeat(size);
+        let mut client = Encoder::new(Role::Client);
+        client.text(""); // the thread's secret
+        let frame = client.text(&text);
+        assert_eq!(allocations(|| client.text(&text)), 1);
+        assert_eq!(allocations(|| Encoder::new(Role::Server).deflate(&agreed).text(&text)), 1);
+        assert_eq!(allocations(|| Decoder::new(Role::Server).deflate(&agreed).decode(&mut &frame[..])), 1);
+        assert_eq!(allocations(|| Decoder::new(Role::Server).decode(&mut &client.binary(text.as_bytes())[..])), 2);
+    }
+    assert_eq!(allocations(|| Decoder::new(Role::Client).decode(&mut &b"\x89\x00"[..])), 0);
+}
+
 fn idle_connections_hold_nothing_without_context_and_what_is_stated_with_it() {
     let options = DeflateOptions::new();
     idle_after_use(&options, 1); // fills the thread's pool

@@ -101,7 +101,11 @@ impl Encoder {
         let start = out.len();
         match self.compressed(opcode, payload, out) {
             Some(begin) => drop(out.drain(start..begin)),
-            None => self.frame(opcode, payload, out),
+            None => {
+                let head = self.head(opcode, payload.len(), false);
+                out.extend_from_slice(&head.encode());
+                append_unmasked(out, payload, head.key);
+            }
         }
     }
 
@@ -164,26 +168,23 @@ impl Encoder {
         Ok(self.plain(opcode, payload))
     }
 
+    /// A frame as it is, in a buffer of exactly its length: one with room to spare is turned into `Bytes` by another
+    /// allocation.
     #[inline]
     fn plain(&self, opcode: Opcode, payload: &[u8]) -> Bytes {
-        let mut out = Vec::with_capacity(MAX_HEAD + payload.len());
-        self.frame(opcode, payload, &mut out);
-        Bytes::from(out)
-    }
-
-    /// Appends a frame as it is.
-    #[inline]
-    fn frame(&self, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
         let head = self.head(opcode, payload.len(), false);
-        head.write(out);
-        append_unmasked(out, payload, head.key);
+        let encoded = head.encode();
+        let mut out = Vec::with_capacity(encoded.len() + payload.len());
+        out.extend_from_slice(&encoded);
+        append_unmasked(&mut out, payload, head.key);
+        Bytes::from(out)
     }
 
     /// Appends a frame with its payload compressed, and returns where it begins: its length is known too late. `None`, and
     /// nothing appended, if it is better sent as it is.
     #[inline]
     fn compressed(&mut self, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) -> Option<usize> {
-        let sender = self.sender.as_mut()?;
+        let sender = self.sender.as_mut().filter(|sender| sender.wants(payload))?;
         let start = out.len();
         let content = start + MAX_HEAD;
         out.resize(content, 0);
@@ -195,10 +196,9 @@ impl Encoder {
         if let Some(key) = head.key {
             unmask(&mut out[content..], key);
         }
-        let mut bytes = Vec::with_capacity(MAX_HEAD);
-        head.write(&mut bytes);
-        let begin = content - bytes.len();
-        out[begin..content].copy_from_slice(&bytes);
+        let encoded = head.encode();
+        let begin = content - encoded.len();
+        out[begin..content].copy_from_slice(&encoded);
         Some(begin)
     }
 

@@ -1,5 +1,7 @@
 //! What stands in front of the payload of each frame (RFC 6455 5.2).
 
+use std::ops::Deref;
+
 use super::{ProtocolError, ProtocolError::Violation, Role};
 
 /// The longest head: two bytes, a length of eight and a masking key of four.
@@ -90,9 +92,10 @@ impl FrameHead {
         Ok(Some((head, end)))
     }
 
-    /// Appends the head as it is sent.
+    /// The head as it is sent.
     #[inline]
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self) -> EncodedHead {
+        let mut head = EncodedHead { bytes: [0; MAX_HEAD], length: 0 };
         let mut first = self.opcode as u8;
         if self.is_final {
             first |= FIN;
@@ -102,19 +105,43 @@ impl FrameHead {
         }
         let masked = if self.key.is_some() { MASKED } else { 0 };
         match self.length {
-            0..126 => out.extend_from_slice(&[first, masked | self.length as u8]),
+            0..126 => head.put(&[first, masked | self.length as u8]),
             126..=0xffff => {
-                out.extend_from_slice(&[first, masked | LENGTH_16]);
-                out.extend_from_slice(&(self.length as u16).to_be_bytes());
+                head.put(&[first, masked | LENGTH_16]);
+                head.put(&(self.length as u16).to_be_bytes());
             }
             _ => {
-                out.extend_from_slice(&[first, masked | LENGTH_64]);
-                out.extend_from_slice(&self.length.to_be_bytes());
+                head.put(&[first, masked | LENGTH_64]);
+                head.put(&self.length.to_be_bytes());
             }
         }
         if let Some(key) = self.key {
-            out.extend_from_slice(&key);
+            head.put(&key);
         }
+        head
+    }
+}
+
+/// A head of up to 14 bytes.
+pub(super) struct EncodedHead {
+    bytes: [u8; MAX_HEAD],
+    length: usize,
+}
+
+impl EncodedHead {
+    #[inline]
+    fn put(&mut self, part: &[u8]) {
+        self.bytes[self.length..][..part.len()].copy_from_slice(part);
+        self.length += part.len();
+    }
+}
+
+impl Deref for EncodedHead {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 

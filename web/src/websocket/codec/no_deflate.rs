@@ -31,6 +31,11 @@ impl Sender {
     }
 
     #[inline]
+    pub(super) fn wants(&self, _: &[u8]) -> bool {
+        match *self {}
+    }
+
+    #[inline]
     pub(super) fn compress(&mut self, _: &[u8], _: &mut Vec<u8>) -> bool {
         match *self {}
     }

@@ -45,12 +45,15 @@ impl Sender {
         }
     }
 
-    /// Appends the compressed message, unless it is too short or would not become shorter. Then nothing is appended.
+    /// Whether a message is long enough to be compressed.
+    #[inline]
+    pub(in crate::websocket::codec) fn wants(&self, message: &[u8]) -> bool {
+        message.len() >= self.threshold as usize
+    }
+
+    /// Appends the compressed message, unless it would not become shorter. Then nothing is appended.
     #[inline]
     pub(in crate::websocket::codec) fn compress(&mut self, message: &[u8], out: &mut Vec<u8>) -> bool {
-        if message.len() < self.threshold as usize {
-            return false;
-        }
         if self.has_context {
             // Once it is in the window, it has to be sent compressed: the peer's window has to be the same.
             let new = || Box::new(new_compressor(self.level, self.window_bits));
