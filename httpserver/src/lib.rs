@@ -17,6 +17,7 @@ mod extensions;
 mod field_lines;
 #[cfg(feature = "gzip")]
 pub mod gzip;
+mod head_block;
 mod headers;
 mod http1;
 mod http_types;

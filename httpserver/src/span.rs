@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Where a part of a head lies in it: a name, a value, the target or a piece of the target.
 ///
 /// 16 bits are enough for either number, because a head has at most 64 KiB; so a header line takes 8 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: u16,
     pub(crate) len: u16,
@@ -23,6 +23,14 @@ impl Span {
     #[inline]
     pub(crate) fn within(head: &[u8], part: &[u8]) -> Self {
         Span::new(offset(head, part), part.len())
+    }
+
+    /// Where nothing lies.
+    pub(crate) const EMPTY: Span = Span { start: 0, len: 0 };
+
+    #[inline]
+    pub(crate) fn is_empty(self) -> bool {
+        self.len == 0
     }
 
     /// The indices of the part.

@@ -81,16 +81,17 @@ impl FramingHeaders {
     /// Connection is a list over all its lines; a `close` anywhere wins (RFC 9112 9.3).
     #[inline]
     fn note_connection(&mut self, value: &[u8]) {
-        // What browsers and load generators send, compared as a whole; anything else is walked as a list.
-        if is_name(value, b"keep-alive") {
-            self.asks_keep_alive = true;
-            return;
-        }
         for item in list_items(value) {
             self.asks_close |= item.eq_ignore_ascii_case(b"close");
             self.asks_keep_alive |= item.eq_ignore_ascii_case(b"keep-alive");
             self.asks_upgrade |= item.eq_ignore_ascii_case(b"upgrade");
         }
+    }
+
+    /// [`note`](Self::note) of the line `Connection: keep-alive`, which most clients send and whose list is not walked.
+    #[inline(always)]
+    pub(super) fn note_keep_alive(&mut self) {
+        self.asks_keep_alive = true;
     }
 
     /// Stricter than RFC 9110 8.6, which lets equal values be repeated: a sender that does so is broken, or tries to be
@@ -206,16 +207,28 @@ fn parse_length(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// Whether `name`, a token, is `lower` in any case. Setting bit 5 maps no other token character onto one of `lower`,
-/// and comparing a fixed length without branches compiles to a few vector instructions.
-#[inline]
+/// Whether `name`, without control characters, is `lower` in any case, which has letters and hyphens alone. Setting bit 5
+/// maps no other character onto one of those.
+///
+/// A name is compared by words, of which the last two may have bytes in common, so that no loop is left.
+#[inline(always)]
 pub(super) fn is_name<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
-    let Some(name) = name.first_chunk::<N>().filter(|_| name.len() == N) else {
+    const { assert!(N >= 4) };
+    if name.len() != N {
         return false;
-    };
-    let mut difference = 0;
-    for i in 0..N {
-        difference |= (name[i] | 0x20) ^ lower[i];
     }
-    difference == 0
+    if N < 8 {
+        let is_same = |a: &[u8; 4], b: &[u8; 4]| u32::from_ne_bytes(*a) | 0x2020_2020 == u32::from_ne_bytes(*b);
+        return same_words(name, lower, is_same);
+    }
+    let is_same = |a: &[u8; 8], b: &[u8; 8]| u64::from_ne_bytes(*a) | 0x2020_2020_2020_2020 == u64::from_ne_bytes(*b);
+    same_words(name, lower, is_same)
+}
+
+/// Whether two texts of one length, which is at least `W`, are the same in each word of `W` bytes, the last `W` among them.
+#[inline(always)]
+fn same_words<const W: usize>(a: &[u8], b: &[u8], is_same: impl Fn(&[u8; W], &[u8; W]) -> bool) -> bool {
+    let mut words = a.as_chunks().0.iter().zip(b.as_chunks().0);
+    let last = a.last_chunk().zip(b.last_chunk());
+    words.all(|(a, b)| is_same(a, b)) && last.is_some_and(|(a, b)| is_same(a, b))
 }

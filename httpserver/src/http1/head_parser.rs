@@ -11,7 +11,10 @@ use http::Method;
 use memchr::memchr_iter;
 
 use super::{
-    header_lines::max_head, request_head::RequestHead, request_parser::parse_request_head, response_head::ResponseHead,
+    header_lines::max_head,
+    request_head::RequestHead,
+    request_parser::{parse_request_head, parse_request_into},
+    response_head::ResponseHead,
     response_parser::parse_response_head,
 };
 use crate::{Error, Limits};
@@ -38,8 +41,21 @@ impl HeadParser {
     /// depend on the pieces: of several, the one that the bytes have first.
     #[inline]
     pub fn parse(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<(usize, RequestHead)>, Error> {
+        let mut head = None;
+        let len = self.parse_into(buf, limits, &mut head)?;
+        Ok(len.zip(head))
+    }
+
+    /// [`parse`](HeadParser::parse) with a place for the head, as [`parse_request_into`].
+    #[inline]
+    pub(crate) fn parse_into(
+        &mut self,
+        buf: &[u8],
+        limits: &Limits,
+        head: &mut Option<RequestHead>,
+    ) -> Result<Option<usize>, Error> {
         self.parse_by(buf, limits, |buf| {
-            parse_request_head(buf, limits).map_err(|fault| first_fault(buf, limits, fault))
+            parse_request_into(buf, limits, head).map_err(|fault| first_fault(buf, limits, fault))
         })
     }
 

@@ -29,8 +29,8 @@ pub struct RequestHead {
     pub upgrade: bool,
     /// The target taken apart. Only `target` makes one, so its parts lie within the text.
     pub(super) target: Target,
-    /// The authority of the target if it has one, else the Host line; `None` without either (HTTP/1.0).
-    pub(super) host: Option<Span>,
+    /// The authority of the target if it has one, else the Host line; empty without either (HTTP/1.0).
+    pub(super) host: Span,
 }
 
 /// The Expect header.
@@ -66,7 +66,7 @@ impl RequestHead {
         match self.bytes(self.target.path) {
             // `http://host` without a path means the root, but for OPTIONS the server itself (RFC 9112 3.2.4).
             b"" if self.target.form == TargetForm::Absolute => {
-                if self.method == Method::OPTIONS && self.target.query.is_none() { b"*" } else { b"/" }
+                if self.method == Method::OPTIONS && self.target.query().is_none() { b"*" } else { b"/" }
             }
             path => path,
         }
@@ -74,12 +74,12 @@ impl RequestHead {
 
     /// What follows the `?` of the target, not decoded. `Some("")` for a question mark with nothing behind it.
     pub fn query(&self) -> Option<&str> {
-        self.target.query.map(|span| self.text(span))
+        self.target.query().map(|span| self.text(span))
     }
 
     /// The authority of the target if it has one, else the value of Host. Never empty.
     pub fn host(&self) -> Option<&str> {
-        self.host.map(|span| self.text(span))
+        (!self.host.is_empty()).then(|| self.text(self.host))
     }
 
     /// A part of the target, or the host.

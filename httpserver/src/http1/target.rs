@@ -12,7 +12,7 @@ use http::Method;
 use super::{
     authority::{is_authority, is_host_and_port},
     refusal::bad,
-    scan::{Class, class_len},
+    scan::{Class, Cursor, class_len},
 };
 use crate::{Error, span::Span};
 
@@ -37,10 +37,18 @@ pub(crate) struct Target {
     pub(crate) whole: Span,
     /// Empty in absolute form without a path and in authority form.
     pub(crate) path: Span,
-    /// Behind the `?`, which may be the last character.
-    pub(crate) query: Option<Span>,
-    /// In absolute and authority form.
-    pub(crate) authority: Option<Span>,
+    /// In absolute and authority form, else empty.
+    pub(crate) authority: Span,
+}
+
+impl Target {
+    /// Behind the `?`, which may be the last character. It is what follows the path in all forms that have one.
+    #[inline]
+    pub(crate) fn query(&self) -> Option<Span> {
+        let (path, whole) = (self.path.range(), self.whole.range());
+        let has_query = path.end < whole.end && self.form != TargetForm::Authority;
+        has_query.then(|| Span::new(path.end + 1, whole.end - path.end - 1))
+    }
 }
 
 /// Takes apart the target at `whole` of `head`.
@@ -53,39 +61,40 @@ pub(super) fn parse(head: &[u8], whole: Span, method: &Method) -> Result<Target,
     let target = &head[whole.range()];
     // CONNECT has an authority and nothing else (RFC 9112 3.2.3), whatever its target begins with.
     if target.first() == Some(&b'/') && *method != Method::CONNECT {
-        let (path, query) = path_and_query(target, whole.start as usize)?;
-        return Ok(Target { form: TargetForm::Origin, whole, path, query, authority: None });
+        let path = path_before_query(target, whole.start as usize)?;
+        return Ok(Target { form: TargetForm::Origin, whole, path, authority: Span::EMPTY });
     }
     parse_other_form(target, whole, method)
 }
 
-/// Takes apart the target in origin form that begins at `start` of `head` and ends at a space; `None` if there is none.
-#[inline]
-pub(super) fn parse_origin(head: &[u8], start: usize) -> Option<Target> {
-    let text = &head[start..];
-    if text.first() != Some(&b'/') {
+/// Takes apart the target in origin form that begins at the cursor, which is at `start` of the head, and ends at a space;
+/// `None` if there is none. The cursor is left at the space.
+#[inline(always)]
+pub(super) fn parse_origin(cursor: &mut Cursor<'_>, start: usize) -> Option<Target> {
+    if cursor.rest().first() != Some(&b'/') {
         return None;
     }
-    // A path alone, as most targets are, ends at the space; only what does not is looked at for more.
-    let path_len = class_len(text, Class::PATH);
-    let (path_len, len) = match text.get(path_len) {
-        Some(b' ') => (path_len, path_len),
-        _ => longer_target(text, path_len)?,
+    // A short path alone, as most targets have, ends at a space; only what does not is looked at for more.
+    let usual = cursor.path_len_in_block();
+    let (path_len, len) = match cursor.rest().get(usual) {
+        Some(b' ') => (usual, usual),
+        _ => longer_target(*cursor)?,
     };
-    let query = (len != path_len).then(|| Span::new(start + path_len + 1, len - path_len - 1));
+    cursor.take(len)?;
     let (whole, path) = (Span::new(start, len), Span::new(start, path_len));
-    Some(Target { form: TargetForm::Origin, whole, path, query, authority: None })
+    Some(Target { form: TargetForm::Origin, whole, path, authority: Span::EMPTY })
 }
 
-/// The lengths of the path and of the whole target, up to a space, of one that has a percent sign in the path or a query.
+/// The lengths of the path and of the whole target, up to a space, of one that is longer than a block, has a percent sign
+/// in the path, or a query.
 #[inline(never)]
-fn longer_target(text: &[u8], path_len: usize) -> Option<(usize, usize)> {
-    let path_len = escaped_path_len(text, path_len)?;
-    let mut len = path_len;
-    if text.get(len) == Some(&b'?') {
-        len += 1 + class_len(&text[len + 1..], Class::QUERY);
-    }
-    (text.get(len) == Some(&b' ')).then_some((path_len, len))
+fn longer_target(mut cursor: Cursor<'_>) -> Option<(usize, usize)> {
+    let path_len = escaped_path_len(cursor.rest(), cursor.path_len())?;
+    cursor.take(path_len)?;
+    // A question mark is a character of queries too.
+    let query_len = if cursor.rest().first() == Some(&b'?') { cursor.query_len() } else { 0 };
+    cursor.take(query_len)?;
+    (cursor.rest().first() == Some(&b' ')).then_some((path_len, path_len + query_len))
 }
 
 /// Length of the path that `text` begins with and whose first percent sign is at `len`; `None` if it has a `%00`.
@@ -113,12 +122,11 @@ fn parse_other_form(target: &[u8], whole: Span, method: &Method) -> Result<Targe
         if !is_host_and_port(target) {
             return Err(MALFORMED);
         }
-        let (path, authority) = (Span::new(start, 0), Some(whole));
-        return Ok(Target { form: TargetForm::Authority, whole, path, query: None, authority });
+        return Ok(Target { form: TargetForm::Authority, whole, path: Span::new(start, 0), authority: whole });
     }
     // RFC 9112 3.2.4: the server as a whole, for OPTIONS alone.
     if target == b"*" && *method == Method::OPTIONS {
-        return Ok(Target { form: TargetForm::Asterisk, whole, path: whole, query: None, authority: None });
+        return Ok(Target { form: TargetForm::Asterisk, whole, path: whole, authority: Span::EMPTY });
     }
     let scheme = [&b"http://"[..], b"https://"]
         .into_iter()
@@ -132,26 +140,21 @@ fn parse_other_form(target: &[u8], whole: Span, method: &Method) -> Result<Targe
     if !is_authority(&rest[..end]) {
         return Err(MALFORMED);
     }
-    let (path, query) = path_and_query(&rest[end..], start + scheme + end)?;
-    Ok(Target { form: TargetForm::Absolute, whole, path, query, authority: Some(Span::new(start + scheme, end)) })
+    let path = path_before_query(&rest[end..], start + scheme + end)?;
+    Ok(Target { form: TargetForm::Absolute, whole, path, authority: Span::new(start + scheme, end) })
 }
 
-/// Splits `text`, which begins at `start` of the head, at the first `?` and checks its characters.
+/// Checks the characters of `text`, which begins at `start` of the head: a path up to the first `?`, and a query.
 #[inline]
-fn path_and_query(text: &[u8], start: usize) -> Result<(Span, Option<Span>), Error> {
+fn path_before_query(text: &[u8], start: usize) -> Result<Span, Error> {
     let end = escaped_path_len(text, class_len(text, Class::PATH)).ok_or(NUL_IN_PATH)?;
-    let query = match text.get(end) {
-        None => None,
-        Some(b'?') => {
-            let query = &text[end + 1..];
-            if class_len(query, Class::QUERY) != query.len() {
-                return Err(MALFORMED);
-            }
-            Some(Span::new(start + end + 1, query.len()))
-        }
+    match text.get(end) {
+        None => {}
+        // A question mark is a character of queries too.
+        Some(b'?') if class_len(&text[end..], Class::QUERY) == text.len() - end => {}
         Some(_) => return Err(MALFORMED),
-    };
-    Ok((Span::new(start, end), query))
+    }
+    Ok(Span::new(start, end))
 }
 
 const MALFORMED: Error = bad("malformed request target");
@@ -215,16 +218,22 @@ mod tests {
     fn form_of_bytes(target: &[u8]) -> bool {
         parse(target, Span::new(0, target.len()), &Method::GET).is_ok()
     }
+
+    fn origin(target: &str) -> Option<Span> {
+        let window = format!("{target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut cursor = Cursor::new(window.as_bytes()).expect("long enough");
+        parse_origin(&mut cursor, 0).map(|target| target.whole)
+    }
+
     #[test]
     fn nul_is_refused_in_paths_alone() {
         for path in ["/%00", "/a%00b", "/%41%00", "/%%00", "/%0%00"] {
             assert_eq!(form(Method::GET, path), None, "{path}");
-            assert_eq!(parse_origin(format!("{path} ").as_bytes(), 0).map(|target| target.whole), None, "{path}");
+            assert_eq!(origin(path), None, "{path}");
         }
         for path in ["/%", "/100%", "/%0", "/%zz", "/%2500", "/%0a0", "/?%00", "/a?b=%00&c"] {
             assert_eq!(form(Method::GET, path), Some(TargetForm::Origin), "{path}");
-            let parsed = parse_origin(format!("{path} ").as_bytes(), 0).map(|target| target.whole);
-            assert_eq!(parsed, Some(Span::new(0, path.len())), "{path}");
+            assert_eq!(origin(path), Some(Span::new(0, path.len())), "{path}");
         }
     }
 }

@@ -94,11 +94,8 @@ impl ServerConn {
         let (limits, parser) = (self.limits(), &mut wait.parser);
         // An error is put beside it, for the same reason.
         let mut fault = Ok(());
-        let mut parse = |buf: &[u8]| match parser.parse(buf, limits) {
-            Ok(Some((consumed, parsed))) => {
-                *head = Some(parsed);
-                Parsed::Done { consumed, value: () }
-            }
+        let mut parse = |buf: &[u8]| match parser.parse_into(buf, limits, head) {
+            Ok(Some(consumed)) => Parsed::Done { consumed, value: () },
             Ok(None) => Parsed::Incomplete,
             Err(error) => {
                 fault = Err(error);
