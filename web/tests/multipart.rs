@@ -4,7 +4,10 @@ mod util;
 
 use httpserver::multipart::FormLimits;
 use util::{Server, serve};
-use web::{Application, Exchange, Route};
+use web::{
+    Application, Exchange, Route,
+    testing::{self, MultipartForm, TestClient},
+};
 
 const BODY: &str = "--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nAda\r\n\
     --b\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"a.png\"\r\n\r\n12345\r\n--b--\r\n";
@@ -47,6 +50,19 @@ fn parts_come_one_by_one() {
     let expected = "name=Ada (None)\npicture=12345 (Some(\"a.png\"))\n0 left\n".to_owned();
     assert_eq!(post(&server, "/parts", HEADERS, BODY), (200, expected.clone()));
     assert_eq!(post(&server, "/parts?after=1", HEADERS, BODY), (200, expected));
+}
+
+#[test]
+fn the_forms_of_the_test_kit_are_read_as_they_were_made() {
+    testing::run(async {
+        let client = TestClient::new(application());
+        let form = MultipartForm::new().text("na\"me", "--form-0--").file("file", "a\r\nb.txt", "text/plain", "x");
+        let expected = "na%22me=--form-0-- (None)\nfile=x (Some(\"a%0D%0Ab.txt\"))\n0 left\n";
+        client.post("/parts").multipart(&form).send().await.assert_status(200).assert_text(expected);
+        let form = MultipartForm::new().text("name", "Ada").file("file", "f", "image/png", [0, 159, 13, 10]);
+        client.post("/whole").multipart(&form).send().await.assert_text("Some(\"Ada\") [\"f:4\"]");
+        client.post("/parts").multipart(&MultipartForm::new()).send().await.assert_text("0 left\n");
+    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use util::{Reply, Server, serve};
+use util::{Reply, Server, serve, sockets};
 use web::{Application, StaticFiles};
 
 /// A directory that is removed in the end. `site/` is what is served; `secret.txt` and `site_evil/` are beside it.
@@ -47,6 +47,12 @@ impl Site {
     fn serve(&self) -> Server {
         let root = self.root();
         serve(move || Application::new().static_files("/static", root).unwrap())
+    }
+
+    /// Over TCP, to which the kernel sends large files by itself.
+    fn serve_by_tcp(&self) -> Server {
+        let root = self.root();
+        sockets::serve(move || Application::new().static_files("/static", root).unwrap())
     }
 }
 
@@ -98,7 +104,7 @@ fn head_has_the_same_headers() {
 #[test]
 fn large_files_arrive_whole() {
     let site = Site::new();
-    let server = site.serve();
+    let server = site.serve_by_tcp();
     for length in [0, 1, 65_535, 65_536, 65_537, 131_072, 1_000_003] {
         let content: Vec<u8> = (0..length).map(|at: u32| (at % 251) as u8).collect();
         site.write("data.bin", &content);
@@ -193,7 +199,7 @@ fn ranges_of_large_files_are_exact() {
     let site = Site::new();
     let content: Vec<u8> = (0..300_000u32).map(|at| (at % 251) as u8).collect();
     site.write("data.bin", &content);
-    let server = site.serve();
+    let server = site.serve_by_tcp();
     let reply = get_with(&server, "/static/data.bin", "Range: bytes=1000-200999\r\n");
     assert_eq!(reply.status, 206);
     assert!(reply.body == content[1000..201_000]);
@@ -448,7 +454,7 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
     let site = Site::new();
     let path = site.root().join("large.bin");
     fs::File::create(&path).unwrap().set_len(LENGTH as u64).unwrap();
-    let server = site.serve();
+    let server = site.serve_by_tcp();
     let mut client = server.connect();
     client.request("GET", "/static/large.bin", "", "");
     assert_eq!(client.head().header("content-length"), Some(LENGTH.to_string().as_str()));
@@ -464,7 +470,7 @@ fn a_file_that_grows_while_it_is_sent_is_cut_at_its_size() {
     let site = Site::new();
     let path = site.root().join("large.bin");
     fs::File::create(&path).unwrap().set_len(LENGTH as u64).unwrap();
-    let server = site.serve();
+    let server = site.serve_by_tcp();
     let mut client = server.connect();
     client.request("GET", "/static/large.bin", "", "");
     client.request("GET", "/static/letters.txt", "", "");

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use util::{Client, sockets::serve};
+use util::{Client, Server, serve, sockets};
 use web::{Application, Error, Exchange, Method, RequestHandler, StatusCode};
 
 /// Streams for as long as it is let, and reports how that ends.
@@ -57,22 +57,23 @@ impl RequestHandler for Ticks {
     }
 }
 
-fn ticking() -> (util::Server, Receiver<String>) {
+fn application(report: Sender<String>) -> Application {
+    Application::new().handler("/", Ticks { report }).get("/next", async |exchange: &mut Exchange| {
+        exchange.write("next");
+        Ok(())
+    })
+}
+
+fn ticking() -> (Server, Receiver<String>) {
     let (report, reports) = channel();
-    let server = serve(|| {
-        Application::new().handler("/", Ticks { report }).get("/next", async |exchange: &mut Exchange| {
-            exchange.write("next");
-            Ok(())
-        })
-    });
-    (server, reports)
+    (serve(|| application(report)), reports)
 }
 
 /// The reports up to the end of the request, but for how often a flush has succeeded.
-fn until_finished(reports: &Receiver<String>) -> Vec<String> {
+fn until_finished(server: &Server, reports: &Receiver<String>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     while !found.iter().any(|report| report.starts_with("finish")) {
-        let report = reports.recv_timeout(Duration::from_secs(20)).expect("the handler ends");
+        let report = server.receive(reports);
         if report != "flushed" || found.last() != Some(&report) {
             found.push(report);
         }
@@ -93,7 +94,11 @@ fn an_answer_without_content_ends_the_handler_at_its_first_flush() {
         client.request(method, &format!("/?status={status}"), "", "");
         let head = client.head();
         assert_eq!((head.status, head.header("transfer-encoding"), head.header("connection")), (status, None, None));
-        assert_eq!(until_finished(&reports), ["dropped".to_owned(), format!("finish {status}")], "{method} {status}");
+        assert_eq!(
+            until_finished(&server, &reports),
+            ["dropped".to_owned(), format!("finish {status}")],
+            "{method} {status}"
+        );
         next_is_served(&mut client);
     }
     drop(server);
@@ -108,7 +113,7 @@ fn the_next_request_in_a_pipeline_is_answered_behind_an_answer_without_content()
     client.request("GET", "/next", "", "");
     assert_eq!(client.reply_to("HEAD").status, 200);
     assert_eq!(client.reply().text(), "next");
-    assert_eq!(until_finished(&reports), ["dropped", "finish 200"]);
+    assert_eq!(until_finished(&server, &reports), ["dropped", "finish 200"]);
 }
 
 #[test]
@@ -119,7 +124,7 @@ fn a_client_that_leaves_behind_the_head_of_a_stream_leaves_nothing_behind() {
     assert_eq!(client.head().status, 200);
     client.shutdown_write();
     assert_eq!(client.rest(), b"", "the server closes too");
-    assert_eq!(until_finished(&reports), ["dropped", "finish 200"]);
+    assert_eq!(until_finished(&server, &reports), ["dropped", "finish 200"]);
 }
 
 #[test]
@@ -130,7 +135,7 @@ fn a_client_that_leaves_makes_the_flush_fail_and_the_handler_end() {
     assert_eq!(client.head().status, 200);
     assert_eq!(client.chunk(), b"tick\n");
     drop(client);
-    assert_eq!(until_finished(&reports), ["flushed", "gone: true", "dropped", "finish 200"]);
+    assert_eq!(until_finished(&server, &reports), ["flushed", "gone: true", "dropped", "finish 200"]);
     drop(server);
     assert_eq!(reports.iter().count(), 0, "nothing ends twice");
 }
@@ -155,12 +160,14 @@ fn a_stream_that_asks_for_it_is_dropped_with_its_client() {
     assert_eq!(client.head().status, 200);
     assert_eq!(client.chunk(), b"tick\n");
     drop(client);
-    assert_eq!(until_finished(&reports), ["flushed", "dropped", "finish 200"]);
+    assert_eq!(until_finished(&server, &reports), ["flushed", "dropped", "finish 200"]);
 }
 
 #[test]
 fn a_stream_that_waits_ends_with_its_server() {
-    let (server, reports) = ticking();
+    let (report, reports) = channel();
+    // Of the two the client is to outlive the server's loop.
+    let server = sockets::serve(|| application(report));
     let mut client = server.connect();
     client.request("GET", "/?then=wait", "", "");
     assert_eq!(client.head().status, 200);
@@ -178,7 +185,7 @@ fn an_error_behind_the_head_ends_once_and_cuts_the_connection() {
     assert_eq!(client.head().status, 200);
     assert_eq!(client.chunk(), b"tick\n");
     assert_eq!(client.rest(), b"", "neither an end nor a page");
-    assert_eq!(until_finished(&reports), ["flushed", "dropped", "finish 200"]);
+    assert_eq!(until_finished(&server, &reports), ["flushed", "dropped", "finish 200"]);
     drop(server);
     assert_eq!(reports.iter().count(), 0, "nothing ends twice");
 }
@@ -189,7 +196,7 @@ fn a_stream_that_ends_finishes_once() {
     let mut client = server.connect();
     client.request("GET", "/?then=end", "", "");
     assert_eq!(client.reply().text(), "tick\n");
-    assert_eq!(until_finished(&reports), ["flushed", "dropped", "finish 200"]);
+    assert_eq!(until_finished(&server, &reports), ["flushed", "dropped", "finish 200"]);
     next_is_served(&mut client);
     drop(server);
     assert_eq!(reports.iter().count(), 0, "nothing ends twice");

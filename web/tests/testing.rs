@@ -17,6 +17,7 @@ use web::{
     interval, run_in_executor, sleep, spawn,
     sync::broadcast,
     testing::{self, Level, Runner, TestClient, capture_log},
+    yield_now,
 };
 
 const fn s(seconds: u64) -> Duration {
@@ -430,6 +431,20 @@ fn a_test_that_waits_for_ever_fails_and_says_what_for() {
     assert!(text.contains("waiting for the application to read the body of POST /"), "{text}");
 }
 
+#[test]
+fn work_that_takes_long_is_no_waiting() {
+    impatient().run(async {
+        let task = spawn(async {
+            for _ in 0..3 {
+                // Computes.
+                std::thread::sleep(Duration::from_millis(150));
+                yield_now().await;
+            }
+        });
+        task.await.unwrap();
+    });
+}
+
 /// The timers of an application keep a clock that advances by itself busy for ever.
 #[test]
 fn a_test_that_waits_for_ever_fails_while_timers_go_on() {
@@ -644,6 +659,22 @@ fn event_streams_are_followed_and_reconnect_with_the_last_id() {
         events.close();
         testing::settle().await;
         assert_eq!((published.waiting(), client.server().connections()), (0, 0));
+    });
+}
+
+#[test]
+fn a_last_id_that_a_test_begins_with_gives_way_to_later_ones() {
+    testing::run(async {
+        let published = broadcast::Sender::new(16);
+        let client = TestClient::new(news(&published));
+        let mut events = client.get("/news").header("last-event-id", "5").events().await;
+        events.assert_next("seen 5").await;
+        events.reconnect().await;
+        events.assert_next("seen 5").await;
+        published.send(6);
+        events.assert_next("news 6").await;
+        events.reconnect().await;
+        events.assert_next("seen 6").await;
     });
 }
 

@@ -150,7 +150,7 @@ impl TestEvents {
         sleep(self.retry.unwrap_or(RETRY)).await;
         let mut request = self.request.again();
         if !self.last_event_id.is_empty() {
-            request = request.header("Last-Event-ID", &self.last_event_id);
+            request = request.replace_header("Last-Event-ID", &self.last_event_id);
         }
         self.stream = connect(request).await;
         self.parser = parser();

@@ -52,6 +52,7 @@ mod client;
 mod cookie_jar;
 mod events;
 mod log;
+mod multipart_form;
 mod patience;
 mod request;
 mod response;
@@ -70,6 +71,7 @@ pub use self::{
     client::TestClient,
     events::TestEvents,
     log::{LogCapture, LogLine, capture_log},
+    multipart_form::MultipartForm,
     request::TestRequest,
     response::TestResponse,
     run::{Runner, advance, clock, elapsed, run, settle, take_panics},

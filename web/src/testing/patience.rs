@@ -24,7 +24,9 @@ use super::run::{CallSite, Session};
 pub(super) struct Watch {
     /// In real time.
     patience: Duration,
-    last_progress: Cell<Instant>,
+    /// How long the loop has waited, and worked in small steps, since something came to the test.
+    waited: Cell<Duration>,
+    last_poll: Cell<Instant>,
     is_stuck: Cell<bool>,
     /// Of the test itself.
     waker: RefCell<Option<Waker>>,
@@ -37,7 +39,8 @@ impl Watch {
     pub(super) fn new(patience: Duration) -> Watch {
         Watch {
             patience,
-            last_progress: Cell::new(Instant::now()),
+            waited: Cell::new(Duration::ZERO),
+            last_poll: Cell::new(Instant::now()),
             is_stuck: Cell::new(false),
             waker: RefCell::new(None),
             waiting: RefCell::default(),
@@ -51,7 +54,7 @@ impl Watch {
 
     /// Something has come to the test, or to a client of it.
     pub(super) fn note_progress(&self) {
-        self.last_progress.set(Instant::now());
+        self.waited.set(Duration::ZERO);
     }
 
     pub(super) fn is_stuck(&self) -> bool {
@@ -71,7 +74,14 @@ impl Watch {
 
     /// What is left of the patience.
     fn rest(&self) -> Duration {
-        self.patience.saturating_sub(self.last_progress.get().elapsed())
+        self.patience.saturating_sub(self.waited.get())
+    }
+
+    /// Counts what has passed since the last call: `most` of it, because work that takes long is no waiting.
+    fn count(&self, most: Duration) {
+        let now = Instant::now();
+        let passed = now - self.last_poll.replace(now);
+        self.waited.set(self.waited.get() + passed.min(most));
     }
 
     /// Wakes the test to have it fail. Called by a poller, which the loop has lent out: the waker has to wait.
@@ -112,6 +122,9 @@ impl Drop for Listed<'_> {
     }
 }
 
+/// A turn of a loop that only fires timers is shorter.
+const STEP: Duration = Duration::from_millis(10);
+
 /// A poller that looks at real time: under the virtual clock, which asks it without waiting before it lets time pass.
 pub(super) struct PatientPoller {
     poller: Epoll,
@@ -126,8 +139,10 @@ impl PatientPoller {
 
 impl Poller for PatientPoller {
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        self.watch.count(STEP);
         let rest = self.watch.rest();
         self.poller.poll(events, Some(timeout.map_or(rest, |timeout| timeout.min(rest))))?;
+        self.watch.count(Duration::MAX);
         if events.is_empty() && self.watch.rest().is_zero() {
             self.watch.give_up();
         }

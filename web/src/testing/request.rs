@@ -14,7 +14,8 @@ use httpserver::{
 #[cfg(feature = "websocket")]
 use super::TestWebSocket;
 use super::{
-    Started, StreamedResponse, TestEvents, TestResponse, Upload, client::Inner, patience::waiting_for, run::CallSite,
+    MultipartForm, Started, StreamedResponse, TestEvents, TestResponse, Upload, client::Inner, patience::waiting_for,
+    run::CallSite,
 };
 
 /// A request of a [`TestClient`](super::TestClient) in the making. Nothing is sent before [`send`](TestRequest::send) or one
@@ -88,6 +89,12 @@ impl TestRequest {
     /// Sets the body to a form, and its type: `application/x-www-form-urlencoded`.
     pub fn form<N: AsRef<[u8]>, V: AsRef<[u8]>>(self, fields: impl IntoIterator<Item = (N, V)>) -> TestRequest {
         self.header("Content-Type", "application/x-www-form-urlencoded").body(encode_arguments(fields))
+    }
+
+    /// Sets the body to a form with files, and its type: `multipart/form-data`.
+    pub fn multipart(self, form: &MultipartForm) -> TestRequest {
+        let (content_type, body) = form.encode();
+        self.header("Content-Type", content_type).body(body)
     }
 
     /// Sets the body to JSON, and its type: `application/json`.
@@ -301,6 +308,12 @@ impl TestRequest {
             None => self.body,
         };
         request.body(body).build()
+    }
+
+    /// Puts a header line in the place of those that have its name.
+    pub(super) fn replace_header(mut self, name: &str, value: &str) -> TestRequest {
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.header(name, value)
     }
 
     /// The request once more, but for its body.
