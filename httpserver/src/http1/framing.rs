@@ -213,22 +213,50 @@ fn parse_length(value: &[u8]) -> Option<u64> {
 /// A name is compared by words, of which the last two may have bytes in common, so that no loop is left.
 #[inline(always)]
 pub(super) fn is_name<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
-    const { assert!(N >= 4) };
-    if name.len() != N {
-        return false;
-    }
-    if N < 8 {
-        let is_same = |a: &[u8; 4], b: &[u8; 4]| u32::from_ne_bytes(*a) | 0x2020_2020 == u32::from_ne_bytes(*b);
-        return same_words(name, lower, is_same);
-    }
-    let is_same = |a: &[u8; 8], b: &[u8; 8]| u64::from_ne_bytes(*a) | 0x2020_2020_2020_2020 == u64::from_ne_bytes(*b);
-    same_words(name, lower, is_same)
+    const { assert!(N >= 4 && N <= 24) };
+    let is_same = |at| word(name, at).map(|word| word | 0x2020_2020_2020_2020) == word(lower, at);
+    let is_same_half = |at| half(name, at).map(|half| half | 0x2020_2020) == half(lower, at);
+    name.len() == N
+        && match N {
+            ..8 => is_same_half(0) && is_same_half(N - 4),
+            8..17 => is_same(0) && is_same(N - 8),
+            _ => is_same(0) && is_same(8) && is_same(N - 8),
+        }
 }
 
-/// Whether two texts of one length, which is at least `W`, are the same in each word of `W` bytes, the last `W` among them.
+/// The 8 bytes at `at`, as a number.
 #[inline(always)]
-fn same_words<const W: usize>(a: &[u8], b: &[u8], is_same: impl Fn(&[u8; W], &[u8; W]) -> bool) -> bool {
-    let mut words = a.as_chunks().0.iter().zip(b.as_chunks().0);
-    let last = a.last_chunk().zip(b.last_chunk());
-    words.all(|(a, b)| is_same(a, b)) && last.is_some_and(|(a, b)| is_same(a, b))
+pub(super) fn word(text: &[u8], at: usize) -> Option<u64> {
+    text.get(at..)?.first_chunk().copied().map(u64::from_ne_bytes)
+}
+
+#[inline(always)]
+fn half(text: &[u8], at: usize) -> Option<u32> {
+    text.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_known_in_any_case_and_no_other_passes_for_it() {
+        fn check<const N: usize>(lower: &[u8; N]) {
+            assert!(is_name(lower, lower) && is_name(&lower.to_ascii_uppercase(), lower));
+            assert!(!is_name(&lower[1..], lower) && !is_name(&[&lower[..], b"s"].concat(), lower));
+            for place in 0..N {
+                for b in (b' '..=b'~').chain(128..=255) {
+                    let mut name = *lower;
+                    name[place] = b;
+                    assert_eq!(is_name(&name, lower), name.eq_ignore_ascii_case(lower), "{}", name.escape_ascii());
+                }
+            }
+        }
+        check(b"host");
+        check(b"expect");
+        check(b"upgrade");
+        check(b"connection");
+        check(b"content-length");
+        check(b"transfer-encoding");
+    }
 }

@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use super::{
     authority::is_authority,
-    framing::{BodyFraming, FramingHeaders, is_name},
+    framing::{BodyFraming, FramingHeaders, is_name, word},
     refusal::bad,
     request_head::Expect,
 };
@@ -167,7 +167,7 @@ impl HostText {
     #[inline(always)]
     fn of(text: &[u8]) -> Option<Self> {
         let len = text.len();
-        let word = |at: usize| text.get(at..)?.first_chunk().copied().map(u64::from_ne_bytes);
+        let word = |at| word(text, at);
         Some(match len {
             8..16 => HostText(len, word(0)?, 0, 0, word(len - 8)?),
             16..=32 => HostText(len, word(0)?, word(8)?, word(len - 16)?, word(len - 8)?),

@@ -65,10 +65,11 @@ impl<'w> Cursor<'w> {
     pub(crate) fn take_line(&mut self) -> Option<&'w [u8]> {
         let usual = self.len_until(blocks::not_printable);
         let (line, behind) = self.rest.split_at_checked(usual)?;
-        let (line, rest) = match behind.split_first_chunk() {
-            // Not as a pattern, which would be two comparisons.
-            Some((end, rest)) if end == b"\r\n" => (line, rest),
-            _ => longer_line(self.rest, usual)?,
+        // Compared as an array: a pattern would be two comparisons.
+        let end = behind.split_first_chunk().filter(|(end, _)| *end == b"\r\n");
+        let (line, rest) = match end {
+            Some((_, rest)) => (line, rest),
+            None => longer_line(self.rest, usual)?,
         };
         self.rest = rest;
         Some(line)
