@@ -13,7 +13,7 @@ use std::{
 
 use proptest::prelude::*;
 use serde::Deserialize;
-use util::pages::{Host, Page, SECOND, run_virtual};
+use util::pages::{Host, Page, SECOND, UPGRADE, client_frame, run_virtual, split_frame};
 use web::{
     Application, Exchange,
     comet::{Hub, HubOptions, SlowPolicy, Start, Update},
@@ -27,6 +27,7 @@ const HISTORY: u32 = 8;
 enum Way {
     Poll,
     Events,
+    Socket,
 }
 
 #[derive(Debug, Clone)]
@@ -46,7 +47,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let way = prop_oneof![Just(Way::Poll), Just(Way::Events)];
+    let way = prop_oneof![Just(Way::Poll), Just(Way::Events), Just(Way::Socket)];
     prop_oneof![
         6 => prop_oneof![8 => 1_u32..4, 1 => 4_u32..20].prop_map(Step::Publish),
         5 => (0..CLIENTS, way).prop_map(|(client, way)| Step::Connect(client, way)),
@@ -64,11 +65,13 @@ fn run() -> impl Strategy<Value = (Vec<Step>, bool, bool)> {
     prop_oneof![(calm, any::<bool>(), Just(false)), (rough, any::<bool>(), Just(true))]
 }
 
-/// What a poll is answered.
+/// What a poll is answered, or a message of a socket.
 #[derive(Debug, Deserialize)]
 struct News {
     cursor: String,
+    #[serde(default)]
     messages: Vec<u32>,
+    data: Option<u32>,
     #[serde(default)]
     lagged: bool,
     missed: Option<u32>,
@@ -135,6 +138,7 @@ impl World {
                 page.request("GET", "/events", &format!("Last-Event-ID: {cursor}\r\n")).await;
             }
             (Way::Events, None) => page.request("GET", "/events", "").await,
+            (Way::Socket, _) => page.request("GET", &format!("/socket{cursor}"), UPGRADE).await,
             (Way::Poll, _) => page.request("GET", &format!("/poll{cursor}"), "").await,
         }
         client.connection = Some(Connection { page, way, received: Vec::new(), has_head: false });
@@ -156,12 +160,15 @@ impl World {
         if !connection.has_head {
             let Some(end) = find(&connection.received, b"\r\n\r\n") else { return self.end(client, is_over) };
             match connection.way {
-                Way::Events => drop(connection.received.drain(..end + 4)),
+                Way::Events | Way::Socket => drop(connection.received.drain(..end + 4)),
                 Way::Poll => return self.read_answer(client, end, is_over),
             }
             connection.has_head = true;
         }
-        self.read_events(client, is_over);
+        match connection.way {
+            Way::Socket => self.read_frames(client, is_over),
+            _ => self.read_events(client, is_over),
+        }
     }
 
     fn read_answer(&self, client: &mut Client, end: usize, is_over: bool) {
@@ -175,10 +182,32 @@ impl World {
         }
         let news: News = serde_json::from_slice(&body[..length]).expect("an answer");
         client.connection = None;
+        self.hear(client, news);
+    }
+
+    fn read_frames(&self, client: &mut Client, is_over: bool) {
+        let connection = client.connection.as_mut().expect("it is read");
+        let (mut news, mut has_ended) = (Vec::new(), is_over);
+        while let Some((opcode, content, rest)) = split_frame(&connection.received) {
+            match opcode {
+                1 => news.push(serde_json::from_slice(content).expect("a message")),
+                8 => has_ended = true,
+                9 => drop(connection.page.stream.write(client_frame(10, content))),
+                opcode => panic!("{opcode}"),
+            }
+            connection.received = rest.to_vec();
+        }
+        for news in news {
+            self.hear(client, news);
+        }
+        self.end(client, has_ended);
+    }
+
+    fn hear(&self, client: &mut Client, news: News) {
         if news.lagged || news.reset {
             self.tell(client, news.missed, news.reset);
         }
-        for number in news.messages {
+        for number in news.messages.into_iter().chain(news.data) {
             self.see(client, number);
         }
         client.cursor = Some(news.cursor);
@@ -295,13 +324,16 @@ fn new_hub(is_rough: bool) -> Hub {
 }
 
 fn serve(hub: &Hub, disconnects: bool) -> Host {
-    let (polls, events) = (hub.clone(), hub.clone());
+    let (polls, events, sockets) = (hub.clone(), hub.clone(), hub.clone());
     let policy = if disconnects { SlowPolicy::Disconnect } else { SlowPolicy::DropOldest };
     Host::new(
         Application::new()
             .access_log(false)
             .get("/poll", async move |exchange: &mut Exchange| {
                 polls.deliver("news").policy(policy).long_poll(exchange).await
+            })
+            .get("/socket", async move |exchange: &mut Exchange| {
+                sockets.deliver("news").policy(policy).websocket(exchange)
             })
             .get("/events", async move |exchange: &mut Exchange| {
                 events.deliver("news").policy(policy).event_stream(exchange)
@@ -340,7 +372,7 @@ async fn play(clock: VirtualClock, steps: Vec<Step>, disconnects: bool, is_rough
     // In the end everybody sees the last message.
     world.publish(1).await;
     for client in &mut clients {
-        for way in [Way::Events, Way::Poll].into_iter().cycle().take(20) {
+        for way in [Way::Events, Way::Poll, Way::Socket].into_iter().cycle().take(20) {
             world.connect(client, way).await;
             for _ in 0..20 {
                 world.read(client, 100_000).await;

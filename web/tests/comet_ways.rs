@@ -1,16 +1,17 @@
-//! A channel delivered by long poll and by server-sent events.
+//! A channel delivered by long poll, by server-sent events and by WebSocket.
 
 mod util;
 
 use std::time::Duration;
 
 use serde::Deserialize;
-use util::pages::{Host, Page, SECOND, run_virtual};
+use util::pages::{Host, Page, SECOND, client_frame, run_virtual};
 use web::{
     Application, Exchange,
     comet::{Cursor, Hub, HubOptions, SlowPolicy},
     httpserver::iostream::ioloop::VirtualClock,
     spawn,
+    websocket::{Message, WebSocketOptions, WebSocketSender},
 };
 
 /// What a poll is answered.
@@ -27,12 +28,26 @@ struct News {
 }
 
 fn host(hub: &Hub) -> Host {
-    let (polls, events) = (hub.clone(), hub.clone());
+    let (polls, events, sockets) = (hub.clone(), hub.clone(), hub.clone());
     Host::new(
         Application::new()
             .get("/poll", async move |exchange: &mut Exchange| {
                 let latest = exchange.query_opt("latest")?.unwrap_or(0);
                 polls.deliver("news").latest(latest).long_poll(exchange).await
+            })
+            .get("/socket", async move |exchange: &mut Exchange| {
+                let policy = match exchange.query_opt::<String>("policy")?.as_deref() {
+                    Some("disconnect") => SlowPolicy::Disconnect,
+                    _ => SlowPolicy::DropOldest,
+                };
+                let latest = exchange.query_opt("latest")?.unwrap_or(0);
+                let publisher = sockets.clone();
+                let on_message = async move |_: &WebSocketSender, message: Message| {
+                    let number: u32 = message.as_text().and_then(|text| text.parse().ok()).unwrap_or(0);
+                    publisher.publish("news", &number).await.map(drop)
+                };
+                let delivery = sockets.deliver("news").latest(latest).policy(policy).member("socket");
+                delivery.websocket_with(exchange, &WebSocketOptions::new(), on_message)
             })
             .get("/events", async move |exchange: &mut Exchange| {
                 let policy = match exchange.query_opt::<String>("policy")?.as_deref() {
@@ -333,7 +348,102 @@ fn a_drain_ends_event_streams_and_tells_them_when_to_come_back() {
 }
 
 #[test]
-fn a_cursor_of_one_way_is_good_for_the_other() {
+fn a_socket_gets_its_cursor_first_and_then_messages_with_theirs() {
+    run_virtual(async |clock| {
+        let hub = Hub::new();
+        let host = host(&hub);
+        let before = publish(&hub, 1..=3).await;
+        let page = host.connect();
+        page.open_socket("/socket").await;
+        assert_eq!(page.message().await, format!("{{\"cursor\":\"{before}\"}}"));
+        let cursor = publish(&hub, [4]).await;
+        assert_eq!(page.message().await, format!("{{\"cursor\":\"{cursor}\",\"data\":4}}"));
+        // What it says comes back, as to everybody.
+        page.stream.write(client_frame(1, b"5")).await.unwrap();
+        assert!(page.message().await.ends_with(",\"data\":5}"));
+        assert_eq!((hub.subscribers("news"), hub.members("news")[0].connections), (1, 1));
+        drop(page);
+        settle(&clock).await;
+        assert_eq!((hub.subscribers("news"), hub.members("news")[0].connections), (0, 0));
+
+        let back = host.connect();
+        back.open_socket(&format!("/socket?cursor={cursor}")).await;
+        assert!(back.message().await.ends_with(",\"data\":5}"));
+        let lost = host.connect();
+        lost.open_socket("/socket?cursor=nonsense").await;
+        assert!(lost.message().await.ends_with(",\"reset\":true}"));
+        assert!(lost.message().await.ends_with(",\"data\":1}"));
+        let new = host.connect();
+        new.open_socket("/socket?latest=1").await;
+        assert_eq!(new.message().await, format!("{{\"cursor\":\"{}\"}}", cursor));
+        assert!(new.message().await.ends_with(",\"data\":5}"));
+    });
+}
+
+#[test]
+fn a_request_that_is_no_websocket_joins_nothing() {
+    run_virtual(async |_clock| {
+        let hub = Hub::new();
+        let page = host(&hub).connect();
+        page.request("GET", "/socket", "").await;
+        assert!(page.head().await.starts_with("HTTP/1.1 426 "));
+        assert_eq!((hub.subscribers("news"), hub.members("news").len(), hub.channels()), (0, 0, 0));
+    });
+}
+
+#[test]
+fn a_socket_that_is_too_slow_lags_or_is_closed() {
+    for policy in ["", "disconnect"] {
+        run_virtual(async |clock| {
+            let hub = Hub::with_options(HubOptions::new().history(10, 1_000_000, 600 * SECOND));
+            let page = host(&hub).connect_with(4_000);
+            page.open_socket(&format!("/socket?policy={policy}")).await;
+            for number in 0..200 {
+                hub.publish("news", &format!("{number:01000}")).await.unwrap();
+                settle(&clock).await;
+            }
+            let (mut lagged, mut seen) = (false, 0);
+            loop {
+                let (opcode, content) = page.frame().await;
+                if opcode == 8 {
+                    assert_eq!((&content[..2], policy), (&1008_u16.to_be_bytes()[..], "disconnect"));
+                    break;
+                }
+                let text = String::from_utf8(content).unwrap();
+                lagged |= text.contains("\"lagged\":true,\"missed\":");
+                seen += u32::from(text.contains("\"data\""));
+                if text.contains("0199\"}") {
+                    assert_eq!(policy, "");
+                    break;
+                }
+            }
+            assert_eq!(lagged, policy.is_empty());
+            assert!(seen < 150, "{seen}");
+        });
+    }
+}
+
+#[test]
+fn a_drain_closes_sockets_as_going_away() {
+    run_virtual(async |_clock| {
+        let hub = Hub::new();
+        let host = host(&hub);
+        let page = host.connect();
+        page.open_socket("/socket").await;
+        page.message().await;
+        let draining = host.handle.drain(600 * SECOND);
+        let drained = spawn(draining);
+        let (opcode, content) = page.frame().await;
+        assert_eq!((opcode, &content[..2]), (8, &1001_u16.to_be_bytes()[..]));
+        page.stream.write(client_frame(8, &1001_u16.to_be_bytes())).await.unwrap();
+        page.stream.close();
+        drained.await.unwrap();
+        assert_eq!(hub.subscribers("news"), 0);
+    });
+}
+
+#[test]
+fn a_cursor_of_one_way_is_good_for_the_others() {
     run_virtual(async |clock| {
         let hub = Hub::new();
         let host = host(&hub);
@@ -353,8 +463,14 @@ fn a_cursor_of_one_way_is_good_for_the_other() {
             assert!(!news.lagged && !news.reset);
             got.extend(news.messages);
             cursor = news.cursor;
+            publish(&hub, [10 * round + 2]).await;
+            let socket = host.connect();
+            socket.open_socket(&format!("/socket?cursor={cursor}")).await;
+            let message: serde_json::Value = serde_json::from_str(&socket.message().await).unwrap();
+            got.push(message["data"].as_u64().and_then(|data| data.try_into().ok()).unwrap());
+            cursor = message["cursor"].as_str().unwrap().to_owned();
         }
-        assert_eq!(got, [0, 1, 10, 11, 20, 21, 30, 31]);
+        assert_eq!(got, [0, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31, 32]);
     });
 }
 

@@ -10,6 +10,8 @@ use super::{
     subscription::{Start, Subscription},
     update::SlowPolicy,
 };
+#[cfg(feature = "websocket")]
+use crate::websocket::{Message, WebSocketOptions, WebSocketSender};
 use crate::{error::Result, event_stream::EventStreamOptions, exchange::Exchange};
 
 /// Brings the messages of a channel to a client; made by [`Hub::deliver`].
@@ -21,6 +23,7 @@ use crate::{error::Result, event_stream::EventStreamOptions, exchange::Exchange}
 /// |---|---|---|
 /// | [`long_poll`](Delivery::long_poll) | in the query: `?cursor=…` | in the answer |
 /// | [`event_stream`](Delivery::event_stream) | in `Last-Event-ID`, or else in the query | as the id of each event |
+/// | `websocket`, with the feature of that name | in the query | in each message |
 ///
 /// A client without a cursor begins with the present, or a bit [earlier](Delivery::latest). Text that is no cursor is taken for
 /// one of another life.
@@ -147,6 +150,69 @@ impl Delivery {
     #[inline]
     pub fn event_stream(self, exchange: &mut Exchange) -> Result<()> {
         events::answer(self, exchange)
+    }
+
+    /// Makes the connection a WebSocket, which gets a text message of JSON for each message of the channel:
+    ///
+    /// ```json
+    /// {"cursor":"beef.17","data":"one"}
+    /// ```
+    ///
+    /// Others have no `data`: `{"cursor":…}` is the first for a client that came without a cursor;
+    /// `{"cursor":…,"lagged":true,"missed":7}` and `{"cursor":…,"reset":true}` say what they do for
+    /// [`long_poll`](Delivery::long_poll). A client comes back with its last cursor in the query, after a random time if the
+    /// socket was closed with 1001: the server drains.
+    ///
+    /// What the client sends is dropped; [`websocket_with`](Delivery::websocket_with) takes it. The handler is complete with this
+    /// call, and nothing of it is kept. A client that reads too slowly holds up its own socket alone, and falls behind in the
+    /// history. With [`SlowPolicy::Disconnect`] it is closed with 1008.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::subscribe`] and [`Exchange::websocket`].
+    #[cfg(feature = "websocket")]
+    #[inline]
+    pub fn websocket(self, exchange: &mut Exchange) -> Result<()> {
+        super::socket::upgrade(
+            &self,
+            exchange,
+            &WebSocketOptions::new(),
+            async |_: &WebSocketSender, _: Message| Ok(()),
+        )
+    }
+
+    /// [`websocket`](Delivery::websocket) with other options, and with what the client sends given to `on_message`. While that
+    /// runs, nothing is delivered to this client. An error ends the connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`websocket`](Delivery::websocket).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Exchange, comet::Hub, websocket::{Message, WebSocketOptions, WebSocketSender}};
+    ///
+    /// async fn chat(exchange: &mut Exchange, hub: &Hub) -> web::Result<()> {
+    ///     let publisher = hub.clone();
+    ///     let on_message = async move |_: &WebSocketSender, message: Message| {
+    ///         if let Some(text) = message.as_text() {
+    ///             publisher.publish("chat", text).await?;
+    ///         }
+    ///         Ok(())
+    ///     };
+    ///     hub.deliver("chat").latest(50).websocket_with(exchange, &WebSocketOptions::new(), on_message)
+    /// }
+    /// ```
+    #[cfg(feature = "websocket")]
+    #[inline]
+    pub fn websocket_with(
+        self,
+        exchange: &mut Exchange,
+        options: &WebSocketOptions,
+        on_message: impl AsyncFnMut(&WebSocketSender, Message) -> Result<()> + 'static,
+    ) -> Result<()> {
+        super::socket::upgrade(&self, exchange, options, on_message)
     }
 
     /// A subscription behind `cursor`, as it came from the client.

@@ -11,6 +11,7 @@ use httpserver::{Bytes, iostream::ioloop::IOLoop};
 use super::{
     broker::{Broker, Feed, MemoryBroker, Published},
     channel::Channel,
+    cursor::Cursor,
     delivery::Delivery,
     message::Publication,
     options::HubOptions,
@@ -182,6 +183,20 @@ impl Hub {
             return Err(Error::HubFull("too many subscribers to a channel"));
         }
         Ok(Subscription::new(channel, start, self.state.broker.is_shared()))
+    }
+
+    /// The cursor of who has seen all messages of `channel`: for a page that is given a state and is to follow what changes
+    /// it. Take it before the state is read. `None` while the channel's broker has not begun; with the default one there is
+    /// always one.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Hub::subscribe).
+    #[inline]
+    pub fn cursor(&self, channel: &str) -> Result<Option<Cursor>> {
+        let channel = self.channel(channel)?;
+        channel.used.set(channel.now());
+        Ok(channel.newest())
     }
 
     /// Who is present in `channel`, in no order: the members that the deliveries of this hub have

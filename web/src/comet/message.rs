@@ -11,6 +11,8 @@ use httpserver::Bytes;
 
 use super::cursor::{Cursor, Position};
 use crate::event_stream::Event;
+#[cfg(feature = "websocket")]
+use crate::websocket::PreparedMessage;
 
 /// What is published: data, which is JSON, and optionally a key.
 ///
@@ -52,6 +54,8 @@ pub struct Message {
     /// A later message of the channel has its key.
     superseded: Cell<bool>,
     event: OnceCell<Bytes>,
+    #[cfg(feature = "websocket")]
+    frame: OnceCell<PreparedMessage>,
 }
 
 impl Message {
@@ -64,6 +68,8 @@ impl Message {
             publication,
             superseded: Cell::new(false),
             event: OnceCell::new(),
+            #[cfg(feature = "websocket")]
+            frame: OnceCell::new(),
         }
     }
 
@@ -122,6 +128,16 @@ impl Message {
     #[inline]
     pub(super) fn event(&self) -> &Bytes {
         self.event.get_or_init(|| event(self.cursor(), None, &self.publication.data))
+    }
+
+    /// As a message of a WebSocket.
+    #[cfg(feature = "websocket")]
+    #[inline]
+    pub(super) fn frame(&self) -> &PreparedMessage {
+        self.frame.get_or_init(|| {
+            let data = String::from_utf8_lossy(&self.publication.data);
+            PreparedMessage::new(format!("{{\"cursor\":\"{}\",\"data\":{data}}}", self.cursor()))
+        })
     }
 }
 

@@ -5,7 +5,7 @@
 //! * A [`Cursor`] is a place in the messages of a channel. A client comes back with its last one, on any way, and goes on where
 //!   it was.
 //! * A [`Delivery`] brings a channel to the client of an exchange: [`long_poll`](Delivery::long_poll),
-//!   [`event_stream`](Delivery::event_stream).
+//!   [`event_stream`](Delivery::event_stream), and `websocket` with the feature of that name.
 //! * A [`Broker`](broker::Broker) is what carries messages between hubs; [the default one](broker::MemoryBroker) has one hub
 //!   alone.
 //!
@@ -42,6 +42,8 @@ mod long_poll;
 mod message;
 mod options;
 mod presence;
+#[cfg(feature = "websocket")]
+mod socket;
 mod subscription;
 mod update;
 

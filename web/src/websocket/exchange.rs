@@ -119,6 +119,13 @@ impl Exchange {
         self.finish_with_websocket(handshake, options, move |socket| protocol(socket))
     }
 
+    /// Fails as [`upgrade_websocket`](Exchange::upgrade_websocket) would: for those who take hold of something before.
+    #[cfg(feature = "comet")]
+    #[inline]
+    pub(crate) fn can_be_websocket(&self, options: &WebSocketOptions) -> Result<()> {
+        self.check_websocket(options).map(drop)
+    }
+
     /// Checks everything that the options decide.
     #[inline]
     fn check_websocket(&self, options: &WebSocketOptions) -> Result<Handshake> {

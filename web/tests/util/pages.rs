@@ -82,6 +82,31 @@ impl Page {
         String::from_utf8(self.chunk().await).expect("text")
     }
 
+    /// Opens a WebSocket.
+    pub async fn open_socket(&self, target: &str) {
+        self.request("GET", target, UPGRADE).await;
+        let head = self.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    }
+
+    /// The next frame: its opcode and its content.
+    pub async fn frame(&self) -> (u8, Vec<u8>) {
+        let mut frame = self.stream.read_bytes(2).await.expect("a frame").to_vec();
+        loop {
+            if let Some((opcode, content, _)) = split_frame(&frame) {
+                return (opcode, content.to_vec());
+            }
+            frame.extend_from_slice(&self.stream.read_bytes(1).await.expect("all of it"));
+        }
+    }
+
+    /// The next message, as text.
+    pub async fn message(&self) -> String {
+        let (opcode, content) = self.frame().await;
+        assert_eq!(opcode, 1);
+        String::from_utf8(content).expect("text")
+    }
+
     /// The next event; `None` at the end of the stream.
     pub async fn event(&mut self) -> Option<ReceivedEvent> {
         loop {
@@ -95,6 +120,27 @@ impl Page {
             self.parser.push(&chunk).expect("an event stream");
         }
     }
+}
+
+/// The opening of a WebSocket.
+pub const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// The first frame of a server, if it is complete: its opcode, its content, and what is behind it.
+pub fn split_frame(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (opcode, length) = (bytes.first()? & 0x0f, *bytes.get(1)?);
+    let (length, rest) = match length {
+        126 => (usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().expect("two"))), bytes.get(4..)?),
+        127 => panic!("a long frame"),
+        length => (usize::from(length), bytes.get(2..)?),
+    };
+    (rest.len() >= length).then(|| (opcode, &rest[..length], &rest[length..]))
+}
+
+/// A frame of a client, with a mask of zeroes.
+pub fn client_frame(opcode: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len()).ok().filter(|length| *length < 126).expect("a short frame");
+    [&[0x80 | opcode, 0x80 | length, 0, 0, 0, 0], content].concat()
 }
 
 pub const SECOND: Duration = Duration::from_secs(1);
