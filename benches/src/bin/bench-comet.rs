@@ -16,7 +16,7 @@ use benches::{
 };
 use web::{
     Application, Exchange, IOLoop,
-    comet::{Hub, HubOptions, Start, Update},
+    comet::{Hub, HubOptions},
     websocket::{WebSocket, WebSocketOptions},
 };
 
@@ -44,11 +44,7 @@ fn application() -> Application {
     Application::new()
         .get("/poll", async move |exchange: &mut Exchange| polls.deliver(CHANNEL).long_poll(exchange).await)
         .get("/events", async move |exchange: &mut Exchange| events.deliver(CHANNEL).event_stream(exchange))
-        .get("/websocket", async move |exchange: &mut Exchange| {
-            let hub = sockets.clone();
-            let deliver = async move |socket: WebSocket| deliver(&hub, &socket).await;
-            exchange.upgrade_websocket(&WebSocketOptions::new(), deliver)
-        })
+        .get("/websocket", async move |exchange: &mut Exchange| sockets.deliver(CHANNEL).websocket(exchange))
         .post("/publish", async move |exchange: &mut Exchange| {
             let message = exchange.bytes().await?;
             hub.publish_json(CHANNEL, None, message).await?;
@@ -61,17 +57,6 @@ fn application() -> Application {
             Ok(())
         })
         .get("/allocations", async |exchange: &mut Exchange| exchange.write_json(&ALLOCATOR.counters()))
-}
-
-async fn deliver(hub: &Hub, socket: &WebSocket) -> web::Result<()> {
-    let mut messages = hub.subscribe(CHANNEL, Start::Latest(0))?;
-    while socket.is_open() {
-        if let Some(Update::Message(message)) = messages.next().await {
-            let data = String::from_utf8_lossy(message.data());
-            socket.send(format!("{{\"cursor\":\"{}\",\"data\":{data}}}", message.cursor())).await?;
-        }
-    }
-    Ok(())
 }
 
 async fn echo(mut socket: WebSocket) -> web::Result<()> {

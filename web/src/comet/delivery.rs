@@ -173,16 +173,12 @@ impl Delivery {
     #[cfg(feature = "websocket")]
     #[inline]
     pub fn websocket(self, exchange: &mut Exchange) -> Result<()> {
-        super::socket::upgrade(
-            &self,
-            exchange,
-            &WebSocketOptions::new(),
-            async |_: &WebSocketSender, _: Message| Ok(()),
-        )
+        let dropped = None::<fn(&WebSocketSender, Message) -> std::future::Ready<Result<()>>>;
+        super::socket::upgrade(&self, exchange, &WebSocketOptions::new(), dropped)
     }
 
-    /// [`websocket`](Delivery::websocket) with other options, and with what the client sends given to `on_message`. While that
-    /// runs, nothing is delivered to this client. An error ends the connection.
+    /// [`websocket`](Delivery::websocket) with other options, and with what the client sends given to `on_message`, one message
+    /// after the other. The channel is delivered meanwhile. An error ends the connection.
     ///
     /// # Errors
     ///
@@ -210,9 +206,9 @@ impl Delivery {
         self,
         exchange: &mut Exchange,
         options: &WebSocketOptions,
-        on_message: impl AsyncFnMut(&WebSocketSender, Message) -> Result<()> + 'static,
+        on_message: impl AsyncFn(&WebSocketSender, Message) -> Result<()> + 'static,
     ) -> Result<()> {
-        super::socket::upgrade(&self, exchange, options, on_message)
+        super::socket::upgrade(&self, exchange, options, Some(on_message))
     }
 
     /// A subscription behind `cursor`, as it came from the client.

@@ -1,9 +1,10 @@
 //! Delivery by WebSocket.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    task::Poll,
+    future::Future,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, ready},
 };
 
 use super::{delivery::Delivery, subscription::Subscription, update::Update};
@@ -13,65 +14,97 @@ use crate::{
     websocket::{CloseCode, Message, PreparedMessage, WebSocket, WebSocketOptions, WebSocketSender},
 };
 
-/// What comes in.
-pub(super) trait OnMessage: AsyncFnMut(&WebSocketSender, Message) -> Result<()> + 'static {}
-
-impl<F: AsyncFnMut(&WebSocketSender, Message) -> Result<()> + 'static> OnMessage for F {}
-
-/// Makes the connection a WebSocket that a channel speaks to.
+/// Makes the connection a WebSocket that a channel speaks to. What comes in is given to `on_message`, or dropped.
 #[inline]
-pub(super) fn upgrade(
+pub(super) fn upgrade<F: AsyncFn(&WebSocketSender, Message) -> Result<()> + 'static>(
     delivery: &Delivery,
     exchange: &mut Exchange,
     options: &WebSocketOptions,
-    on_message: impl OnMessage,
+    on_message: Option<F>,
 ) -> Result<()> {
-    // Nobody is counted as present who asks for something else.
-    exchange.can_be_websocket(options)?;
-    let cursor: Option<String> = exchange.query_opt("cursor")?;
-    let is_new = cursor.is_none();
-    let subscription = delivery.subscribe(cursor.as_deref())?;
-    exchange.upgrade_websocket(options, async move |socket| serve(socket, subscription, is_new, on_message).await)
+    // Nobody is counted as present who asks for something else than a WebSocket.
+    exchange.upgrade_websocket_to(options, |exchange| {
+        let cursor: Option<String> = exchange.query_opt("cursor")?;
+        let subscription = delivery.subscribe(cursor.as_deref())?;
+        let (on_message, is_new) = (on_message.map(Rc::new), cursor.is_none());
+        Ok(move |socket| Serving { socket, subscription, on_message, running: None, unsent: None, is_new })
+    })
 }
 
-/// Whatever comes first: a message of the channel, or one of the client.
-enum Next {
-    Update(Option<Update>),
-    Incoming(Option<Message>),
+/// A socket that follows a channel. Written by hand, because there may be ten thousand: an async function would have room
+/// for everything that it ever waits for.
+struct Serving<F> {
+    socket: WebSocket,
+    subscription: Subscription,
+    on_message: Option<Rc<F>>,
+    /// The call of `on_message` that is under way.
+    running: Option<Pin<Box<dyn Future<Output = Result<()>>>>>,
+    /// What the client has no room for.
+    unsent: Option<Box<PreparedMessage>>,
+    /// It has no cursor, and gets one as soon as that is known.
+    is_new: bool,
 }
 
-async fn serve(
-    mut socket: WebSocket,
-    mut subscription: Subscription,
-    mut is_new: bool,
-    mut on_message: impl OnMessage,
-) -> Result<()> {
-    loop {
-        // A client that has no cursor gets one as soon as it is known.
-        if is_new && let Some(cursor) = subscription.cursor() {
-            is_new = false;
-            socket.send(format!("{{\"cursor\":\"{cursor}\"}}")).await?;
+impl<F: AsyncFn(&WebSocketSender, Message) -> Result<()> + 'static> Future for Serving<F> {
+    type Output = Result<()>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let this = &mut *self;
+        // While one is pending, the task is woken for it, and the other has its turn all the same.
+        if let Poll::Ready(end) = this.poll_outgoing(cx) {
+            return Poll::Ready(end);
         }
-        match next(&mut socket, &mut subscription).await? {
-            // Waiting here is the back-pressure: what the client has not taken stays in the history.
-            Next::Update(Some(Update::Message(message))) => socket.send_prepared(message.frame()).await?,
-            Next::Update(Some(update)) => socket.send_prepared(&notice(&update, &subscription)).await?,
-            Next::Update(None) => return socket.close(CloseCode::POLICY_VIOLATION, "too slow"),
-            Next::Incoming(Some(message)) => on_message(&socket, message).await?,
-            Next::Incoming(None) => return Ok(()),
-        }
+        this.poll_incoming(cx)
     }
 }
 
-async fn next(socket: &mut WebSocket, subscription: &mut Subscription) -> Result<Next> {
-    let mut incoming = pin!(socket.receive());
-    poll_fn(|cx| {
-        if let Poll::Ready(update) = subscription.poll_next(cx) {
-            return Poll::Ready(Ok(Next::Update(update)));
+impl<F: AsyncFn(&WebSocketSender, Message) -> Result<()> + 'static> Serving<F> {
+    /// Sends what the channel has. Ready when that ends the connection.
+    #[inline]
+    fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            // Waiting here is the back-pressure: what the client has not taken stays in the history.
+            if let Some(unsent) = &self.unsent {
+                ready!(pin!(self.socket.send_prepared(unsent)).poll(cx))?;
+                self.unsent = None;
+            }
+            if self.is_new
+                && let Some(cursor) = self.subscription.cursor()
+            {
+                self.is_new = false;
+                self.unsent = Some(Box::new(PreparedMessage::new(format!("{{\"cursor\":\"{cursor}\"}}"))));
+                continue;
+            }
+            let Some(update) = ready!(self.subscription.poll_next(cx)) else {
+                return Poll::Ready(self.socket.close(CloseCode::POLICY_VIOLATION, "too slow"));
+            };
+            if let Update::Message(message) = update {
+                // Nearly always there is room, and nothing to keep.
+                if pin!(self.socket.send_prepared(message.frame())).poll(cx)?.is_pending() {
+                    self.unsent = Some(Box::new(message.frame().clone()));
+                }
+            } else {
+                self.unsent = Some(Box::new(notice(&update, &self.subscription)));
+            }
         }
-        incoming.as_mut().poll(cx).map_ok(Next::Incoming)
-    })
-    .await
+    }
+
+    /// Takes what the client says, one message after the other. Ready at the end of the connection.
+    #[inline]
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            if let Some(running) = &mut self.running {
+                ready!(running.as_mut().poll(cx))?;
+                self.running = None;
+            }
+            let Some(message) = ready!(pin!(self.socket.receive()).poll(cx))? else { return Poll::Ready(Ok(())) };
+            if let Some(on_message) = &self.on_message {
+                let (on_message, sender) = (Rc::clone(on_message), self.socket.sender());
+                self.running = Some(Box::pin(async move { on_message(&sender, message).await }));
+            }
+        }
+    }
 }
 
 /// What is said in place of messages.

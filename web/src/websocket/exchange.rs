@@ -119,11 +119,22 @@ impl Exchange {
         self.finish_with_websocket(handshake, options, move |socket| protocol(socket))
     }
 
-    /// Fails as [`upgrade_websocket`](Exchange::upgrade_websocket) would: for those who take hold of something before.
+    /// [`upgrade_websocket`](Exchange::upgrade_websocket) to what `prepare` makes once the handshake has been found good. A
+    /// future that is written by hand is kept as it is, where an async closure would have room for its captures twice.
     #[cfg(feature = "comet")]
     #[inline]
-    pub(crate) fn can_be_websocket(&self, options: &WebSocketOptions) -> Result<()> {
-        self.check_websocket(options).map(drop)
+    pub(crate) fn upgrade_websocket_to<P, F>(
+        &mut self,
+        options: &WebSocketOptions,
+        prepare: impl FnOnce(&Exchange) -> Result<P>,
+    ) -> Result<()>
+    where
+        P: FnOnce(WebSocket) -> F + 'static,
+        F: Future<Output = Result<()>> + 'static,
+    {
+        let handshake = self.check_websocket(options)?;
+        let protocol = prepare(self)?;
+        self.finish_with_websocket(handshake, options, protocol)
     }
 
     /// Checks everything that the options decide.
