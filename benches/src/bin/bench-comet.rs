@@ -15,7 +15,7 @@ use benches::{
     process::raise_descriptor_limit,
 };
 use web::{
-    Application, Exchange, IOLoop,
+    Application, Exchange, IOLoop, Limits,
     comet::{Hub, HubOptions},
     websocket::{WebSocket, WebSocketOptions},
 };
@@ -42,6 +42,8 @@ fn application() -> Application {
     let hub = Hub::with_options(HubOptions::new());
     let [polls, events, sockets] = [hub.clone(), hub.clone(), hub.clone()];
     Application::new()
+        // More than there are descriptors.
+        .limits(Limits::default().max_connections(1_000_000))
         .get("/poll", async move |exchange: &mut Exchange| polls.deliver(CHANNEL).long_poll(exchange).await)
         .get("/events", async move |exchange: &mut Exchange| events.deliver(CHANNEL).event_stream(exchange))
         .get("/websocket", async move |exchange: &mut Exchange| sockets.deliver(CHANNEL).websocket(exchange))

@@ -74,8 +74,10 @@ impl EchoSession {
             let count = wait(&self.epoll, &mut events)?;
             for event in &events[..count] {
                 let connection = &mut self.connections[event.data() as usize];
+                let before = connection.received;
                 totals.bytes += connection.receive(&mut self.input, &self.echo)?;
-                if connection.received == self.echo.len() {
+                // A ping by itself changes nothing.
+                if connection.received == self.echo.len() && connection.received != before {
                     totals.requests += 1;
                     busy -= usize::from(!connection.send(&self.frame, &mut stop)?);
                 }
@@ -97,19 +99,38 @@ impl Connection {
         Ok(true)
     }
 
-    /// One `recv`. What comes has to be the next part of the echo.
+    /// One `recv`. What comes has to be the next part of the echo. A ping may be in front of it or behind, and is answered.
     fn receive(&mut self, input: &mut [u8], echo: &[u8]) -> io::Result<u64> {
         let received = self.stream.read(input)?;
         if received == 0 {
             return Err(io::Error::other("the server closed a WebSocket"));
         }
-        if !echo[self.received..].starts_with(&input[..received]) {
-            let start = &input[..received.min(300)];
-            return Err(io::Error::other(format!("not what was sent: {}", start.escape_ascii())));
+        let mut rest = &input[..received];
+        while !rest.is_empty() {
+            let is_between = self.received == 0 || self.received == echo.len();
+            if let (true, [PING, length @ 0..126, payload @ ..]) = (is_between, rest) {
+                let (payload, behind) = payload.split_at_checked(usize::from(*length)).ok_or(ErrorKind::InvalidData)?;
+                self.stream.write_all(&pong(payload))?;
+                rest = behind;
+                continue;
+            }
+            let part = rest.len().min(echo.len() - self.received);
+            if part == 0 || rest[..part] != echo[self.received..][..part] {
+                let start = &rest[..rest.len().min(300)];
+                return Err(io::Error::other(format!("not what was sent: {}", start.escape_ascii())));
+            }
+            self.received += part;
+            rest = &rest[part..];
         }
-        self.received += received;
         Ok(received as u64)
     }
+}
+
+const PING: u8 = 0x89;
+
+/// Masked with zeros: there is nobody here to be protected from.
+fn pong(payload: &[u8]) -> Vec<u8> {
+    [&[0x8a, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
 }
 
 /// A connection after the handshake.

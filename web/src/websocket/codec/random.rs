@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     hash::{BuildHasher, RandomState},
+    process,
 };
 
 thread_local! {
@@ -14,12 +15,13 @@ thread_local! {
 ///
 /// RFC 6455 10.3 wants keys from a strong source of entropy, so that a script in a browser cannot choose the bytes on the
 /// wire. This is SipHash in counter mode, under a key of 128 bits that the standard library takes from the operating
-/// system once per thread: no dependency, and no system call per frame.
+/// system once per thread: no dependency, and no reading of random bytes per frame. The process is a part of what is counted,
+/// because forked ones have the same secret.
 #[inline]
 pub(in crate::websocket) fn random() -> u64 {
     let count = COUNT.get();
     COUNT.set(count.wrapping_add(1));
-    KEY.with(|key| key.hash_one(count))
+    KEY.with(|key| key.hash_one((process::id(), count)))
 }
 
 /// The key of one frame.
