@@ -23,6 +23,7 @@ mod pages {
         compose: "../../docs/src/compose.md",
         comet: "../../docs/src/comet.md",
         testing: "../../docs/src/testing.md",
+        websocket: "../../docs/src/websocket.md",
         ecosystem: "../../docs/src/ecosystem.md",
         deployment: "../../docs/src/deployment.md",
         performance: "../../docs/src/performance.md",

@@ -105,6 +105,14 @@ pub enum Error {
     /// logged as an error, because it is the peer's.
     #[cfg(feature = "websocket")]
     WebSocketProtocol(crate::websocket::codec::ProtocolError),
+    /// A [`connect`](crate::websocket::connect) was answered by something else than a WebSocket: another status than 101, with
+    /// its headers and its body.
+    #[cfg(feature = "websocket")]
+    WebSocketRefused(Box<httpserver::client::ClientResponse>),
+    /// A [`connect`](crate::websocket::connect) cannot begin, because its URL or a header is invalid; or the server's answer
+    /// is not that to the handshake, for the reason given. 500.
+    #[cfg(feature = "websocket")]
+    WebSocketHandshake(&'static str),
     /// The handler panicked. 500.
     Panicked {
         /// The panic's message, if it had one.
@@ -235,6 +243,12 @@ impl fmt::Display for Error {
             Error::WebSocketClosed => write!(f, "The WebSocket is closed"),
             #[cfg(feature = "websocket")]
             Error::WebSocketProtocol(error) => write!(f, "The peer broke the WebSocket protocol: {error}"),
+            #[cfg(feature = "websocket")]
+            Error::WebSocketRefused(response) => {
+                write!(f, "The server refused the WebSocket with {}", response.status())
+            }
+            #[cfg(feature = "websocket")]
+            Error::WebSocketHandshake(reason) => write!(f, "The WebSocket handshake failed: {reason}"),
             Error::Panicked { message } => write!(f, "The handler panicked: {message}"),
             Error::Other(error) => error.fmt(f),
         }

@@ -157,6 +157,10 @@ pub(crate) fn encode_any(out: &mut Vec<u8>, response: &mut Response, context: &E
     if let Some(length) = length {
         append_content_length(out, length);
     }
+    if status == StatusCode::UPGRADE_REQUIRED {
+        // The Upgrade line that goes with this status means nothing without it (RFC 9110 7.8).
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    }
     append_end(out, context.version, keep_alive);
     if copied != 0 {
         out.extend_from_slice(body);

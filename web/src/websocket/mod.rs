@@ -23,6 +23,7 @@
 pub mod codec;
 
 mod agreement;
+mod client;
 mod core;
 mod exchange;
 mod handler;
@@ -33,10 +34,12 @@ mod prepared;
 mod sender;
 mod socket;
 mod upgrade;
+mod url;
 
 #[cfg(feature = "deflate")]
 pub use self::codec::DeflateOptions;
 pub use self::{
+    client::{Connect, connect},
     codec::{CloseCode, CloseFrame, Message},
     handler::WebSocketHandler,
     options::{SlowReader, WebSocketOptions},

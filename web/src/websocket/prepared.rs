@@ -1,9 +1,11 @@
+use std::rc::Rc;
+
 use httpserver::Bytes;
 
 use super::codec::{Encoder, FrameKind, Message, Role};
 
 /// A message that is framed once and sent to many: a broadcast costs one buffer, whatever the number of receivers. A clone
-/// costs a count.
+/// costs a count. It belongs to its thread.
 ///
 /// # Examples
 ///
@@ -19,7 +21,10 @@ use super::codec::{Encoder, FrameKind, Message, Role};
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct PreparedMessage {
+pub struct PreparedMessage(Rc<Prepared>);
+
+#[derive(Debug)]
+struct Prepared {
     /// As a server sends it.
     frame: Bytes,
     /// Where the content begins.
@@ -27,7 +32,7 @@ pub struct PreparedMessage {
     is_text: bool,
     /// What was compressed for those who have agreed on that.
     #[cfg(feature = "deflate")]
-    compressed: std::rc::Rc<std::cell::RefCell<Vec<(FrameKind, Bytes)>>>,
+    compressed: std::cell::RefCell<Vec<(FrameKind, Bytes)>>,
 }
 
 impl PreparedMessage {
@@ -37,33 +42,32 @@ impl PreparedMessage {
     pub fn new(message: impl Into<Message>) -> PreparedMessage {
         let message = message.into();
         let frame = Encoder::new(Role::Server).message(&message);
-        // A head has two to ten bytes without a mask.
-        let head = (frame.len() - message.len()) as u8;
-        PreparedMessage {
+        PreparedMessage(Rc::new(Prepared {
+            // A head has two to ten bytes without a mask.
+            head: (frame.len() - message.len()) as u8,
             frame,
-            head,
             is_text: message.as_text().is_some(),
             #[cfg(feature = "deflate")]
-            compressed: std::rc::Rc::default(),
-        }
+            compressed: Default::default(),
+        }))
     }
 
     /// The content.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.frame[usize::from(self.head)..]
+        &self.0.frame[usize::from(self.0.head)..]
     }
 
     /// Whether it is text.
     #[inline]
     pub fn is_text(&self) -> bool {
-        self.is_text
+        self.0.is_text
     }
 
     /// The length of the content in bytes.
     #[inline]
     pub fn len(&self) -> usize {
-        self.frame.len() - usize::from(self.head)
+        self.0.frame.len() - usize::from(self.0.head)
     }
 
     /// Whether there is no content.
@@ -75,14 +79,14 @@ impl PreparedMessage {
     /// The whole frame, as a server sends it: not masked, not compressed.
     #[inline]
     pub fn as_frame(&self) -> &Bytes {
-        &self.frame
+        &self.0.frame
     }
 
     /// The frame for one receiver. Made by its encoder only if nobody else can have the same.
     #[inline]
     pub(super) fn frame(&self, role: Role, encoder: &mut Encoder) -> Bytes {
         match (role, encoder.frame_kind()) {
-            (Role::Server, FrameKind::Plain) => self.frame.clone(),
+            (Role::Server, FrameKind::Plain) => self.0.frame.clone(),
             #[cfg(feature = "deflate")]
             (Role::Server, kind @ FrameKind::Compressed { .. }) => self.compressed(kind, encoder),
             _ => self.encode(encoder),
@@ -92,17 +96,17 @@ impl PreparedMessage {
     #[cfg(feature = "deflate")]
     #[inline]
     fn compressed(&self, kind: FrameKind, encoder: &mut Encoder) -> Bytes {
-        let known = self.compressed.borrow().iter().find(|(known, _)| *known == kind).map(|(_, frame)| frame.clone());
+        let known = self.0.compressed.borrow().iter().find(|(known, _)| *known == kind).map(|(_, frame)| frame.clone());
         known.unwrap_or_else(|| {
             let frame = self.encode(encoder);
-            self.compressed.borrow_mut().push((kind, frame.clone()));
+            self.0.compressed.borrow_mut().push((kind, frame.clone()));
             frame
         })
     }
 
     #[inline]
     fn encode(&self, encoder: &mut Encoder) -> Bytes {
-        match self.is_text {
+        match self.0.is_text {
             // It was made of text, so it is some.
             true => encoder.text(std::str::from_utf8(self.as_bytes()).unwrap_or_default()),
             false => encoder.binary(self.as_bytes()),

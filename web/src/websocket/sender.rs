@@ -76,7 +76,7 @@ impl WebSocketSender {
     /// A future dropped while it waits has sent nothing. Otherwise the message is sent as a whole.
     #[inline]
     pub fn send(&self, message: impl Into<Message>) -> Send<'_> {
-        Send { core: &self.core, item: Some(Outgoing::Message(message.into())), key: None }
+        Send { core: &self.core, item: Some(Outgoing::Message(message.into())) }
     }
 
     /// As [`send`](WebSocketSender::send), for a message that goes to many.
@@ -90,7 +90,7 @@ impl WebSocketSender {
     /// As [`send`](WebSocketSender::send).
     #[inline]
     pub fn send_prepared(&self, message: &PreparedMessage) -> Send<'_> {
-        Send { core: &self.core, item: Some(Outgoing::Prepared(message.clone())), key: None }
+        Send { core: &self.core, item: Some(Outgoing::Prepared(message.clone())) }
     }
 
     /// As [`send`](WebSocketSender::send), for a message that makes an earlier one with the same `key` obsolete. With
@@ -106,7 +106,7 @@ impl WebSocketSender {
     /// As [`send`](WebSocketSender::send).
     #[inline]
     pub fn send_keyed(&self, key: u64, message: impl Into<PreparedMessage>) -> Send<'_> {
-        Send { core: &self.core, item: Some(Outgoing::Prepared(message.into())), key: Some(key) }
+        Send { core: &self.core, item: Some(Outgoing::Keyed(key, message.into())) }
     }
 
     /// Sends a value as JSON, in a message of text.
@@ -233,7 +233,6 @@ pub struct Send<'s> {
     core: &'s Core,
     /// Taken when it is sent.
     item: Option<Outgoing>,
-    key: Option<u64>,
 }
 
 impl Future for Send<'_> {
@@ -241,8 +240,8 @@ impl Future for Send<'_> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let Send { core, item, key } = &mut *self;
-        core.poll_send(cx, item, *key)
+        let Send { core, item } = &mut *self;
+        core.poll_send(cx, item)
     }
 }
 

@@ -111,13 +111,17 @@ pub(crate) struct Slot {
     rest: Cell<Option<CallFuture>>,
     /// The socket, from then until the handler takes it.
     core: Cell<Option<Rc<Core>>>,
+    /// The connection will never be upgraded.
+    is_lost: Cell<bool>,
 }
 
 impl Slot {
     /// Takes the rest of the call.
     #[inline]
     pub(crate) fn go_on_with(&self, call: CallFuture) {
-        self.rest.set(Some(call));
+        if !self.is_lost.get() {
+            self.rest.set(Some(call));
+        }
     }
 
     /// The socket, once the connection is upgraded.
@@ -134,13 +138,25 @@ impl Slot {
         agreement: Agreement,
         draining: Draining,
     ) -> impl AsyncFnOnce(IOStream) + use<> + 'static {
-        let slot = Rc::clone(self);
+        let slot = Owner(Rc::clone(self));
         move |stream: IOStream| {
             let core = Core::new(stream, options, Role::Server, agreement);
-            let call = slot.rest.take();
-            slot.core.set(Some(Rc::clone(&core)));
+            let call = slot.0.rest.take();
+            slot.0.core.set(Some(Rc::clone(&core)));
             drive(core, Called { call }, Some(draining))
         }
+    }
+}
+
+/// The connection's handle of a slot. The call has one too, so it must not stay in the slot when the connection goes before
+/// it was upgraded.
+struct Owner(Rc<Slot>);
+
+impl Drop for Owner {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.is_lost.set(true);
+        drop(self.0.rest.take());
     }
 }
 

@@ -135,7 +135,7 @@ fn what_asks_for_something_else_is_426() {
         ] {
             let head = expect_refusal(&server, 426, &changed(name, line)).await.to_lowercase();
             assert!(head.contains("sec-websocket-version: 13\r\n"), "{head}");
-            assert!(head.contains("upgrade: websocket\r\n"), "{head}");
+            assert!(head.contains("upgrade: websocket\r\n") && head.contains("connection: upgrade\r\n"), "{head}");
         }
         expect_refusal(&server, 426, "GET /ws HTTP/1.1\r\nHost: test\r\n\r\n").await;
     });
@@ -299,5 +299,44 @@ fn frames_that_come_with_the_handshake_are_not_lost() {
         peer.expect_text("none").await;
         peer.expect_text("first").await;
         peer.expect_text("second").await;
+    });
+}
+
+#[test]
+fn a_call_whose_connection_is_never_upgraded_is_dropped() {
+    use std::{cell::Cell, rc::Rc};
+
+    use web::{Request, httpserver::Service};
+
+    struct SetOnDrop(Rc<Cell<bool>>);
+    impl Drop for SetOnDrop {
+        fn drop(&mut self) {
+            self.0.set(true);
+        }
+    }
+    run(async {
+        for is_replaced in [false, true] {
+            let dropped = Rc::new(Cell::new(false));
+            let held = Rc::clone(&dropped);
+            let application = Application::new().get("/ws", async move |exchange: &mut Exchange| {
+                let _held = SetOnDrop(Rc::clone(&held));
+                if is_replaced {
+                    exchange.on_response(|response: &mut Response| *response = Response::text("something else"));
+                }
+                let _socket = exchange.websocket().await?;
+                Ok(())
+            });
+            let request = Request::builder()
+                .target("/ws")
+                .header("Connection", "Upgrade")
+                .header("Upgrade", "websocket")
+                .header("Sec-WebSocket-Version", "13")
+                .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+            // There is no connection that could be upgraded.
+            let response = application.call(request.build().unwrap()).await;
+            assert_eq!(response.status() == 101, !is_replaced);
+            drop(response);
+            assert!(dropped.get());
+        }
     });
 }

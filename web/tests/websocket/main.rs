@@ -1,5 +1,6 @@
 //! WebSockets over pairs in memory, on a virtual clock where time matters, and over a few real sockets.
 
+mod clients;
 mod closing;
 mod compressed;
 mod handlers;

@@ -247,3 +247,22 @@ fn the_exchange_is_there_behind_the_handshake() {
         server.open().await.expect_text("ws test").await;
     });
 }
+
+#[test]
+fn a_handler_that_always_sends_lets_others_have_their_turn() {
+    run(async {
+        let server = Memory::new(Application::new().get("/ws", async |exchange: &mut Exchange| {
+            let options = WebSocketOptions::new().max_queue(usize::MAX);
+            let socket = exchange.websocket_with(&options).await?;
+            // Ends only when somebody else has had a turn.
+            while socket.is_open() {
+                socket.send(vec![7; 10_000]).await?;
+            }
+            Ok(())
+        }));
+        let mut peer = server.open().await;
+        peer.message().await;
+        peer.close(1000, "").await;
+        while !matches!(peer.event().await, Some(Event::Close(_))) {}
+    });
+}

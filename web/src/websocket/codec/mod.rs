@@ -58,6 +58,7 @@ pub(super) use encoder::FrameKind;
 pub use error::{EncodeError, ProtocolError};
 pub use mask::unmask;
 pub use message::{Event, Message};
+pub(super) use random::random;
 pub use role::Role;
 
 #[cfg(feature = "deflate")]

@@ -161,12 +161,14 @@ impl Core {
     /// Sends a close frame behind everything that waits.
     #[inline]
     fn send_close(&self, frame: Option<&CloseFrame>) -> Result<(), EncodeError> {
-        let frame = self.encoder.borrow().close(frame)?;
-        if let Some(outbox) = &mut *self.outbox.borrow_mut() {
-            outbox.push_control(frame);
-            return Ok(());
+        let frame = self.codec.borrow().encoder.close(frame)?;
+        match self.outbox.take() {
+            Some(mut outbox) => {
+                outbox.push_control(frame);
+                self.outbox.set(Some(outbox));
+            }
+            None => self.send_frame(frame),
         }
-        self.send_frame(frame);
         Ok(())
     }
 

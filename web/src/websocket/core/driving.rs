@@ -54,6 +54,7 @@ impl<F: Future<Output = bool>> Future for Driven<F> {
         let mut this = self.project();
         let core: &Core = this.core;
         core.has_read.set(false);
+        core.burst.set(0);
         if this.handler.is_some()
             && let Poll::Ready(in_order) = poll_handler(this.handler.as_mut(), core, cx)
         {

@@ -17,7 +17,6 @@ mod sending;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    mem,
     rc::Rc,
     task::Waker,
 };
@@ -33,30 +32,31 @@ use super::{
 };
 
 /// One WebSocket. There may be ten thousand of them, most of them idle: what only some need is boxed.
+#[allow(clippy::box_collection, reason = "8 bytes in every socket instead of 24")]
 pub(super) struct Core {
     stream: IOStream,
     options: WebSocketOptions,
     role: Role,
     /// Borrowed while bytes are decoded or messages framed, which runs no foreign code.
-    decoder: RefCell<Decoder>,
-    encoder: RefCell<Encoder>,
+    codec: RefCell<Codec>,
     /// Frames that the handler has sent since it was last polled.
     gathered: Cell<Option<Buffer>>,
     /// A message that came while nobody was receiving. There is one at most; then reading stops.
     inbox: Cell<Option<Box<Message>>>,
     /// Messages that wait for a slow peer, for policies by which they may still be dropped.
-    outbox: RefCell<Option<Box<Outbox>>>,
+    outbox: Cell<Option<Box<Outbox>>>,
     /// Who is receiving.
     receiver: Cell<Option<Waker>>,
     /// The task of the driver.
     driver: Cell<Option<Waker>>,
     /// Who waits for the end.
-    watchers: RefCell<Vec<Waker>>,
+    watchers: Cell<Option<Box<Vec<Waker>>>>,
     /// Of the next ping, of its answer, of the peer's close frame: those waits exclude each other.
     deadline: Deadline,
     /// How the connection ended, once it has for its receiver.
     end: OnceCell<Box<End>>,
-    subprotocol: Option<Box<str>>,
+    /// In a box of its own, because few have one.
+    subprotocol: Option<Box<String>>,
     phase: Cell<Phase>,
     /// The driver is polling the handler.
     driving: Cell<bool>,
@@ -70,6 +70,13 @@ pub(super) struct Core {
     was_stuck: Cell<bool>,
     /// How much the kernel had taken then; the lower half will do.
     sent_mark: Cell<u32>,
+    /// How many bytes were sent since a sender had to wait.
+    burst: Cell<u32>,
+}
+
+struct Codec {
+    decoder: Decoder,
+    encoder: Encoder,
 }
 
 /// How far the connection is.
@@ -109,17 +116,16 @@ impl Core {
         Rc::new(Core {
             stream,
             role,
-            decoder: RefCell::new(decoder),
-            encoder: RefCell::new(encoder),
+            codec: RefCell::new(Codec { decoder, encoder }),
             gathered: Cell::new(None),
             inbox: Cell::new(None),
-            outbox: RefCell::new(None),
+            outbox: Cell::new(None),
             receiver: Cell::new(None),
             driver: Cell::new(None),
-            watchers: RefCell::new(Vec::new()),
+            watchers: Cell::new(None),
             deadline,
             end: OnceCell::new(),
-            subprotocol: agreement.subprotocol.map(String::into_boxed_str),
+            subprotocol: agreement.subprotocol.map(Box::new),
             phase: Cell::new(Phase::Open),
             driving: Cell::new(false),
             has_read: Cell::new(false),
@@ -127,13 +133,14 @@ impl Core {
             awaits_pong: Cell::new(false),
             was_stuck: Cell::new(false),
             sent_mark: Cell::new(0),
+            burst: Cell::new(0),
             options,
         })
     }
 
     #[inline]
     pub(super) fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.subprotocol.as_ref().map(|name| name.as_str())
     }
 
     #[inline]
@@ -172,12 +179,15 @@ impl Core {
         if self.end.get().is_some() {
             return false;
         }
-        // Cloned outside of the borrow: a waker is foreign code.
-        let is_known = self.watchers.borrow().iter().any(|known| known.will_wake(waker));
-        if !is_known {
-            let waker = waker.clone();
-            self.watchers.borrow_mut().push(waker);
+        // Out of their place while a waker is cloned, which is foreign code.
+        let mut watchers = self.watchers.take().unwrap_or_default();
+        if !watchers.iter().any(|known| known.will_wake(waker)) {
+            watchers.push(waker.clone());
         }
+        if let Some(others) = self.watchers.take() {
+            watchers.extend(*others);
+        }
+        self.watchers.set(Some(watchers));
         true
     }
 
@@ -201,8 +211,9 @@ impl Core {
     #[inline]
     fn wake_watchers(&self) {
         // Out of their place first: a waker is foreign code.
-        let watchers = mem::take(&mut *self.watchers.borrow_mut());
-        watchers.into_iter().for_each(Waker::wake);
+        if let Some(watchers) = self.watchers.take() {
+            watchers.into_iter().for_each(Waker::wake);
+        }
     }
 }
 

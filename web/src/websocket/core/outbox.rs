@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use httpserver::Bytes;
 
-use super::sending::{Key, Outgoing};
+use super::sending::Outgoing;
 
 /// What a message costs in the queue beside its content, in bytes.
 const OVERHEAD: usize = 32;
@@ -16,8 +16,7 @@ pub(super) struct Outbox {
 
 #[derive(Debug)]
 pub(super) enum Queued {
-    /// With the key by which a later one takes its place.
-    Message(Outgoing, Option<Key>),
+    Message(Outgoing),
     /// A close frame, which goes behind all of them and is never dropped.
     Control(Bytes),
 }
@@ -26,17 +25,15 @@ impl Queued {
     #[inline]
     fn len(&self) -> usize {
         match self {
-            Queued::Message(item, _) => item.len() + OVERHEAD,
+            Queued::Message(item) => item.len() + OVERHEAD,
             Queued::Control(frame) => frame.len(),
         }
     }
 
+    /// Whether `item` makes it obsolete.
     #[inline]
-    fn key(&self) -> Option<Key> {
-        match self {
-            Queued::Message(_, key) => *key,
-            Queued::Control(_) => None,
-        }
+    fn is_replaced_by(&self, item: &Outgoing) -> bool {
+        matches!(self, Queued::Message(queued) if queued.key() == item.key())
     }
 }
 
@@ -46,13 +43,19 @@ impl Outbox {
         self.bytes
     }
 
-    /// Adds a message, in the place of the one with its key if there is one. Drops the oldest ones beyond `max` bytes, but
-    /// never the new one. Returns what was dropped.
     #[inline]
-    pub(super) fn push(&mut self, item: Queued, max: usize) -> Vec<Queued> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Adds a message. If it `coalesces`, it takes the place of the one with its key. Drops the oldest ones beyond `max`
+    /// bytes, but never the new one. Returns what was dropped.
+    #[inline]
+    pub(super) fn push(&mut self, item: Outgoing, coalesces: bool, max: usize) -> Vec<Queued> {
         let mut dropped = Vec::new();
+        let same = coalesces.then(|| self.queue.iter().position(|queued| queued.is_replaced_by(&item))).flatten();
+        let item = Queued::Message(item);
         self.bytes += item.len();
-        let same = item.key().and_then(|key| self.queue.iter().position(|queued| queued.key() == Some(key)));
         match same {
             Some(at) => {
                 let old = std::mem::replace(&mut self.queue[at], item);

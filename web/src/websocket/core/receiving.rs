@@ -145,7 +145,7 @@ impl Core {
                     return Parsed::Incomplete;
                 }
                 let mut rest = bytes;
-                let decoded = self.decoder.borrow_mut().decode(&mut rest);
+                let decoded = self.codec.borrow_mut().decoder.decode(&mut rest);
                 Parsed::Done { consumed: bytes.len() - rest.len(), value: decoded }
             }))?;
             self.heard.set(true);

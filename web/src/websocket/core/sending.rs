@@ -23,6 +23,9 @@ const GATHER: usize = 16 * 1024;
 /// Frames from this size on are passed on as they are.
 const WHOLE_FROM: usize = 4 * 1024;
 
+/// After how many bytes that had not to wait the rest of the loop has its turn.
+const YIELD_AFTER: u32 = 1024 * 1024;
+
 /// The largest buffer that a thread keeps for gathering.
 const KEEP: usize = 2 * GATHER;
 
@@ -36,6 +39,8 @@ thread_local! {
 pub(in crate::websocket) enum Outgoing {
     Message(Message),
     Prepared(PreparedMessage),
+    /// With the key by which a later one takes its place.
+    Keyed(u64, PreparedMessage),
 }
 
 impl Outgoing {
@@ -43,7 +48,16 @@ impl Outgoing {
     pub(super) fn len(&self) -> usize {
         match self {
             Outgoing::Message(message) => message.len(),
-            Outgoing::Prepared(prepared) => prepared.len(),
+            Outgoing::Prepared(prepared) | Outgoing::Keyed(_, prepared) => prepared.len(),
+        }
+    }
+
+    /// Which messages it stands for, if they are coalesced. All without a key share one.
+    #[inline]
+    pub(super) fn key(&self) -> Option<u64> {
+        match self {
+            Outgoing::Keyed(key, _) => Some(*key),
+            Outgoing::Message(_) | Outgoing::Prepared(_) => None,
         }
     }
 }
@@ -59,16 +73,22 @@ impl Core {
         &self,
         cx: &mut Context<'_>,
         item: &mut Option<Outgoing>,
-        key: Option<u64>,
     ) -> Poll<Result<()>> {
         if !self.can_send() {
             return Poll::Ready(Err(Error::WebSocketClosed));
         }
         // Nearly always the peer has taken everything.
         if self.has_backlog() {
-            ready!(self.poll_slow(cx, item, key))?;
+            ready!(self.poll_slow(cx, item))?;
+        }
+        if self.burst.get() > YIELD_AFTER {
+            // A peer that reads as fast as this sends must not keep the others from theirs.
+            self.burst.set(0);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         if let Some(item) = item.take() {
+            self.burst.set(self.burst.get().saturating_add(u32::try_from(item.len()).unwrap_or(u32::MAX)));
             self.hand_over(&item);
         }
         Poll::Ready(Ok(()))
@@ -80,18 +100,29 @@ impl Core {
         let gathered = self.gathered.take();
         let bytes = gathered.as_ref().map_or(0, |buffer| buffer.len());
         self.gathered.set(gathered);
-        let waiting = self.outbox.borrow().as_ref().map_or(0, |outbox| outbox.bytes());
+        let outbox = self.outbox.take();
+        let waiting = outbox.as_ref().map_or(0, |outbox| outbox.bytes());
+        self.outbox.set(outbox);
         bytes + waiting + self.stream.pending_write()
     }
 
     #[inline]
     fn has_backlog(&self) -> bool {
-        self.stream.pending_write() > 0 || self.outbox.borrow().is_some()
+        self.stream.pending_write() > 0 || self.has_outbox()
+    }
+
+    #[inline]
+    fn has_outbox(&self) -> bool {
+        // A cell of something that is not `Copy` can only be looked at by taking it out.
+        let outbox = self.outbox.take();
+        let has_outbox = outbox.is_some();
+        self.outbox.set(outbox);
+        has_outbox
     }
 
     /// What the policy says of a peer that has not taken everything. Leaves `item` where it is if it may be sent now.
     #[cold]
-    fn poll_slow(&self, cx: &mut Context<'_>, item: &mut Option<Outgoing>, key: Option<u64>) -> Poll<Result<()>> {
+    fn poll_slow(&self, cx: &mut Context<'_>, item: &mut Option<Outgoing>) -> Poll<Result<()>> {
         let max = self.settings().max_queue;
         let policy = self.settings().slow_reader;
         match policy {
@@ -108,10 +139,11 @@ impl Core {
             }
             SlowReader::DropOldest | SlowReader::Coalesce => {
                 if let Some(item) = item.take() {
-                    let key = (policy == SlowReader::Coalesce).then_some(key.map_or(Key::None, Key::Some));
-                    let dropped =
-                        self.outbox.borrow_mut().get_or_insert_default().push(Queued::Message(item, key), max);
-                    // Outside of the borrow: a message may have an owner of the user's.
+                    let coalesces = policy == SlowReader::Coalesce;
+                    let mut outbox = self.outbox.take().unwrap_or_default();
+                    let dropped = outbox.push(item, coalesces, max);
+                    self.outbox.set(Some(outbox));
+                    // With the outbox in its place: a message may have an owner of the user's.
                     drop(dropped);
                     self.wake_driver();
                 }
@@ -123,22 +155,19 @@ impl Core {
     /// Frames a message and sends it, or gathers it when the handler is being polled.
     #[inline]
     fn hand_over(&self, item: &Outgoing) {
-        let mut encoder = self.encoder.borrow_mut();
+        // The borrow ends with each statement: sending is no business of the codec's.
         match item {
-            Outgoing::Prepared(prepared) => {
-                let frame = prepared.frame(self.role, &mut encoder);
-                drop(encoder);
+            Outgoing::Prepared(prepared) | Outgoing::Keyed(_, prepared) => {
+                let frame = prepared.frame(self.role, &mut self.codec.borrow_mut().encoder);
                 self.send_frame(frame);
             }
             Outgoing::Message(message) if message.len() >= WHOLE_FROM => {
-                let frame = encoder.message(message);
-                drop(encoder);
+                let frame = self.codec.borrow_mut().encoder.message(message);
                 self.send_frame(frame);
             }
-            Outgoing::Message(message) => self.with_gathered(|out| {
-                encoder.append(message, out);
-                drop(encoder);
-            }),
+            Outgoing::Message(message) => {
+                self.with_gathered(|out| self.codec.borrow_mut().encoder.append(message, out));
+            }
         }
     }
 
@@ -181,16 +210,19 @@ impl Core {
     #[inline]
     pub(super) fn poll_pump(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.flush();
-        while self.outbox.borrow().is_some() {
+        while self.has_outbox() {
             if ready!(self.stream.poll_flush(cx)).is_err() {
                 // The input tells that the connection is broken.
                 return Poll::Ready(());
             }
-            let next = self.outbox.borrow_mut().as_mut().and_then(|outbox| outbox.pop());
+            let mut outbox = self.outbox.take();
+            let next = outbox.as_mut().and_then(|outbox| outbox.pop());
+            // Gone with the last message.
+            self.outbox.set(outbox.filter(|outbox| !outbox.is_empty()));
             match next {
-                Some(Queued::Message(item, _)) => self.hand_over(&item),
+                Some(Queued::Message(item)) => self.hand_over(&item),
                 Some(Queued::Control(frame)) => self.send_frame(frame),
-                None => drop(self.outbox.take()),
+                None => {}
             }
             self.flush();
         }
@@ -202,7 +234,7 @@ impl Core {
     #[inline]
     pub(super) fn send_pong(&self, payload: &[u8]) {
         if self.is_open() && self.stream.pending_write() <= self.settings().max_queue {
-            let pong = self.encoder.borrow().pong(payload);
+            let pong = self.codec.borrow().encoder.pong(payload);
             // No ping is longer than a pong may be.
             if let Ok(pong) = pong {
                 self.send_frame(pong);
@@ -220,16 +252,8 @@ impl Core {
         if !self.can_send() {
             return Err(Error::WebSocketClosed);
         }
-        let ping: Result<Bytes, EncodeError> = self.encoder.borrow().ping(payload);
+        let ping: Result<Bytes, EncodeError> = self.codec.borrow().encoder.ping(payload);
         self.send_frame(ping?);
         Ok(())
     }
-}
-
-/// Which messages stand for each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
-    /// All that were sent without one.
-    None,
-    Some(u64),
 }
