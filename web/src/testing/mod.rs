@@ -12,6 +12,7 @@
 //! | read an answer piece by piece | [`TestRequest::stream`] |
 //! | follow an event stream, reconnect | [`TestRequest::events`] |
 //! | open a WebSocket | `TestRequest::websocket`, with the feature `websocket` |
+//! | send a form with files | [`MultipartForm`] |
 //! | send a body piece by piece | [`TestRequest::upload`] |
 //! | go away | drop what was started, or the stream |
 //! | be somebody else | [`TestClient::another`] |
