@@ -38,7 +38,7 @@ pub enum Error {
     #[error("the loop is closed, or its thread has ended")]
     Closed,
 
-    /// [`fork_processes`](crate::process::fork_processes) was called where a fork would not be safe: beside a loop or
+    /// `process::fork_processes` was called where a fork would not be safe: beside a loop or
     /// another thread, or in a worker.
     #[error("cannot fork: {reason}")]
     CannotFork {
@@ -46,7 +46,7 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// The workers of [`fork_processes`](crate::process::fork_processes) fail again and again.
+    /// The workers of `process::fork_processes` fail again and again.
     #[error("the workers failed more often than they may be restarted")]
     TooManyRestarts,
 

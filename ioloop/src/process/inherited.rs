@@ -27,7 +27,7 @@ pub struct InheritedFd {
 ///
 /// Each is made non-blocking, and closed in programs that this one starts. They are given out once in the life of the
 /// process; the environment stays as it is. Call it early in `main` and before
-/// [`fork_processes`](super::fork_processes), whose workers have other numbers than the process that was meant.
+/// `fork_processes`, whose workers have other numbers than the process that was meant.
 ///
 /// # Errors
 ///

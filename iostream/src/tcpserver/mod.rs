@@ -33,7 +33,7 @@ pub use self::{
 ///
 /// * [`listen`](TcpServer::listen) does it all.
 /// * [`bind`](TcpServer::bind) and [`start`](TcpServer::start) have a moment between them, to drop privileges or to
-///   [fork](ioloop::process::fork_processes): then each of the processes starts, and they share the connections.
+///   [fork](ioloop::process): then each of the processes starts, and they share the connections.
 /// * [`add_sockets`](TcpServer::add_sockets) takes listening sockets from anywhere: [`bind_sockets`] with options,
 ///   [`bind_unix_socket`](crate::netutil::bind_unix_socket),
 ///   [`inherited_sockets`](crate::netutil::inherited_sockets).

@@ -14,7 +14,7 @@
 //! What is counted is counted for each thread: limits of connections are those of one thread's server. State that all
 //! threads need is whatever Rust has for threads, captured by `setup`.
 //!
-//! Processes are the other way, see [`fork_processes`](ioloop::process::fork_processes): one that crashes takes no other
+//! Processes are the other way, see `fork_processes` of [`ioloop::process`]: one that crashes takes no other
 //! with it.
 //!
 //! # Examples
