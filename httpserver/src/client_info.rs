@@ -28,6 +28,7 @@ impl Request {
     /// (`::ffff:192.0.2.1`) is shown as IPv4. `None` for a client at a Unix socket of which no proxy says more.
     ///
     /// Found out anew by each call.
+    #[inline]
     pub fn remote_ip(&self) -> Option<IpAddr> {
         match &self.origin {
             Origin::Connection { conn, .. } => conn.remote_ip(self.headers()),
@@ -39,6 +40,7 @@ impl Request {
     /// ([`ServerOptions::xheaders`](crate::ServerOptions::xheaders)), or what the program says of all clients
     /// ([`ServerOptions::protocol`](crate::ServerOptions::protocol)), or whether the connection is one with TLS. Found out
     /// anew by each call.
+    #[inline]
     pub fn protocol(&self) -> Protocol {
         match &self.origin {
             Origin::Connection { conn, .. } => conn.protocol(self.headers()),

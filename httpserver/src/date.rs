@@ -88,19 +88,19 @@ impl DateCache {
     /// Appends the status line of a 200, the `Date` line, and the `Server` line if there is one, unless the answer
     /// `has_server` itself.
     #[inline]
-    pub(crate) fn append_ok_and_lines(&self, out: &mut Vec<u8>, now: Instant, has_server: impl FnOnce() -> bool) {
+    pub(crate) fn append_ok_and_lines(&self, out: &mut Vec<u8>, now: Instant, has_server: impl Fn() -> bool) {
         self.append_from(0, out, now, has_server);
     }
 
     /// [`append_ok_and_lines`](DateCache::append_ok_and_lines) without the status line.
     #[inline]
-    pub(crate) fn append_lines(&self, out: &mut Vec<u8>, now: Instant, has_server: impl FnOnce() -> bool) {
+    pub(crate) fn append_lines(&self, out: &mut Vec<u8>, now: Instant, has_server: impl Fn() -> bool) {
         self.append_from(LINE, out, now, has_server);
     }
 
     /// Appends the `Server` line, if there is one: for an answer that has a date, and none of these.
     #[inline]
-    pub(crate) fn append_server(&self, out: &mut Vec<u8>, has_server: impl FnOnce() -> bool) {
+    pub(crate) fn append_server(&self, out: &mut Vec<u8>, has_server: impl Fn() -> bool) {
         if let Some(server) = &self.text.borrow().server
             && !has_server()
         {
@@ -109,21 +109,27 @@ impl DateCache {
     }
 
     #[inline]
-    fn append_from(&self, at: usize, out: &mut Vec<u8>, now: Instant, has_server: impl FnOnce() -> bool) {
-        let mut text = self.text.borrow_mut();
+    fn append_from(&self, at: usize, out: &mut Vec<u8>, now: Instant, has_server: impl Fn() -> bool) {
+        let text = self.text.borrow();
         if text.valid_until.is_none_or(|end| now >= end) {
-            text.renew(now, self.wall);
-            out.extend_from_slice(&text.start[at..]);
             drop(text);
-            return self.append_server(out, has_server);
+            return self.append_renewed(at, out, now, &has_server);
         }
         // All of it, or the line: copies of a length that the compiler knows.
         if at == 0 { out.extend_from_slice(&text.start) } else { out.extend_from_slice(&text.start[LINE..]) }
     }
+
+    #[cold]
+    fn append_renewed(&self, at: usize, out: &mut Vec<u8>, now: Instant, has_server: &dyn Fn() -> bool) {
+        let mut text = self.text.borrow_mut();
+        text.renew(now, self.wall);
+        out.extend_from_slice(&text.start[at..]);
+        drop(text);
+        self.append_server(out, has_server);
+    }
 }
 
 impl Text {
-    #[cold]
     fn renew(&mut self, now: Instant, wall: fn() -> SystemTime) {
         let date_until = self.server.as_ref().and_then(|server| server.date_until);
         if date_until.is_none_or(|end| now >= end) {
@@ -154,6 +160,7 @@ impl Default for DateCache {
 }
 
 impl fmt::Debug for DateCache {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DateCache").finish_non_exhaustive()
     }

@@ -84,6 +84,7 @@ impl Drop for Values {
 }
 
 impl fmt::Debug for Extensions {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Extensions({} values)", self.values.0.borrow().len())
     }

@@ -188,6 +188,7 @@ impl Drop for Headers {
 }
 
 impl fmt::Debug for Headers {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().map(|(name, value)| (name, value.escape_ascii().to_string()))).finish()
     }

@@ -89,6 +89,7 @@ impl Request {
     }
 
     /// A request that comes from no connection.
+    #[inline]
     pub(crate) fn built(head: RequestHead, body: Body, client: BuiltClient) -> Request {
         let received_at = IOLoop::current().turn_time();
         Request {
@@ -468,6 +469,7 @@ impl Request {
 }
 
 impl fmt::Debug for Request {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", self.method())

@@ -14,6 +14,7 @@ use std::{
     path::Path,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -39,7 +40,7 @@ use crate::{
 ///
 /// * [`listen`](HttpServer::listen) does everything, and [`listen_unix`](HttpServer::listen_unix) at a path.
 /// * [`bind`](HttpServer::bind) and [`start`](HttpServer::start) are its two halves, with room in between to give up
-///   privileges or to [fork](iostream::ioloop::process::fork_processes): then each of the processes starts, and they share
+///   privileges or to [fork](iostream::ioloop::process): then each of the processes starts, and they share
 ///   the connections.
 /// * [`add_sockets`](HttpServer::add_sockets) takes sockets that come from elsewhere: bound with
 ///   [options](netutil::bind_sockets), [inherited](netutil::inherited_sockets), for Unix.
@@ -412,7 +413,7 @@ impl threads::Server for HttpServer {
     fn add_sockets(&self, sockets: Vec<Listener>) -> iostream::Result<()> {
         match HttpServer::add_sockets(self, sockets) {
             Ok(_handle) => Ok(()),
-            Err(Error::Stream(error)) => Err(error),
+            Err(Error::Stream(error)) => Err(Arc::unwrap_or_clone(error)),
             Err(error) => Err(io::Error::other(error).into()),
         }
     }
@@ -529,6 +530,7 @@ pub async fn serve_stream<S: Service>(stream: IOStream, peer: Option<SocketAddr>
 }
 
 impl fmt::Debug for HttpServer {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpServer")
             .field("local_addrs", &self.inner.local_addrs())

@@ -296,6 +296,7 @@ async fn after_next_poll() {
 }
 
 impl fmt::Debug for ServerHandle {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerHandle")
             .field("local_addrs", &self.local_addrs())

@@ -104,6 +104,7 @@ impl Service for BoxService {
 }
 
 impl fmt::Debug for BoxService {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BoxService")
     }
@@ -198,6 +199,7 @@ impl Future for Reply<'_> {
 }
 
 impl fmt::Debug for Reply<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             State::Now(response) => f.debug_tuple("Reply").field(response).finish(),

@@ -104,6 +104,7 @@ impl LoopHandle {
 }
 
 impl fmt::Debug for LoopHandle {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoopHandle").finish_non_exhaustive()
     }

@@ -115,6 +115,7 @@ impl<T> Drop for JoinHandle<T> {
 }
 
 impl<T> fmt::Debug for JoinHandle<T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle").field("finished", &self.is_finished()).finish_non_exhaustive()
     }

@@ -212,7 +212,7 @@ impl Schedule {
         self.next.set(Some(next));
         let schedule = Rc::downgrade(self);
         // Not `call_at`: the report of a panic shall name the line that made the schedule.
-        let fire = Action::call(move || Schedule::fire(&schedule), self.location);
+        let fire = Action::call(Box::new(move || Schedule::fire(&schedule)), self.location);
         let timer = self.ioloop.insert_timer(next, fire);
         self.timer.set(Some(TimeoutHandle(timer)));
     }

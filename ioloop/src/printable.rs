@@ -72,6 +72,7 @@ impl fmt::Display for Printable<'_> {
 
 /// The same as `Display`.
 impl fmt::Debug for Printable<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

@@ -189,6 +189,7 @@ impl<T: AsFd> Drop for Source<T> {
 }
 
 impl<T: AsFd + fmt::Debug> fmt::Debug for Source<T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source").field("io", &self.io).field("ready", &self.ready()).finish_non_exhaustive()
     }

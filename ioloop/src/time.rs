@@ -282,6 +282,7 @@ impl Drop for Deadline {
 }
 
 impl fmt::Debug for Deadline {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Deadline").field("expired", &self.is_expired()).finish_non_exhaustive()
     }

@@ -210,6 +210,7 @@ impl Subprocess {
 }
 
 impl fmt::Debug for Subprocess {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subprocess")
             .field("id", &self.id())

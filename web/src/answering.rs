@@ -80,6 +80,7 @@ fn completeness(end: &Response) -> Result<()> {
 }
 
 impl fmt::Debug for Answering {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Answering")
     }

@@ -219,6 +219,7 @@ impl Application {
 
     /// Refuses bodies of more than `max` bytes with 413 when a handler reads them, unless a route or nested application
     /// sets another limit. [`Limits::max_body`], 100 MiB by default, holds in any case.
+    #[inline]
     pub fn body_limit(mut self, max: u64) -> Application {
         self.scope_mut().body_limit = Some(max);
         self
@@ -319,6 +320,7 @@ impl Application {
     /// Whether each request is logged, with the target `web::access`. It is by default.
     ///
     /// Lines that the logger's filter refuses cost next to nothing, so this is for applications that log in their own way.
+    #[inline]
     pub fn access_log(mut self, on: bool) -> Application {
         self.scope_mut().no_access_log = !on;
         self
@@ -443,6 +445,7 @@ impl Service for Application {
 }
 
 impl fmt::Debug for Application {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Application")
             .field("routes", &self.router)

@@ -256,6 +256,7 @@ impl fmt::Display for Error {
 }
 
 impl fmt::Debug for Error {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Other(error) => fmt::Debug::fmt(error, f),
@@ -332,6 +333,7 @@ impl HttpError {
     }
 
     /// What the log is told; the client never sees it.
+    #[inline]
     pub fn log(mut self, text: impl Into<Cow<'static, str>>) -> HttpError {
         self.details.get_or_insert_default().log = Some(text.into());
         self

@@ -96,6 +96,7 @@ impl PathParams {
 
     /// No client can mend this: the handler asks for what the route it was given does not have.
     #[cold]
+    #[inline]
     fn unknown(&self, name: &str, path: &str) -> Error {
         let text = match &self.pattern {
             Some(pattern) => format!("the route {:?} has no parameter {name:?}", pattern.text()),

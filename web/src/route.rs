@@ -105,6 +105,7 @@ impl Route {
 }
 
 impl fmt::Debug for Route {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Route")
             .field("methods", &self.methods)

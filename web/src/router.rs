@@ -232,6 +232,7 @@ impl Fallback {
 }
 
 impl fmt::Debug for Router {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.tables.iter().map(|table| (table.pattern.text(), &table.allow))).finish()
     }

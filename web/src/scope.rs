@@ -20,6 +20,7 @@ pub(crate) struct Scope {
 
 impl Scope {
     /// These settings inside those of `outer`: its wraps run further out, and what is not set here is taken from there.
+    #[inline]
     pub(crate) fn within(mut self, outer: &Scope) -> Scope {
         self.wraps.splice(0..0, outer.wraps.iter().cloned());
         self.error_page = self.error_page.or_else(|| outer.error_page.clone());

@@ -134,6 +134,7 @@ impl<'a> Next<'a> {
 }
 
 impl fmt::Debug for Next<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Next").field("wraps", &(self.outer.len() + self.inner.len())).finish_non_exhaustive()
     }

@@ -100,6 +100,7 @@ impl Drop for BodyBuffer {
 }
 
 impl fmt::Debug for BodyBuffer {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BodyBuffer({:?})", self.as_slice().escape_ascii().to_string())
     }

@@ -96,6 +96,7 @@ impl Trailers {
 }
 
 impl fmt::Debug for Trailers {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().map(|(name, value)| (name, value.escape_ascii().to_string()))).finish()
     }

@@ -130,6 +130,7 @@ impl Incoming {
     }
 
     /// Whether nothing more can be read: the end has come, or the message has been answered.
+    #[inline]
     pub(super) fn is_end(&self) -> bool {
         self.check_current().is_err() || self.source.is_body_done() && !self.source.has_trailers()
     }

@@ -154,6 +154,7 @@ impl Body {
     /// # Errors
     ///
     /// As [`chunk`](Body::chunk).
+    #[inline]
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         if let Kind::Trailers(_) = self.kind {
             return Poll::Ready(Ok(None));
@@ -263,6 +264,7 @@ impl Body {
 
     /// Whether the end has been reached. True from the start when there is no body, and false for a stream whose end has
     /// not been met, and while there are trailers to take.
+    #[inline]
     pub fn is_end(&self) -> bool {
         match &self.kind {
             Kind::Empty => true,
@@ -301,6 +303,7 @@ impl Body {
     /// assert_eq!(body.share_bytes().as_deref(), Some(&b"Hello"[..]));
     /// assert_eq!(body.content_length(), Some(5));
     /// ```
+    #[inline]
     pub fn share_bytes(&mut self) -> Option<Bytes> {
         match &self.kind {
             Kind::Empty => Some(Bytes::new()),
@@ -536,6 +539,7 @@ impl From<BodyBuffer> for Body {
 }
 
 impl fmt::Debug for Body {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Empty => f.write_str("Body(empty)"),

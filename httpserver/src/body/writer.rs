@@ -77,6 +77,7 @@ impl Body {
     /// assert_eq!(text, "from another task");
     /// # Ok::<_, httpserver::Error>(())
     /// ```
+    #[inline]
     pub fn channel() -> (BodyWriter, Body) {
         let pipe = Rc::new(Pipe::default());
         (BodyWriter { pipe: Rc::clone(&pipe) }, Body::stream(Written { future: None, error: None, pipe }))
@@ -198,22 +199,26 @@ impl BodyWriter {
     }
 
     /// Sends trailers behind the body; see [`Frame::Trailers`].
+    #[inline]
     pub fn set_trailers(&mut self, trailers: Trailers) {
         self.pipe.queue.borrow_mut().trailers = Some(trailers);
     }
 
     /// Adds the last piece and ends the body, without waiting for room.
+    #[inline]
     pub fn finish_with(self, data: Bytes) {
         self.pipe.push_bytes(data);
         self.finish();
     }
 
     /// A handle by which the body is given a future to poll; see [`BodyDriver`].
+    #[inline]
     pub fn driver(&self) -> BodyDriver {
         BodyDriver { pipe: Rc::clone(&self.pipe) }
     }
 
     /// Ends the body. For the writer of [`Body::channel`]; in [`Body::writer`] returning `Ok` does the same.
+    #[inline]
     pub fn finish(self) {
         self.pipe.end.set(End::Finished);
     }
@@ -245,6 +250,7 @@ pub struct BodyDriver {
 impl BodyDriver {
     /// Has the body poll `future`. The body ends when it returns `Ok`; an error breaks it off. When the body has been
     /// dropped already, so is the future.
+    #[inline]
     pub fn drive(self, future: impl Future<Output = Result<()>> + 'static) {
         if self.pipe.check_receiver().is_ok() {
             self.pipe.driver.set(Some(Box::pin(future)));
@@ -254,12 +260,14 @@ impl BodyDriver {
 }
 
 impl fmt::Debug for BodyDriver {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BodyDriver")
     }
 }
 
 impl Drop for BodyWriter {
+    #[inline]
     fn drop(&mut self) {
         if self.pipe.end.get() == End::Open {
             self.pipe.end.set(End::Broken);
@@ -269,6 +277,7 @@ impl Drop for BodyWriter {
 }
 
 impl fmt::Debug for BodyWriter {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BodyWriter").field("queued", &self.pipe.queue.borrow().len).finish_non_exhaustive()
     }
@@ -280,6 +289,7 @@ impl Pipe {
     /// # Errors
     ///
     /// Why it is not.
+    #[inline]
     fn check_receiver(&self) -> Result<()> {
         match &*self.gone.borrow() {
             None => Ok(()),
@@ -288,6 +298,7 @@ impl Pipe {
     }
 
     /// Queues a copy of `data`: a small piece behind its neighbours, so that many of them leave as one.
+    #[inline]
     fn push(&self, data: &[u8]) {
         if data.len() >= WHOLE_FROM {
             return self.push_bytes(Bytes::copy_from_slice(data));
@@ -301,6 +312,7 @@ impl Pipe {
     }
 
     /// Queues `data` as it is, unless it is so small that a copy is less than a piece of its own.
+    #[inline]
     fn push_bytes(&self, data: Bytes) {
         if data.len() < WHOLE_FROM {
             return self.push(&data);
@@ -314,6 +326,7 @@ impl Pipe {
     }
 
     /// The next piece, and the writer woken when that makes room.
+    #[inline]
     fn pop(&self) -> Option<Bytes> {
         let mut queue = self.queue.borrow_mut();
         if queue.pieces.is_empty() {
@@ -330,6 +343,7 @@ impl Pipe {
     }
 
     /// Has the task woken that writes.
+    #[inline]
     fn set_writer(&self, cx: &Context<'_>) {
         // Dropped by name, after its place has been filled: dropping a waker is foreign code.
         let previous = self.writer.replace(Some(cx.waker().clone()));
@@ -337,6 +351,7 @@ impl Pipe {
     }
 
     /// Wakes the task that polls the body, if it was told to wait. Once for any number of pieces.
+    #[inline]
     fn wake_receiver(&self) {
         if let Some(waker) = self.receiver.take() {
             waker.wake();
@@ -344,6 +359,7 @@ impl Pipe {
     }
 
     /// Wakes the task that writes, if it waits.
+    #[inline]
     fn wake_writer(&self) {
         if let Some(waker) = self.writer.take() {
             waker.wake();
@@ -352,11 +368,13 @@ impl Pipe {
 }
 
 impl Queue {
+    #[inline]
     fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Makes the small pieces gathered so far one of the pieces, so that the next one keeps its place behind them.
+    #[inline]
     fn close_gathered(&mut self) {
         if !self.gathered.is_empty() {
             self.pieces.push_back(Bytes::from(std::mem::take(&mut self.gathered)));
@@ -375,6 +393,7 @@ struct Written {
 
 impl Written {
     /// Lets the writing future go on, if there is one.
+    #[inline]
     fn poll_future(&mut self, cx: &mut Context<'_>) {
         if self.future.is_none() {
             self.future = self.pipe.driver.take();
@@ -389,6 +408,7 @@ impl Written {
 }
 
 impl BodyStream for Written {
+    #[inline]
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
         let this = &mut *self;
         let pipe = Rc::clone(&this.pipe);
@@ -430,10 +450,12 @@ impl BodyStream for Written {
         }
     }
 
+    #[inline]
     fn poll_progress(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
         self.poll_future(cx);
     }
 
+    #[inline]
     fn receiver_gone(mut self: Pin<&mut Self>, error: &Error) -> bool {
         let this = &mut *self;
         this.pipe.gone.replace(Some(error.clone()));
@@ -448,6 +470,7 @@ impl BodyStream for Written {
 }
 
 impl Drop for Written {
+    #[inline]
     fn drop(&mut self) {
         // First the future: it may still be using the pipe. One that was never begun would otherwise keep the pipe alive
         // that holds it.

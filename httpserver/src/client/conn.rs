@@ -124,7 +124,7 @@ impl ClientConn {
         match self.stream().poll_read_with(cx, look) {
             Poll::Pending => Ok(()),
             Poll::Ready(Ok(())) => Err(Error::BadResponse("bytes that no request asked for")),
-            Poll::Ready(Err(error)) => Err(Error::Stream(error)),
+            Poll::Ready(Err(error)) => Err(Error::from(error)),
         }
     }
 
@@ -243,7 +243,7 @@ impl ClientConn {
             Err(_) if wait.send_failure.is_some() => {
                 Poll::Ready(Err(wait.send_failure.take().unwrap_or(Error::Closed)))
             }
-            Err(error) => Poll::Ready(Err(Error::Stream(error))),
+            Err(error) => Poll::Ready(Err(Error::from(error))),
         }
     }
 
@@ -461,7 +461,7 @@ fn is_of_connection(request: &Request, name: &str) -> bool {
 fn fault(error: Error) -> Error {
     match fault_of_server(error) {
         Error::IncompleteBody => Error::BadResponse("the body ends too early"),
-        Error::Closed => Error::Stream(iostream::Error::Closed { cause: None }),
+        Error::Closed => iostream::Error::Closed { cause: None }.into(),
         Error::Connection(error) => Error::Stream(error),
         Error::BodyTimeout(_) | Error::BodyTooSlow => Error::ServerTimeout("sends its response too slowly"),
         Error::WriteTimeout(_) | Error::WriteTooSlow => Error::ServerTimeout("takes the request too slowly"),

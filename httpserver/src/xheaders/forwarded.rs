@@ -14,10 +14,12 @@ pub(super) struct Element<'h> {
 
 impl<'h> Element<'h> {
     /// The address of whom the proxy was connected from, unless it is unknown or hidden.
+    #[inline]
     pub(super) fn node(&self) -> Option<IpAddr> {
         parse_node(self.node.as_deref()?)
     }
 
+    #[inline]
     pub(super) fn proto(self) -> Option<Cow<'h, [u8]>> {
         self.proto
     }
@@ -25,6 +27,7 @@ impl<'h> Element<'h> {
 
 /// The elements of all lines, in order. `None` when one is malformed: a client that begins a string and does not end it
 /// would otherwise swallow what a proxy adds behind it.
+#[inline]
 pub(super) fn elements(headers: &Headers) -> Option<Vec<Element<'_>>> {
     let mut elements = Vec::new();
     for line in headers.get_all("forwarded") {
@@ -38,6 +41,7 @@ struct Scanner<'h> {
 }
 
 impl<'h> Scanner<'h> {
+    #[inline]
     fn read_line(&mut self, elements: &mut Vec<Element<'h>>) -> Option<()> {
         loop {
             let mut element = Element::default();
@@ -64,6 +68,7 @@ impl<'h> Scanner<'h> {
         }
     }
 
+    #[inline]
     fn read_pair(&mut self, element: &mut Element<'h>) -> Option<()> {
         let name = self.take_while(is_token_byte)?;
         if !self.take(b'=') {
@@ -80,6 +85,7 @@ impl<'h> Scanner<'h> {
     }
 
     /// The rest of a quoted string (RFC 9110 5.6.4).
+    #[inline]
     fn read_quoted(&mut self) -> Option<Cow<'h, [u8]>> {
         let plain = self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
         if self.rest[plain] == b'"' {
@@ -97,18 +103,21 @@ impl<'h> Scanner<'h> {
         }
     }
 
+    #[inline]
     fn next(&mut self) -> Option<u8> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(*first)
     }
 
+    #[inline]
     fn take(&mut self, byte: u8) -> bool {
         let is_there = self.rest.first() == Some(&byte);
         self.rest = &self.rest[usize::from(is_there)..];
         is_there
     }
 
+    #[inline]
     fn take_while(&mut self, belongs: fn(u8) -> bool) -> Option<&'h [u8]> {
         let length = self.rest.iter().position(|&byte| !belongs(byte)).unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at(length);
@@ -116,12 +125,14 @@ impl<'h> Scanner<'h> {
         (length > 0).then_some(taken)
     }
 
+    #[inline]
     fn skip_spaces(&mut self) {
         self.take_while(|byte| matches!(byte, b' ' | b'\t'));
     }
 }
 
 /// What may stand outside of quotes. An address with a colon has to be quoted by RFC 7239, and often is not.
+#[inline]
 fn is_bare(byte: u8) -> bool {
     is_token_byte(byte) || matches!(byte, b':' | b'[' | b']')
 }

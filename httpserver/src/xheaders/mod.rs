@@ -114,16 +114,19 @@ impl XHeaders {
     }
 
     /// Whether the peer is a proxy.
+    #[inline]
     fn trusts(&self, peer: Option<IpAddr>) -> bool {
         peer.is_none_or(|ip| self.is_proxy(ip))
     }
 
+    #[inline]
     fn is_proxy(&self, ip: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(ip))
     }
 
     /// The client's address, if `peer` has said it.
     #[cold]
+    #[inline]
     pub(crate) fn remote_ip(&self, peer: Option<IpAddr>, headers: &Headers) -> Option<IpAddr> {
         match self.believed(&self.remote_ip, peer, headers)? {
             FORWARDED => self.client(elements(headers)?.iter().map(|element| element.node())),
@@ -133,6 +136,7 @@ impl XHeaders {
 
     /// The client's protocol, if `peer` has said it.
     #[cold]
+    #[inline]
     pub(crate) fn protocol(&self, peer: Option<IpAddr>, headers: &Headers) -> Option<Protocol> {
         let name = self.believed(&self.protocol, peer, headers)?;
         let value = match name {
@@ -147,6 +151,7 @@ impl XHeaders {
     }
 
     /// The first of these headers that the request has, when its peer is to be believed.
+    #[inline]
     fn believed<'n>(&self, names: &'n [String], peer: Option<IpAddr>, headers: &Headers) -> Option<&'n str> {
         let name = names.iter().find(|name| headers.contains(name)).filter(|_| self.trusts(peer))?;
         Some(if name.eq_ignore_ascii_case(FORWARDED) { FORWARDED } else { name })

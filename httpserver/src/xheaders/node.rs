@@ -2,6 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The address in an entry: `192.0.2.1`, `2001:db8::1`, `[2001:db8::1]`, and with a port behind it (RFC 7239 6). `None` for
 /// names, for `unknown`, and for addresses that are hidden. Asks no resolver.
+#[inline]
 pub(super) fn parse_node(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     let ip = match text.strip_prefix('[') {
@@ -19,6 +20,7 @@ pub(super) fn parse_node(text: &[u8]) -> Option<IpAddr> {
     Some(ip.to_canonical())
 }
 
+#[inline]
 fn is_port(text: &str) -> bool {
     (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -76,10 +76,7 @@ pub(crate) fn bind_callback(
 ) -> Box<dyn FnOnce()> {
     match current() {
         None => callback,
-        context => {
-            let bound = Bound::new(context, callback, kind, location);
-            Box::new(move || bound.call_once())
-        }
+        context => callback_within(context, callback, kind, location),
     }
 }
 
@@ -87,10 +84,7 @@ pub(crate) fn bind_callback(
 pub(crate) fn bind_handler(handler: HandlerCallback, location: &'static Location<'static>) -> HandlerCallback {
     match current() {
         None => handler,
-        context => {
-            let mut bound = Bound::new(context, handler, WorkKind::Handler, location);
-            Box::new(move |event: Event| bound.with(|handler| handler(event)))
-        }
+        context => handler_within(context, handler, location),
     }
 }
 
@@ -98,11 +92,37 @@ pub(crate) fn bind_handler(handler: HandlerCallback, location: &'static Location
 pub(crate) fn bind_task(work: BoxedWork) -> BoxedWork {
     match current() {
         None => work,
-        context => {
-            let location = work.location();
-            Box::pin(Bound::new(context, work, WorkKind::Task, location))
-        }
+        context => task_within(context, work),
     }
+}
+
+// Apart from the above, which is compiled in every crate that registers something.
+
+#[inline(never)]
+fn callback_within(
+    context: Option<Rc<Node>>,
+    callback: Box<dyn FnOnce()>,
+    kind: WorkKind,
+    location: &'static Location<'static>,
+) -> Box<dyn FnOnce()> {
+    let bound = Bound::new(context, callback, kind, location);
+    Box::new(move || bound.call_once())
+}
+
+#[inline(never)]
+fn handler_within(
+    context: Option<Rc<Node>>,
+    handler: HandlerCallback,
+    location: &'static Location<'static>,
+) -> HandlerCallback {
+    let mut bound = Bound::new(context, handler, WorkKind::Handler, location);
+    Box::new(move |event: Event| bound.with(|handler| handler(event)))
+}
+
+#[inline(never)]
+fn task_within(context: Option<Rc<Node>>, work: BoxedWork) -> BoxedWork {
+    let location = work.location();
+    Box::pin(Bound::new(context, work, WorkKind::Task, location))
 }
 
 /// A piece of work and the context in which it is called and dropped.

@@ -137,6 +137,7 @@ impl ErrorBoundary {
 }
 
 impl fmt::Debug for ErrorBoundary {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ErrorBoundary").field("active", &self.is_active()).finish_non_exhaustive()
     }

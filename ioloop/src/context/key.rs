@@ -143,6 +143,7 @@ impl<T: 'static> Key<T> {
 }
 
 impl<T: 'static> fmt::Debug for Key<T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").finish_non_exhaustive()
     }

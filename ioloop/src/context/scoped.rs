@@ -84,6 +84,7 @@ impl<F: Future> Future for Scoped<F> {
 }
 
 impl<F> fmt::Debug for Scoped<F> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scoped").field("location", &self.location).finish_non_exhaustive()
     }

@@ -221,6 +221,7 @@ impl<T> Drop for Job<T> {
 }
 
 impl<T> fmt::Debug for Job<T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let finished = !matches!(self.slot().state, State::Running);
         f.debug_struct("Job").field("finished", &finished).finish_non_exhaustive()

@@ -185,6 +185,7 @@ impl Builder {
 }
 
 impl fmt::Debug for Builder {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").finish_non_exhaustive()
     }

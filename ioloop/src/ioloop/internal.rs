@@ -3,8 +3,9 @@
 use std::{
     future::Future,
     io,
-    os::fd::BorrowedFd,
+    os::fd::{AsFd, BorrowedFd},
     panic::Location,
+    rc::Rc,
     sync::Arc,
     task::Waker,
     time::{Duration, Instant},
@@ -14,12 +15,12 @@ use nix::errno::Errno;
 
 use super::{IOLoop, Root};
 use crate::{
-    Error, Interest, Ready, Result, Token, Trigger, WorkKind,
+    Error, Interest, Ready, Result, TimeoutHandle, Token, Trigger, WorkKind,
     arena::ArenaKey,
     clock::nanos,
     context,
     executor::Pool,
-    registry::{Kept, Wait},
+    registry::{HandlerCallback, Kept, Wait},
     remote::Remote,
     task::{self, BoxedWork, Callback, Join, ROOT, Remains, Woken},
     timer::Action,
@@ -40,6 +41,20 @@ impl IOLoop {
     pub(crate) fn executor(&self) -> Option<&Pool> {
         let inner = &self.inner;
         (!inner.closed.get()).then(|| inner.executor.get_or_init(Pool::new))
+    }
+
+    pub(super) fn insert_handler(
+        &self,
+        fd: Rc<dyn AsFd>,
+        interest: Interest,
+        handler: HandlerCallback,
+        location: &'static Location<'static>,
+    ) -> Result<Token> {
+        let callback = context::bind_handler(handler, location);
+        let key = self.inner.registry.borrow_mut().insert_handler(Rc::clone(&fd), callback, location);
+        let token = Token::from_key(key);
+        self.watch(fd.as_fd(), token, interest, Trigger::Level)?;
+        Ok(token)
     }
 
     pub(crate) fn add_source(&self, fd: BorrowedFd<'_>, interest: Interest, trigger: Trigger) -> Result<Token> {
@@ -122,6 +137,17 @@ impl IOLoop {
         for waker in wakers {
             self.wake(waker);
         }
+    }
+
+    /// A call at `due`, in the current context. Like [`insert_handler`](IOLoop::insert_handler) apart from the public method,
+    /// which is compiled for each kind of closure.
+    pub(super) fn insert_call(
+        &self,
+        due: u64,
+        callback: Box<dyn FnOnce()>,
+        location: &'static Location<'static>,
+    ) -> TimeoutHandle {
+        TimeoutHandle(self.insert_timer(due, Action::call(callback, location)))
     }
 
     /// A deadline that has passed counts as now, so that it queues up behind those that are due already.

@@ -33,7 +33,7 @@ use crate::{
     registry::Registry,
     remote::{Remote, RemoteWork},
     task::Scheduler,
-    timer::{Action, Timers},
+    timer::Timers,
 };
 
 pub use builder::{Builder, PollerFactory};
@@ -341,7 +341,7 @@ impl IOLoop {
     #[track_caller]
     pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimeoutHandle {
         let due = self.clock_nanos().saturating_add(nanos(delay));
-        TimeoutHandle(self.insert_timer(due, Action::call(callback, Location::caller())))
+        self.insert_call(due, Box::new(callback), Location::caller())
     }
 
     /// Runs `callback` once, at `when` or as soon after as the loop comes to it. Equal deadlines fire in the order of the
@@ -349,7 +349,7 @@ impl IOLoop {
     /// reading of the clock. With a clock other than the system's, take `when` from [`time`](IOLoop::time).
     #[track_caller]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimeoutHandle {
-        TimeoutHandle(self.insert_timer(self.nanos(when), Action::call(callback, Location::caller())))
+        self.insert_call(self.nanos(when), Box::new(callback), Location::caller())
     }
 
     /// Cancels a timer and drops its callback, at once. False when it has fired or was cancelled before. Its entry among
@@ -409,13 +409,7 @@ impl IOLoop {
         interest: Interest,
         handler: impl FnMut(Event) + 'static,
     ) -> Result<Token> {
-        let fd: Rc<dyn AsFd> = Rc::new(fd);
-        let location = Location::caller();
-        let callback = context::bind_handler(Box::new(handler), location);
-        let key = self.inner.registry.borrow_mut().insert_handler(Rc::clone(&fd), callback, location);
-        let token = Token::from_key(key);
-        self.watch(fd.as_fd(), token, interest, Trigger::Level)?;
-        Ok(token)
+        self.insert_handler(Rc::new(fd), interest, Box::new(handler), Location::caller())
     }
 
     /// Changes what a handler's descriptor is watched for. With an empty interest only errors and hang-ups are reported.
@@ -530,6 +524,7 @@ impl IOLoop {
 }
 
 impl fmt::Debug for IOLoop {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IOLoop")
             .field("running", &self.inner.running.get())

@@ -71,6 +71,7 @@ impl Poller for Epoll {
 }
 
 impl fmt::Debug for Epoll {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Epoll").field("epoll", &self.epoll.0).finish_non_exhaustive()
     }

@@ -364,6 +364,7 @@ impl<T: ?Sized> Channel<T> {
 }
 
 impl<T: ?Sized> fmt::Debug for Sender<T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
             .field("cursor", &self.cursor())
@@ -373,6 +374,7 @@ impl<T: ?Sized> fmt::Debug for Sender<T> {
 }
 
 impl<T: ?Sized> fmt::Debug for Receiver<T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver").field("cursor", &self.cursor).field("behind", &self.behind()).finish_non_exhaustive()
     }

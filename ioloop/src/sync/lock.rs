@@ -118,6 +118,7 @@ impl<T: Default> Default for Lock<T> {
 }
 
 impl<T: ?Sized + fmt::Debug> fmt::Debug for Lock<T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lock").field("value", &&self.value).finish_non_exhaustive()
     }
@@ -146,6 +147,7 @@ impl<T: ?Sized> DerefMut for LockGuard<'_, T> {
 }
 
 impl<T: ?Sized + fmt::Debug> fmt::Debug for LockGuard<'_, T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&**self, f)
     }

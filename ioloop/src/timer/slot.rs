@@ -12,8 +12,8 @@ pub(crate) enum Action {
 
 impl Action {
     /// A call that belongs to the current context.
-    pub(crate) fn call(callback: impl FnOnce() + 'static, location: &'static Location<'static>) -> Action {
-        Action::Call(context::bind_callback(Box::new(callback), WorkKind::Timer, location), location)
+    pub(crate) fn call(callback: Box<dyn FnOnce()>, location: &'static Location<'static>) -> Action {
+        Action::Call(context::bind_callback(callback, WorkKind::Timer, location), location)
     }
 }
 

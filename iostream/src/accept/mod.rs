@@ -88,7 +88,7 @@ pub fn add_accept_handler(
 ) -> Result<AcceptHandle> {
     listener.set_nonblocking(true)?;
     let listener = Rc::new(listener);
-    begin(Rc::clone(&listener), Box::new(Socket { listener, on_accept }))
+    begin(listener.clone(), Box::new(Socket { listener, on_accept }))
 }
 
 /// As [`add_accept_handler`], for a Unix socket. The callback receives each connection still blocking, for
@@ -103,10 +103,10 @@ pub fn add_unix_accept_handler(
 ) -> Result<AcceptHandle> {
     listener.set_nonblocking(true)?;
     let listener = Rc::new(listener);
-    begin(Rc::clone(&listener), Box::new(Socket { listener, on_accept }))
+    begin(listener.clone(), Box::new(Socket { listener, on_accept }))
 }
 
-fn begin(listener: Rc<impl AsFd + 'static>, work: Box<dyn Listening>) -> Result<AcceptHandle> {
+fn begin(listener: Rc<dyn AsFd>, work: Box<dyn Listening>) -> Result<AcceptHandle> {
     let ioloop = IOLoop::current();
     let acceptor = Rc::new(Acceptor {
         ioloop: ioloop.clone(),

@@ -144,6 +144,7 @@ impl Future for LoopSleep {
 }
 
 impl fmt::Debug for LoopSleep {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoopSleep").finish_non_exhaustive()
     }

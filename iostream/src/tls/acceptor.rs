@@ -108,6 +108,7 @@ impl From<Arc<ServerConfig>> for TlsAcceptor {
 }
 
 impl fmt::Debug for TlsAcceptor {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsAcceptor")
             .field("certificates", &self.certificates)
@@ -212,6 +213,7 @@ impl TlsAcceptorBuilder {
 }
 
 impl fmt::Debug for TlsAcceptorBuilder {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsAcceptorBuilder").field("certificates", &self.certificates).finish_non_exhaustive()
     }

@@ -171,6 +171,7 @@ fn names(key: &CertifiedKey) -> Result<Vec<String>> {
 }
 
 impl fmt::Debug for Certificates {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = self.shared.read();
         let mut names: Vec<&String> = table.by_name.keys().collect();

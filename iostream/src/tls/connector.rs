@@ -85,6 +85,7 @@ impl From<Arc<ClientConfig>> for TlsConnector {
 }
 
 impl fmt::Debug for TlsConnector {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConnector").field("handshake_timeout", &self.handshake_timeout).finish_non_exhaustive()
     }
@@ -168,6 +169,7 @@ impl TlsConnectorBuilder {
 }
 
 impl fmt::Debug for TlsConnectorBuilder {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConnectorBuilder").field("roots", &self.roots.len()).finish_non_exhaustive()
     }

@@ -161,6 +161,7 @@ impl Future for HandshakeFuture {
 }
 
 impl fmt::Debug for HandshakeFuture {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             State::Waiting(_) => f.write_str("HandshakeFuture(waiting)"),

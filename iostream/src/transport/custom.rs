@@ -189,6 +189,7 @@ impl Wake for Tasks {
 }
 
 impl<T> fmt::Debug for Custom<T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Custom").finish_non_exhaustive()
     }

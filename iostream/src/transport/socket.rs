@@ -97,11 +97,11 @@ where
     }
 
     pub(super) fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_attempt(cx, || self.try_send(data))
+        self.poll_attempt(cx, &mut || self.try_send(data))
     }
 
     pub(super) fn poll_send_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.poll_attempt(cx, || self.try_send_vectored(pieces))
+        self.poll_attempt(cx, &mut || self.try_send_vectored(pieces))
     }
 
     pub(super) fn poll_send_file(
@@ -111,7 +111,7 @@ where
         offset: u64,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        self.poll_attempt(cx, || self.try_send_file(file, offset, count))
+        self.poll_attempt(cx, &mut || self.try_send_file(file, offset, count))
     }
 
     #[inline]
@@ -172,7 +172,11 @@ where
     }
 
     #[inline(never)]
-    fn poll_attempt(&self, cx: &mut Context<'_>, send: impl FnOnce() -> io::Result<usize>) -> Poll<io::Result<usize>> {
+    fn poll_attempt(
+        &self,
+        cx: &mut Context<'_>,
+        send: &mut dyn FnMut() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
         // There is a queue because the kernel took no more; asking first saves the call that would say so again.
         if self.0.poll_ready(cx, Ready::WRITABLE).is_pending() {
             return Poll::Pending;

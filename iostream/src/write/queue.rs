@@ -213,7 +213,7 @@ impl Inner {
         if let Some(part) = file {
             return self.poll_send_file(cx, &part);
         }
-        let sent = self.with_pieces(|transport, pieces| match pieces {
+        let sent = self.with_pieces(&mut |transport, pieces| match pieces {
             // One piece is the common case, and send(2) is cheaper for it.
             [piece] => transport.poll_send(cx, piece),
             pieces => transport.poll_send_vectored(cx, pieces),
@@ -232,7 +232,7 @@ impl Inner {
         let file = self.queue.borrow().as_ref().and_then(|queue| queue.file_in_front().cloned());
         let result = match file {
             Some(part) => self.try_send_part(&part).map_or(Poll::Pending, Poll::Ready),
-            None => self.with_pieces(|transport, pieces| match pieces {
+            None => self.with_pieces(&mut |transport, pieces| match pieces {
                 [] => Poll::Pending,
                 pieces => Poll::Ready(transport.try_send_vectored(pieces)),
             }),
@@ -245,10 +245,7 @@ impl Inner {
     }
 
     /// Shows the queued pieces, or as many of them as leave in one call, to `send`.
-    fn with_pieces(
-        &self,
-        send: impl FnOnce(&Transport, &[IoSlice<'_>]) -> Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+    fn with_pieces(&self, send: &mut SendPieces<'_>) -> Poll<io::Result<usize>> {
         // Taken out, because the transport keeps the task's waker, and cloning that is foreign code.
         let taken =
             self.queue.borrow_mut().as_mut().map(|queue| (mem::take(&mut queue.pieces), mem::take(&mut queue.tail)));
@@ -292,6 +289,9 @@ impl Inner {
         }
     }
 }
+
+/// Hands the transport the pieces shown, in one call.
+type SendPieces<'a> = dyn FnMut(&Transport, &[IoSlice<'_>]) -> Poll<io::Result<usize>> + 'a;
 
 /// Drops what has been sent. Its memory may be the user's (`Bytes::from_owner`); a destructor that panics must not take
 /// the queue's task along, nor leave what was sent in the queue, to be sent again.

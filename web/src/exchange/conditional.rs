@@ -57,6 +57,7 @@ impl Exchange {
     ///     }
     /// }
     /// ```
+    #[inline]
     pub fn check_preconditions(&self, etag: Option<&str>, modified: Option<SystemTime>) -> Result<()> {
         let validators = Validators { etag: etag.map(str::as_bytes), modified: modified.map(whole_seconds) };
         match self.evaluate(validators) {
@@ -81,6 +82,7 @@ impl Exchange {
     /// }
     /// # fn long_to_make() -> String { String::new() }
     /// ```
+    #[inline]
     pub fn is_not_modified(&self) -> bool {
         let head = self.head.as_deref();
         self.status.is_success() && head.is_some_and(|head| self.evaluate(validators_of(head)) == Outcome::NotModified)

@@ -91,6 +91,7 @@ impl Exchange {
     /// # Errors
     ///
     /// 400 when there are more than [`MAX_ARGUMENTS`](crate::MAX_ARGUMENTS).
+    #[inline]
     pub fn query_arguments(&self) -> Result<Arguments<'_>> {
         Ok(self.request.query_arguments()?)
     }
@@ -284,12 +285,14 @@ impl Exchange {
     }
 
     /// The body that is kept.
+    #[inline]
     fn kept(&mut self) -> Bytes {
         self.request.body_mut().share_bytes().unwrap_or_default()
     }
 
     /// The parameter as it stands in the path.
     #[cfg(feature = "static")]
+    #[inline]
     pub(crate) fn has_path_param(&self, name: &str) -> bool {
         self.params.raw(name, self.request.path()).is_some()
     }
@@ -308,6 +311,7 @@ fn required<T>(name: &str, value: Option<T>) -> Result<T> {
 }
 
 #[cfg(feature = "json")]
+#[inline]
 fn is_json(media_type: &[u8]) -> bool {
     const SUFFIX: &[u8] = b"+json";
     let (_, end) = media_type.split_at(media_type.len().saturating_sub(SUFFIX.len()));

@@ -151,11 +151,13 @@ impl Exchange {
     /// The client's address, if it is known: the other end of the connection, or behind proxies that are trusted
     /// ([`ServerOptions::xheaders`](crate::ServerOptions::xheaders)) the one that they say. Headers such as
     /// `X-Forwarded-For` of anybody else are not looked at, because anyone can send them.
+    #[inline]
     pub fn remote_ip(&self) -> Option<IpAddr> {
         self.request.remote_ip()
     }
 
     /// Whether the client uses HTTPS; see [`Request::protocol`](crate::Request::protocol).
+    #[inline]
     pub fn protocol(&self) -> Protocol {
         self.request.protocol()
     }
@@ -255,6 +257,7 @@ impl Exchange {
 }
 
 impl fmt::Debug for Exchange {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
             .field("method", self.request.method())

@@ -66,6 +66,7 @@ impl Exchange {
 
     /// Removes all lines of that name from the response. Once the response is finished or its head has been sent, this
     /// changes nothing, and an error is logged.
+    #[inline]
     pub fn remove_header(&mut self, name: &str) {
         match self.check_open() {
             Ok(()) => {
@@ -88,6 +89,7 @@ impl Exchange {
     }
 
     #[cfg(feature = "json")]
+    #[inline]
     fn write_buffer(&mut self, buffer: BodyBuffer) {
         match &mut self.buffer {
             Unsent::Gathered(empty) if empty.is_empty() && self.stage != Stage::Finished => *empty = buffer,

@@ -464,7 +464,7 @@ async fn next_bytes(link: &Link) -> Result<Bytes> {
             Poll::Pending => changed.as_mut().poll(cx).map(|()| None),
         });
         if let Some(read) = read.await {
-            return read.map_err(Error::Stream);
+            return read.map_err(Error::from);
         }
     }
 }

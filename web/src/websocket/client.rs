@@ -183,7 +183,7 @@ impl Connect {
             #[cfg(not(feature = "tls"))]
             true => return Err(Error::WebSocketHandshake("wss needs the feature `tls`")),
         };
-        stream.map_err(|error| Error::Server(httpserver::Error::Stream(error)))
+        stream.map_err(|error| Error::Server(httpserver::Error::from(error)))
     }
 
     /// Sends the request and checks the answer. A future that is dropped, and an error, close the stream.

@@ -173,7 +173,7 @@ impl Conn {
     /// answered; a broken connection has nobody at its other end.
     fn end_of_input(&self, error: iostream::Error) -> Error {
         if !error.is_closed() {
-            return Error::Connection(error);
+            return Error::connection(error);
         }
         if self.stream.is_closed() || self.stream.is_reset() { Error::Closed } else { Error::IncompleteBody }
     }

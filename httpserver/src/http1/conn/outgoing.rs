@@ -142,7 +142,7 @@ impl Conn {
         let flushed = self.stream.poll_flush(cx).map_err(|error| match error.is_timed_out() {
             true => Error::WriteTimeout(limits.write_timeout),
             false if error.is_closed() => Error::Closed,
-            false => Error::Connection(error),
+            false => Error::connection(error),
         });
         if flushed?.is_pending() {
             return self.poll_stall(cx, limits);

@@ -45,7 +45,7 @@ impl<F: Future<Output = Option<Box<UpgradeHandler>>>> Future for Contained<F> {
     /// Another protocol that goes on with the connection, and the place of that.
     type Output = Option<Box<(UpgradeHandler, Place)>>;
 
-    #[inline]
+    // Not `#[inline]`: the whole connection would be compiled in each place that polls it.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // Unwind safe: a future that has panicked is dropped and not polled again. The connection is made of cells, and

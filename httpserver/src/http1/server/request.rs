@@ -119,7 +119,7 @@ impl ServerConn {
         match self.stream().poll_read_with(cx, parse) {
             Poll::Ready(Ok(())) => Poll::Ready(fault),
             Poll::Ready(Err(error)) if error.is_closed() => Poll::Ready(self.judge_rest()),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::Connection(error))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::connection(error))),
             Poll::Pending => self.poll_head_deadline(cx, &mut wait.stage),
         }
     }

@@ -203,7 +203,7 @@ pub(super) async fn close(conn: &ServerConn) {
 ///
 /// When the connection has broken meanwhile; there is nothing to wait for then.
 async fn linger(conn: &ServerConn) -> Result<()> {
-    conn.stream().shutdown_write().await.map_err(Error::Connection)?;
+    conn.stream().shutdown_write().await.map_err(Error::connection)?;
     let mut linger = Linger::default();
     poll_fn(|cx| conn.poll_linger(cx, &mut linger)).await;
     Ok(())

@@ -62,6 +62,7 @@ impl<T, O: Order<T>> Drop for Get<'_, T, O> {
 }
 
 impl<T, O: Order<T>> fmt::Debug for Get<'_, T, O> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Get").field("queue", self.queue).finish_non_exhaustive()
     }

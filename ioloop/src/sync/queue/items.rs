@@ -27,6 +27,7 @@ impl<'q, T, O: Order<T>> Items<'q, T, O> {
 }
 
 impl<T, O: Order<T>> fmt::Debug for Items<'_, T, O> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Items").field("queue", self.queue).finish()
     }
@@ -66,6 +67,7 @@ impl<T, O: Order<T>> DerefMut for Item<'_, T, O> {
 }
 
 impl<T: fmt::Debug, O: Order<T>> fmt::Debug for Item<'_, T, O> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.item, f)
     }

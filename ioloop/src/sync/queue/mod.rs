@@ -343,6 +343,7 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
 }
 
 impl<T, O> fmt::Debug for OrderedQueue<T, O> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OrderedQueue")
             .field("max_len", &self.max_len)

@@ -127,18 +127,21 @@ impl<T: Ord> Default for Priority<T> {
 }
 
 impl<T> fmt::Debug for Fifo<T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fifo").field("len", &self.0.len()).finish()
     }
 }
 
 impl<T> fmt::Debug for Lifo<T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lifo").field("len", &self.0.len()).finish()
     }
 }
 
 impl<T> fmt::Debug for Priority<T> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Priority").field("len", &self.heap.len()).finish()
     }

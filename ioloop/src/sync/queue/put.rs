@@ -66,6 +66,7 @@ impl<T, O: Order<T>> Drop for Put<'_, T, O> {
 }
 
 impl<T, O: Order<T>> fmt::Debug for Put<'_, T, O> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Put").field("queue", self.queue).finish_non_exhaustive()
     }

@@ -135,6 +135,7 @@ impl<P> Notified<P> {
 }
 
 impl<P> fmt::Debug for WaitList<P> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitList").field("waiting", &self.line.borrow().len).finish()
     }

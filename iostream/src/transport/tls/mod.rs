@@ -378,6 +378,7 @@ impl Kind for Tls {
 }
 
 impl fmt::Debug for Tls {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("carrier", &self.carrier).field("session", &self.session).finish_non_exhaustive()
     }

@@ -283,6 +283,7 @@ impl Session {
 }
 
 impl fmt::Debug for Session {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("handshaking", &self.is_handshaking())
