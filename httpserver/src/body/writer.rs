@@ -329,10 +329,12 @@ impl Pipe {
     #[inline]
     fn pop(&self) -> Option<Bytes> {
         let mut queue = self.queue.borrow_mut();
-        if queue.pieces.is_empty() {
-            queue.close_gathered();
-        }
-        let piece = queue.pieces.pop_front()?;
+        let piece = match queue.pieces.pop_front() {
+            Some(piece) => piece,
+            None if queue.gathered.is_empty() => return None,
+            // Not through the queue, which would keep the room for it as long as the body waits.
+            None => Bytes::from(std::mem::take(&mut queue.gathered)),
+        };
         queue.len -= piece.len();
         let has_room = queue.len <= AHEAD;
         drop(queue);

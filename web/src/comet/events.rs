@@ -31,40 +31,35 @@ pub(super) fn answer(delivery: Delivery, exchange: &mut Exchange) -> Result<()> 
     exchange.set_event_stream_head()?;
     exchange.cancel_on_disconnect();
     let (retry, patience) = delivery.events.parts();
-    let opening = if is_new { Opening::Id(retry) } else { Opening::Retry(retry) };
+    let events = Events { subscription, retry: retry.map(whole_millis), is_new };
     let draining = exchange.request().draining();
-    exchange.finish_with(Body::stream(Kept::new(Events { opening, subscription }, draining, patience)))
+    exchange.finish_with(Body::stream(Kept::new(events, draining, patience)))
 }
 
 /// The body of such an answer: no handler, and nothing that waits but a subscription.
 struct Events {
-    opening: Opening,
     subscription: Subscription,
-}
-
-/// What is sent before the first message.
-#[derive(Clone, Copy)]
-enum Opening {
-    /// The id of who has seen nothing, when it is known, and how long to wait before coming back.
-    Id(Option<Duration>),
-    /// Only the second.
-    Retry(Option<Duration>),
+    /// Still to be told: how long to wait before coming back, in milliseconds.
+    retry: Option<u32>,
+    /// It has no cursor, and gets one as soon as that is known.
+    is_new: bool,
 }
 
 impl Events {
+    /// What is sent before the first message.
     #[inline]
     fn open(&mut self) -> Option<Bytes> {
-        let (retry, cursor) = match self.opening {
-            Opening::Retry(retry) => (retry?, None),
-            Opening::Id(retry) => (retry.unwrap_or_default(), Some(self.subscription.cursor()?)),
-        };
-        self.opening = Opening::Retry(None);
+        let cursor = if self.is_new { self.subscription.cursor() } else { None };
+        if cursor.is_none() && (self.is_new || self.retry.is_none()) {
+            return None;
+        }
+        self.is_new = false;
         let mut event = Event::without_data();
         if let Some(cursor) = cursor {
             event = event.id(cursor.to_string());
         }
-        if !retry.is_zero() {
-            event = event.retry(retry);
+        if let Some(retry) = self.retry.take() {
+            event = event.retry(Duration::from_millis(retry.into()));
         }
         event.encode().ok().map(|event| event.into_bytes())
     }
@@ -81,6 +76,11 @@ impl Events {
         let cursor = self.subscription.cursor();
         cursor.map(|cursor| event(cursor, Some(name), data.as_bytes())).unwrap_or_default()
     }
+}
+
+/// Up to 49 days.
+fn whole_millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
 impl BodyStream for Events {

@@ -32,7 +32,8 @@ use super::Publication;
 ///
 /// *The beginning.* A feed is silent until [`Feed::begin`] is called with the cursor in front of what is delivered from then on.
 /// A broker with a history begins as far back as [`Feed::history`] says, so that clients may come back to any of its hubs: it
-/// calls `begin` with the cursor of the message before those, and delivers them. One without begins at its present.
+/// calls `begin` with the cursor of the message before those, and delivers them without letting the loop run in between, since
+/// who subscribes to what is new begins behind all that is there. One without a history begins at its present.
 ///
 /// *Reconnects.* A broker that has lost its connection goes on behind [`Feed::newest`]. It calls `begin` again with the cursor
 /// behind which it goes on, before it delivers anything:
