@@ -1,52 +1,47 @@
-//! The realtime rows on `web`: event streams and long polls that wait at a channel of the loop.
+//! The realtime rows on `web`: WebSockets that echo, and one channel of a hub, delivered in all ways.
+
+use std::error::Error;
 
 use peers_http::{Options, announce};
 use web::{
     Application, Exchange, IOLoop, StatusCode,
-    event_stream::{EncodedEvent, Event},
-    httpserver::iostream::ioloop::sync::broadcast::Sender,
+    comet::Hub,
+    websocket::{DeflateOptions, WebSocket, WebSocketOptions},
 };
 
-/// A message, and the event that it is, encoded once for all.
-struct Published {
-    text: String,
-    event: EncodedEvent,
-}
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let channel = Sender::new(16);
-    let [for_events, for_polls] = [channel.clone(), channel.clone()];
-    let application = Application::new()
-        .get("/events", async move |exchange: &mut Exchange| events(exchange, &for_events).await)
-        .get("/poll", async move |exchange: &mut Exchange| poll(exchange, &for_polls).await)
-        .post("/publish", async move |exchange: &mut Exchange| publish(exchange, &channel).await);
-    let server = application.into_server().listen(Options::from_arguments().address())?;
+fn main() -> Result<(), Box<dyn Error>> {
+    let server = application().into_server().listen(Options::from_arguments().address())?;
     announce(server.local_addr());
     IOLoop::current().start();
     Ok(())
 }
 
-async fn events(exchange: &mut Exchange, channel: &Sender<Published>) -> web::Result<()> {
-    let mut messages = channel.subscribe();
-    let mut events = exchange.event_stream()?;
-    while let Ok(message) = messages.recv().await {
-        events.send_encoded(&message.event).await?;
+fn application() -> Application {
+    let hub = Hub::new();
+    let [for_sockets, for_events, for_polls] = [hub.clone(), hub.clone(), hub.clone()];
+    let plain = WebSocketOptions::new();
+    let deflate = WebSocketOptions::new().deflate(DeflateOptions::new());
+    Application::new()
+        .get("/echo", async move |exchange: &mut Exchange| exchange.upgrade_websocket(&plain, echo))
+        .get("/deflate", async move |exchange: &mut Exchange| exchange.upgrade_websocket(&deflate, echo))
+        .get("/broadcast", async move |exchange: &mut Exchange| for_sockets.deliver(CHANNEL).websocket(exchange))
+        .get("/events", async move |exchange: &mut Exchange| for_events.deliver(CHANNEL).event_stream(exchange))
+        .get("/poll", async move |exchange: &mut Exchange| for_polls.deliver(CHANNEL).long_poll(exchange).await)
+        .post("/publish", async move |exchange: &mut Exchange| publish(exchange, &hub).await)
+}
+
+async fn echo(mut socket: WebSocket) -> web::Result<()> {
+    while let Some(message) = socket.receive().await? {
+        socket.send(message).await?;
     }
     Ok(())
 }
 
-async fn poll(exchange: &mut Exchange, channel: &Sender<Published>) -> web::Result<()> {
-    let mut messages = channel.subscribe();
-    if let Ok(message) = exchange.while_connected(messages.recv()).await? {
-        exchange.write(message.text.as_str());
-    }
-    Ok(())
-}
-
-async fn publish(exchange: &mut Exchange, channel: &Sender<Published>) -> web::Result<()> {
-    let text = exchange.text().await?;
-    let event = Event::new(&text).encode()?;
-    channel.send(Published { text, event });
+async fn publish(exchange: &mut Exchange, hub: &Hub) -> web::Result<()> {
+    let message = exchange.text().await?;
+    hub.publish(CHANNEL, &message).await?;
     exchange.set_status(StatusCode::NO_CONTENT);
     Ok(())
 }
+
+const CHANNEL: &str = "news";

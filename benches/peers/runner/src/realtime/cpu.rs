@@ -3,11 +3,13 @@
 //! All servers of a row run at the same time on one core, and their clients on another. They are asked in turn, so that what disturbs the
 //! machine disturbs all alike.
 
+use std::io;
+
 use benches::process::{allowed_cores, pin};
 
 use super::{
     crowd::Crowd,
-    echo::EchoClient,
+    echo::{EchoClient, Message},
     programs::Program,
     rows::{CPU_ROWS, CpuRow, ECHO_CONNECTIONS, Load, MANY},
 };
@@ -50,9 +52,10 @@ struct Subject {
     samples: Vec<Option<f64>>,
 }
 
-/// They stay connected over all rounds.
 enum Clients {
-    Echo(EchoClient),
+    /// These come anew in each round: nobody would answer their pings while others have their turns.
+    Echo { message: fn() -> Message },
+    /// They stay connected over all rounds.
     Crowd(Crowd),
 }
 
@@ -98,10 +101,7 @@ impl Subject {
 impl Clients {
     fn open(row: &CpuRow, server: &Server) -> Result<Clients, String> {
         Ok(match row.load {
-            Load::Echo { message, .. } => {
-                let client = EchoClient::open(server.address, ECHO_CONNECTIONS, message());
-                Clients::Echo(client.map_err(|error| error.to_string())?)
-            }
+            Load::Echo { message, .. } => Clients::Echo { message },
             Load::Broadcast { way, .. } => Clients::Crowd(Crowd::open(way, server.address, MANY)?),
         })
     }
@@ -109,10 +109,13 @@ impl Clients {
     /// What the server takes for so many messages.
     fn spent(&mut self, server: &Server, messages: u64) -> Result<u64, String> {
         match self {
-            Clients::Echo(client) => {
+            Clients::Echo { message } => {
+                let failed = |error: io::Error| error.to_string();
+                let mut client = EchoClient::open(server.address, ECHO_CONNECTIONS, message()).map_err(failed)?;
+                client.run(messages / 10).map_err(failed)?;
                 server.settle()?;
                 let before = server.cpu()?;
-                client.run(messages).map_err(|error| error.to_string())?;
+                client.run(messages).map_err(failed)?;
                 server.settle()?;
                 Ok(server.cpu()? - before)
             }
@@ -120,12 +123,13 @@ impl Clients {
                 let mut spent = 0;
                 for _ in 0..messages {
                     crowd.prepare()?;
-                    // New polls are not part of it.
                     server.settle()?;
                     let before = server.cpu()?;
                     crowd.publish()?;
                     server.settle()?;
                     spent += server.cpu()? - before;
+                    // New polls are not part of it.
+                    crowd.come_back()?;
                 }
                 Ok(spent)
             }

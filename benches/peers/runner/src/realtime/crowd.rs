@@ -37,10 +37,6 @@ impl Crowd {
 
     /// Gets ready for the next message.
     pub(super) fn prepare(&mut self) -> Result<(), String> {
-        if self.way == Way::Poll && self.published > 0 {
-            self.order("poll")?;
-            self.hear("polled")?;
-        }
         self.published += 1;
         self.order(&format!("expect {}", self.published))?;
         self.hear("expecting")
@@ -50,6 +46,15 @@ impl Crowd {
     pub(super) fn publish(&mut self) -> Result<(), String> {
         publish(self.server, &message::published(self.published)).map_err(|error| format!("publishing: {error}"))?;
         self.hear("all")
+    }
+
+    /// Has everybody come back who was answered.
+    pub(super) fn come_back(&mut self) -> Result<(), String> {
+        if self.way != Way::Poll {
+            return Ok(());
+        }
+        self.order("poll")?;
+        self.hear("polled")
     }
 
     fn order(&mut self, order: &str) -> Result<(), String> {

@@ -14,10 +14,10 @@ pub(super) fn wait(epoll: &Epoll, events: &mut [EpollEvent]) -> io::Result<usize
     loop {
         match epoll.wait(events, patience) {
             Err(Errno::EINTR) => {}
-            Ok(0) => return Err(io::Error::new(ErrorKind::TimedOut, "nothing came for 30 s")),
+            Ok(0) => return Err(io::Error::new(ErrorKind::TimedOut, "nothing came for two minutes")),
             result => return Ok(result?),
         }
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);

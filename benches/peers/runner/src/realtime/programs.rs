@@ -35,7 +35,7 @@ impl Program {
 /// Title, package, and what it serves. The first one is what the others are compared with.
 const SERVERS: [(&str, &str, &[Way]); 7] = [
     ("raw", "plain", &Way::ALL),
-    ("web", "ours-realtime", &[Way::Events, Way::Poll]),
+    ("web", "ours-realtime", &Way::ALL),
     ("axum", "axum-realtime", WITHOUT_DEFLATE),
     ("actix-ws", "actix-realtime", WITHOUT_DEFLATE),
     ("fastwebsockets", "fastwebsockets-realtime", &[Way::Echo]),

@@ -52,17 +52,17 @@ pub(super) const CPU_ROWS: [CpuRow; 7] = [
     CpuRow {
         name: "echo-32",
         title: "echo of 32 B, message",
-        load: Load::Echo { message: || Message::plain(Opcode::Binary, binary(32)), messages: 50_000 },
+        load: Load::Echo { message: || Message::plain(Opcode::Binary, binary(32)), messages: 20_000 },
     },
     CpuRow {
         name: "echo-4096",
         title: "echo of 4 KiB, message",
-        load: Load::Echo { message: || Message::plain(Opcode::Binary, binary(4096)), messages: 50_000 },
+        load: Load::Echo { message: || Message::plain(Opcode::Binary, binary(4096)), messages: 20_000 },
     },
     CpuRow {
         name: "echo-text",
         title: "echo of 4 KiB of text, message",
-        load: Load::Echo { message: || Message::plain(Opcode::Text, json()), messages: 50_000 },
+        load: Load::Echo { message: || Message::plain(Opcode::Text, json()), messages: 20_000 },
     },
     CpuRow {
         name: "deflate",

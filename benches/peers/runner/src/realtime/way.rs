@@ -31,12 +31,14 @@ impl Way {
         }
     }
 
-    pub(super) fn is_websocket(self) -> bool {
-        matches!(self, Way::Echo | Way::Deflate | Way::WebSocket)
+    pub(super) fn request(self) -> String {
+        self.request_from("")
     }
 
-    pub(super) fn request(self) -> String {
-        let head = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n", self.path());
+    /// The request of a client that has seen everything up to `cursor`, if that is not empty.
+    pub(super) fn request_from(self, cursor: &str) -> String {
+        let query = if cursor.is_empty() { String::new() } else { format!("?cursor={cursor}") };
+        let head = format!("GET {}{query} HTTP/1.1\r\nHost: localhost\r\n", self.path());
         let deflate = match self {
             Way::Deflate => {
                 "Sec-WebSocket-Extensions: \
