@@ -24,6 +24,7 @@ mod pages {
         comet: "../../docs/src/comet.md",
         testing: "../../docs/src/testing.md",
         websocket: "../../docs/src/websocket.md",
+        growing: "../../docs/src/growing.md",
         ecosystem: "../../docs/src/ecosystem.md",
         deployment: "../../docs/src/deployment.md",
         performance: "../../docs/src/performance.md",

@@ -19,7 +19,8 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
-    /// With what is published from now on.
+    /// With what is published from now on. If the broker has yet to begin with the channel, which takes a shared one a round trip:
+    /// from then on.
     Now,
     /// With the latest messages, at most so many, as far as the channel has them.
     Latest(usize),

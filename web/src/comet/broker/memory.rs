@@ -1,10 +1,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
-use super::{Broker, Feed, Published};
-use crate::{
-    comet::{Cursor, Publication},
-    jitter,
-};
+use super::{Broker, Feed, Published, random_epoch};
+use crate::comet::{Cursor, Publication};
 
 /// The broker of a hub that is alone: it numbers the messages of each channel from 1, in a random epoch, and passes them on at
 /// once.
@@ -68,9 +65,4 @@ impl Broker for MemoryBroker {
     fn is_shared(&self) -> bool {
         false
     }
-}
-
-/// 48 bits are enough to tell lives apart, and short as text. Never 0, which is no epoch.
-fn random_epoch() -> u64 {
-    (jitter::random() >> 16) | 1 << 47
 }

@@ -2,14 +2,21 @@
 
 mod feed;
 mod memory;
+mod process;
 mod published;
+#[cfg(feature = "redis")]
+mod redis;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisBroker, RedisOptions};
 pub use self::{
     feed::{Depth, Feed},
     memory::MemoryBroker,
+    process::{ProcessBroker, ProcessLog},
     published::Published,
 };
 use super::Publication;
+use crate::jitter;
 
 /// The log below a [`Hub`](super::Hub): it orders the messages of each channel, gives each its cursor, and feeds them to every
 /// hub that has the channel.
@@ -116,4 +123,9 @@ pub trait Broker: 'static {
     fn is_shared(&self) -> bool {
         true
     }
+}
+
+/// 48 bits are enough to tell lives apart, and short as text. Never 0, which is no epoch.
+fn random_epoch() -> u64 {
+    (jitter::random() >> 16) | 1 << 47
 }
