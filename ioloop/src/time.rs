@@ -12,7 +12,7 @@ use crate::{
     Error, IOLoop, Result,
     arena::ArenaKey,
     clock::nanos,
-    timer::{Action, NEVER},
+    timer::{Action, NEVER, Sleeper},
 };
 
 /// Waits for `duration`, counted from this call, on the current loop. Never early; late by up to a millisecond, which
@@ -216,7 +216,7 @@ impl Deadline {
     }
 
     fn due_at(ioloop: IOLoop, due: u64) -> Deadline {
-        let timer = ioloop.insert_timer(due, Action::Wake(None));
+        let timer = ioloop.insert_timer(due, Action::Wake(Sleeper::Nobody));
         Deadline { ioloop, timer }
     }
 
@@ -239,6 +239,7 @@ impl Deadline {
 
     /// [`set_after`](Deadline::set_after) at the beginning of a wait: the task is woken when it expires. Does in one step
     /// what `set_after` and [`poll_expired`](Deadline::poll_expired) do in two, once per request of a keep-alive connection.
+    #[inline]
     pub fn start(&self, duration: Duration, cx: &mut Context<'_>) {
         let due = self.ioloop.turn_nanos().saturating_add(nanos(duration));
         self.ioloop.set_timer(self.timer, due, cx.waker());

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Event, JoinError, WorkKind,
     registry::HandlerCallback,
-    task::{BoxedWork, TaskWork},
+    task::{BoxedWork, Polled, TaskWork},
 };
 
 /// Binds `function` to the current context, the empty one included, for code that knows nothing of contexts: wherever it
@@ -163,18 +163,14 @@ impl<T> Drop for Bound<T> {
 }
 
 impl TaskWork for Bound<BoxedWork> {
-    fn poll_first(mut self: Pin<&mut Self>, waker: &Waker) -> Poll<()> {
-        self.with(|work| work.as_mut().poll_first(waker))
-    }
-
     fn keep_waker(mut self: Pin<&mut Self>, waker: Waker) {
         if let Some(work) = &mut self.work {
             work.as_mut().keep_waker(waker);
         }
     }
 
-    fn poll(mut self: Pin<&mut Self>) -> Poll<()> {
-        self.with(|work| work.as_mut().poll())
+    fn poll(mut self: Pin<&mut Self>, spare: &Waker, polled: &Polled) -> Poll<()> {
+        self.with(|work| work.as_mut().poll(spare, polled))
     }
 
     fn finish(mut self: Pin<&mut Self>) -> (Option<Waker>, Option<Rc<Node>>) {

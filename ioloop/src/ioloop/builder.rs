@@ -6,7 +6,6 @@ use std::{
     os::fd::AsFd,
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
-    task::Waker,
     time::Instant,
 };
 
@@ -16,8 +15,8 @@ use crate::{
     clock::LoopClock,
     process::Counted,
     registry::Registry,
-    remote::{Remote, TaskWaker},
-    task::{ROOT, Scheduler},
+    remote::Remote,
+    task::{Fresh, Polled, Scheduler},
     timer::Timers,
 };
 
@@ -193,25 +192,27 @@ impl fmt::Debug for Builder {
 
 fn inner(poller: Box<dyn Poller>, clock: LoopClock, event_interval: u32) -> Result<Inner> {
     let remote = Arc::new(Remote::new()?);
-    // As good as any other waker of the loop's tasks.
-    let waker = Waker::from(TaskWaker::new(&remote, ROOT));
+    let epoch = Instant::now();
     Ok(Inner {
         needs_rearming: poller.needs_rearming(),
         poller: RefCell::new(poller),
         outlet: OnceCell::new(),
         resting: Cell::new(false),
-        registry: RefCell::new(Registry::new(&waker)),
+        registry: RefCell::new(Registry::new()),
         timers: RefCell::new(Timers::new()),
         scheduler: RefCell::new(Scheduler::with_capacity(SCRATCH)),
+        polled: Polled::new(),
+        spare: RefCell::new(Fresh::new(&remote)),
         remote,
         wakeup: Cell::new(None),
-        epoch: Instant::now(),
+        epoch,
         origin: clock.nanos(),
         clock,
         pace: Pace::new(event_interval),
         counters: Counters::default(),
         watchdog: Watchdog::new(),
         turn_time: Cell::new(0),
+        turn_instant: Cell::new(epoch),
         events: RefCell::new(Vec::with_capacity(SCRATCH)),
         inbox: RefCell::default(),
         running: Cell::new(false),

@@ -117,7 +117,7 @@ impl<'a> RunGuard<'a> {
         let running = RunGuard { ioloop, previous, outer };
         ioloop.leave_rest();
         // What was done before is no part of a turn, and time-outs set before the first wait count from here.
-        ioloop.inner.turn_time.set(ioloop.clock_nanos());
+        ioloop.set_turn_time(ioloop.clock_nanos());
         ioloop.inner.pace.end();
         running
     }
@@ -132,6 +132,8 @@ impl Drop for RunGuard<'_> {
         self.ioloop.inner.running.set(false);
         self.ioloop.inner.stopping.set(self.ioloop.inner.closed.get());
         self.ioloop.inner.root.set(Root::Absent);
+        // Also when the future of `run_sync` has panicked.
+        self.ioloop.inner.polled.end();
         let ended = CURRENT
             .with(|current| (current.ioloop.replace(self.previous.take()), current.running.replace(self.outer.take())));
         drop(ended);

@@ -25,7 +25,7 @@ impl IOLoop {
         // All borrows end before the first drop: destructors may come back to the loop.
         let (tasks, callbacks) = inner.scheduler.borrow_mut().drain();
         let timers = inner.timers.borrow_mut().drain();
-        let (handlers, wakers) = inner.registry.borrow_mut().drain();
+        let (handlers, wakers, waiting) = inner.registry.borrow_mut().drain();
         let nothing =
             tasks.is_empty() && callbacks.is_empty() && timers.is_empty() && handlers.is_empty() && wakers.is_empty();
         for remains in tasks {
@@ -40,7 +40,7 @@ impl IOLoop {
                 Action::Call(callback, location) => {
                     drop_call(WorkKind::Timer, callback, location);
                 }
-                Action::Wake(waker) => self.guard_foreign(|| drop(waker)),
+                Action::Wake(sleeper) => self.guard_foreign(|| drop(sleeper)),
             }
         }
         for (token, handler) in handlers {
@@ -54,6 +54,8 @@ impl IOLoop {
         for waker in wakers {
             self.wake(waker);
         }
+        // Those of the loop's own tasks are gone; the future of `run_sync` is not.
+        waiting.into_iter().for_each(|task| self.wake_task(task));
         nothing
     }
 

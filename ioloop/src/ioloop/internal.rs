@@ -23,7 +23,7 @@ use crate::{
     registry::{HandlerCallback, Kept, Wait},
     remote::Remote,
     task::{self, BoxedWork, Callback, Join, ROOT, Remains, Woken},
-    timer::Action,
+    timer::{Action, MustClone, Started},
 };
 
 impl IOLoop {
@@ -86,7 +86,11 @@ impl IOLoop {
     /// Wakes the tasks that wait for the source: a read that is pending when another task closes the stream.
     fn forget_source(&self, token: Token) {
         let mut wakers = Vec::new();
-        self.inner.registry.borrow_mut().remove_source(token.key(), &mut wakers);
+        let task = self.inner.registry.borrow_mut().remove_source(token.key(), &mut wakers);
+        if let Some(task) = task {
+            self.wake_task(task);
+            self.rouse();
+        }
         self.wake_all(wakers);
     }
 
@@ -103,7 +107,8 @@ impl IOLoop {
 
     #[inline]
     pub(crate) fn source_ready_or_wait(&self, token: Token, wanted: Ready, waker: &Waker) -> Option<Ready> {
-        let wait = self.inner.registry.borrow_mut().ready_or_wait(token.key(), wanted, waker);
+        let task = || self.inner.polled.task_of(waker);
+        let wait = self.inner.registry.borrow_mut().ready_or_wait(token.key(), wanted, waker, task);
         match wait {
             Wait::Ready(ready) => Some(ready),
             Wait::Pending => None,
@@ -111,7 +116,7 @@ impl IOLoop {
         }
     }
 
-    /// For a waker that is not the loop's own, and for a second one.
+    /// For a waker that is not the one of the task being polled, and for a second task.
     #[cold]
     fn wait_with_clone(&self, token: Token, wanted: Ready, waker: &Waker) -> Option<Ready> {
         // Between two borrows, because it may be anybody's code and come back to the loop.
@@ -181,24 +186,25 @@ impl IOLoop {
         self.inner.timers.borrow().due(timer)
     }
 
-    /// Moves a timer's deadline and keeps its waker, in one.
+    /// Moves a timer's deadline and keeps who waits for it, in one.
+    #[inline]
     pub(crate) fn set_timer(&self, timer: ArenaKey, due: u64, waker: &Waker) {
         let due = due.max(self.inner.turn_time.get());
-        let mut timers = self.inner.timers.borrow_mut();
-        let is_earlier = timers.set_due(timer, due);
-        let is_known = timers.knows(timer, waker);
-        drop(timers);
-        if is_earlier {
-            self.arm_timer(timer);
+        let task = self.inner.polled.task_of(waker);
+        let started = self.inner.timers.borrow_mut().start(timer, due, task);
+        if started == Started::Later {
+            return;
         }
-        if !is_known {
-            self.replace_timer_waker(timer, waker);
-        }
+        self.set_timer_due(timer, due);
+        self.set_timer_waker(timer, waker);
     }
 
     pub(crate) fn set_timer_waker(&self, timer: ArenaKey, waker: &Waker) {
-        if !self.inner.timers.borrow().knows(timer, waker) {
-            self.replace_timer_waker(timer, waker);
+        let task = self.inner.polled.task_of(waker);
+        let is_kept = self.inner.timers.borrow_mut().keep(timer, waker, task);
+        match is_kept {
+            Ok(previous) => drop(previous),
+            Err(MustClone) => self.replace_timer_waker(timer, waker),
         }
     }
 
@@ -208,6 +214,13 @@ impl IOLoop {
         let waker = waker.clone();
         let unused = self.inner.timers.borrow_mut().set_waker(timer, waker);
         drop(unused);
+    }
+
+    /// Notes when a turn has begun. Gives back when the one before did.
+    #[inline]
+    pub(super) fn set_turn_time(&self, nanos: u64) -> u64 {
+        self.inner.turn_instant.set(self.instant(nanos));
+        self.inner.turn_time.replace(nanos)
     }
 
     pub(crate) fn turn_nanos(&self) -> u64 {

@@ -32,7 +32,7 @@ use crate::{
     process::Counted,
     registry::Registry,
     remote::{Remote, RemoteWork},
-    task::Scheduler,
+    task::{Fresh, Polled, Scheduler},
     timer::Timers,
 };
 
@@ -119,6 +119,9 @@ struct Inner {
     registry: RefCell<Registry>,
     timers: RefCell<Timers>,
     scheduler: RefCell<Scheduler>,
+    polled: Polled,
+    /// The waker of tasks that have none of their own.
+    spare: RefCell<Fresh>,
     /// What other threads may touch.
     remote: Arc<Remote>,
     /// The registration of `remote`'s eventfd.
@@ -133,6 +136,8 @@ struct Inner {
     watchdog: Watchdog,
     /// When this turn's wait returned, in nanoseconds since `epoch`.
     turn_time: Cell<u64>,
+    /// The same as an instant, which is worked out once a turn and asked for with each request.
+    turn_instant: Cell<Instant>,
     /// The batch of a poll; empty between turns, kept for its capacity.
     events: RefCell<Vec<Event>>,
     /// What other threads have sent, while it is taken in; empty otherwise, kept for its capacity.
@@ -453,7 +458,7 @@ impl IOLoop {
     /// When the loop last looked at its descriptors, or began to run if that is later: free, and exact enough for
     /// time-outs counted in seconds. It lies behind by the work done since, which may be that of several turns.
     pub fn turn_time(&self) -> Instant {
-        self.instant(self.inner.turn_time.get())
+        self.inner.turn_instant.get()
     }
 
     /// How many tasks are alive.

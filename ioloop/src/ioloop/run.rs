@@ -88,7 +88,10 @@ impl IOLoop {
                 self.inner.root.set(Root::Running);
                 let entered = context.as_ref().map(|context| context::enter(Some(Rc::clone(context))));
                 self.inner.counters.polls.add(1);
+                self.inner.polled.prepare(ROOT);
+                self.inner.polled.begin(&waker);
                 let polled = self.watching(WorkKind::Task, location, || future.as_mut().poll(&mut cx));
+                self.inner.polled.end();
                 drop(entered);
                 if let Poll::Ready(output) = polled {
                     return Ok(output);

@@ -1,6 +1,11 @@
 //! One iteration of the loop, its steps in order.
 
-use std::{panic::Location, pin::Pin, task::Poll, time::Duration};
+use std::{
+    panic::Location,
+    pin::Pin,
+    task::{Poll, Waker},
+    time::Duration,
+};
 
 use super::{IOLoop, Root};
 use crate::{
@@ -9,7 +14,7 @@ use crate::{
     panic::{self, Payload},
     registry::{HandlerCallback, Notify},
     remote::RemoteWork,
-    task::{Begun, BoxedWork, Fresh, TaskWork},
+    task::{BoxedWork, Fresh, TaskWork},
     timer::Due,
 };
 
@@ -68,7 +73,7 @@ impl IOLoop {
         // The only reading of the clock in a busy turn: timers and deadlines all count from this one.
         let now = self.clock_nanos();
         // A wait that does not block may count as a part of the turn before it: that saves a reading of the clock.
-        inner.counters.turn_took(asked.unwrap_or(now).saturating_sub(inner.turn_time.replace(now)));
+        inner.counters.turn_took(asked.unwrap_or(now).saturating_sub(self.set_turn_time(now)));
         inner.counters.waits.add(1);
         inner.counters.events.add(events.len() as u64);
         if let Err(error) = result {
@@ -93,10 +98,11 @@ impl IOLoop {
 
     fn dispatch(&self) {
         let inner = &self.inner;
-        // Taken, because a handler may run the loop's methods; put back for its capacity.
-        let mut events = inner.events.take();
-        let mut others = Vec::new();
-        for event in &events {
+        // One by one, because a handler may run the loop's methods.
+        let mut at = 0;
+        loop {
+            let Some(&event) = inner.events.borrow().get(at) else { break };
+            at += 1;
             if Some(event.token()) == inner.wakeup.get() {
                 if inner.needs_rearming {
                     // The count says nothing; reading it resets the level.
@@ -105,19 +111,24 @@ impl IOLoop {
                 continue;
             }
             // A key of a removed registration finds nothing: its generation differs also when the place is taken again.
-            let notify = inner.registry.borrow_mut().record(event.token().key(), event.ready(), &mut others);
+            let notify = inner.registry.borrow_mut().record(event.token().key(), event.ready());
             match notify {
-                // As good as always the waker of a task of this loop: a push on the queue that runs later in this turn.
-                Notify::Source(Some(first)) => self.wake(first),
-                Notify::Source(None) | Notify::Nobody => {}
-                Notify::Handler(callback, location) => self.call_handler(*event, callback, location),
-            }
-            if !others.is_empty() {
-                others.drain(..).for_each(|waker| self.wake(waker));
+                // A push on the queue that runs later in this turn.
+                Notify::Task(task) => self.wake_task(task),
+                Notify::Nobody => {}
+                Notify::Several(several) => self.wake_several(*several),
+                Notify::Handler(callback, location) => self.call_handler(event, callback, location),
             }
         }
-        events.clear();
-        inner.events.replace(events);
+        inner.events.borrow_mut().clear();
+    }
+
+    #[cold]
+    fn wake_several(&self, (task, wakers): (Option<ArenaKey>, Vec<Waker>)) {
+        if let Some(task) = task {
+            self.wake_task(task);
+        }
+        wakers.into_iter().for_each(|waker| self.wake(waker));
     }
 
     fn call_handler(&self, event: Event, mut callback: HandlerCallback, location: &'static Location<'static>) {
@@ -161,30 +172,29 @@ impl IOLoop {
                 Some(Due::Call(callback, location)) => {
                     self.guard(WorkKind::Timer, location, callback);
                 }
+                Some(Due::Task(task)) => self.wake_task(task),
                 Some(Due::Wake(waker)) => self.wake(waker),
                 None => break,
             }
         }
     }
 
-    /// Runs what is queued at this point. The whole queue is taken: what is queued from here on waits for the next turn.
+    /// Runs what is queued at this point. What is queued from here on waits for the next turn.
     fn run_queue(&self) {
         self.inner.counters.turns.add(1);
-        let queue = self.inner.scheduler.borrow_mut().take_queue();
+        let count = self.inner.scheduler.borrow().ready();
         // At least one, for the future of `run_sync`, which is polled beside the queue.
-        self.inner.pace.count(u32::try_from(queue.len()).unwrap_or(u32::MAX).max(1));
-        // Iterated, not drained: keys are small and have no destructor, and the list goes back for its capacity.
-        for &key in &queue {
+        self.inner.pace.count(u32::try_from(count).unwrap_or(u32::MAX).max(1));
+        for at in 0..count {
             // Each borrow ends before what it has found is run: a task may spawn, wake and abort any other, and itself.
             // Finds neither for a task that was aborted after it had been woken, and when the loop was closed meanwhile.
-            let begun = self.inner.scheduler.borrow_mut().begin(key);
-            match begun {
-                Begun::Again(work) => self.run_task(key, work),
-                Begun::New(work) => self.run_new_task(key, work),
-                Begun::Nothing => self.run_callback(key),
+            let (key, work) = self.inner.scheduler.borrow_mut().begin(at);
+            match work {
+                Some(work) => self.run_task(key, work),
+                None => self.run_callback(key),
             }
         }
-        self.inner.scheduler.borrow_mut().put_queue(queue);
+        self.inner.scheduler.borrow_mut().leave_behind(count);
     }
 
     fn run_callback(&self, key: ArenaKey) {
@@ -197,31 +207,29 @@ impl IOLoop {
 
     #[inline]
     fn run_task(&self, key: ArenaKey, mut work: BoxedWork) {
-        match self.poll_task(&mut work, |work| work.poll()) {
+        let inner = &self.inner;
+        inner.polled.prepare(key);
+        let polled = {
+            // Lent out while user code runs, because nobody else ever asks for it: turns of a loop do not nest.
+            let spare = inner.spare.borrow();
+            spare.rename(key);
+            self.poll_task(&mut work, |work| work.poll(&spare.waker, &inner.polled))
+        };
+        inner.polled.end();
+        if !inner.spare.borrow().is_unused() {
+            self.keep_spare(&mut work);
+        }
+        match polled {
             Poll::Pending => self.suspend_task(key, work),
             Poll::Ready(()) => self.end_task(key, work),
         }
     }
 
-    /// The first poll, after which many tasks are done and need no waker of their own.
-    fn run_new_task(&self, key: ArenaKey, mut work: BoxedWork) {
-        let spare = self.inner.scheduler.borrow_mut().take_spare();
-        let fresh = match spare {
-            Some(spare) => spare.rename(key),
-            None => Fresh::new(&self.inner.remote, key),
-        };
-        match self.poll_task(&mut work, |work| work.poll_first(&fresh.waker)) {
-            Poll::Pending => {
-                work.as_mut().keep_waker(fresh.waker);
-                self.suspend_task(key, work);
-            }
-            Poll::Ready(()) => {
-                if fresh.is_unused() {
-                    self.inner.scheduler.borrow_mut().put_spare(fresh);
-                }
-                self.end_task(key, work);
-            }
-        }
+    /// The spare waker has become that of a task.
+    #[cold]
+    fn keep_spare(&self, work: &mut BoxedWork) {
+        let fresh = self.inner.spare.replace(Fresh::new(&self.inner.remote));
+        work.as_mut().keep_waker(fresh.waker);
     }
 
     /// A panic is reported, and is the end of the task.

@@ -4,13 +4,7 @@ mod readiness;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    os::fd::AsFd,
-    panic::Location,
-    ptr,
-    rc::Rc,
-    task::{RawWakerVTable, Waker},
-};
+use std::{os::fd::AsFd, panic::Location, rc::Rc, task::Waker};
 
 use crate::{
     arena::{Arena, ArenaKey},
@@ -24,9 +18,6 @@ pub(crate) use readiness::{Kept, Wait};
 /// known.
 pub(crate) struct Registry {
     slots: Arena<Slot>,
-    /// That of the wakers of this loop's tasks. Cloning one of these increments a count and runs no foreign code, so it
-    /// need not be done between two borrows, which would take twenty instructions more for each wait.
-    own_wakers: &'static RawWakerVTable,
 }
 
 /// One registered descriptor. Kept small: it exists once per connection.
@@ -46,20 +37,24 @@ pub(crate) struct Handler {
 
 pub(crate) type HandlerCallback = Box<dyn FnMut(Event)>;
 
+/// A handler that was taken out.
+type Removed = (Token, Box<Handler>);
+
 /// What is to be woken or called for an event.
 pub(crate) enum Notify {
-    /// A source's first waiter; the others have been moved to the list given to [`Registry::record`].
-    Source(Option<Waker>),
+    /// The task of the loop that waits for a source.
+    Task(ArenaKey),
+    /// A task, perhaps, and wakers of others.
+    Several(Box<(Option<ArenaKey>, Vec<Waker>)>),
     /// A handler, to be put back by [`Registry::put_back`] after its call.
     Handler(HandlerCallback, &'static Location<'static>),
-    /// Nobody: the registration is gone, or its handler is running further up the stack.
+    /// Nobody else: nobody waits, the registration is gone, or its handler is running further up the stack.
     Nobody,
 }
 
 impl Registry {
-    /// A registry for a loop whose tasks have wakers like `own`.
-    pub(crate) fn new(own: &Waker) -> Registry {
-        Registry { slots: Arena::new(), own_wakers: own.vtable() }
+    pub(crate) fn new() -> Registry {
+        Registry { slots: Arena::new() }
     }
 
     pub(crate) fn insert_source(&mut self) -> ArenaKey {
@@ -75,11 +70,21 @@ impl Registry {
         self.slots.insert(Slot::Handler(Box::new(Handler { fd, callback: Some(callback), location })))
     }
 
-    /// Notes what an event says. Wakers to be woken beside the one returned are appended to `wakers`; the caller wakes
-    /// them all after its borrow of the registry has ended, because a waker is foreign code.
-    pub(crate) fn record(&mut self, key: ArenaKey, ready: Ready, wakers: &mut Vec<Waker>) -> Notify {
+    /// Notes what an event says. The caller wakes when its borrow of the registry has ended, because a waker is foreign code.
+    #[inline]
+    pub(crate) fn record(&mut self, key: ArenaKey, ready: Ready) -> Notify {
         match self.slots.get_mut(key) {
-            Some(Slot::Source(readiness)) => Notify::Source(readiness.record(ready, wakers)),
+            Some(Slot::Source(readiness)) if !readiness.has_others() => {
+                readiness.record(ready).map_or(Notify::Nobody, Notify::Task)
+            }
+            Some(Slot::Source(readiness)) => {
+                let mut wakers = Vec::new();
+                let task = readiness.record_with_others(ready, &mut wakers);
+                if wakers.is_empty() {
+                    return task.map_or(Notify::Nobody, Notify::Task);
+                }
+                Notify::Several(Box::new((task, wakers)))
+            }
             Some(Slot::Handler(handler)) => match handler.callback.take() {
                 Some(callback) => Notify::Handler(callback, handler.location),
                 None => Notify::Nobody,
@@ -108,28 +113,25 @@ impl Registry {
         self.slots.remove(key)
     }
 
-    /// Removes a source. The wakers of waiting tasks are appended to `wakers`, so that these find out that it is gone.
-    pub(crate) fn remove_source(&mut self, key: ArenaKey, wakers: &mut Vec<Waker>) {
-        if let Some(Slot::Source(mut readiness)) = self.slots.remove(key) {
-            let first = readiness.record(Ready::all(), wakers);
-            wakers.extend(first);
+    /// Removes a source. The task that waits is returned, and the wakers of others appended to `wakers`, so that these find
+    /// out that it is gone.
+    pub(crate) fn remove_source(&mut self, key: ArenaKey, wakers: &mut Vec<Waker>) -> Option<ArenaKey> {
+        match self.slots.remove(key) {
+            Some(Slot::Source(mut readiness)) => readiness.record_with_others(Ready::all(), wakers),
+            Some(Slot::Handler(_)) | None => None,
         }
     }
 
-    /// Takes everything out: handlers, to be dropped outside of the borrow, and the wakers of tasks that wait for a
-    /// source.
-    pub(crate) fn drain(&mut self) -> (Vec<(Token, Box<Handler>)>, Vec<Waker>) {
-        let (mut handlers, mut wakers) = (Vec::new(), Vec::new());
+    /// Takes everything out: handlers, to be dropped outside of the borrow, and the wakers and tasks that wait for a source.
+    pub(crate) fn drain(&mut self) -> (Vec<Removed>, Vec<Waker>, Vec<ArenaKey>) {
+        let (mut handlers, mut wakers, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
         for (key, slot) in self.slots.drain() {
             match slot {
                 Slot::Handler(handler) => handlers.push((Token::from_key(key), handler)),
-                Slot::Source(mut readiness) => {
-                    let first = readiness.record(Ready::all(), &mut wakers);
-                    wakers.extend(first);
-                }
+                Slot::Source(mut readiness) => tasks.extend(readiness.record_with_others(Ready::all(), &mut wakers)),
             }
         }
-        (handlers, wakers)
+        (handlers, wakers, tasks)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -152,42 +154,35 @@ impl Registry {
         }
     }
 
-    /// The cached bits when one of `wanted` is among them; otherwise `waker` is to be kept until one comes. One that is not
-    /// the loop's own is not cloned here: the registry is borrowed, and the clone is foreign code.
+    /// The cached bits when one of `wanted` is among them; otherwise whoever has `waker` is to be woken when one comes. A
+    /// `task` of the loop is noted at once. The waker of somebody else is not cloned here: the registry is borrowed, and the
+    /// clone is foreign code.
     #[inline]
-    pub(crate) fn ready_or_wait(&mut self, key: ArenaKey, wanted: Ready, waker: &Waker) -> Wait {
+    pub(crate) fn ready_or_wait(
+        &mut self,
+        key: ArenaKey,
+        wanted: Ready,
+        waker: &Waker,
+        task: impl FnOnce() -> Option<ArenaKey>,
+    ) -> Wait {
         // A source whose loop has been closed is reported as broken instead of waiting for ever.
-        let own_wakers = self.own_wakers;
         let Some(readiness) = self.readiness_mut(key) else { return Wait::Ready(Ready::all()) };
         if readiness.ready.intersects(wanted | ENDS) {
             return Wait::Ready(readiness.ready);
         }
-        // The waker was taken when it was last woken, so as good as always the place is empty.
-        match &readiness.first {
-            None if ptr::eq(own_wakers, waker.vtable()) => {
-                readiness.wait_first(wanted, waker.clone());
-                Wait::Pending
-            }
-            None => Wait::NeedsClone,
-            Some(first) if first.will_wake(waker) => {
-                readiness.wanted |= wanted;
-                Wait::Pending
-            }
-            Some(_) => readiness.wait_beside_again(wanted, waker),
+        // It was taken when it was last woken, so as good as always the place is empty.
+        match task() {
+            Some(task) if readiness.wait(wanted, task) => Wait::Pending,
+            _ => readiness.wait_beside_again(wanted, waker),
         }
     }
 
     /// Keeps `waker` until one of `wanted` comes.
     pub(crate) fn wait(&mut self, key: ArenaKey, wanted: Ready, waker: Waker, turn: u32) -> Kept {
-        let Some(readiness) = self.readiness_mut(key).filter(|readiness| !readiness.ready.intersects(wanted | ENDS))
-        else {
-            return Kept::No(waker);
-        };
-        if readiness.first.is_some() {
-            return readiness.wait_beside(wanted, waker, turn);
+        match self.readiness_mut(key).filter(|readiness| !readiness.ready.intersects(wanted | ENDS)) {
+            Some(readiness) => readiness.wait_beside(wanted, waker, turn),
+            None => Kept::No(waker),
         }
-        readiness.wait_first(wanted, waker);
-        Kept::Yes
     }
 
     fn readiness(&self, key: ArenaKey) -> Option<&Readiness> {

@@ -1,20 +1,20 @@
 use std::{mem, task::Waker};
 
-use crate::poller::Ready;
+use crate::{arena::ArenaKey, poller::Ready, task::NOBODY};
 
 /// What a [`Source`](crate::Source) keeps in the loop.
 pub(super) struct Readiness {
     /// Bits reported and not cleared since. An edge is reported once, so this is the only memory of it.
     pub(super) ready: Ready,
-    /// What the first waiter waits for.
-    pub(super) wanted: Ready,
-    /// A single waiter is the common case and costs no allocation.
-    pub(super) first: Option<Waker>,
+    /// What the task waits for.
+    wanted: Ready,
+    /// A single task of the loop is the common case, and is known by its name. [`NOBODY`] when there is none.
+    task: ArenaKey,
     /// Everybody else. The box keeps an idle source small.
     others: Option<Box<Others>>,
 }
 
-/// Waiters beyond the first.
+/// Waiters beside the task.
 struct Others {
     list: Vec<(Ready, Waker)>,
     /// The list is swept when it has grown to this length.
@@ -23,7 +23,7 @@ struct Others {
     swept_in: u32,
 }
 
-/// How many waiters beside the first are never swept.
+/// How many waiters beside the task are never swept.
 pub(super) const FEW: usize = 16;
 
 /// What came of [`Registry::ready_or_wait`](super::Registry::ready_or_wait).
@@ -51,14 +51,30 @@ pub(super) const ENDS: Ready = Ready::HANGUP.union(Ready::ERROR);
 impl Readiness {
     /// A fresh socket has room to write. Whatever else is true of it, epoll reports as a first edge.
     pub(super) fn new() -> Readiness {
-        Readiness { ready: Ready::WRITABLE, wanted: Ready::empty(), first: None, others: None }
+        Readiness { ready: Ready::WRITABLE, wanted: Ready::empty(), task: NOBODY, others: None }
     }
 
+    /// Whether anybody but the task waits.
     #[inline]
-    pub(super) fn record(&mut self, ready: Ready, wakers: &mut Vec<Waker>) -> Option<Waker> {
+    pub(super) fn has_others(&self) -> bool {
+        // A second waiter is rare, and one pointer tells that there is none.
+        self.others.is_some()
+    }
+
+    /// The task that is to be woken, if there is one.
+    #[inline]
+    pub(super) fn record(&mut self, ready: Ready) -> Option<ArenaKey> {
         // An edge is reported once: what is not kept here is lost.
         self.ready |= ready;
-        // A second waiter is rare, and one pointer tells that there is none.
+        if self.task == NOBODY || !ready.intersects(self.wanted | ENDS) {
+            return None;
+        }
+        Some(mem::replace(&mut self.task, NOBODY))
+    }
+
+    /// [`record`](Readiness::record), with the wakers of others appended to `wakers`.
+    #[cold]
+    pub(super) fn record_with_others(&mut self, ready: Ready, wakers: &mut Vec<Waker>) -> Option<ArenaKey> {
         if let Some(others) = &mut self.others {
             wakers.extend(
                 others.list.extract_if(.., |(wanted, _)| ready.intersects(*wanted | ENDS)).map(|(_, waker)| waker),
@@ -67,15 +83,21 @@ impl Readiness {
                 self.others = None;
             }
         }
-        if ready.intersects(self.wanted | ENDS) { self.first.take() } else { None }
+        self.record(ready)
     }
 
-    /// For an empty place.
+    /// Notes that a task of the loop waits. False when another one has the place.
     #[inline]
-    pub(super) fn wait_first(&mut self, wanted: Ready, waker: Waker) {
-        self.wanted = wanted;
-        // Saying that it is empty saves what an assignment does to drop what was there.
-        mem::forget(self.first.replace(waker));
+    pub(super) fn wait(&mut self, wanted: Ready, task: ArenaKey) -> bool {
+        if self.task == NOBODY {
+            (self.task, self.wanted) = (task, wanted);
+            return true;
+        }
+        let is_known = self.task == task;
+        if is_known {
+            self.wanted |= wanted;
+        }
+        is_known
     }
 
     #[cold]

@@ -17,11 +17,6 @@ impl Wake for Named {
     }
 }
 
-/// A registry to which the wakers of the tests are foreign.
-fn registry() -> Registry {
-    Registry::new(Waker::noop())
-}
-
 #[derive(Debug, Clone)]
 enum Op {
     InsertSource,
@@ -29,7 +24,7 @@ enum Op {
     /// By any name ever given, most of them stale after a while.
     Remove(prop::sample::Index),
     Event(prop::sample::Index, Ready),
-    Wait(prop::sample::Index, Ready, usize),
+    Wait(prop::sample::Index, Ready, usize, bool),
     Clear(prop::sample::Index, Ready, Ready),
     NextTurn,
 }
@@ -45,7 +40,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (which(), one_bit()).prop_map(|(which, ready)| Op::Event(which, ready)),
         1 => (which(), ready()).prop_map(|(which, ready)| Op::Event(which, ready)),
         // Forty waiters, so that lists grow beyond what is kept without a sweep.
-        12 => (which(), one_bit(), 0usize..40).prop_map(|(which, wanted, waiter)| Op::Wait(which, wanted, waiter)),
+        12 => (which(), one_bit(), 0usize..40, any::<bool>())
+            .prop_map(|(which, wanted, waiter, is_task)| Op::Wait(which, wanted, waiter, is_task)),
         3 => (which(), ready(), one_bit()).prop_map(|(which, what, unless)| Op::Clear(which, what, unless)),
         1 => Just(Op::NextTurn),
     ]
@@ -79,18 +75,28 @@ impl Name {
     }
 }
 
+/// The name of a waiter that is a task.
+fn task(waiter: usize) -> ArenaKey {
+    ArenaKey { index: waiter as u32, generation: 7 }
+}
+
 impl Pair {
     fn new() -> Pair {
         let woken = Arc::default();
         let named = |number| Waker::from(Arc::new(Named(number, Arc::clone(&woken))));
         let wakers = (0..40).map(named).collect();
-        Pair { registry: registry(), model: BTreeMap::new(), woken, wakers, turn: 0 }
+        Pair { registry: Registry::new(), model: BTreeMap::new(), woken, wakers, turn: 0 }
     }
 
-    /// Wakes `wakers` and gives their names.
-    fn wake(&self, wakers: impl IntoIterator<Item = Waker>) -> BTreeSet<usize> {
+    /// Wakes `wakers` and gives their names, with those of `tasks`.
+    fn wake(
+        &self,
+        wakers: impl IntoIterator<Item = Waker>,
+        tasks: impl IntoIterator<Item = ArenaKey>,
+    ) -> BTreeSet<usize> {
         wakers.into_iter().for_each(Waker::wake);
-        std::mem::take(&mut *self.woken.lock().unwrap()).into_iter().collect()
+        let woken = std::mem::take(&mut *self.woken.lock().unwrap());
+        woken.into_iter().chain(tasks.into_iter().map(|task| task.index as usize)).collect()
     }
 
     fn insert(&mut self, is_source: bool) -> ArenaKey {
@@ -108,8 +114,8 @@ impl Pair {
         match self.model.remove(&Name::of(key)) {
             Some(Known::Source { waiting, .. }) => {
                 let mut wakers = Vec::new();
-                self.registry.remove_source(key, &mut wakers);
-                let woken = self.wake(wakers);
+                let first = self.registry.remove_source(key, &mut wakers);
+                let woken = self.wake(wakers, first);
                 assert!(waiting.keys().all(|waiter| woken.contains(waiter)), "whoever waits finds out");
             }
             Some(Known::Handler) => assert!(self.registry.remove(key).is_some()),
@@ -118,16 +124,22 @@ impl Pair {
     }
 
     fn event(&mut self, key: ArenaKey, ready: Ready) {
-        let mut others = Vec::new();
-        let notify = self.registry.record(key, ready, &mut others);
+        let notify = self.registry.record(key, ready);
         match (self.model.get_mut(&Name::of(key)), notify) {
-            (None, Notify::Nobody) => assert!(others.is_empty()),
+            (None, Notify::Nobody) => {}
+            (Some(Known::Handler), Notify::Nobody) => panic!("a handler is to be called"),
             (Some(Known::Handler), Notify::Handler(callback, _)) => {
-                let again = self.registry.record(key, ready, &mut others);
+                let again = self.registry.record(key, ready);
                 assert!(matches!(again, Notify::Nobody), "it is running");
                 assert!(self.registry.put_back(key, callback).is_none());
             }
-            (Some(Known::Source { ready: known, waiting }), Notify::Source(first)) => {
+            (Some(Known::Source { ready: known, waiting }), notify) => {
+                let (first, others) = match notify {
+                    Notify::Task(task) => (Some(task), Vec::new()),
+                    Notify::Nobody => (None, Vec::new()),
+                    Notify::Several(several) => *several,
+                    Notify::Handler(..) => panic!("there is none"),
+                };
                 *known |= ready;
                 let due: Vec<usize> = waiting
                     .iter()
@@ -135,7 +147,7 @@ impl Pair {
                     .map(|(waiter, _)| *waiter)
                     .collect();
                 waiting.retain(|waiter, _| !due.contains(waiter));
-                let woken = self.wake(others.into_iter().chain(first));
+                let woken = self.wake(others, first);
                 assert!(due.iter().all(|waiter| woken.contains(waiter)), "{due:?} are due, {woken:?} were woken");
                 // Somebody who waited twice may be told twice; then it has to ask again for the rest.
                 self.forget(key, &woken);
@@ -144,9 +156,10 @@ impl Pair {
         }
     }
 
-    fn wait(&mut self, key: ArenaKey, wanted: Ready, waiter: usize) {
+    /// `is_task`: it waits by itself, and the registry is told its name.
+    fn wait(&mut self, key: ArenaKey, wanted: Ready, waiter: usize, is_task: bool) {
         let waker = self.wakers[waiter].clone();
-        let wait = self.registry.ready_or_wait(key, wanted, &waker);
+        let wait = self.registry.ready_or_wait(key, wanted, &waker, || is_task.then(|| task(waiter)));
         let Some(Known::Source { ready, waiting }) = self.model.get_mut(&Name::of(key)) else {
             assert!(matches!(wait, Wait::Ready(all) if all == Ready::all()), "nothing to wait for");
             return;
@@ -162,7 +175,7 @@ impl Pair {
             Wait::NeedsClone => match self.registry.wait(key, wanted, waker, self.turn) {
                 Kept::Yes => {}
                 Kept::Swept(swept) => {
-                    let woken = self.wake(swept);
+                    let woken = self.wake(swept, None);
                     assert!(!woken.contains(&waiter), "a sweep is not for the newcomer");
                     self.forget(key, &woken);
                 }
@@ -215,14 +228,16 @@ proptest! {
                 Op::InsertHandler => names.push(pair.insert(false)),
                 Op::Remove(which) => pair.remove(names[which.index(names.len())]),
                 Op::Event(which, ready) => pair.event(names[which.index(names.len())], ready),
-                Op::Wait(which, wanted, waiter) => pair.wait(names[which.index(names.len())], wanted, waiter),
+                Op::Wait(which, wanted, waiter, is_task) => {
+                    pair.wait(names[which.index(names.len())], wanted, waiter, is_task);
+                }
                 Op::Clear(which, what, unless) => pair.clear(names[which.index(names.len())], what, unless),
                 Op::NextTurn => pair.turn += 1,
             }
             pair.check(&names);
         }
-        let (handlers, wakers) = pair.registry.drain();
-        let woken = pair.wake(wakers);
+        let (handlers, wakers, tasks) = pair.registry.drain();
+        let woken = pair.wake(wakers, tasks);
         let handlers_known = pair.model.values().filter(|known| matches!(known, Known::Handler)).count();
         prop_assert_eq!(handlers.len(), handlers_known);
         for known in pair.model.values() {
@@ -242,38 +257,49 @@ fn foreign_waker_is_never_cloned_inside() {
     let told = || Arc::new(Named(0, Arc::default()));
     let shared = told();
     let waker = Waker::from(Arc::clone(&shared));
-    let mut registry = registry();
+    let mut registry = Registry::new();
     let key = registry.insert_source();
     for _ in 0..2 * FEW {
         let other = Waker::from(told());
         assert!(matches!(registry.wait(key, Ready::READABLE, other, 0), Kept::Yes));
-        assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, &waker), Wait::NeedsClone));
+        assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, &waker, || None), Wait::NeedsClone));
         assert_eq!(Arc::strong_count(&shared), 2);
     }
     assert!(matches!(registry.wait(key, Ready::READABLE, waker.clone(), 0), Kept::Yes));
-    assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, &waker), Wait::Pending));
+    assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, &waker, || None), Wait::Pending));
     assert_eq!(Arc::strong_count(&shared), 3);
 }
 
 #[test]
 fn waker_whose_clone_has_changed_what_it_waits_for_is_given_back() {
-    let mut registry = registry();
+    let mut registry = Registry::new();
     let key = registry.insert_source();
     let foreign = Waker::from(Arc::new(Named(0, Arc::default())));
-    assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, &foreign), Wait::NeedsClone));
-    registry.record(key, Ready::READABLE, &mut Vec::new());
+    assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, &foreign, || None), Wait::NeedsClone));
+    registry.record(key, Ready::READABLE);
     assert!(matches!(registry.wait(key, Ready::READABLE, foreign.clone(), 0), Kept::No(_)));
     registry.remove_source(key, &mut Vec::new());
     assert!(matches!(registry.wait(key, Ready::READABLE, foreign.clone(), 0), Kept::No(_)));
 }
 
 #[test]
-fn own_waker_is_kept_at_once() {
+fn a_task_of_the_loop_is_kept_by_its_name_and_its_waker_left_alone() {
     let shared = Arc::new(Named(0, Arc::default()));
     let waker = Waker::from(Arc::clone(&shared));
-    let mut registry = Registry::new(&waker);
+    let mut registry = Registry::new();
     let key = registry.insert_source();
-    assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, &waker), Wait::Pending));
-    assert_eq!(Arc::strong_count(&shared), 3);
-    assert!(matches!(registry.record(key, Ready::READABLE, &mut Vec::new()), Notify::Source(Some(_))));
+    let wait = registry.ready_or_wait(key, Ready::READABLE, &waker, || Some(task(3)));
+    assert!(matches!(wait, Wait::Pending));
+    assert_eq!(Arc::strong_count(&shared), 2);
+    let told = registry.record(key, Ready::READABLE);
+    assert!(matches!(told, Notify::Task(told) if told == task(3)));
+}
+
+#[test]
+fn a_second_task_waits_by_its_waker() {
+    let mut registry = Registry::new();
+    let key = registry.insert_source();
+    let waker = Waker::noop();
+    assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, waker, || Some(task(1))), Wait::Pending));
+    assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, waker, || Some(task(2))), Wait::NeedsClone));
 }

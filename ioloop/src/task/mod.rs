@@ -3,11 +3,13 @@
 mod error;
 mod flag;
 mod fresh;
+mod polled;
 mod scheduler;
 mod work;
 
 pub use error::JoinError;
 pub(crate) use flag::WakeFlag;
 pub(crate) use fresh::Fresh;
-pub(crate) use scheduler::{Begun, Callback, Join, ROOT, Remains, Scheduler, Woken};
+pub(crate) use polled::Polled;
+pub(crate) use scheduler::{Callback, Join, NOBODY, ROOT, Remains, Scheduler, Woken};
 pub(crate) use work::{BoxedWork, TaskWork, detached, joinable, take_result};

@@ -1,6 +1,6 @@
 use std::{collections::VecDeque, mem, panic::Location, rc::Rc, task::Waker};
 
-use super::{BoxedWork, Fresh};
+use super::BoxedWork;
 use crate::{
     arena::{Arena, ArenaKey},
     context::Node,
@@ -11,17 +11,14 @@ pub(crate) struct Scheduler {
     tasks: Arena<Task>,
     /// How many of the tasks are over and keep a result for their handle.
     ended: usize,
-    /// Names of tasks, which are small and have no destructor; [`CALLBACK`] stands for the next of `callbacks`. A turn takes
-    /// the whole list and leaves an empty one, which is half the work of a ring that is pushed to and popped from.
+    /// Names of tasks, which are small and have no destructor; [`CALLBACK`] stands for the next of `callbacks`. A turn goes
+    /// through what is there when it begins, and leaves that behind at its end: nearly always all, which is half the work of a
+    /// ring that is pushed to and popped from.
     queue: Vec<ArenaKey>,
-    /// The other list, kept for its capacity.
-    spare_queue: Vec<ArenaKey>,
     callbacks: VecDeque<Callback>,
     /// Whoever waits for a task and has first asked while it ran and its place was empty: a loop inside of its poll, or its
     /// own destructor. As good as always nobody.
     early_waiters: Vec<(ArenaKey, Waker)>,
-    /// The waker that the last task has left unused.
-    spare: Option<Fresh>,
 }
 
 /// A function to be called, and who has handed it over.
@@ -39,8 +36,6 @@ struct Task {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Stands in the queue for its first poll.
-    New,
     /// Waits to be woken.
     Idle,
     /// Stands in the queue, once, however often it is woken.
@@ -63,15 +58,6 @@ pub(crate) enum Woken {
     ByItself,
     /// There is no such task.
     Nobody,
-}
-
-/// What is polled of a task, outside of any borrow: what it does may spawn, wake and abort tasks, itself included.
-pub(crate) enum Begun {
-    /// For the first time.
-    New(BoxedWork),
-    Again(BoxedWork),
-    /// There is no task to poll.
-    Nothing,
 }
 
 /// What is left of a task that is over, for the caller to drop and to wake when its borrow of the tasks has ended.
@@ -98,6 +84,9 @@ pub(crate) enum Join {
 /// The name of the future that `run_sync` polls itself, outside of the arena.
 pub(crate) const ROOT: ArenaKey = ArenaKey { index: u32::MAX, generation: u32::MAX };
 
+/// The name of no task.
+pub(crate) const NOBODY: ArenaKey = ArenaKey { index: u32::MAX - 2, generation: u32::MAX };
+
 const CALLBACK: ArenaKey = ArenaKey { index: u32::MAX - 1, generation: u32::MAX };
 
 /// Room for so many entries of the queue is kept in any case.
@@ -110,10 +99,8 @@ impl Scheduler {
             tasks: Arena::new(),
             ended: 0,
             queue: Vec::with_capacity(queue),
-            spare_queue: Vec::with_capacity(queue),
             callbacks: VecDeque::new(),
             early_waiters: Vec::new(),
-            spare: None,
         }
     }
 
@@ -125,7 +112,7 @@ impl Scheduler {
     /// Adds a task, which is ready for its first poll.
     #[inline]
     pub(crate) fn insert(&mut self, work: BoxedWork, has_handle: bool) -> ArenaKey {
-        let key = self.tasks.insert(Task { work: Some(work), state: State::New, has_handle });
+        let key = self.tasks.insert(Task { work: Some(work), state: State::Queued, has_handle });
         self.queue.push(key);
         key
     }
@@ -160,41 +147,44 @@ impl Scheduler {
         Woken::ByItself
     }
 
-    /// Takes everything that is ready, for a turn: each is a task to [`begin`](Scheduler::begin), or else may be a callback
-    /// to [take](Scheduler::take_callback). What becomes ready from here on is for the next turn.
-    pub(crate) fn take_queue(&mut self) -> Vec<ArenaKey> {
-        // Two lists that take turns: neither is allocated in steady state, and what is woken meanwhile cannot lengthen the
-        // turn that takes this one.
-        mem::replace(&mut self.queue, mem::take(&mut self.spare_queue))
+    /// What stands in the queue at this place: a task, taken out of its own place to be polled, or `None` when there is none
+    /// to poll, because it may be a callback to [take](Scheduler::take_callback). From here on a wake queues the task again.
+    #[inline]
+    pub(crate) fn begin(&mut self, at: usize) -> (ArenaKey, Option<BoxedWork>) {
+        // Fewer than there were when the loop was closed meanwhile.
+        let Some(&key) = self.queue.get(at) else { return (NOBODY, None) };
+        match self.tasks.get_mut(key) {
+            // Out of its place while it runs: what it does may spawn, wake and abort tasks, itself included, and no borrow
+            // of the tasks outlives this call.
+            Some(task) if task.state == State::Queued => {
+                task.state = State::Running;
+                (key, task.work.take())
+            }
+            // Over already, although it had woken itself.
+            _ => (key, None),
+        }
     }
 
-    /// Gives a list back, for its capacity. What a burst has made it grow to is given up by and by.
-    pub(crate) fn put_queue(&mut self, mut queue: Vec<ArenaKey>) {
-        if queue.capacity() > KEPT_CAPACITY && queue.len() < queue.capacity() / 8 {
-            queue.shrink_to(queue.capacity() / 2);
+    /// The first `count` entries of the queue have been run. What a burst has made it grow to is given up by and by.
+    #[inline]
+    pub(crate) fn leave_behind(&mut self, count: usize) {
+        if self.queue.len() == count {
+            self.queue.clear();
+        } else {
+            self.queue.drain(..count.min(self.queue.len()));
+        }
+        if self.queue.capacity() > KEPT_CAPACITY {
+            self.shrink(count);
+        }
+    }
+
+    #[cold]
+    fn shrink(&mut self, count: usize) {
+        if count < self.queue.capacity() / 8 {
+            self.queue.shrink_to(self.queue.capacity() / 2);
             // Each callback has its entry in the queue, so these have grown by the same burst, if at all.
             self.callbacks.shrink_to((self.callbacks.capacity() / 2).max(KEPT_CAPACITY));
         }
-        queue.clear();
-        self.spare_queue = queue;
-    }
-
-    /// Takes a task out of its place to be polled. From here on a wake queues it again.
-    #[inline]
-    pub(crate) fn begin(&mut self, key: ArenaKey) -> Begun {
-        let Some(task) = self.tasks.get_mut(key) else { return Begun::Nothing };
-        // Out of its place while it runs, so that no borrow of the tasks outlives this call.
-        let begun = match (task.state, task.work.take()) {
-            (State::Queued, Some(work)) => Begun::Again(work),
-            (State::New, Some(work)) => Begun::New(work),
-            (_, work) => {
-                // Over already, although it had woken itself.
-                task.work = work;
-                return Begun::Nothing;
-            }
-        };
-        task.state = State::Running;
-        begun
     }
 
     /// None when `key` names a task, which was aborted after it had been woken.
@@ -324,19 +314,10 @@ impl Scheduler {
 
     /// Empties the queue, and takes out all tasks that are suspended. The one that runs now goes after its poll.
     pub(crate) fn drain(&mut self) -> (Vec<Remains>, VecDeque<Callback>) {
-        self.spare = None;
         self.queue = Vec::new();
         let keys = self.tasks.keys();
         let remains = keys.into_iter().filter_map(|key| self.abort(key)).collect();
         (remains, mem::take(&mut self.callbacks))
-    }
-
-    pub(crate) fn take_spare(&mut self) -> Option<Fresh> {
-        self.spare.take()
-    }
-
-    pub(crate) fn put_spare(&mut self, fresh: Fresh) -> Option<Fresh> {
-        self.spare.replace(fresh)
     }
 }
 
@@ -345,13 +326,13 @@ mod tests {
     use std::iter;
 
     use super::*;
-    use crate::task::{Begun, joinable};
+    use crate::task::joinable;
 
     #[test]
     fn waker_that_comes_too_late_is_given_back() {
         let mut scheduler = Scheduler::with_capacity(1);
         let key = scheduler.insert(joinable(async {}, Location::caller()), true);
-        let Begun::New(work) = scheduler.begin(key) else { panic!("it is queued") };
+        let work = scheduler.begin(0).1.expect("it is queued");
         assert!(matches!(scheduler.join(key, Waker::noop()), Join::MustWait));
         drop(scheduler.end(key, work));
         assert!(scheduler.set_waiter(key, Waker::noop().clone()).is_err(), "the task has ended meanwhile");
@@ -364,11 +345,13 @@ mod tests {
         let mut scheduler = Scheduler::with_capacity(1);
         for callbacks in iter::once(100_000).chain(iter::repeat_n(1, 32)) {
             (0..callbacks).for_each(|_| scheduler.add_callback((Box::new(|| {}), Location::caller())));
-            let queue = scheduler.take_queue();
-            queue.iter().for_each(|key| drop(scheduler.take_callback(*key)));
-            scheduler.put_queue(queue);
+            for at in 0..callbacks {
+                let (key, _) = scheduler.begin(at);
+                drop(scheduler.take_callback(key));
+            }
+            scheduler.leave_behind(callbacks);
         }
-        let rooms = [scheduler.queue.capacity(), scheduler.spare_queue.capacity(), scheduler.callbacks.capacity()];
+        let rooms = [scheduler.queue.capacity(), scheduler.callbacks.capacity()];
         assert!(rooms.iter().all(|room| *room <= KEPT_CAPACITY), "{rooms:?}");
     }
 }

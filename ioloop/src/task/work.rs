@@ -9,18 +9,16 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::error::JoinError;
+use super::{error::JoinError, polled::Polled};
 use crate::context::Node;
 
 /// A task, the type of its future forgotten: all that is looked at only when it runs. One allocation.
 pub(crate) trait TaskWork {
-    /// The first poll, with a waker that the task does not have yet.
-    fn poll_first(self: Pin<&mut Self>, waker: &Waker) -> Poll<()>;
+    /// Polls it with its own waker if it has one, else with `spare`. Which it is, `polled` is told.
+    fn poll(self: Pin<&mut Self>, spare: &Waker, polled: &Polled) -> Poll<()>;
 
     /// Gives it the waker of all further polls.
     fn keep_waker(self: Pin<&mut Self>, waker: Waker);
-
-    fn poll(self: Pin<&mut Self>) -> Poll<()>;
 
     /// It is over, and its result stays: gives up its own waker, and to the caller whoever waits and the context that it ran
     /// in, to be dropped.
@@ -44,7 +42,7 @@ pub(crate) type BoxedWork = Pin<Box<dyn TaskWork>>;
 pin_project! {
     /// What every task has, and its future.
     struct TaskCell<S> {
-        // Made when the task is suspended for the first time, then kept, so that polling touches no reference count.
+        // Given when somebody has kept a clone of it, and then kept, so that polling touches no reference count.
         waker: Option<Waker>,
         location: &'static Location<'static>,
         #[pin]
@@ -87,17 +85,14 @@ pub(crate) fn take_result<T: 'static>(mut work: BoxedWork) -> Option<T> {
 }
 
 impl<S: Stage> TaskWork for TaskCell<S> {
-    fn poll_first(self: Pin<&mut Self>, waker: &Waker) -> Poll<()> {
-        self.project().stage.poll(&mut Context::from_waker(waker))
-    }
-
     fn keep_waker(self: Pin<&mut Self>, waker: Waker) {
         *self.project().waker = Some(waker);
     }
 
-    fn poll(self: Pin<&mut Self>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, spare: &Waker, polled: &Polled) -> Poll<()> {
         let this = self.project();
-        let waker = this.waker.as_ref().expect("it was kept after the first poll");
+        let waker = this.waker.as_ref().unwrap_or(spare);
+        polled.begin(waker);
         this.stage.poll(&mut Context::from_waker(waker))
     }
 

@@ -8,8 +8,8 @@ use std::{cmp::Ordering, collections::BinaryHeap, mem, panic::Location, task::Wa
 
 use crate::arena::{Arena, ArenaKey, growth};
 
-pub(crate) use slot::Action;
 use slot::Slot;
+pub(crate) use slot::{Action, Sleeper};
 
 /// Names a callback given to [`call_later`](crate::IOLoop::call_later) or [`call_at`](crate::IOLoop::call_at), for
 /// [`remove_timeout`](crate::IOLoop::remove_timeout) of the same loop. Dropping it changes nothing. Once the callback has
@@ -43,8 +43,22 @@ struct Entry {
 /// What is to be done for a timer that is due.
 pub(crate) enum Due {
     Call(Box<dyn FnOnce()>, &'static Location<'static>),
+    /// A task of the loop.
+    Task(ArenaKey),
     Wake(Waker),
 }
+
+/// What [`Timers::start`] has come to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Started {
+    /// All is done: the deadline has become later, and the task that waits is the same.
+    Later,
+    /// Nothing is done.
+    Not,
+}
+
+/// A clone of the waker is to be given to [`Timers::set_waker`].
+pub(crate) struct MustClone;
 
 /// The deadline of a timer that is not set.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -109,16 +123,44 @@ impl Timers {
         self.slots.get(key).map_or(NEVER, Slot::due)
     }
 
-    /// Whether a timer that wakes has `waker`, or one as good, already.
-    pub(crate) fn knows(&self, key: ArenaKey, waker: &Waker) -> bool {
-        matches!(self.slots.get(key), Some(Slot::Wake { waker: Some(known), .. }) if known.will_wake(waker))
+    /// Moves a timer that wakes to later, for the task that has waited for it before: what a connection does with each
+    /// request.
+    #[inline]
+    pub(crate) fn start(&mut self, key: ArenaKey, new: u64, task: Option<ArenaKey>) -> Started {
+        match self.slots.get_mut(key) {
+            Some(Slot::Wake { due, armed, sleeper: Sleeper::Task(known), .. })
+                if new >= *armed && task == Some(*known) =>
+            {
+                *due = new;
+                Started::Later
+            }
+            _ => Started::Not,
+        }
     }
 
-    /// Keeps `waker` for a timer that wakes. Returns the one that is not needed, to be dropped outside of the borrow.
-    pub(crate) fn set_waker(&mut self, key: ArenaKey, waker: Waker) -> Option<Waker> {
+    /// Keeps whoever has `waker` for a timer that wakes, `task` if it is one of the loop. Gives back who waited before, to be
+    /// dropped outside of the borrow.
+    ///
+    /// # Errors
+    ///
+    /// Somebody else has to be cloned, which is foreign code.
+    pub(crate) fn keep(&mut self, key: ArenaKey, waker: &Waker, task: Option<ArenaKey>) -> Result<Sleeper, MustClone> {
+        match (self.slots.get_mut(key), task) {
+            (Some(Slot::Wake { sleeper, .. }), Some(task)) => Ok(mem::replace(sleeper, Sleeper::Task(task))),
+            (Some(Slot::Wake { sleeper: Sleeper::Other(known), .. }), None) if known.will_wake(waker) => {
+                Ok(Sleeper::Nobody)
+            }
+            (Some(Slot::Wake { .. }), None) => Err(MustClone),
+            (Some(Slot::Call { .. }) | None, _) => Ok(Sleeper::Nobody),
+        }
+    }
+
+    /// Keeps `waker` for a timer that wakes. Returns what is not needed, to be dropped outside of the borrow.
+    pub(crate) fn set_waker(&mut self, key: ArenaKey, waker: Waker) -> Sleeper {
+        let waker = Sleeper::Other(Box::new(waker));
         match self.slots.get_mut(key) {
-            Some(Slot::Wake { waker: place, .. }) => place.replace(waker),
-            Some(Slot::Call { .. }) | None => Some(waker),
+            Some(Slot::Wake { sleeper, .. }) => mem::replace(sleeper, waker),
+            Some(Slot::Call { .. }) | None => waker,
         }
     }
 
@@ -192,10 +234,14 @@ impl Timers {
             self.dead -= 1;
             return None;
         };
-        if let Slot::Wake { sequence, due, armed, waker } = slot {
+        if let Slot::Wake { sequence, due, armed, sleeper } = slot {
             if *due <= now {
                 *armed = NEVER;
-                return waker.take().map(Due::Wake);
+                return match mem::take(sleeper) {
+                    Sleeper::Nobody => None,
+                    Sleeper::Task(task) => Some(Due::Task(task)),
+                    Sleeper::Other(waker) => Some(Due::Wake(*waker)),
+                };
             }
             let due = *due;
             *armed = due;

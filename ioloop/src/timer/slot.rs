@@ -1,13 +1,24 @@
 use std::{panic::Location, task::Waker};
 
-use crate::{WorkKind, context};
+use crate::{WorkKind, arena::ArenaKey, context};
 
 /// What a timer does when it fires.
 pub(crate) enum Action {
     /// Runs once; the slot is freed.
     Call(Box<dyn FnOnce()>, &'static Location<'static>),
     /// Wakes whoever waits; the slot stays with its holder, a [`Deadline`](crate::Deadline) or [`Sleep`](crate::Sleep).
-    Wake(Option<Waker>),
+    Wake(Sleeper),
+}
+
+/// Who waits for a timer.
+#[derive(Default)]
+pub(crate) enum Sleeper {
+    #[default]
+    Nobody,
+    /// A task of the loop.
+    Task(ArenaKey),
+    /// Somebody else. Boxed, or every timer would be larger.
+    Other(Box<Waker>),
 }
 
 impl Action {
@@ -36,7 +47,7 @@ pub(super) enum Slot {
         due: u64,
         /// The deadline of the live heap entry, `NEVER` when there is none.
         armed: u64,
-        waker: Option<Waker>,
+        sleeper: Sleeper,
     },
 }
 
@@ -47,14 +58,14 @@ impl Slot {
     pub(super) fn new(due: u64, sequence: u32, action: Action) -> Slot {
         match action {
             Action::Call(callback, location) => Slot::Call { sequence, due, callback, location },
-            Action::Wake(waker) => Slot::Wake { sequence, due, armed: due, waker },
+            Action::Wake(sleeper) => Slot::Wake { sequence, due, armed: due, sleeper },
         }
     }
 
     pub(super) fn into_action(self) -> Action {
         match self {
             Slot::Call { callback, location, .. } => Action::Call(callback, location),
-            Slot::Wake { waker, .. } => Action::Wake(waker),
+            Slot::Wake { sleeper, .. } => Action::Wake(sleeper),
         }
     }
 

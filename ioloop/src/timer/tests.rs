@@ -40,7 +40,7 @@ impl Log {
     }
 
     fn wake(&self, id: usize) -> Action {
-        Action::Wake(Some(self.waker(id)))
+        Action::Wake(Sleeper::Other(Box::new(self.waker(id))))
     }
 
     fn call(&self, id: usize) -> Action {
@@ -73,6 +73,7 @@ fn fire(timers: &RefCell<Timers>, now: u64) {
         match due {
             Some(Due::Call(call, _)) => call(),
             Some(Due::Wake(waker)) => waker.wake(),
+            Some(Due::Task(task)) => panic!("{task:?} was never set"),
             None => break,
         }
     }
@@ -189,9 +190,9 @@ fn timer_takes_sixty_four_bytes_whatever_it_does() {
 #[test]
 fn entry_of_a_removed_timer_is_not_taken_for_that_of_its_successor() {
     let mut timers = Timers::new();
-    let first = timers.insert(10, Action::Wake(None));
+    let first = timers.insert(10, Action::Wake(Sleeper::Nobody));
     timers.remove(first);
-    let unset = timers.insert(NEVER, Action::Wake(None));
+    let unset = timers.insert(NEVER, Action::Wake(Sleeper::Nobody));
     assert_eq!(unset.index, first.index);
     assert_eq!(timers.next_deadline(), None);
     assert_eq!(timers.dead, 0);
@@ -200,9 +201,9 @@ fn entry_of_a_removed_timer_is_not_taken_for_that_of_its_successor() {
 #[test]
 fn cancelled_timers_are_swept_out_of_the_heap() {
     let mut timers = Timers::new();
-    let keep = timers.insert(1, Action::Wake(None));
+    let keep = timers.insert(1, Action::Wake(Sleeper::Nobody));
     for _ in 0..10_000 {
-        let key = timers.insert(3_600, Action::Wake(None));
+        let key = timers.insert(3_600, Action::Wake(Sleeper::Nobody));
         timers.remove(key);
     }
     assert!(timers.heap.len() <= 2 * COMPACT_ABOVE, "{} entries kept", timers.heap.len());
@@ -212,7 +213,7 @@ fn cancelled_timers_are_swept_out_of_the_heap() {
 #[test]
 fn deadline_moved_to_later_costs_no_heap_entry() {
     let mut timers = Timers::new();
-    let key = timers.insert(10, Action::Wake(None));
+    let key = timers.insert(10, Action::Wake(Sleeper::Nobody));
     for due in 11..1_000 {
         set_due(&mut timers, key, due);
     }
@@ -225,9 +226,9 @@ fn deadline_moved_to_later_costs_no_heap_entry() {
 #[test]
 fn lateness_is_that_of_the_first_timer_which_was_not_cancelled() {
     let mut timers = Timers::new();
-    let cancelled = timers.insert(5, Action::Wake(None));
-    timers.insert(10, Action::Wake(None));
-    timers.insert(12, Action::Wake(None));
+    let cancelled = timers.insert(5, Action::Wake(Sleeper::Nobody));
+    timers.insert(10, Action::Wake(Sleeper::Nobody));
+    timers.insert(12, Action::Wake(Sleeper::Nobody));
     timers.remove(cancelled);
     assert_eq!(timers.begin_firing(4), None);
     assert_eq!(timers.begin_firing(9), None, "what was cancelled does not count");
@@ -239,7 +240,7 @@ fn lateness_is_that_of_the_first_timer_which_was_not_cancelled() {
 fn many_timers_leave_no_more_than_a_quarter_of_the_heap_unused() {
     let mut timers = Timers::new();
     for due in 0..100_000 {
-        timers.insert(due, Action::Wake(None));
+        timers.insert(due, Action::Wake(Sleeper::Nobody));
         let (len, capacity) = (timers.heap.len(), timers.heap.capacity());
         assert!(len < 1024 || capacity <= len + len / 4, "{capacity} places for {len}");
     }
