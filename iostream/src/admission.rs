@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     fmt,
     net::IpAddr,
+    num::NonZeroU32,
     rc::Rc,
 };
 
@@ -126,7 +127,19 @@ pub struct Admitted {
 }
 
 /// Without a limit per address there are no entries.
-const NO_ADDRESS: u32 = u32::MAX;
+const NO_ADDRESS: u32 = u32::MAX - 1;
+
+/// The entry has been taken out.
+const TAKEN: u32 = u32::MAX;
+
+/// An [`Admitted`] without the way to its [`Admission`], made by [`Admitted::into_entry`]: four bytes instead of sixteen,
+/// also in an `Option`, for who has thousands of them and knows the admission.
+///
+/// Give it back to [`Admission::restore`] when the connection ends. The connection counts until then: one that is merely
+/// dropped counts for ever.
+#[derive(Debug)]
+#[must_use = "the connection counts until this is restored and dropped"]
+pub struct AdmittedEntry(NonZeroU32);
 
 impl Admission {
     /// Nothing is admitted yet.
@@ -167,6 +180,24 @@ impl Admission {
         };
         shared.admit_in_all().map_err(refused)?;
         Ok(Admitted { shared: Rc::clone(shared), entry: NO_ADDRESS })
+    }
+
+    /// The place that was taken apart by [`Admitted::into_entry`]. It has to be one of this admission.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use iostream::{Admission, ConnectionLimits};
+    ///
+    /// let admission = Admission::new(ConnectionLimits::new());
+    /// let entry = admission.admit([127, 0, 0, 1].into())?.into_entry();
+    /// assert_eq!(admission.connections(), 1);
+    /// drop(admission.restore(entry));
+    /// assert_eq!(admission.connections(), 0);
+    /// # Ok::<_, iostream::Refusal>(())
+    /// ```
+    pub fn restore(&self, entry: AdmittedEntry) -> Admitted {
+        Admitted { shared: Rc::clone(&self.shared), entry: entry.0.get() - 1 }
     }
 
     /// How many connections are open.
@@ -227,11 +258,20 @@ impl Admitted {
         self.entry = shared.enter(peer).inspect_err(|&refusal| shared.log(refusal))?;
         Ok(())
     }
+
+    /// Takes the place apart, to be put together again by [`Admission::restore`].
+    pub fn into_entry(mut self) -> AdmittedEntry {
+        // Dropped without its entry, it gives up nothing but its share of the admission.
+        let entry = std::mem::replace(&mut self.entry, TAKEN);
+        AdmittedEntry(NonZeroU32::MIN.saturating_add(entry))
+    }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.shared.release(self.entry);
+        if self.entry != TAKEN {
+            self.shared.release(self.entry);
+        }
     }
 }
 

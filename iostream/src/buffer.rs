@@ -22,7 +22,8 @@ const POOL_BUFFER_SIZE: usize = 16 * 1024;
 thread_local! {
     /// Absent until the first read and while a read is using it.
     static CHUNK: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    #[allow(clippy::vec_box, reason = "a stream holds a pointer")]
+    static POOL: RefCell<Vec<Box<Held>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The thread's read chunk, taken out of its place: a read inside a parser (user code) then finds none and gets a fresh
@@ -38,7 +39,7 @@ impl Chunk {
     fn hand_over(&mut self, rest: Range<usize>) -> PooledBuffer {
         let mut data = Vec::from(mem::take(&mut self.0));
         data.truncate(rest.end);
-        PooledBuffer { data, start: rest.start }
+        PooledBuffer(Some(Box::new(Held { data, start: rest.start })))
     }
 }
 
@@ -71,46 +72,60 @@ fn give_back(chunk: Box<[u8]>) {
     }
 }
 
-/// Bytes that wait to be consumed, by a reader or by the kernel. Owns memory only while there are some.
+/// Bytes that wait to be consumed, by a reader or by the kernel. Owns memory only while there are some: an idle stream has a
+/// pointer to nothing, and a busy one is read by moving no more than that.
 #[derive(Debug, Default)]
-pub(crate) struct PooledBuffer {
-    /// From the thread's pool.
+pub(crate) struct PooledBuffer(Option<Box<Held>>);
+
+/// Some bytes. From the thread's pool, where it is empty.
+#[derive(Debug, Default)]
+struct Held {
     data: Vec<u8>,
-    /// How much of `data` has been consumed. Invariant: less than `data.len()`, or both are zero.
+    /// How much of `data` has been consumed. Less than there is.
     start: usize,
 }
 
-impl PooledBuffer {
-    pub(crate) fn len(&self) -> usize {
+impl Held {
+    fn len(&self) -> usize {
         self.data.len() - self.start
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.data.is_empty()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn owns_memory(&self) -> bool {
-        self.data.capacity() > 0
-    }
-
-    pub(crate) fn as_slice(&self) -> &[u8] {
+    fn as_slice(&self) -> &[u8] {
         &self.data[self.start..]
     }
 
-    pub(crate) fn append(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        if self.data.capacity() == 0 {
-            self.data = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
-        }
+    fn append(&mut self, bytes: &[u8]) {
         // Moving the rest down only when it is the smaller part keeps the cost linear in the data.
         if self.start > 0 && self.start >= self.len() && self.data.capacity() - self.data.len() < bytes.len() {
             self.data.drain(..self.start);
             self.start = 0;
         }
         self.data.extend_from_slice(bytes);
+    }
+}
+
+impl PooledBuffer {
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |held| held.len())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn owns_memory(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |held| held.as_slice())
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.0.get_or_insert_with(|| POOL.with_borrow_mut(Vec::pop).unwrap_or_default()).append(bytes);
+        }
     }
 
     /// Holds the part `rest` of a chunk too. When nothing was held, what is most of the chunk takes its memory along, which
@@ -127,31 +142,33 @@ impl PooledBuffer {
     /// Puts bytes back in front of everything.
     #[inline]
     pub(crate) fn prepend(&mut self, bytes: &[u8]) {
-        if bytes.len() <= self.start {
-            self.start -= bytes.len();
-            self.data[self.start..][..bytes.len()].copy_from_slice(bytes);
-        } else {
-            let rest = mem::take(self);
-            self.append(bytes);
-            self.append(rest.as_slice());
+        match &mut self.0 {
+            Some(held) if bytes.len() <= held.start => {
+                held.start -= bytes.len();
+                held.data[held.start..][..bytes.len()].copy_from_slice(bytes);
+            }
+            _ => {
+                let rest = mem::take(self);
+                self.append(bytes);
+                self.append(rest.as_slice());
+            }
         }
     }
 
     pub(crate) fn consume(&mut self, n: usize) {
         debug_assert!(n <= self.len(), "consumed {n} of {} bytes", self.len());
-        self.start += n;
-        if self.start >= self.data.len() {
+        let Some(held) = &mut self.0 else { return };
+        held.start += n;
+        if held.start >= held.data.len() {
             mem::take(self);
         }
     }
 
     /// The memory with all bytes, when they are many; nothing when they are few, and better copied.
     pub(crate) fn take_large(&mut self) -> Vec<u8> {
-        if self.len() < HAND_OVER_FROM {
-            return Vec::new();
-        }
-        let mut data = mem::take(&mut self.data);
-        data.drain(..mem::take(&mut self.start));
+        let Some(held) = self.0.take_if(|held| held.len() >= HAND_OVER_FROM) else { return Vec::new() };
+        let Held { mut data, start } = *held;
+        data.drain(..start);
         data
     }
 
@@ -167,14 +184,13 @@ impl PooledBuffer {
     /// Removes the first `n` bytes. A large result gets the buffer itself; what is copied then is the rest behind it.
     pub(crate) fn take(&mut self, n: usize) -> Bytes {
         // A small result in a large buffer would keep all of it alive for as long as the result lives.
-        let wasted = self.data.capacity() - n;
-        if n < HAND_OVER_FROM || wasted > n {
+        let is_large = |held: &mut Box<Held>| n >= HAND_OVER_FROM && held.data.capacity() - n <= n;
+        let Some(held) = self.0.take_if(is_large) else {
             let taken = Bytes::copy_from_slice(&self.as_slice()[..n]);
             self.consume(n);
             return taken;
-        }
-        let PooledBuffer { data, start } = &mut *self;
-        let (mut data, start) = (mem::take(data), mem::take(start));
+        };
+        let Held { mut data, start } = *held;
         self.append(&data[start + n..]);
         data.truncate(start + n);
         Bytes::from(data).split_off(start)
@@ -184,32 +200,38 @@ impl PooledBuffer {
 impl From<Vec<u8>> for PooledBuffer {
     #[inline]
     fn from(data: Vec<u8>) -> PooledBuffer {
-        // An empty one owns no memory.
-        PooledBuffer { data: if data.is_empty() { Vec::new() } else { data }, start: 0 }
+        PooledBuffer((!data.is_empty()).then(|| Box::new(Held { data, start: 0 })))
     }
 }
 
 impl Drop for PooledBuffer {
     /// Returns the memory to the thread's pool.
+    #[inline]
     fn drop(&mut self) {
-        if self.data.capacity() == CHUNK_SIZE {
-            let mut chunk = mem::take(&mut self.data);
-            chunk.resize(CHUNK_SIZE, 0);
-            return give_back(chunk.into_boxed_slice());
+        if let Some(held) = self.0.take() {
+            give_back_held(held);
         }
-        if self.data.capacity() == 0 || self.data.capacity() > POOL_BUFFER_SIZE {
-            return;
-        }
-        let mut data = mem::take(&mut self.data);
-        data.clear();
-        // Fails while the thread ends.
-        let _ = POOL.try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.len() < POOL_BUFFERS {
-                pool.push(data);
-            }
-        });
     }
+}
+
+fn give_back_held(mut held: Box<Held>) {
+    if held.data.capacity() == CHUNK_SIZE {
+        let mut chunk = mem::take(&mut held.data);
+        chunk.resize(CHUNK_SIZE, 0);
+        return give_back(chunk.into_boxed_slice());
+    }
+    if held.data.capacity() > POOL_BUFFER_SIZE {
+        return;
+    }
+    held.data.clear();
+    held.start = 0;
+    // Fails while the thread ends.
+    let _ = POOL.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        if pool.len() < POOL_BUFFERS {
+            pool.push(held);
+        }
+    });
 }
 
 /// What a parser is shown: the bytes not consumed so far, straight from the read chunk when the stream held none back.
@@ -330,7 +352,7 @@ mod tests {
         drop(buffers);
         POOL.with_borrow(|pool| {
             assert_eq!(pool.len(), POOL_BUFFERS);
-            assert!(pool.iter().all(|buffer| buffer.is_empty() && buffer.capacity() <= POOL_BUFFER_SIZE));
+            assert!(pool.iter().all(|held| held.data.is_empty() && held.data.capacity() <= POOL_BUFFER_SIZE));
         });
     }
 

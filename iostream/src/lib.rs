@@ -58,7 +58,7 @@ pub use crate::subprocess::Subprocess;
 #[cfg(feature = "peer-cred")]
 pub use crate::unix::PeerCred;
 pub use crate::{
-    admission::{Admission, Admitted, ConnectionLimits, Refusal},
+    admission::{Admission, Admitted, AdmittedEntry, ConnectionLimits, Refusal},
     closing::{BrokenFuture, ClosedFuture, PeerClosedFuture},
     copy::{Copied, CopyBidirectional, copy_bidirectional},
     custom::CustomTransport,

@@ -55,6 +55,55 @@ impl IOStream {
         self.when_sent(total)
     }
 
+    /// [`write`](IOStream::write) for who does not await it. Returns whether something is left that the kernel has not taken:
+    /// then a [`flush`](IOStream::flush) is what there is to wait for. An error of the stream is told by that, too, and by the
+    /// next read.
+    ///
+    /// Makes no future, which is most of what a write of a short answer costs beside its system call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use iostream::memory;
+    ///
+    /// let (stream, _peer) = memory::pair(4);
+    /// assert!(!stream.write_unawaited(b"four"));
+    /// assert!(stream.write_unawaited(b"more"));
+    /// ```
+    #[inline]
+    pub fn write_unawaited(&self, data: &[u8]) -> bool {
+        let inner = &self.inner;
+        // What is queued goes first, and what could not be queued as a whole is refused before any of it is sent.
+        let is_usual = !(inner.is_closed() | inner.write_ended.get() | data.is_empty())
+            && data.len() <= inner.max_write_buffer_size()
+            && inner.queue.borrow().is_none();
+        if !is_usual {
+            return !self.write(data).is_done();
+        }
+        let result = inner.transport.borrow().try_send(data);
+        match result {
+            Ok(sent) if sent == data.len() => {
+                inner.count_sent(sent);
+                self.yield_after(sent);
+                false
+            }
+            result => self.queue_unsent(data, result),
+        }
+    }
+
+    /// What an attempt to send has left.
+    #[cold]
+    fn queue_unsent(&self, data: &[u8], result: io::Result<usize>) -> bool {
+        let sent = match result {
+            Ok(sent) => Ok(self.inner.count_sent(sent)),
+            Err(error) => self.inner.not_sent(error),
+        };
+        let Ok(sent) = sent else { return false };
+        self.enqueue_slice(&data[sent..]);
+        self.yield_after(data.len());
+        true
+    }
+
     /// Queues `data` and sends nothing yet: for several small writes that are to leave together.
     ///
     /// What is queued leaves with the next [`flush`](IOStream::flush), and by itself once the tasks that are ready now have
