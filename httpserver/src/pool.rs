@@ -1,8 +1,8 @@
 //! Byte buffers kept per thread, so that a request in the steady state allocates none.
 //!
 //! Heads, small bodies and header lines are written into them. A connection holds one only from the first byte of an
-//! answer until it is sent, so thousands of connections share a handful. There are two places: one buffer at hand, and
-//! a stack for what is given back while that one is there.
+//! answer until it is sent, so thousands of connections share a handful. There are three places: two buffers at hand, and
+//! a stack for what is given back while those are there.
 
 use std::cell::{Cell, RefCell};
 
@@ -22,6 +22,8 @@ const INITIAL: usize = 512;
 thread_local! {
     /// The buffer given back last. One request at a time needs one, so this is nearly always the one that serves.
     static LAST: Cell<Option<Buffer>> = const { Cell::new(None) };
+    /// The one before. An answer whose body is in a buffer of its own needs two.
+    static SECOND: Cell<Option<Buffer>> = const { Cell::new(None) };
     /// The others. Touched only when several are in use at once.
     static POOL: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
 }
@@ -32,8 +34,13 @@ pub(crate) fn take() -> Buffer {
     LAST.try_with(Cell::take).ok().flatten().unwrap_or_else(take_pooled)
 }
 
-#[cold]
+#[inline(never)]
 fn take_pooled() -> Buffer {
+    SECOND.try_with(Cell::take).ok().flatten().unwrap_or_else(take_others)
+}
+
+#[cold]
+fn take_others() -> Buffer {
     let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
     pooled.unwrap_or_else(|| Box::new(Vec::with_capacity(INITIAL)))
 }
@@ -53,8 +60,16 @@ pub(crate) fn give_back(mut buffer: Buffer) {
     }
 }
 
-#[cold]
+#[inline(never)]
 fn give_back_pooled(buffer: Buffer) {
+    let previous = SECOND.try_with(|second| second.replace(Some(buffer))).ok().flatten();
+    if let Some(previous) = previous {
+        give_back_others(previous);
+    }
+}
+
+#[cold]
+fn give_back_others(buffer: Buffer) {
     let _ = POOL.try_with(|pool| {
         let mut pool = pool.borrow_mut();
         if pool.len() < MOST {

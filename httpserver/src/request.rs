@@ -20,7 +20,6 @@ use iostream::{IOLoop, IOStream, PeerClosedFuture};
 
 use crate::{
     Body, Draining, Error, Extensions, Headers, Limits, RequestBuilder, Response, Result,
-    body::Incoming,
     client_info::BuiltClient,
     http1::{request_head::RequestHead, server::ServerConn},
     upgrade,
@@ -76,16 +75,22 @@ impl Request {
         RequestBuilder::new()
     }
 
-    /// The request with this serial of `conn`.
-    pub(crate) fn received(head: RequestHead, conn: Rc<ServerConn>, serial: u32) -> Request {
-        // The turn time, which costs no reading of the clock.
-        let received_at = conn.now();
-        // Most requests have no body, and nothing to count a reference for.
-        let body = (!conn.is_body_done()).then(|| {
-            conn.hold_body();
-            Body::incoming(Incoming::new(Rc::<ServerConn>::clone(&conn), serial))
-        });
-        Request { head, received_at, body, origin: Origin::Connection { conn, serial }, extensions: OnceCell::new() }
+    /// The request with this head, next on `conn`. What follows from the head is for the connection to find.
+    #[inline(always)]
+    pub(crate) fn received(head: RequestHead, conn: &Rc<ServerConn>) -> Request {
+        Request {
+            head,
+            // The turn time, which costs no reading of the clock.
+            received_at: conn.now(),
+            body: None,
+            origin: Origin::Connection { conn: Rc::clone(conn), serial: conn.next_serial() },
+            extensions: OnceCell::new(),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn head(&self) -> &RequestHead {
+        &self.head
     }
 
     /// A request that comes from no connection.

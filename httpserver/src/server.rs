@@ -19,7 +19,7 @@ use std::{
 };
 
 use iostream::{
-    Admission, Admitted, ConnectionLimits, IOLoop, IOStream, Peer, Refusal,
+    Admitted, IOLoop, IOStream, Peer, Refusal,
     ioloop::Printable,
     netutil::{self, AcceptHandle, BindOptions, Listener, ToListenAddrs, UnixBindOptions},
     threads,
@@ -72,8 +72,6 @@ pub struct HttpServer {
 pub(crate) struct Inner {
     /// The service, its type forgotten.
     connector: Box<dyn Connector>,
-    /// The limits of connections: all sockets of a server share them.
-    admission: Admission,
     /// What each connection holds, too.
     pub(crate) state: Rc<ServerState>,
     /// Bound, not yet started.
@@ -105,11 +103,6 @@ impl HttpServer {
         HttpServer {
             inner: Rc::new(Inner {
                 connector: Box::new(Rc::new(service)),
-                admission: Admission::new(
-                    ConnectionLimits::new()
-                        .max_connections(options.limits.max_connections)
-                        .max_per_address(options.limits.max_connections_per_address),
-                ),
                 state: Rc::new(ServerState::new(options)),
                 bound: RefCell::default(),
                 listening: RefCell::default(),
@@ -358,8 +351,8 @@ impl Inner {
     /// A proxy is counted in all alone: its clients are counted by their own addresses.
     fn admit(&self, peer: Option<SocketAddr>) -> std::result::Result<Admitted, Refusal> {
         match peer {
-            Some(addr) if !self.state.front.is_proxy(&Peer::Inet(addr)) => self.admission.admit(addr.ip()),
-            _ => self.admission.admit_without_address(),
+            Some(addr) if !self.state.front.is_proxy(&Peer::Inet(addr)) => self.state.admission.admit(addr.ip()),
+            _ => self.state.admission.admit_without_address(),
         }
     }
 
@@ -478,7 +471,7 @@ fn register(
     state: &Rc<ServerState>,
     admitted: Option<Admitted>,
 ) -> Registration {
-    Registration::new(Rc::new(ServerConn::new(stream, peer, Rc::clone(state))), admitted)
+    Registration::new(Rc::new(ServerConn::new(stream, peer, Rc::clone(state))), admitted.map(Admitted::into_entry))
 }
 
 const NO_ROOM: &[u8] =

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use iostream::{Admission, ConnectionLimits};
 use slab::Slab;
 
 use crate::{
@@ -27,6 +28,8 @@ pub(crate) struct ServerState {
     /// What the program says of all its clients.
     pub(crate) protocol: Option<Protocol>,
     pub(crate) front: Front,
+    /// The limits of connections: all sockets of a server share them.
+    pub(crate) admission: Admission,
     /// For how long a drain keeps connections that are idle.
     pub(crate) drain_grace: Duration,
     /// Of the loop that the server runs on.
@@ -61,6 +64,11 @@ impl ServerState {
     pub(crate) fn new(mut options: ServerOptions) -> ServerState {
         ServerState {
             front: Front::new(&mut options),
+            admission: Admission::new(
+                ConnectionLimits::new()
+                    .max_connections(options.limits.max_connections)
+                    .max_per_address(options.limits.max_connections_per_address),
+            ),
             limits: options.limits,
             xheaders: options.xheaders,
             protocol: options.protocol,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{StatusCode, Version};
 use iostream::ioloop::report_failure;
 
-use crate::{Response, Trailers, date::DateCache, response::ContentType};
+use crate::{Response, Trailers, date::DateCache};
 
 /// The interim answer to `Expect: 100-continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -94,32 +94,42 @@ pub struct EncodedStream {
 /// assert!(out.starts_with(b"HTTP/1.1 200 OK\r\nDate: ") && out.ends_with(b"Content-Length: 5\r\n\r\nhello"));
 /// ```
 pub fn encode_response(out: &mut Vec<u8>, mut response: Response, context: &EncodeContext<'_>) -> Encoded {
-    if encode_usual(out, &response, context) {
+    let is_usual = response.is_usual()
+        && (context.keep_alive && context.version == Version::HTTP_11 && !context.is_head)
+        && fits_usual(&response);
+    if is_usual {
+        encode_usual(out, &response, context.now, context.date);
         return Encoded { keep_alive: true, rest: None };
     }
     encode_any(out, &mut response, context)
 }
 
-/// Appends a whole response if it is like nearly all: a 200 that is not too large, to HTTP/1.1, on a connection that
-/// stays. Otherwise false, for [`encode_any`] to append it.
+/// Whether the body of a [usual](Response::is_usual) response is short enough for [`encode_usual`].
+#[inline(always)]
+pub(crate) fn fits_usual(response: &Response) -> bool {
+    whole_body(response).len() <= MAX_COPIED_BODY
+}
+
+/// Appends a whole response that is like nearly all: a 200 that [fits](fits_usual), to HTTP/1.1, on a connection that stays.
 #[inline]
-pub(crate) fn encode_usual(out: &mut Vec<u8>, response: &Response, context: &EncodeContext<'_>) -> bool {
+pub(crate) fn encode_usual(out: &mut Vec<u8>, response: &Response, now: Instant, date: &DateCache) {
     let body = whole_body(response);
-    // All of it is looked at first, because nothing may have been appended when it turns out to be something else.
-    let is_usual = response.status() == StatusCode::OK
-        && (context.keep_alive && context.version == Version::HTTP_11 && !context.is_head)
-        && (!response.closes_connection() && !response.has_date())
-        && (body.len() <= MAX_COPIED_BODY && response.content_length().is_none());
-    if !is_usual {
-        return false;
-    }
     // Once, so that the appends behind it find room. A buffer of the pool nearly always has it.
     out.reserve(MOST_OWN_LINES + response.lines().len() + body.len());
-    context.date.append_ok_and_lines(out, context.now, || response.has_server());
-    append_own_lines(out, response);
-    append_content_length_and_end(out, body.len());
+    if !response.lines().is_empty() || !date.append_usual(out, now, response.content_type()) {
+        append_with_lines(out, response, now, date);
+    }
+    append_length_and_end(out, body.len());
     out.extend_from_slice(body);
-    true
+}
+
+/// Everything up to the number of the Content-Length, of a usual response with lines of its own, or at the beginning of a
+/// second.
+#[inline(never)]
+fn append_with_lines(out: &mut Vec<u8>, response: &Response, now: Instant, date: &DateCache) {
+    date.append_ok_and_lines(out, now, || response.has_server());
+    append_own_lines(out, response);
+    out.extend_from_slice(b"Content-Length: ");
 }
 
 /// [`encode_response`] with nothing known about the response, whose body is taken out if it is left to be sent.
@@ -309,23 +319,27 @@ fn append_lines(out: &mut Vec<u8>, response: &Response, status: StatusCode, cont
 /// The lines that came with the response.
 #[inline(always)]
 fn append_own_lines(out: &mut Vec<u8>, response: &Response) {
-    match response.content_type() {
-        ContentType::None => {}
-        // One by one, because a copy of known length takes half the instructions.
-        ContentType::Text => out.extend_from_slice(ContentType::TEXT),
-        ContentType::Html => out.extend_from_slice(ContentType::HTML),
-        ContentType::Json => out.extend_from_slice(ContentType::JSON),
-        ContentType::Octets => out.extend_from_slice(ContentType::OCTETS),
-        ContentType::Value => {
-            out.extend_from_slice(b"Content-Type: ");
-            out.extend_from_slice(response.content_type_value().unwrap_or_default());
-            out.extend_from_slice(b"\r\n");
+    match response.content_type().padded_line() {
+        // A copy of a length that the compiler knows takes half the instructions, so more is copied than there is.
+        Some((line, length)) => {
+            let end = out.len() + length;
+            out.extend_from_slice(line);
+            out.truncate(end);
         }
+        None => append_own_type(out, response),
     }
     // Checked when they were set, and kept as they are sent.
     if !response.lines().is_empty() {
         out.extend_from_slice(response.lines());
     }
+}
+
+/// A Content-Type of the program's own.
+#[cold]
+fn append_own_type(out: &mut Vec<u8>, response: &Response) {
+    out.extend_from_slice(b"Content-Type: ");
+    out.extend_from_slice(response.content_type_value().unwrap_or_default());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The Content-Length line, for a length of any size.
@@ -336,38 +350,24 @@ pub(super) fn append_content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The Content-Length line and the empty line: the end of the head of a usual answer.
+/// The number of the Content-Length, and the empty line: the end of the head of a usual answer.
 #[inline]
-fn append_content_length_and_end(out: &mut Vec<u8>, length: usize) {
+fn append_length_and_end(out: &mut Vec<u8>, length: usize) {
     // One copy of a length that the compiler knows, instead of three.
     let digit = |place: usize| b'0' + (length / place % 10) as u8;
+    let [cr, lf] = *b"\r\n";
     match length {
-        ..10 => out.extend_from_slice(&with_digits(*b"Content-Length: ?\r\n\r\n", [digit(1)])),
-        10..100 => out.extend_from_slice(&with_digits(*b"Content-Length: ??\r\n\r\n", [digit(10), digit(1)])),
-        100..1_000 => {
-            let digits = [digit(100), digit(10), digit(1)];
-            out.extend_from_slice(&with_digits(*b"Content-Length: ???\r\n\r\n", digits));
-        }
+        ..10 => out.extend_from_slice(&[digit(1), cr, lf, cr, lf]),
+        10..100 => out.extend_from_slice(&[digit(10), digit(1), cr, lf, cr, lf]),
+        100..1_000 => out.extend_from_slice(&[digit(100), digit(10), digit(1), cr, lf, cr, lf]),
         1_000..10_000 => {
-            let digits = [digit(1_000), digit(100), digit(10), digit(1)];
-            out.extend_from_slice(&with_digits(*b"Content-Length: ????\r\n\r\n", digits));
+            out.extend_from_slice(&[digit(1_000), digit(100), digit(10), digit(1), cr, lf, cr, lf]);
         }
         _ => {
-            append_content_length(out, length as u64);
-            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            out.extend_from_slice(b"\r\n\r\n");
         }
     }
-}
-
-/// `lines` with these digits in place of the question marks.
-#[inline]
-fn with_digits<const LENGTH: usize, const DIGITS: usize>(
-    mut lines: [u8; LENGTH],
-    digits: [u8; DIGITS],
-) -> [u8; LENGTH] {
-    // Behind `Content-Length: `.
-    lines[16..16 + DIGITS].copy_from_slice(&digits);
-    lines
 }
 
 /// The Connection line, where the version does not say it already, and the empty line.
@@ -418,8 +418,8 @@ mod tests {
     #[test]
     fn lengths_of_any_number_of_digits_end_the_head() {
         for length in (0..=1_100).chain(9_990..=10_010).chain([MAX_COPIED_BODY]) {
-            let mut out = b"X: y\r\n".to_vec();
-            append_content_length_and_end(&mut out, length);
+            let mut out = b"X: y\r\nContent-Length: ".to_vec();
+            append_length_and_end(&mut out, length);
             assert_eq!(out, format!("X: y\r\nContent-Length: {length}\r\n\r\n").into_bytes());
         }
     }

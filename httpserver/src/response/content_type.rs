@@ -11,21 +11,44 @@ pub(crate) enum ContentType {
     Value,
 }
 
+/// A whole line as it is sent, and how long it is. What is behind it is filled up, so that all have the same length.
+type Padded = ([u8; LONGEST], u8);
+
+/// Three times sixteen bytes.
+const LONGEST: usize = 48;
+
+/// In the order of [`ContentType`].
+const LINES: [Padded; 5] = [
+    padded(b""),
+    padded(b"Content-Type: text/plain; charset=utf-8\r\n"),
+    padded(b"Content-Type: text/html; charset=utf-8\r\n"),
+    padded(b"Content-Type: application/json\r\n"),
+    padded(b"Content-Type: application/octet-stream\r\n"),
+];
+
+const fn padded(line: &[u8]) -> Padded {
+    let mut text = [0; LONGEST];
+    text.split_at_mut(line.len()).0.copy_from_slice(line);
+    (text, line.len() as u8)
+}
+
 impl ContentType {
-    // Whole lines, as they are sent. Arrays, because a copy of known length takes half the instructions.
-    pub(crate) const TEXT: &[u8; 41] = b"Content-Type: text/plain; charset=utf-8\r\n";
-    pub(crate) const HTML: &[u8; 40] = b"Content-Type: text/html; charset=utf-8\r\n";
-    pub(crate) const JSON: &[u8; 32] = b"Content-Type: application/json\r\n";
-    pub(crate) const OCTETS: &[u8; 40] = b"Content-Type: application/octet-stream\r\n";
+    /// How many have a known line, or none.
+    pub(crate) const KNOWN: usize = LINES.len();
+
+    /// The known lines, each with its CRLF, in the order of the types; that of the first is empty.
+    pub(crate) fn lines() -> impl Iterator<Item = &'static [u8]> {
+        LINES.iter().map(|(line, length)| &line[..usize::from(*length)])
+    }
+
+    /// The line of a usual type, with its CRLF; `None` for one of the program's own.
+    #[inline(always)]
+    pub(crate) fn padded_line(self) -> Option<(&'static [u8; LONGEST], usize)> {
+        LINES.get(self as usize).map(|(line, length)| (line, usize::from(*length)))
+    }
 
     /// The line of a usual type, with its CRLF.
     pub(super) fn line(self) -> Option<&'static [u8]> {
-        Some(match self {
-            ContentType::None | ContentType::Value => return None,
-            ContentType::Text => Self::TEXT,
-            ContentType::Html => Self::HTML,
-            ContentType::Json => Self::JSON,
-            ContentType::Octets => Self::OCTETS,
-        })
+        self.padded_line().map(|(line, length)| &line[..length]).filter(|line| !line.is_empty())
     }
 }

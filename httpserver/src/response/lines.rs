@@ -3,7 +3,7 @@
 use http::StatusCode;
 use iostream::ioloop::report_failure;
 
-use super::{ContentType, Response};
+use super::{ContentType, Response, mark};
 use crate::{Error, Result, field_lines::check_header};
 
 impl Response {
@@ -61,10 +61,10 @@ impl Response {
     /// [`Error::InvalidHeader`] if the value has a control character.
     pub fn set_content_type(&mut self, value: &'static str) -> Result<()> {
         check_header(b"Content-Type", value.as_bytes())?;
-        if !self.refused {
+        if !self.is_marked(mark::REFUSED) {
             self.lines.remove(b"content-type");
             self.content_type = ContentType::Value;
-            self.own_type = Some(value);
+            self.rare.parts().own_type = Some(value);
         }
         Ok(())
     }
@@ -83,14 +83,14 @@ impl Response {
     /// `Connection` takes back [`close_connection`](Response::close_connection), and `Content-Length` takes back
     /// [`set_content_length`](Response::set_content_length).
     pub fn remove_header(&mut self, name: &str) {
-        if self.refused {
+        if self.is_marked(mark::REFUSED) {
             return;
         }
         match Special::of(name.as_bytes()) {
             Special::ContentType => self.content_type = ContentType::None,
-            Special::Date => self.has_date = false,
-            Special::Connection => self.closes = false,
-            Special::ContentLength => self.has_length = false,
+            Special::Date => self.mark(mark::HAS_DATE, false),
+            Special::Connection => self.mark(mark::CLOSES, false),
+            Special::ContentLength => self.mark(mark::HAS_LENGTH, false),
             Special::None | Special::TransferEncoding => {}
         }
         self.lines.remove(name.as_bytes());
@@ -105,7 +105,7 @@ impl Response {
         if let Err(error) = self.set_header(name, value) {
             report_failure("httpserver", format_args!("header {name:?} of a response: {error}; answering 500"));
             self = Response::text("500 Internal Server Error\n").with_status(StatusCode::INTERNAL_SERVER_ERROR);
-            self.refused = true;
+            self.mark(mark::REFUSED, true);
         }
         self
     }
@@ -118,13 +118,13 @@ impl Response {
     fn put_header(&mut self, name: &str, value: &[u8], replaces: bool) -> Result<()> {
         // First, so that a mistake is told whatever becomes of the line.
         check_header(name.as_bytes(), value)?;
-        if self.refused {
+        if self.is_marked(mark::REFUSED) {
             return Ok(());
         }
         match Special::of(name.as_bytes()) {
             Special::None => {}
             Special::ContentType => self.content_type = ContentType::None,
-            Special::Date => self.has_date = true,
+            Special::Date => self.mark(mark::HAS_DATE, true),
             Special::Connection if value.eq_ignore_ascii_case(b"close") => {
                 self.close_connection();
                 return Ok(());
@@ -154,7 +154,7 @@ impl Response {
 
     /// Whether a Date was set, so that none is added.
     pub(crate) fn has_date(&self) -> bool {
-        self.has_date
+        self.is_marked(mark::HAS_DATE)
     }
 
     /// Whether a Server line was set, so that none is added.
@@ -170,7 +170,7 @@ impl Response {
     /// The Content-Type that is not among the lines.
     pub(crate) fn content_type_value(&self) -> Option<&'static [u8]> {
         match self.content_type {
-            ContentType::Value => self.own_type.map(str::as_bytes),
+            ContentType::Value => self.rare.0.as_deref()?.own_type.map(str::as_bytes),
             usual => usual.line()?.strip_prefix(b"Content-Type: ")?.strip_suffix(b"\r\n"),
         }
     }

@@ -49,47 +49,67 @@ pub(crate) use content_type::ContentType;
 pub struct Response {
     /// The reason phrase is not kept: RFC 9112 4 has clients ignore it.
     status: StatusCode,
-    /// `Connection: close` was asked for.
-    closes: bool,
-    /// There is a Date among the lines.
-    has_date: bool,
-    /// A length was given.
-    has_length: bool,
-    /// An invalid header was given to a builder: the answer is a 500 and stays one.
-    refused: bool,
-    /// Nothing is sent, not even the head; see [`Response::abort`].
-    aborts: bool,
+    /// What few answers have, a bit each: nearly all are known by their being 0.
+    marks: u8,
     /// The Content-Type that comes with the kind of body. None also when one was set among the lines.
     content_type: ContentType,
-    /// That of [`ContentType::Value`]. Beside it, because inside it would be larger, and every connection has room for an
-    /// answer.
-    own_type: Option<&'static str>,
-    /// The length given, if there is one. Beside the flag, which takes no room among the others; an `Option` would.
-    content_length: u64,
     /// All other lines, checked and as they will be sent.
     lines: FieldLines,
-    /// Another protocol follows the head instead of the body; see [`Request::upgrade`](crate::Request::upgrade). Boxed
-    /// once more, because a response is moved often, and a fat pointer makes it larger.
-    upgrade: Upgrade,
+    /// Boxed, because every connection has room for an answer, and moves are dear.
+    rare: Rare,
     body: Body,
 }
 
-/// What hardly any response has, so that looking for it is all that dropping a response costs.
-struct Upgrade(Option<Box<UpgradeHandler>>);
+/// The bits of a response's marks.
+mod mark {
+    /// `Connection: close` was asked for.
+    pub(super) const CLOSES: u8 = 1;
+    /// There is a Date among the lines.
+    pub(super) const HAS_DATE: u8 = 1 << 1;
+    /// A length was given.
+    pub(super) const HAS_LENGTH: u8 = 1 << 2;
+    /// An invalid header was given to a builder: the answer is a 500 and stays one.
+    pub(super) const REFUSED: u8 = 1 << 3;
+    /// Nothing is sent, not even the head; see [`Response::abort`](super::Response::abort).
+    pub(super) const ABORTS: u8 = 1 << 4;
+    /// Another protocol follows the head.
+    pub(super) const UPGRADES: u8 = 1 << 5;
+}
 
-impl Drop for Upgrade {
+/// What hardly any response has, so that looking for it is all that dropping a response costs.
+#[derive(Default)]
+struct Rare(Option<Box<RareParts>>);
+
+#[derive(Default)]
+struct RareParts {
+    /// That of [`ContentType::Value`].
+    own_type: Option<&'static str>,
+    /// The length given, if there is one.
+    content_length: u64,
+    /// Another protocol follows the head instead of the body; see [`Request::upgrade`](crate::Request::upgrade).
+    upgrade: Option<Box<UpgradeHandler>>,
+}
+
+impl Rare {
+    #[inline]
+    fn parts(&mut self) -> &mut RareParts {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Drop for Rare {
     #[inline]
     fn drop(&mut self) {
-        if let Some(handler) = self.0.take() {
-            drop_handler(handler);
+        if let Some(parts) = self.0.take() {
+            drop_rare(parts);
         }
     }
 }
 
 /// Out of line, so that the drop of a usual response is one comparison.
 #[cold]
-fn drop_handler(handler: Box<UpgradeHandler>) {
-    drop(handler);
+fn drop_rare(parts: Box<RareParts>) {
+    drop(parts);
 }
 
 impl Response {
@@ -129,13 +149,13 @@ impl Response {
     pub fn abort() -> Self {
         // The status is what a wrap sees, and what becomes of it where there is no connection to close.
         let mut response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
-        response.aborts = true;
+        response.mark(mark::ABORTS, true);
         response
     }
 
     /// Whether this is [`abort`](Response::abort).
     pub fn is_abort(&self) -> bool {
-        self.aborts
+        self.is_marked(mark::ABORTS)
     }
 
     /// 101 Switching Protocols with `Upgrade: protocol`: the head for [`Request::upgrade`](crate::Request::upgrade).
@@ -158,7 +178,7 @@ impl Response {
 
     /// Changes the status. The reason phrase is the usual one of the status.
     pub fn set_status(&mut self, status: StatusCode) {
-        if !self.refused {
+        if !self.is_marked(mark::REFUSED) {
             self.status = status;
         }
     }
@@ -182,7 +202,7 @@ impl Response {
 
     /// Replaces the body. The Content-Type stays as it is.
     pub fn set_body(&mut self, body: impl Into<Body>) {
-        if !self.refused {
+        if !self.is_marked(mark::REFUSED) {
             self.body = body.into();
         }
     }
@@ -202,12 +222,12 @@ impl Response {
 
     /// Sends `Connection: close` and closes the connection after this response.
     pub fn close_connection(&mut self) {
-        self.closes = true;
+        self.mark(mark::CLOSES, true);
     }
 
     /// Whether the connection is closed after this response.
     pub fn closes_connection(&self) -> bool {
-        self.closes
+        self.is_marked(mark::CLOSES)
     }
 
     /// Announces the length in bytes of a streamed body, or of the one that a HEAD request did not ask for.
@@ -234,48 +254,54 @@ impl Response {
     /// assert_eq!(response.content_length(), Some(10_000));
     /// ```
     pub fn set_content_length(&mut self, length: u64) {
-        if !self.refused {
-            self.has_length = true;
-            self.content_length = length;
+        if !self.is_marked(mark::REFUSED) {
+            self.mark(mark::HAS_LENGTH, true);
+            self.rare.parts().content_length = length;
         }
     }
 
     /// The length that was set; `None` when none was.
     pub fn content_length(&self) -> Option<u64> {
-        self.has_length.then_some(self.content_length)
+        let parts = self.rare.0.as_deref().filter(|_| self.is_marked(mark::HAS_LENGTH))?;
+        Some(parts.content_length)
     }
 
     /// A response without lines of its own: nothing is allocated.
     #[inline]
     fn with_parts(status: StatusCode, content_type: ContentType, body: Body) -> Self {
-        Response {
-            status,
-            closes: false,
-            has_date: false,
-            has_length: false,
-            refused: false,
-            aborts: false,
-            content_type,
-            own_type: None,
-            content_length: 0,
-            lines: FieldLines::new(),
-            upgrade: Upgrade(None),
-            body,
-        }
+        Response { status, marks: 0, content_type, lines: FieldLines::new(), rare: Rare(None), body }
+    }
+
+    #[inline]
+    fn is_marked(&self, mark: u8) -> bool {
+        self.marks & mark != 0
+    }
+
+    #[inline]
+    fn mark(&mut self, mark: u8, on: bool) {
+        self.marks = if on { self.marks | mark } else { self.marks & !mark };
+    }
+
+    /// Whether it is a 200 of which there is nothing else to know than its type, its lines and a body that is there.
+    #[inline(always)]
+    pub(crate) fn is_usual(&self) -> bool {
+        self.status == StatusCode::OK && self.marks == 0 && !self.body.is_streamed()
     }
 
     /// Has `handler` go on with the stream behind the head.
     pub(crate) fn set_upgrade(&mut self, handler: UpgradeHandler) {
-        self.upgrade = Upgrade(Some(Box::new(handler)));
+        self.mark(mark::UPGRADES, true);
+        self.rare.parts().upgrade = Some(Box::new(handler));
     }
 
     pub(crate) fn is_upgrade(&self) -> bool {
-        self.upgrade.0.is_some()
+        self.is_marked(mark::UPGRADES)
     }
 
     /// Takes the handler out; a response has one at most.
     pub(crate) fn take_upgrade(&mut self) -> Option<Box<UpgradeHandler>> {
-        self.upgrade.0.take()
+        self.mark(mark::UPGRADES, false);
+        self.rare.0.as_deref_mut()?.upgrade.take()
     }
 
     /// Takes a body that is there as a whole.

@@ -4,10 +4,11 @@
 //! shows what has come to the reader, where it was received, and moves on. Nothing is read ahead: what the reader does
 //! not ask for stays in the kernel, whose window slows the peer down.
 //!
-//! A body that is there with its head, as short ones are, needs nothing but [`BodyState`]. Only one that is chunked,
+//! A body that is there with its head, as short ones are, needs nothing but [`Body`]. Only one that is chunked,
 //! has to be waited for or fails allocates a [`Reading`].
 
 use std::{
+    cell::Cell,
     mem,
     num::NonZeroU64,
     task::{Context, Poll, ready},
@@ -27,6 +28,7 @@ use crate::{
 
 /// How much of a body is still to come.
 #[derive(Clone, Copy)]
+
 pub(super) enum BodyState {
     /// Nothing: the next message begins here.
     Done,
@@ -39,6 +41,52 @@ pub(super) enum BodyState {
     UntilClose,
     /// Its framing broke, it was too large, or the peer left: nothing behind it can be understood.
     Failed,
+}
+
+/// A [`BodyState`] in a word: every connection has one.
+pub(super) struct Body(Cell<u64>);
+
+/// The numbers that are no length. No peer ever sends so much.
+const FAILED: u64 = u64::MAX;
+const CHUNKED: u64 = u64::MAX - 1;
+#[cfg(feature = "client")]
+const UNTIL_CLOSE: u64 = u64::MAX - 2;
+const LONGEST: u64 = u64::MAX - 3;
+
+impl Body {
+    /// Of a connection without a message in hand.
+    pub(super) fn new() -> Body {
+        Body(Cell::new(0))
+    }
+
+    #[inline]
+    fn is_done(&self) -> bool {
+        self.0.get() == 0
+    }
+
+    #[inline]
+    fn get(&self) -> BodyState {
+        match self.0.get() {
+            0 => BodyState::Done,
+            FAILED => BodyState::Failed,
+            CHUNKED => BodyState::Chunked,
+            #[cfg(feature = "client")]
+            UNTIL_CLOSE => BodyState::UntilClose,
+            length => BodyState::Length(length),
+        }
+    }
+
+    #[inline]
+    fn set(&self, state: BodyState) {
+        self.0.set(match state {
+            BodyState::Done => 0,
+            BodyState::Failed => FAILED,
+            BodyState::Chunked => CHUNKED,
+            #[cfg(feature = "client")]
+            BodyState::UntilClose => UNTIL_CLOSE,
+            BodyState::Length(length) => length.min(LONGEST),
+        });
+    }
 }
 
 /// What is kept of a body that does not come at once with its head.
@@ -116,7 +164,7 @@ impl Conn {
 
     /// Whether all of the message in hand has come in.
     pub(crate) fn is_body_done(&self) -> bool {
-        matches!(self.body.get(), BodyState::Done)
+        self.body.is_done()
     }
 
     /// Whether the body of the message in hand has failed.

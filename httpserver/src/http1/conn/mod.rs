@@ -3,6 +3,7 @@
 //! `incoming` takes in the body of one message after the other. `outgoing` gathers what is to be sent, sends it in one
 //! call and waits for slow peers. Heads are not its business: each role parses those of the other.
 
+mod flags;
 mod incoming;
 mod outgoing;
 
@@ -11,9 +12,10 @@ use std::{cell::Cell, num::NonZeroU64, time::Instant};
 use iostream::{IOStream, ioloop::Deadline};
 
 use crate::pool::Buffer;
-use incoming::{BodyState, Reading};
+use incoming::{Body, Reading};
 use outgoing::Stall;
 
+pub(crate) use flags::{Flag, Flags};
 pub(crate) use incoming::{BodyBounds, Taken};
 pub(crate) use outgoing::{GATHER, SEND_WHOLE_FROM, YIELD_AFTER_BYTES, YIELD_AFTER_PIECES};
 
@@ -28,7 +30,7 @@ pub(crate) struct Conn {
     /// a store.
     deadline: Deadline,
     /// How much of the message in hand is still to come in.
-    body: Cell<BodyState>,
+    body: Body,
     /// The Content-Length of the message in hand; `None` for a chunked body. A length of 0 is no body, and every other
     /// number is a length.
     announced: Cell<Option<NonZeroU64>>,
@@ -36,6 +38,10 @@ pub(crate) struct Conn {
     reading: Cell<Option<Box<Reading>>>,
     /// What goes out and has not been given to the stream yet: it leaves in one send.
     output: Cell<Option<Buffer>>,
+    /// Counts messages, so that what is left of an earlier one finds out.
+    pub(crate) serial: Cell<u32>,
+    /// Here, and not with the server's own, because they fill up a word.
+    pub(crate) flags: Flags,
     /// The stream did not take all at once: something may still be queued there.
     queued: Cell<bool>,
     /// Set while somebody waits for the peer to take what is queued.
@@ -48,10 +54,12 @@ impl Conn {
         Conn {
             stream,
             deadline: Deadline::new(),
-            body: Cell::new(BodyState::Done),
+            body: Body::new(),
             announced: Cell::new(None),
             reading: Cell::new(None),
             output: Cell::new(None),
+            serial: Cell::new(0),
+            flags: Flags::new(Flag::HTTP11),
             queued: Cell::new(false),
             stall: Cell::new(None),
         }

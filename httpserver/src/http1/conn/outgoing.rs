@@ -58,8 +58,10 @@ impl Conn {
     pub(crate) fn start_flush(&self) {
         let Some(output) = self.output.take() else { return };
         // As a slice: the kernel nearly always takes all of it, and the buffer goes back to the pool. What it leaves is
-        // copied.
-        self.note_queue(&self.stream.write(&output[..]));
+        // copied. A failure shows at the next read or flush.
+        if self.stream.write_unawaited(&output) {
+            self.queued.set(true);
+        }
         pool::give_back(output);
     }
 

@@ -10,7 +10,7 @@
 use http::{StatusCode, Version};
 use iostream::ioloop::report_failure;
 
-use super::{CurrentRequest, ServerConn, streamed::Streamed};
+use super::{Flag, ServerConn, streamed::Streamed};
 use crate::{
     Response,
     http1::encode::{self, EncodeContext, StreamFraming},
@@ -34,16 +34,34 @@ impl ServerConn {
     ///
     /// By reference, because the response is large and a move costs as much as a line of its head. The caller drops it.
     pub(super) fn answer(&self, response: &mut Response) -> Next {
-        let current = self.request.get();
+        // Nearly every answer is a 200 on a connection that stays, and is written by a function that knows that.
+        let is_usual = response.is_usual()
+            && self.conn.flags.are(Flag::HTTP11.and(Flag::KEEP_ALIVE), Flag::MESSAGE)
+            && self.is_body_done()
+            && self.keeps_another();
+        if !(is_usual && encode::fits_usual(response)) {
+            return self.answer_any(response);
+        }
+        // The response is dropped behind this, and its body may have a destructor of the user's: should that panic, an
+        // answer is out, and no other may follow it.
+        self.conn.flags.set(Flag::ANSWERED);
+        self.conn.with_output(|out| encode::encode_usual(out, response, self.now(), &self.server.date));
+        self.conn.flags.clear(Flag::BUSY);
+        self.server.counters.answered_usually();
+        Next::Request
+    }
+
+    /// [`answer`](ServerConn::answer) for the others.
+    #[inline(never)]
+    fn answer_any(&self, response: &mut Response) -> Next {
         // Answers to earlier requests are offered to the kernel all the same.
         if response.is_abort() {
             self.server.counters.unanswered();
             self.break_off();
             return Next::End;
         }
-        // Three flags tell nearly every answer from one that might switch protocols.
-        if (response.is_upgrade() || current.is_connect || response.status().is_informational())
-            && let Some(next) = self.check_switch(response, current)
+        if (response.is_upgrade() || self.conn.flags.has(Flag::CONNECT) || response.status().is_informational())
+            && let Some(next) = self.check_switch(response)
         {
             return next;
         }
@@ -51,31 +69,17 @@ impl ServerConn {
     }
 
     /// Encodes an answer that is there as a whole.
-    #[inline]
     fn answer_whole(&self, response: &mut Response) -> Next {
         let context = self.encode_context(self.can_pass_body());
-        // The response is dropped behind this, and its body may have a destructor of the user's: should that panic, an
-        // answer is out, and no other may follow it.
-        self.answered.set(true);
-        // Most answers are a 200 on a connection that stays, and are written by a function that knows that.
-        if self.conn.with_output(|out| encode::encode_usual(out, response, &context)) {
-            self.busy.set(false);
-            self.server.counters.answered_usually();
-            return Next::Request;
-        }
-        self.answer_unusual(response, context)
-    }
-
-    /// Encodes what [`answer_whole`](ServerConn::answer_whole) leaves. Out of line, to keep the usual way short.
-    #[inline(never)]
-    fn answer_unusual(&self, response: &mut Response, context: EncodeContext<'_>) -> Next {
+        // Set before the response is dropped, for the reason in `answer`.
+        self.conn.flags.set(Flag::ANSWERED);
         self.server.counters.answered(response.status());
         let encoded = self.conn.with_output(|out| encode::encode_any(out, response, &context));
         // Too large to be copied: it leaves with the head, and with earlier answers, by one `writev`.
         if let Some(body) = encoded.rest {
             self.conn.start_flush_with(body);
         }
-        self.busy.set(false);
+        self.conn.flags.clear(Flag::BUSY);
         if encoded.keep_alive { Next::Request } else { Next::End }
     }
 
@@ -88,14 +92,14 @@ impl ServerConn {
         }
         let can_pass_body = self.can_pass_body_behind_stream();
         let context = self.encode_context(can_pass_body);
-        // Set before the head is encoded, for the reason in `answer_whole`.
-        self.answered.set(true);
+        // Set before the head is encoded, for the reason in `answer`.
+        self.conn.flags.set(Flag::ANSWERED);
         self.server.counters.answered(response.status());
         let encoded = self.conn.with_output(|out| encode::encode_stream_head(out, response, &context));
         let body = response.take_body();
         if encoded.framing == StreamFraming::None {
             // The answer is complete with its head: whatever makes the body need not begin.
-            self.busy.set(false);
+            self.conn.flags.clear(Flag::BUSY);
             drop(body);
             return if encoded.keep_alive { Next::Request } else { Next::End };
         }
@@ -106,22 +110,22 @@ impl ServerConn {
     /// else speaks on a connection that a client believes to be switched. `None` when `response`, perhaps another one
     /// now, is an answer like any other.
     #[cold]
-    fn check_switch(&self, response: &mut Response, current: CurrentRequest) -> Option<Next> {
-        let status = response.status();
-        let switches = if current.is_connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
-        let asked = current.is_connect || current.upgrade;
+    fn check_switch(&self, response: &mut Response) -> Option<Next> {
+        let (status, is_connect) = (response.status(), self.conn.flags.has(Flag::CONNECT));
+        let switches = if is_connect { status.is_success() } else { status == StatusCode::SWITCHING_PROTOCOLS };
+        let asked = is_connect || self.conn.flags.has(Flag::UPGRADE);
         match response.take_upgrade() {
             // RFC 9110 7.8: a server switches only when it was asked to. A body that is still under way would be read
             // as the beginning of the other protocol.
             Some(handler) if switches && asked && self.is_body_done() => {
-                self.answered.set(true);
+                self.conn.flags.set(Flag::ANSWERED);
                 self.server.counters.answered(status);
                 let context = self.encode_context(true);
                 self.conn.with_output(|out| encode::encode_switch(out, response, &context));
                 return Some(Next::Upgrade(handler));
             }
             // RFC 9110 9.3.6: behind any 2xx the client speaks another protocol, which nobody here does.
-            None if current.is_connect && status.is_success() => {
+            None if is_connect && status.is_success() => {
                 *response = closing(Response::text("501 Not Implemented\n").with_status(StatusCode::NOT_IMPLEMENTED));
             }
             None if !status.is_informational() => {}
@@ -139,7 +143,7 @@ impl ServerConn {
     /// Encodes the answer to a request that could not be understood.
     pub(super) fn refuse(&self, response: &mut Response) {
         // Forgets the request before, whose method and version have no say in this answer.
-        self.request.set(CurrentRequest::UNKNOWN);
+        self.conn.flags.begin_request(Flag::HTTP11);
         // Where its body ends is not known, so the connection counts as having unread input and lingers at its end.
         self.conn.fail_body(crate::Error::Closed);
         self.answer(response);
@@ -151,13 +155,12 @@ impl ServerConn {
     /// chunk, and a counted one some of its bytes (RFC 9112 8).
     pub(super) fn break_off(&self) {
         self.conn.start_flush();
-        self.busy.set(false);
+        self.conn.flags.clear(Flag::BUSY);
         self.stream().close();
     }
 
     /// Whether the connection can go on behind what the service left of the body: what is announced in the head of the
     /// answer, and so must hold.
-    #[inline]
     fn can_pass_body(&self) -> bool {
         self.is_body_done() || self.can_pass_rest()
     }
@@ -169,7 +172,7 @@ impl ServerConn {
         self.conn.forget_body_wait();
         match self.conn.body_left() {
             // A client that was not told to continue may send its body or the next request: nobody can tell which.
-            Some(left) if self.expects_continue.get() => left <= self.stream().buffered() as u64,
+            Some(left) if self.conn.flags.has(Flag::EXPECTS_CONTINUE) => left <= self.stream().buffered() as u64,
             Some(left) => left <= most as u64,
             // The length of a chunked body is unknown. What has come is dropped here; unless that is all of it, there is
             // no telling what will come behind the answer.
@@ -181,24 +184,26 @@ impl ServerConn {
     /// request: nothing that it may read is dropped here. What it leaves unread is read and dropped behind the answer,
     /// however much it is, because keep-alive was promised.
     fn can_pass_body_behind_stream(&self) -> bool {
-        if self.is_body_done() || !self.body_held.get() {
+        if self.is_body_done() || !self.conn.flags.has(Flag::BODY_HELD) {
             return self.can_pass_body();
         }
         // Not read yet, and no 100 follows the head of an answer: whether the body comes is up to the client.
-        !self.expects_continue.get()
+        !self.conn.flags.has(Flag::EXPECTS_CONTINUE)
+    }
+
+    /// Whether the server has another request follow on the connection.
+    #[inline(always)]
+    fn keeps_another(&self) -> bool {
+        self.limits().allows_another(self.conn.serial.get()) && !self.server.is_draining()
     }
 
     /// What the encoder is told. Keep-alive takes all of them: the client, the body, the number of requests, and the server,
     /// which may drain.
     fn encode_context(&self, can_pass_body: bool) -> EncodeContext<'_> {
-        let current = self.request.get();
         EncodeContext {
-            version: if current.is_http11 { Version::HTTP_11 } else { Version::HTTP_10 },
-            is_head: current.is_head,
-            keep_alive: current.keep_alive
-                && can_pass_body
-                && self.limits().allows_another(self.serial.get())
-                && !self.server.is_draining(),
+            version: if self.conn.flags.has(Flag::HTTP11) { Version::HTTP_11 } else { Version::HTTP_10 },
+            is_head: self.conn.flags.has(Flag::HEAD),
+            keep_alive: self.conn.flags.has(Flag::KEEP_ALIVE) && can_pass_body && self.keeps_another(),
             now: self.now(),
             date: &self.server.date,
         }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use iostream::Parsed;
 
-use super::ServerConn;
+use super::{Flag, ServerConn};
 use crate::{Result, body::IncomingSource, server_state::Registered};
 
 /// How often a connection reads what it drops before the rest of the loop has its turn: a client that sends faster than
@@ -19,7 +19,7 @@ impl ServerConn {
     /// Has the service dropped when the client goes, if its request is still the one in hand.
     pub(crate) fn cancel_on_disconnect(&self, serial: u32) {
         if self.is_current(serial) {
-            self.cancels.set(true);
+            self.conn.flags.set(Flag::CANCELS);
             // When it is another task that asks, the connection's own has to look again.
             if let Some(task) = self.task.take() {
                 task.wake();
@@ -30,15 +30,23 @@ impl ServerConn {
     /// Ready when the service's future, or the body of its answer, is to be dropped: the client has gone and the service
     /// asked for it, or a drain's time is over.
     pub(super) fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.cut.get() {
+        if self.conn.flags.has(Flag::CUT) {
             return Poll::Ready(());
         }
-        // Kept if it is still the right one: a clone counts a reference. It is needed even when nothing is watched, for
-        // a cut, and for a service that asks later.
-        let known = self.task.take().filter(|waker| waker.will_wake(cx.waker()));
-        self.task.set(Some(known.unwrap_or_else(|| cx.waker().clone())));
-        // Otherwise a client that has ended its sending half may well be waiting for the answer: `printf … | nc` does.
-        if self.cancels.get() { self.stream().poll_peer_closed(cx) } else { Poll::Pending }
+        // Waited for in any case: a cut begins with closing the stream, which wakes whoever waits for it.
+        let is_gone = self.stream().poll_peer_closed(cx).is_ready();
+        // Unless the service asked for that, a client that has ended its sending half may well be waiting for the answer:
+        // `printf … | nc` does.
+        if is_gone && self.conn.flags.has(Flag::CANCELS) {
+            return Poll::Ready(());
+        }
+        // Then there is nothing to wait for at the stream, and the cut, or a service that asks later, is to be heard all the
+        // same. And the end of TLS may have to wait for room.
+        if is_gone || self.is_tls() {
+            let known = self.task.take().filter(|waker| waker.will_wake(cx.waker()));
+            self.task.set(Some(known.unwrap_or_else(|| Box::new(cx.waker().clone()))));
+        }
+        Poll::Pending
     }
 
     /// Drops what is left of the body, however much it is: the answer has announced that the connection goes on. The
@@ -49,7 +57,7 @@ impl ServerConn {
     /// Those of the body.
     pub(super) fn poll_drop_body(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         // The final answer has been given, and no 100 follows it.
-        self.expects_continue.set(false);
+        self.conn.flags.clear(Flag::EXPECTS_CONTINUE);
         for _ in 0..READS_IN_A_ROW {
             // By way of the reader, so that its time-outs and its rate hold for a body that nobody wants, too.
             if !ready!(self.poll_body(cx, &mut |_| {}))? {
@@ -119,7 +127,7 @@ impl Registered for ServerConn {
     fn is_idle(&self) -> bool {
         // Each line is a request or an answer that closing now would lose: one being answered, one half received, one
         // that the kernel holds, and an answer not given to the kernel, or not taken by it.
-        !self.busy.get()
+        !self.conn.flags.has(Flag::BUSY)
             && self.is_body_done()
             && self.stream().buffered() == 0
             && !self.stream().is_readable()
@@ -128,7 +136,7 @@ impl Registered for ServerConn {
     }
 
     fn cut(&self) -> bool {
-        let is_first = !self.cut.replace(true);
+        let is_first = !self.conn.flags.replace(Flag::CUT, true);
         // Ends every wait for the stream. A service that waits for something else is reached by its waker.
         self.stream().close();
         if let Some(task) = self.task.take() {

@@ -10,7 +10,7 @@ use iostream::{Burst, IOLoop, Peer, ioloop::Printable, proxy_protocol::ProxyProt
 #[cfg(feature = "tls")]
 use iostream::{Parsed, ioloop::timeout, tls::TlsAcceptor};
 
-use super::{Registration, ServerConn, serve::close};
+use super::{Flag, Registration, ServerConn, serve::close};
 #[cfg(feature = "tls")]
 use crate::{Error, IntoResponse};
 use crate::{Response, ServerOptions, StatusCode};
@@ -57,9 +57,9 @@ impl Front {
 
     /// Takes a connection to where HTTP begins. False when it has ended before that.
     pub(crate) async fn pass(&self, registration: &mut Registration) -> bool {
-        registration.conn.busy.set(true);
+        registration.conn.conn.flags.set(Flag::BUSY);
         let passed = self.pass_header(registration).await && self.pass_handshake(&registration.conn).await;
-        registration.conn.busy.set(false);
+        registration.conn.conn.flags.clear(Flag::BUSY);
         passed
     }
 
@@ -112,10 +112,10 @@ impl Front {
             Err(_) => Err(iostream::Error::TimedOut),
         };
         match handshake {
-            Ok(()) => conn.is_tls.set(true),
+            Ok(()) => conn.conn.flags.set(Flag::TLS),
             Err(error) => self.log("the TLS handshake", conn, &error),
         }
-        conn.is_tls.get()
+        conn.is_tls()
     }
 
     #[cfg(not(feature = "tls"))]

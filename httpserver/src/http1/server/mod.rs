@@ -38,7 +38,7 @@ use std::{
 
 use iostream::IOStream;
 
-use super::conn::{BodyBounds, Conn, Taken};
+use super::conn::{BodyBounds, Conn, Flag, Taken};
 use crate::{
     Error, Headers, Limits, Protocol, Result, Trailers, body::IncomingSource, http1::encode::CONTINUE,
     server_state::ServerState,
@@ -60,49 +60,8 @@ pub(crate) struct ServerConn {
     /// Known from `accept`, so that asking for it costs no system call, or from a proxy's header. `None` for a stream that
     /// has no address.
     peer: Cell<Option<SocketAddr>>,
-    /// Set when a request is taken up. The request itself belongs to the service by the time its answer is encoded.
-    request: Cell<CurrentRequest>,
-    /// Counts requests, so that what is left of an earlier one finds out.
-    serial: Cell<u32>,
-    /// The head of the answer has been encoded: no other may follow it.
-    answered: Cell<bool>,
-    /// The client waits for `100 Continue` before it sends the body. Cleared by the first byte of the body and by the
-    /// 100.
-    expects_continue: Cell<bool>,
-    /// The service is dropped when the client goes. Off again with the next request.
-    cancels: Cell<bool>,
-    /// A drain's deadline has passed: the connection is to end now.
-    cut: Cell<bool>,
-    /// A request is being answered: from the end of its head to the end of its answer. A drain lets it finish.
-    busy: Cell<bool>,
-    /// The request's body has not been dropped: the body of the answer may read it.
-    body_held: Cell<bool>,
-    /// The handshake of TLS is over. Not asked of the stream, which no longer knows when it is closed.
-    #[cfg(feature = "tls")]
-    is_tls: Cell<bool>,
-    /// The connection's task, to be woken for `cut`: set only while a service or a body is waited for.
-    task: Cell<Option<Waker>>,
-}
-
-/// What the encoder has to know about the current request.
-#[derive(Clone, Copy)]
-struct CurrentRequest {
-    /// Chunks and a silent keep-alive need it; a client of HTTP/1.0 knows neither.
-    is_http11: bool,
-    /// The answer ends with its head (RFC 9110 9.3.2).
-    is_head: bool,
-    /// A 2xx would open a tunnel (RFC 9110 9.3.6).
-    is_connect: bool,
-    /// An upgrade was asked for.
-    upgrade: bool,
-    /// The client lets the connection be kept. The answer may still close it.
-    keep_alive: bool,
-}
-
-impl CurrentRequest {
-    /// Of a request that could not be understood: answered in HTTP/1.1 with a body, and the connection ends.
-    const UNKNOWN: CurrentRequest =
-        CurrentRequest { is_http11: true, is_head: false, is_connect: false, upgrade: false, keep_alive: false };
+    /// The connection's task, where it cannot wait for the stream: see `poll_cancelled`. Boxed, because it is rare.
+    task: Cell<Option<Box<Waker>>>,
 }
 
 impl ServerConn {
@@ -112,23 +71,13 @@ impl ServerConn {
         stream.set_half_open(true);
         // The stream watches over silence by itself, while something is queued.
         stream.set_write_timeout(server.limits.write_timeout);
-        ServerConn {
-            // It may come from a server that has done that.
-            #[cfg(feature = "tls")]
-            is_tls: Cell::new(stream.is_tls()),
-            conn: Conn::new(stream),
-            server,
-            peer: Cell::new(peer),
-            request: Cell::new(CurrentRequest::UNKNOWN),
-            serial: Cell::new(0),
-            answered: Cell::new(false),
-            expects_continue: Cell::new(false),
-            cancels: Cell::new(false),
-            cut: Cell::new(false),
-            busy: Cell::new(false),
-            body_held: Cell::new(false),
-            task: Cell::new(None),
-        }
+        // It may come from a server that has done the handshake.
+        #[cfg(feature = "tls")]
+        let is_tls = stream.is_tls();
+        let conn = Conn::new(stream);
+        #[cfg(feature = "tls")]
+        conn.flags.replace(Flag::TLS, is_tls);
+        ServerConn { conn, server, peer: Cell::new(peer), task: Cell::new(None) }
     }
 
     pub(crate) fn stream(&self) -> &IOStream {
@@ -156,10 +105,7 @@ impl ServerConn {
 
     #[inline]
     fn is_tls(&self) -> bool {
-        #[cfg(feature = "tls")]
-        return self.is_tls.get();
-        #[cfg(not(feature = "tls"))]
-        false
+        self.conn.flags.has(Flag::TLS)
     }
 
     pub(crate) fn server(&self) -> &Rc<ServerState> {
@@ -187,7 +133,7 @@ impl ServerConn {
 
     /// Notes that the body is handed out. [`release_body`](IncomingSource::release_body) takes that back.
     pub(crate) fn hold_body(&self) {
-        self.body_held.set(true);
+        self.conn.flags.set(Flag::BODY_HELD);
     }
 
     /// Adds `100 Continue` to the output if the client waits for it, once per request. The caller flushes.
@@ -195,10 +141,10 @@ impl ServerConn {
     /// A server may leave it out when some of the body has come (RFC 9110 10.1.1), and must when the final answer has
     /// begun: behind that head the client would read it as part of the body.
     fn send_continue(&self) {
-        if !self.expects_continue.replace(false) {
+        if !self.conn.flags.replace(Flag::EXPECTS_CONTINUE, false) {
             return;
         }
-        if self.stream().buffered() == 0 && !self.answered.get() {
+        if self.stream().buffered() == 0 && !self.conn.flags.has(Flag::ANSWERED) {
             self.conn.with_output(|out| out.extend_from_slice(CONTINUE));
         }
     }
@@ -218,7 +164,7 @@ impl ServerConn {
                 return Poll::Ready(Err(error));
             };
             // It sends without being told to.
-            self.expects_continue.set(false);
+            self.conn.flags.clear(Flag::EXPECTS_CONTINUE);
             match taken? {
                 Taken::Data => return Poll::Ready(Ok(true)),
                 Taken::End => return Poll::Ready(Ok(false)),
@@ -232,7 +178,7 @@ impl ServerConn {
 impl IncomingSource for ServerConn {
     fn is_current(&self, serial: u32) -> bool {
         // The serial stays until the next request begins, so it alone would let a kept body read behind its answer.
-        self.busy.get() && self.serial.get() == serial
+        self.conn.flags.has(Flag::BUSY) && self.conn.serial.get() == serial
     }
 
     fn announced_body(&self) -> Option<u64> {
@@ -277,10 +223,23 @@ impl IncomingSource for ServerConn {
 
     fn release_body(&self, serial: u32) {
         // A body kept beyond its answer is dropped while the next request holds its own.
-        if self.serial.get() == serial {
-            self.body_held.set(false);
+        if self.conn.serial.get() == serial {
+            self.conn.flags.clear(Flag::BODY_HELD);
             // Nobody else will take them, and an idle connection has no use for them.
             drop(self.conn.take_trailers());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        // The two counters of the Rc come on top.
+        let size = size_of::<ServerConn>() + 16;
+        assert!(size <= 136, "{size} bytes");
+        assert_eq!(size_of::<Registration>(), 16);
     }
 }

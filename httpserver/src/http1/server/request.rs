@@ -18,9 +18,10 @@ use std::{
 use http::{Method, Version};
 use iostream::Parsed;
 
-use super::{CurrentRequest, ServerConn};
+use super::{Flag, ServerConn};
 use crate::{
-    Error, Request, Result,
+    Body, Error, Request, Result,
+    body::Incoming,
     http1::{
         head_parser::HeadParser,
         request_head::{Expect, RequestHead},
@@ -57,48 +58,50 @@ impl HeadWait {
 }
 
 impl ServerConn {
-    /// The next request. `None` when the connection is to end without an answer: the client has left or stays silent,
-    /// or the server drains. What is ready to be sent is sent before waiting.
+    /// Puts the next request into `request`, or leaves it empty when the connection is to end without an answer: the client
+    /// has left or stays silent, or the server drains. What is ready to be sent is sent before waiting.
     ///
     /// # Errors
     ///
     /// What is wrong with the head, to be answered by its status; [`Error::HeaderTimeout`]. Those of the connection
-    /// have no status: nobody is there to be answered.
+    /// have no status: nobody is there to be answered. Boxed, because they are rare and large.
+    #[inline(always)]
     pub(crate) fn poll_request(
         self: &Rc<Self>,
         cx: &mut Context<'_>,
         wait: &mut HeadWait,
-    ) -> Poll<Result<Option<Request>>> {
+        request: &mut Option<Request>,
+    ) -> Poll<Result<(), Box<Error>>> {
         // The head is put here by the parser instead of being handed from call to call: moving it costs more than the
         // calls.
         let mut head = None;
-        match ready!(self.poll_head(cx, wait, &mut head)) {
-            Ok(()) => {}
-            Err(error) => return Poll::Ready(Err(error)),
+        if let Err(error) = ready!(self.poll_head(cx, wait, &mut head)) {
+            return Poll::Ready(Err(error));
         }
-        let Some(head) = head else { return Poll::Ready(Ok(None)) };
-        // RFC 9110 10.1.1 leaves the choice. A client that is not refused may wait for what never comes.
-        if head.expect == Expect::Other {
-            return Poll::Ready(Err(Error::ExpectationFailed));
-        }
-        let serial = self.begin(&head);
-        Poll::Ready(Ok(Some(Request::received(head, Rc::clone(self), serial))))
+        let Some(head) = head else { return Poll::Ready(Ok(())) };
+        Poll::Ready(self.begin(request.insert(Request::received(head, self))))
     }
 
     /// Puts the next head into `head`, or leaves it empty when the connection is to end without an answer.
-    fn poll_head(&self, cx: &mut Context<'_>, wait: &mut HeadWait, head: &mut Option<RequestHead>) -> Poll<Result<()>> {
+    #[inline(always)]
+    fn poll_head(
+        &self,
+        cx: &mut Context<'_>,
+        wait: &mut HeadWait,
+        head: &mut Option<RequestHead>,
+    ) -> Poll<Result<(), Box<Error>>> {
         // A client that asks and does not read must not fill the memory with answers.
-        if self.conn.has_queue() && self.poll_flush(cx)?.is_pending() {
+        if self.conn.has_queue() && ready_or_boxed(self.poll_flush(cx))?.is_pending() {
             return Poll::Pending;
         }
         let (limits, parser) = (self.limits(), &mut wait.parser);
         // An error is put beside it, for the same reason.
-        let mut fault = Ok(());
+        let mut fault = None;
         let mut parse = |buf: &[u8]| match parser.parse_into(buf, limits, head) {
             Ok(Some(consumed)) => Parsed::Done { consumed, value: () },
             Ok(None) => Parsed::Incomplete,
             Err(error) => {
-                fault = Err(error);
+                fault = Some(boxed(error));
                 Parsed::Done { consumed: 0, value: () }
             }
         };
@@ -107,19 +110,19 @@ impl ServerConn {
             // A request that came together with the one before is answered before anything is sent: this is what makes
             // all answers to a batch leave in one send.
             if self.stream().try_read_with(&mut parse).is_some() {
-                return Poll::Ready(fault);
+                return Poll::Ready(fault.map_or(Ok(()), Err));
             }
             // Nothing complete is left, so the answers leave now. They leave before the `recv`, because the client
             // waits for them, and nearly always there is nothing to receive before it has them.
-            if self.poll_flush(cx)?.is_pending() {
+            if ready_or_boxed(self.poll_flush(cx))?.is_pending() {
                 return Poll::Pending;
             }
         }
         // Once it has come to waiting, what was ready has been sent and what was buffered has been looked at.
         match self.stream().poll_read_with(cx, parse) {
-            Poll::Ready(Ok(())) => Poll::Ready(fault),
-            Poll::Ready(Err(error)) if error.is_closed() => Poll::Ready(self.judge_rest()),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::connection(error))),
+            Poll::Ready(Ok(())) => Poll::Ready(fault.map_or(Ok(()), Err)),
+            Poll::Ready(Err(error)) if error.is_closed() => Poll::Ready(self.judge_rest().map_err(boxed)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(boxed(Error::connection(error)))),
             Poll::Pending => self.poll_head_deadline(cx, &mut wait.stage),
         }
     }
@@ -142,18 +145,29 @@ impl ServerConn {
     }
 
     /// Sets and polls the deadline that goes with what has come of the head. `Ok` ends the connection in silence.
-    fn poll_head_deadline(&self, cx: &mut Context<'_>, stage: &mut Stage) -> Poll<Result<()>> {
+    #[inline(always)]
+    fn poll_head_deadline(&self, cx: &mut Context<'_>, stage: &mut Stage) -> Poll<Result<(), Box<Error>>> {
+        // A drain cuts the idle connections once. One that was busy then must not become idle.
+        if *stage == Stage::Fresh && self.stream().buffered() == 0 && !self.server.ends_idle() {
+            *stage = Stage::Idle;
+            // Once per request of a keep-alive connection, so deadline and waker are set in one step.
+            self.conn.deadline().start(self.limits().idle_timeout, cx);
+            return Poll::Pending;
+        }
+        self.poll_later_deadline(cx, stage)
+    }
+
+    /// [`poll_head_deadline`](ServerConn::poll_head_deadline) for what is not the beginning of an idle wait.
+    #[inline(never)]
+    fn poll_later_deadline(&self, cx: &mut Context<'_>, stage: &mut Stage) -> Poll<Result<(), Box<Error>>> {
         let (limits, deadline) = (self.limits(), self.conn.deadline());
         if self.stream().buffered() == 0 {
-            // A drain has cut the idle connections by now. This one was busy then, and must not become idle.
             if self.server.ends_idle() {
                 return Poll::Ready(Ok(()));
             }
             if *stage != Stage::Idle {
                 *stage = Stage::Idle;
-                // Once per request of a keep-alive connection, so deadline and waker are set in one step.
-                deadline.start(limits.idle_timeout, cx);
-                return Poll::Pending;
+                deadline.set_after(limits.idle_timeout);
             }
             // No 408: a client with no outstanding request may not take it for an answer (RFC 9112 9.2).
             deadline.poll_expired(cx).map(Ok)
@@ -163,28 +177,60 @@ impl ServerConn {
                 *stage = Stage::Head;
                 deadline.set_after(limits.header_timeout);
             }
-            deadline.poll_expired(cx).map(|()| Err(Error::HeaderTimeout(limits.header_timeout)))
+            deadline.poll_expired(cx).map(|()| Err(boxed(Error::HeaderTimeout(limits.header_timeout))))
         }
     }
 
-    /// Takes up a request; returns its serial.
-    fn begin(&self, head: &RequestHead) -> u32 {
+    /// The serial of the request that is taken up next.
+    ///
+    /// It wraps after four billion requests. A request that is kept for as long would pass for the one in hand.
+    #[inline(always)]
+    pub(crate) fn next_serial(&self) -> u32 {
+        self.conn.serial.get().wrapping_add(1)
+    }
+
+    /// Takes up a request that was [received](Request::received).
+    #[inline(always)]
+    fn begin(self: &Rc<Self>, request: &mut Request) -> Result<(), Box<Error>> {
+        let head = request.head();
+        // RFC 9110 10.1.1 leaves the choice. A client that is not refused may wait for what never comes.
+        if head.expect == Expect::Other {
+            return Err(boxed(Error::ExpectationFailed));
+        }
         self.conn.begin_body(head.body);
-        // Without a body there is nothing to continue with (RFC 9110 10.1.1).
-        self.expects_continue.set(head.expect == Expect::Continue && !self.conn.is_body_done());
-        self.request.set(CurrentRequest {
-            is_http11: head.version == Version::HTTP_11,
-            is_head: head.method == Method::HEAD,
-            is_connect: head.method == Method::CONNECT,
-            upgrade: head.upgrade,
-            keep_alive: head.keep_alive,
-        });
-        self.answered.set(false);
-        // It was asked for by the service of an earlier request, and for that one alone.
-        self.cancels.set(false);
-        self.busy.set(true);
-        // It wraps after four billion requests. A request that is kept for as long would pass for the one in hand.
-        self.serial.set(self.serial.get().wrapping_add(1));
-        self.serial.get()
+        let is_body_done = self.conn.is_body_done();
+        let flags = Flag::HTTP11
+            .when(head.version == Version::HTTP_11)
+            .and(Flag::HEAD.when(head.method == Method::HEAD))
+            .and(Flag::CONNECT.when(head.method == Method::CONNECT))
+            .and(Flag::UPGRADE.when(head.upgrade))
+            .and(Flag::KEEP_ALIVE.when(head.keep_alive))
+            // Without a body there is nothing to continue with (RFC 9110 10.1.1).
+            .and(Flag::EXPECTS_CONTINUE.when(head.expect == Expect::Continue && !is_body_done))
+            .and(Flag::BUSY);
+        self.conn.flags.begin_request(flags);
+        self.conn.serial.set(self.next_serial());
+        // Most requests have no body, and nothing to count a reference for.
+        if !is_body_done {
+            self.hold_body();
+            let source = Rc::<ServerConn>::clone(self);
+            request.set_body(Body::incoming(Incoming::new(source, self.conn.serial.get())));
+        }
+        Ok(())
+    }
+}
+
+/// Out of line, so that what is rare takes no room in the code of every request.
+#[cold]
+fn boxed(error: Error) -> Box<Error> {
+    Box::new(error)
+}
+
+#[inline(always)]
+fn ready_or_boxed(polled: Poll<Result<()>>) -> Result<Poll<()>, Box<Error>> {
+    match polled {
+        Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
+        Poll::Ready(Err(error)) => Err(boxed(error)),
+        Poll::Pending => Ok(Poll::Pending),
     }
 }

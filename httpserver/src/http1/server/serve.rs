@@ -6,146 +6,200 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
-use iostream::ioloop::yield_now;
 use pin_project_lite::pin_project;
 
-use super::{HeadWait, Registration, ServerConn, answer::Next, contained::Contained, ending::Linger};
-use crate::{Error, IntoResponse, Response, Result, Service, upgrade::UpgradeHandler};
+use super::{Flag, HeadWait, Registration, ServerConn, answer::Next, contained, ending::Linger, streamed::Streamed};
+use crate::{Error, IntoResponse, Request, Response, Result, Service, upgrade::UpgradeHandler};
 
 /// One connection from its first request to its end. The whole of it is one future, so that a request costs no task.
 ///
 /// To be polled by a task of its own. Another protocol gets a new one, and the memory of this one is free.
 pub(crate) fn serve<S: Service>(registration: Registration, service: Rc<S>) -> impl Future<Output = ()> {
-    Serving { contained: contained(registration, service) }
+    begin(registration, service, true)
 }
 
 /// The same for a future that the caller polls: it ends with the connection, whatever that becomes.
 #[inline]
-pub(crate) async fn serve_through<S: Service>(registration: Registration, service: Rc<S>) {
-    if let Some(upgrade) = contained(registration, service).await {
-        let (handler, place) = *upgrade;
-        handler.into_future(place).await;
+pub(crate) fn serve_through<S: Service>(registration: Registration, service: Rc<S>) -> impl Future<Output = ()> {
+    begin(registration, service, false)
+}
+
+fn begin<S: Service>(registration: Registration, service: Rc<S>, has_task: bool) -> impl Future<Output = ()> {
+    registration.conn.conn.flags.replace(Flag::HAS_TASK, has_task);
+    let held = Held { registration, service };
+    // A block for the sake of the service's futures, which borrow the service beside them. It moves nothing: what it moves
+    // has room in it twice.
+    async move {
+        let held = &held;
+        let turn = Turn::Waiting { wait: HeadWait::default(), in_a_row: 0 };
+        Serving { held, call: S::call, turn }.await;
     }
 }
 
-fn contained<S: Service>(
+/// What a connection has from its beginning to its end.
+struct Held<S> {
     registration: Registration,
     service: Rc<S>,
-) -> Contained<impl Future<Output = Option<Box<UpgradeHandler>>>> {
-    let conn = Rc::clone(&registration.conn);
-    Contained::new(registration, serve_requests(conn, service))
 }
 
 pin_project! {
-    /// As large as what it serves by; an async block would have a word more.
-    struct Serving<F> {
+    /// Serves one request after the other, and closes. `call` is [`Service::call`]: only by that is the type of the service's
+    /// future known.
+    struct Serving<'h, S, C, F> {
+        held: &'h Held<S>,
+        call: C,
         #[pin]
-        contained: Contained<F>,
-    }
-}
-
-impl<F: Future<Output = Option<Box<UpgradeHandler>>>> Future for Serving<F> {
-    type Output = ();
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(upgrade) = ready!(self.project().contained.poll(cx)) {
-            let (handler, place) = *upgrade;
-            handler.spawn(place);
-        }
-        Poll::Ready(())
-    }
-}
-
-/// Serves one request after the other, and closes, unless another protocol goes on. A panic of user code leaves through here, and ends in [`Contained`].
-///
-/// Every idle connection has room for this future at its largest, so nothing big lives across an `await` in it but the
-/// service's own future.
-#[allow(clippy::manual_async_fn, reason = "an async function has room for each of its arguments twice")]
-fn serve_requests<S: Service>(
-    conn: Rc<ServerConn>,
-    service: Rc<S>,
-) -> impl Future<Output = Option<Box<UpgradeHandler>>> {
-    async move {
-        // Requests that were found in the buffer, one behind the other, without the loop having had its turn.
-        let mut in_a_row = 0_u32;
-        loop {
-            // In a scope of its own, so that the service's future has gone when the body of its answer takes the place.
-            let next = {
-                let mut turn = pin!(Turn::Waiting { wait: HeadWait::default() });
-                // Moved in, or every idle connection would have room for them beside the closure.
-                let (conn, service, in_a_row) = (&conn, &service, &mut in_a_row);
-                poll_fn(move |cx| {
-                    loop {
-                        let wait = match turn.as_mut().project() {
-                            TurnProjection::Answering { waits_since, future } => {
-                                return poll_service(conn, future, waits_since, cx);
-                            }
-                            TurnProjection::Waiting { wait } => wait,
-                        };
-                        let request = match ready!(conn.poll_request(cx, wait)) {
-                            Ok(Some(request)) => request,
-                            Ok(None) => return Poll::Ready(Next::End),
-                            // The next request may begin anywhere behind one that was not understood, so none is served
-                            // (RFC 9112 2.2).
-                            Err(error) => {
-                                refuse(conn, error);
-                                return Poll::Ready(Next::End);
-                            }
-                        };
-                        *in_a_row = if wait.has_waited() { 1 } else { in_a_row.wrapping_add(1) };
-                        // The request goes from here straight into the service's future: moving it costs more than
-                        // parsing its first line.
-                        turn.set(Turn::Answering { waits_since: 0, future: service.call(request) });
-                        // The loop polls it at once: an answer that does not wait costs no wake-up.
-                    }
-                })
-                .await
-            };
-            let goes_on = match next {
-                Next::Request => true,
-                Next::End => false,
-                Next::Body(mut streamed) => poll_fn(|cx| conn.poll_streamed(cx, &mut streamed)).await,
-                // Sent first: behind its last byte the client may speak the other protocol.
-                Next::Upgrade(handler) => match poll_fn(|cx| conn.poll_flush(cx)).await {
-                    Ok(()) => return Some(handler),
-                    Err(_) => break,
-                },
-            };
-            // RFC 9112 9.3: read the whole body or close. Otherwise the rest would pass for the next request.
-            if !goes_on || !conn.is_body_done() && drop_body(&conn).await.is_err() {
-                break;
-            }
-            if in_a_row as usize >= conn.limits().max_pipelined {
-                // A client with an endless supply of requests must not keep the others from theirs.
-                in_a_row = 0;
-                conn.conn.start_flush();
-                yield_now().await;
-            }
-        }
-        close(&conn).await;
-        None
+        turn: Turn<F>,
     }
 }
 
 pin_project! {
-    /// What a connection does by turns. One takes the place of the other, since every idle connection has room for it.
+    /// What a connection does by turns. One takes the place of the other, since every idle connection has room for it; so
+    /// what is rare is boxed. `in_a_row` is the number of requests that were found in the buffer, one behind the other, without
+    /// the loop having had its turn; it goes along from turn to turn because there is room for it in each.
     #[project = TurnProjection]
     enum Turn<F> {
         // For the head of a request.
-        Waiting { wait: HeadWait },
-        // The service's future, which holds the request, and since when it has been waited for; 0 before that. There is
-        // room for the number beside the tag of the enum.
-        Answering { waits_since: u32, #[pin] future: F },
+        Waiting { wait: HeadWait, in_a_row: u32 },
+        // The service's future, which holds the request, and since when it has been waited for; 0 before that.
+        Answering { waits_since: u32, in_a_row: u32, #[pin] future: F },
+        // The body of an answer is sent as it comes. The service's future has gone.
+        Streaming { streamed: Box<Streamed>, in_a_row: u32 },
+        // What a service left of a body has to be passed to get to the next request.
+        Dropping { in_a_row: u32 },
+        // The head of the answer is sent: behind its last byte the client may speak another protocol. `None` when that has
+        // begun.
+        Switching { handler: Option<Box<UpgradeHandler>> },
+        // What is left to be sent is sent.
+        Closing,
+        // Another protocol in this task, or the wait for a client to close its side.
+        Ending { end: Pin<Box<dyn Future<Output = ()>>> },
+    }
+}
+
+impl<'h, S, C, F> Future for Serving<'h, S, C, F>
+where
+    C: Fn(&'h S, Request) -> F,
+    F: Future<Output = Response>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let held = self.held;
+        // A panic of user code leaves through here. Unwind safe: what has panicked is dropped and not polled again. The
+        // connection is made of cells, and none of them is borrowed while foreign code runs.
+        match catch_unwind(AssertUnwindSafe(|| self.serve(cx))) {
+            Ok(polled) => polled,
+            Err(payload) => {
+                contained::close_after_panic(&held.registration, payload);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl<'h, S, C, F> Serving<'h, S, C, F>
+where
+    C: Fn(&'h S, Request) -> F,
+    F: Future<Output = Response>,
+{
+    /// Goes from turn to turn until something has to be waited for.
+    #[inline]
+    fn serve(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let (held, mut turn) = (*this.held, this.turn);
+        let conn = &held.registration.conn;
+        loop {
+            // Whether the connection goes on with another request, and how many it has had in a row.
+            let (goes_on, in_a_row) = match turn.as_mut().project() {
+                TurnProjection::Waiting { wait, in_a_row } => {
+                    let mut request = None;
+                    if let Err(error) = ready!(conn.poll_request(cx, wait, &mut request)) {
+                        // The next request may begin anywhere behind one that was not understood, so none is served
+                        // (RFC 9112 2.2).
+                        refuse(conn, *error);
+                        turn.set(Turn::Closing);
+                        continue;
+                    }
+                    let Some(request) = request else {
+                        turn.set(Turn::Closing);
+                        continue;
+                    };
+                    let in_a_row = if wait.has_waited() { 1 } else { in_a_row.wrapping_add(1) };
+                    // The request goes from here straight into the service's future: moving it costs more than parsing its
+                    // first line.
+                    let future = (this.call)(&held.service, request);
+                    turn.set(Turn::Answering { waits_since: 0, in_a_row, future });
+                    // Polled at once: an answer that does not wait costs no wake-up.
+                    continue;
+                }
+                TurnProjection::Answering { waits_since, in_a_row, future } => {
+                    let in_a_row = *in_a_row;
+                    match ready!(poll_service(conn, future, waits_since, cx)) {
+                        Next::Request => (true, in_a_row),
+                        Next::End => (false, 0),
+                        Next::Body(streamed) => {
+                            turn.set(Turn::Streaming { streamed, in_a_row });
+                            continue;
+                        }
+                        Next::Upgrade(handler) => {
+                            turn.set(Turn::Switching { handler: Some(handler) });
+                            continue;
+                        }
+                    }
+                }
+                TurnProjection::Streaming { streamed, in_a_row } => {
+                    (ready!(conn.poll_streamed(cx, streamed)), *in_a_row)
+                }
+                TurnProjection::Dropping { in_a_row } => (ready!(conn.poll_drop_body(cx)).is_ok(), *in_a_row),
+                TurnProjection::Switching { handler } => match (ready!(conn.poll_flush(cx)), handler.take()) {
+                    (Ok(()), Some(handler)) if conn.conn.flags.has(Flag::HAS_TASK) => {
+                        handler.spawn(held.registration.hand_over());
+                        return Poll::Ready(());
+                    }
+                    (Ok(()), Some(handler)) => {
+                        let end = handler.into_future(held.registration.hand_over());
+                        turn.set(Turn::Ending { end });
+                        continue;
+                    }
+                    _ => (false, 0),
+                },
+                TurnProjection::Closing => {
+                    if ready!(conn.poll_flush(cx)).is_err() || !conn.has_unread_input() {
+                        conn.stream().close();
+                        return Poll::Ready(());
+                    }
+                    turn.set(Turn::Ending { end: Box::pin(linger_and_close(Rc::clone(conn))) });
+                    continue;
+                }
+                TurnProjection::Ending { end } => return end.as_mut().poll(cx),
+            };
+            // RFC 9112 9.3: read the whole body or close. Otherwise the rest would pass for the next request.
+            if !goes_on {
+                turn.set(Turn::Closing);
+            } else if !conn.is_body_done() {
+                turn.set(Turn::Dropping { in_a_row });
+            } else if (in_a_row as usize) < conn.limits().max_pipelined {
+                turn.set(Turn::Waiting { wait: HeadWait::default(), in_a_row });
+            } else {
+                // A client with an endless supply of requests must not keep the others from theirs.
+                turn.set(Turn::Waiting { wait: HeadWait::default(), in_a_row: 0 });
+                conn.conn.start_flush();
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
     }
 }
 
 /// Polls the service, and encodes its answer when it is ready.
+#[inline(always)]
 fn poll_service(
     conn: &ServerConn,
     future: Pin<&mut impl Future<Output = Response>>,
@@ -160,6 +214,12 @@ fn poll_service(
         }
         return Poll::Ready(conn.answer(response));
     }
+    poll_waiting(conn, waits_since, cx)
+}
+
+/// The service waits for something.
+#[inline(never)]
+fn poll_waiting(conn: &ServerConn, waits_since: &mut u32, cx: &mut Context<'_>) -> Poll<Next> {
     // The turn is still the one in which the request was taken up.
     if *waits_since == 0 {
         *waits_since = conn.server().counters.stamp(conn.now());
@@ -173,12 +233,8 @@ fn poll_service(
     Poll::Ready(Next::End)
 }
 
-/// What a service left of a body has to be passed to get to the next request.
-async fn drop_body(conn: &ServerConn) -> Result<()> {
-    poll_fn(|cx| conn.poll_drop_body(cx)).await
-}
-
 /// Answers what could not be understood, if there is anybody to answer.
+#[cold]
 fn refuse(conn: &ServerConn, error: Error) {
     // Any client can cause this at any time, so it is no line in the log of errors.
     conn.server().counters.refused(conn.peer(), &error, conn.now());
@@ -193,6 +249,13 @@ pub(super) async fn close(conn: &ServerConn) {
         // Boxed, because it is rare, and every idle connection would have room for it.
         let _ = Box::pin(linger(conn)).await;
     }
+    conn.stream().close();
+}
+
+/// Lets the client end its side first, and closes.
+async fn linger_and_close(conn: Rc<ServerConn>) {
+    // An error: the connection has broken meanwhile, and there is nothing to wait for.
+    let _ = linger(&conn).await;
     conn.stream().close();
 }
 

@@ -22,7 +22,7 @@ use std::{
 use bytes::Bytes;
 use iostream::ioloop::{Printable, report_failure};
 
-use super::ServerConn;
+use super::{Flag, ServerConn};
 use crate::{
     Body, Error, Frame, Result, Trailers,
     body::FilePart,
@@ -84,7 +84,7 @@ impl ServerConn {
         if !is_whole {
             self.break_off();
         }
-        self.busy.set(false);
+        self.conn.flags.clear(Flag::BUSY);
         // Its destructor is the user's, too. From here on a panic comes behind the answer and takes nothing from it.
         drop(mem::take(&mut streamed.body));
         Poll::Ready(is_whole && streamed.keep_alive)
