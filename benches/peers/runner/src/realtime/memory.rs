@@ -4,6 +4,7 @@ use super::{
     crowd::Crowd,
     programs::Program,
     rows::{MANY, MEMORY_ROWS, MemoryRow},
+    way::Way,
 };
 use crate::{http::server::Server, options::Options};
 
@@ -43,7 +44,13 @@ fn each(program: &Program, row: &MemoryRow) -> Result<Option<f64>, String> {
     let _few = Crowd::open(row.way, server.address, 16)?;
     server.settle()?;
     let before = server.anonymous_memory()?;
-    let _many = Crowd::open(row.way, server.address, MANY)?;
+    let mut many = Crowd::open(row.way, server.address, MANY)?;
+    if matches!(row.way, Way::Events | Way::Poll) {
+        // Every poll has a cursor then, and is not answered at once.
+        many.prepare()?;
+        many.publish()?;
+        many.come_back()?;
+    }
     server.settle()?;
     let held = server.anonymous_memory()?;
     Ok(Some((held as f64 - before as f64) / MANY as f64))
