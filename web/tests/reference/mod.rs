@@ -171,11 +171,11 @@ impl Reference<'_> {
             self.window.reset(false);
         }
         let mut out = Vec::with_capacity(self.settings.max_message_size + 1);
+        // Behind a whole message without context, a final block ends the stream.
+        let end = [&END[..], if keeps { &[] } else { &LAST }].concat();
         let mut input = compressed.to_vec();
         if !input.is_empty() {
-            input.extend(END);
-            // Behind a whole message without context, a final block ends the stream.
-            input.extend_from_slice(if keeps { &[] } else { &LAST });
+            input.extend(&end);
         }
         let (mut rest, mut is_at_end, mut ends) = (&input[..], true, 0);
         while !rest.is_empty() {
@@ -190,7 +190,7 @@ impl Reference<'_> {
                 Ok(Status::StreamEnd) => {
                     self.window.reset(false);
                     self.window.set_dictionary(&out).map_err(|_| INVALID)?;
-                    if rest == END || rest == [&END[..], &LAST].concat() {
+                    if rest == end {
                         return Ok(out);
                     }
                     // That is bounded, because it takes long and two bytes are enough for it.
