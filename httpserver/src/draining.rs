@@ -98,7 +98,7 @@ impl Waiting {
     }
 
     #[inline]
-    fn is_told(&self) -> bool {
+    pub(crate) fn is_told(&self) -> bool {
         self.told.get()
     }
 

@@ -72,6 +72,7 @@ pub use crate::{
     server_handle::{DrainReport, ServerHandle},
     server_options::ServerOptions,
     service::{BoxService, Reply, Service},
+    upgrade::UpgradedConnection,
     xheaders::XHeaders,
 };
 

@@ -22,7 +22,7 @@ use crate::{
     Body, Draining, Error, Extensions, Headers, Limits, RequestBuilder, Response, Result,
     client_info::BuiltClient,
     http1::{request_head::RequestHead, server::ServerConn},
-    upgrade,
+    upgrade::{self, UpgradedConnection},
 };
 
 /// One request: its head, its body, and the way to its client.
@@ -292,7 +292,23 @@ impl Request {
     /// assert_eq!(echo, "hello\n");
     /// # Ok::<_, httpserver::Error>(())
     /// ```
-    pub fn upgrade(&self, mut head: Response, protocol: impl AsyncFnOnce(IOStream) + 'static) -> Result<Response> {
+    pub fn upgrade(&self, head: Response, protocol: impl AsyncFnOnce(IOStream) + 'static) -> Result<Response> {
+        // No async closure: its future would have room for the connection beside that of the protocol.
+        self.upgrade_connection(head, move |connection: UpgradedConnection| protocol(connection.stream().clone()))
+    }
+
+    /// As [`upgrade`](Request::upgrade), for a protocol that wants to hear of a [drain](crate::ServerHandle::drain), and has
+    /// its own future for that: it is given the [`UpgradedConnection`].
+    ///
+    /// # Errors
+    ///
+    /// As [`upgrade`](Request::upgrade).
+    #[inline]
+    pub fn upgrade_connection(
+        &self,
+        mut head: Response,
+        protocol: impl AsyncFnOnce(UpgradedConnection) + 'static,
+    ) -> Result<Response> {
         // What is left of a body would be the first thing that the other protocol reads.
         if !self.is_upgrade() || !self.is_body_end() {
             return Err(Error::NotUpgradable);

@@ -57,6 +57,9 @@ pub(crate) trait Registered {
     fn is_idle(&self) -> bool;
     /// Ends it now, whatever it does. False when that was said before.
     fn cut(&self) -> bool;
+    /// A drain has come so far that open answers should end. For those that do not wait for [`Waiting`].
+    #[inline]
+    fn tell_draining(&self) {}
 }
 
 impl ServerState {
@@ -175,6 +178,7 @@ impl ServerState {
         let idle: Vec<_> = self.registered().into_iter().filter(|connection| connection.is_idle()).collect();
         let count = idle.iter().filter(|connection| connection.cut()).count();
         self.waiting.tell_all();
+        self.registered().iter().for_each(|connection| connection.tell_draining());
         count
     }
 

@@ -6,6 +6,7 @@
 use std::{
     any::Any,
     cell::Cell,
+    fmt,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -26,8 +27,38 @@ use crate::{
 pub(crate) type UpgradeHandler = Box<dyn Protocol>;
 
 /// Boxes a protocol.
-pub(crate) fn boxed(protocol: impl AsyncFnOnce(IOStream) + 'static) -> UpgradeHandler {
+pub(crate) fn boxed(protocol: impl AsyncFnOnce(UpgradedConnection) + 'static) -> UpgradeHandler {
     Box::new(protocol)
+}
+
+/// An upgraded connection, as its protocol sees it: what [`Request::upgrade_connection`](crate::Request::upgrade_connection)
+/// hands out. A handle, with which nothing ends.
+#[derive(Clone)]
+pub struct UpgradedConnection {
+    conn: Rc<UpgradedConn>,
+}
+
+impl UpgradedConnection {
+    /// The stream, with whatever the client has sent behind its request still in it.
+    #[inline]
+    pub fn stream(&self) -> &IOStream {
+        &self.conn.stream
+    }
+
+    /// Whether the server drains, and wants its connections to end in order: what
+    /// [`Request::draining`](crate::Request::draining) waits for. The task of the protocol is woken when that begins, so a
+    /// future that asks in each poll needs nothing else, which saves the memory of that future.
+    #[inline]
+    pub fn is_draining(&self) -> bool {
+        self.conn.server.waiting.is_told()
+    }
+}
+
+impl fmt::Debug for UpgradedConnection {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpgradedConnection").field("draining", &self.is_draining()).finish_non_exhaustive()
+    }
 }
 
 /// A protocol of some type. Its future is made where it stays: in a task, without a box of its own.
@@ -38,7 +69,7 @@ pub(crate) trait Protocol {
     fn into_future(self: Box<Self>, place: Place) -> Pin<Box<dyn Future<Output = ()>>>;
 }
 
-impl<P: AsyncFnOnce(IOStream) + 'static> Protocol for P {
+impl<P: AsyncFnOnce(UpgradedConnection) + 'static> Protocol for P {
     #[inline]
     fn spawn(self: Box<Self>, place: Place) {
         IOLoop::current().spawn_detached(run(*self, place));
@@ -52,9 +83,9 @@ impl<P: AsyncFnOnce(IOStream) + 'static> Protocol for P {
 
 /// The future of a protocol on its connection.
 #[inline]
-fn run<P: AsyncFnOnce(IOStream) + 'static>(protocol: P, place: Place) -> impl Future<Output = ()> {
+fn run<P: AsyncFnOnce(UpgradedConnection) + 'static>(protocol: P, place: Place) -> impl Future<Output = ()> {
     // The call is the user's code too, so it is made in the first poll.
-    Upgraded { stage: Stage::Fresh { begin: Some(move |stream| protocol(stream)) }, place }
+    Upgraded { stage: Stage::Fresh { begin: Some(move |connection| protocol(connection)) }, place }
 }
 
 pin_project! {
@@ -77,7 +108,7 @@ pin_project! {
     }
 }
 
-impl<B: FnOnce(IOStream) -> F, F: Future<Output = ()>> Future for Upgraded<B, F> {
+impl<B: FnOnce(UpgradedConnection) -> F, F: Future<Output = ()>> Future for Upgraded<B, F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -101,7 +132,7 @@ impl<B: FnOnce(IOStream) -> F, F: Future<Output = ()>> Future for Upgraded<B, F>
     }
 }
 
-impl<B: FnOnce(IOStream) -> F, F: Future<Output = ()>> Stage<B, F> {
+impl<B: FnOnce(UpgradedConnection) -> F, F: Future<Output = ()>> Stage<B, F> {
     /// Ready when the protocol is over, or the connection is to end.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, place: &Place, cx: &mut Context<'_>) -> Poll<()> {
@@ -109,7 +140,7 @@ impl<B: FnOnce(IOStream) -> F, F: Future<Output = ()>> Stage<B, F> {
             match self.as_mut().project() {
                 StageProjection::Fresh { begin } => {
                     let Some(begin) = begin.take() else { return Poll::Ready(()) };
-                    let future = begin(place.conn.stream.clone());
+                    let future = begin(UpgradedConnection { conn: Rc::clone(&place.conn) });
                     self.set(Stage::Running { future });
                 }
                 StageProjection::Running { future } => {
@@ -207,9 +238,21 @@ impl Registered for UpgradedConn {
     fn cut(&self) -> bool {
         let is_first = !self.cut.replace(true);
         self.stream.close();
+        self.wake();
+        is_first
+    }
+
+    #[inline]
+    fn tell_draining(&self) {
+        self.wake();
+    }
+}
+
+impl UpgradedConn {
+    #[inline]
+    fn wake(&self) {
         if let Some(task) = self.task.take() {
             task.wake();
         }
-        is_first
     }
 }

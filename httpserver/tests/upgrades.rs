@@ -2,11 +2,12 @@
 
 mod common;
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, future::poll_fn, rc::Rc, task::Poll, time::Duration};
 
 use common::{Client, Event, SetOnDrop, exchange, header, run, run_virtual, serve, status, turns, until};
 use httpserver::{
-    Error, HttpServer, IOStream, Method, Request, Response, Result, ServerHandle, Service, StatusCode, spawn,
+    Error, HttpServer, IOStream, Method, Request, Response, Result, ServerHandle, Service, StatusCode,
+    UpgradedConnection, spawn,
 };
 
 const ASK: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
@@ -139,6 +140,25 @@ fn a_drain_cuts_an_upgraded_connection_at_its_deadline() {
         assert_eq!((report.idle, report.finished, report.cut), (0, 0, 1));
         assert!(ended.is_set() && server.connections() == 0);
         client.expect_closed().await;
+    });
+}
+
+#[test]
+fn a_protocol_with_a_future_of_its_own_hears_of_a_drain() {
+    run(async {
+        let server = listen(async |request: Request| -> Result<Response> {
+            request.upgrade_connection(Response::switching_protocols("x")?, async |connection: UpgradedConnection| {
+                assert!(!connection.is_draining());
+                // Nothing else wakes it.
+                poll_fn(|_| if connection.is_draining() { Poll::Ready(()) } else { Poll::Pending }).await;
+                let _ = connection.stream().write("bye\n").await;
+            })
+        });
+        let client = upgraded(&server).await;
+        turns(3).await;
+        let report = server.drain(LONG).await;
+        assert_eq!((report.finished, report.cut), (1, 0));
+        assert_eq!(client.rest().await, "bye\n");
     });
 }
 

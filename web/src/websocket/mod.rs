@@ -12,7 +12,7 @@
 //! | begun by | keeps |
 //! |---|---|
 //! | [`WebSocketHandler`], [`Exchange::upgrade_websocket`](crate::Exchange::upgrade_websocket) | what the handler keeps |
-//! | [`Exchange::websocket`](crate::Exchange::websocket) | the exchange too, with the request and its headers: some 700 bytes more |
+//! | [`Exchange::websocket`](crate::Exchange::websocket) | the exchange too, with the request and its headers: some 900 bytes more |
 //!
 //! # Security
 //!

@@ -10,7 +10,7 @@ use std::{
 };
 
 use httpserver::{
-    Draining, IOStream, Request, Response,
+    Request, Response, UpgradedConnection,
     iostream::ioloop::{Printable, report_failure},
 };
 use pin_project_lite::pin_project;
@@ -43,8 +43,8 @@ where
     F: Future<Output = Result<()>> + 'static,
 {
     handshake.write_to(&mut head)?;
-    let (options, draining) = (options.clone(), request.draining());
-    Ok(request.upgrade(head, begin(options, handshake.agreement, draining, protocol))?)
+    let protocol = begin(options.clone(), handshake.agreement, protocol);
+    Ok(request.upgrade_connection(head, protocol)?)
 }
 
 /// What goes on with the stream. No async function, because the future of that has room for all arguments beside the one
@@ -53,17 +53,16 @@ where
 fn begin<P, F>(
     options: WebSocketOptions,
     agreement: Agreement,
-    draining: Draining,
     protocol: P,
-) -> impl AsyncFnOnce(IOStream) + 'static
+) -> impl AsyncFnOnce(UpgradedConnection) + 'static
 where
     P: FnOnce(WebSocket) -> F + 'static,
     F: Future<Output = Result<()>> + 'static,
 {
-    move |stream: IOStream| {
-        let core = Core::new(stream, options, Role::Server, agreement);
+    move |connection: UpgradedConnection| {
+        let core = Core::new(connection.stream().clone(), options, Role::Server, agreement);
         let handler = Handled { future: protocol(WebSocket::new(Rc::clone(&core))) };
-        drive(core, handler, Some(draining))
+        drive(core, handler, Some(connection))
     }
 }
 
@@ -136,14 +135,13 @@ impl Slot {
         self: &Rc<Self>,
         options: WebSocketOptions,
         agreement: Agreement,
-        draining: Draining,
-    ) -> impl AsyncFnOnce(IOStream) + use<> + 'static {
+    ) -> impl AsyncFnOnce(UpgradedConnection) + use<> + 'static {
         let slot = Owner(Rc::clone(self));
-        move |stream: IOStream| {
-            let core = Core::new(stream, options, Role::Server, agreement);
+        move |connection: UpgradedConnection| {
+            let core = Core::new(connection.stream().clone(), options, Role::Server, agreement);
             let call = slot.0.rest.take();
             slot.0.core.set(Some(Rc::clone(&core)));
-            drive(core, Called { call }, Some(draining))
+            drive(core, Called { call }, Some(connection))
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use httpserver::{
-    Draining,
+    UpgradedConnection,
     iostream::ioloop::{Printable, panic_message, report_failure},
 };
 use pin_project_lite::pin_project;
@@ -19,14 +19,14 @@ use super::{Core, Phase, closing::Failure, keep_waker};
 use crate::websocket::codec::{CloseCode, Role};
 
 /// Runs `handler`, whose result says whether it ended in order, and the connection around it, until both are over. The peer
-/// is told when the server `drains`.
+/// is told when the server of the `connection` drains.
 #[inline]
 pub(in crate::websocket) fn drive<F: Future<Output = bool>>(
     core: Rc<Core>,
     handler: F,
-    drains: Option<Draining>,
+    connection: Option<UpgradedConnection>,
 ) -> impl Future<Output = ()> {
-    Driven { handler: Some(handler), drains, core }
+    Driven { handler: Some(handler), connection, core }
 }
 
 pin_project! {
@@ -34,8 +34,8 @@ pin_project! {
         // Dropped where it ends.
         #[pin]
         handler: Option<F>,
-        // `None` when the peer has been told.
-        drains: Option<Draining>,
+        // Of a server.
+        connection: Option<UpgradedConnection>,
         core: Rc<Core>,
     }
 
@@ -72,10 +72,8 @@ impl<F: Future<Output = bool>> Future for Driven<F> {
                 this.handler.set(None);
             }
         }
-        if let Some(drains) = this.drains
-            && Pin::new(drains).poll(cx).is_ready()
-        {
-            *this.drains = None;
+        if this.connection.as_ref().is_some_and(UpgradedConnection::is_draining) {
+            // Once: nothing can be sent behind it.
             let _ = core.begin_close(CloseCode::GOING_AWAY, "");
         }
         if core.poll_drive(cx, this.handler.is_some() && has_handles).is_ready() && this.handler.is_none() {
