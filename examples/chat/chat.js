@@ -1,17 +1,15 @@
-// The page's side of the chat: one long poll at a time, and a queue of messages to send.
+// The page's side of the chat: what a feed brings is shown, and a queue of messages sent.
 //
-// Nothing is shown because it was typed: a message appears when the server has given it a place.
-// Nothing is lost between two polls: each one says, by its cursor, what the page has seen.
+// Nothing is shown because it was typed: a message appears when the server has given it a place. Nothing is lost between two
+// connections: each says, by its cursor, what the page has seen.
 
-import { splitLinks } from "./links.js";
+import { dayOf, drawBubble, drawMessage, element, isSameBreath, namesText, note, peopleText } from "./draw.js";
+import { Feed, WAYS, pause, request } from "./feed.js";
 
 const LOBBY = "lobby";
 const ROOM_NAME = /^[\p{Alphabetic}\p{N}_-]{1,32}$/u; // The server's rule.
-const POLL_TIMEOUT = 40_000; // The server answers within 25 s; later than this the connection is dead.
-const ANSWER_TIMEOUT = 15_000; // For what the server answers at once.
-const LONGEST_PAUSE = 15_000;
 const MOST_SHOWN = 1000;
-const ONE_BREATH = 5 * 60_000; // What somebody says within this time stands under one name.
+const LOOK_AROUND = 10_000; // How often the page asks what is new in other rooms.
 
 const at = (id) => document.getElementById(id);
 const client = randomName();
@@ -19,7 +17,10 @@ const outbox = [];
 let room = ""; // The room that is shown; empty while a notice stands in its place.
 let lastRoom = LOBBY; // Where a notice leads back to.
 let latest = null; // The message shown last.
-let listening = new AbortController();
+let shownKeys = new Set(); // A message that was sent to two instances, or comes again, is shown once.
+let crowd = { at: 0, people: 0, names: [] };
+let unread = 0; // In this room, while the page is out of sight.
+let feed = null;
 let sending = false;
 
 // --- Rooms -----------------------------------------------------------------------------------
@@ -33,9 +34,10 @@ function enterRoom() {
   room = wanted;
   at("room").textContent = room;
   at("empty").hidden = false;
-  document.title = `#${room} · Chat`;
+  drawTitle();
   drawOutbox();
-  listen(room, listening.signal);
+  follow(room);
+  lookAround();
 }
 
 // What stands behind the # in the address; as it is, when it is not the encoding of a text.
@@ -49,9 +51,11 @@ function wantedRoom() {
 }
 
 function leaveRoom() {
-  listening.abort();
-  listening = new AbortController();
+  feed?.stop();
   latest = null;
+  shownKeys = new Set();
+  drawCrowd({ at: 0, people: 0, names: [] });
+  unread = 0;
   room = "";
   at("messages").replaceChildren();
   at("newest").hidden = true;
@@ -96,75 +100,112 @@ function focusField() {
   at(at("name").value === "" ? "name" : "text").focus();
 }
 
+// The rooms, with a mark at those where something was said since this browser showed them.
 async function listRooms() {
-  const { rooms } = await request("/rooms");
-  if (!rooms.some((entry) => entry.name === LOBBY)) rooms.unshift({ name: LOBBY, people: 0 });
+  const { now, rooms } = await request("/rooms");
+  const seen = lastSeen();
+  if (!rooms.some((entry) => entry.name === LOBBY)) rooms.unshift({ name: LOBBY, people: 0, said: 0, names: [] });
+  const isUnread = ({ name, said }) => name !== room && name in seen && said > seen[name];
   at("room-list").replaceChildren(...rooms.map((entry) => {
     const link = element("a", entry.name, element("span", peopleText(entry.people)));
     link.href = `#${encodeURIComponent(entry.name)}`;
+    link.classList.toggle("unread", isUnread(entry));
+    if (isUnread(entry)) link.title = "Something was said here since you left";
     if (entry.name === room) link.setAttribute("aria-current", "true");
     return element("li", link);
   }));
+  const elsewhere = rooms.filter(isUnread).length;
+  at("elsewhere").textContent = elsewhere === 0 ? "" : elsewhere;
+  at("elsewhere").title = elsewhere === 0 ? "" : "Rooms with something new";
+  const here = rooms.find((entry) => entry.name === room);
+  // The list may be late, and is right in the end.
+  if (here && now > crowd.at) drawCrowd({ ...here, at: now });
+}
+
+async function lookAround() {
+  if (document.hidden) return;
+  try {
+    await listRooms();
+  } catch (problem) {
+    // A connection may die without notice: this one shows it.
+    if (problem.name === "TimeoutError") feed?.restart();
+  }
+}
+
+// When something was said last that this browser has shown, by room.
+function lastSeen() {
+  try {
+    return JSON.parse(localStorage.getItem("seen")) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+function remember(room, message) {
+  const seen = lastSeen();
+  if (room in seen && seen[room] >= (message?.at ?? 0)) return;
+  localStorage.setItem("seen", JSON.stringify({ ...seen, [room]: message?.at ?? 0 }));
 }
 
 // --- Receiving -------------------------------------------------------------------------------
 
-async function listen(room, left) {
-  let cursor = null;
-  let people = null;
-  let failures = 0;
-  setState("connecting");
-  while (!left.aborted) {
-    const query = new URLSearchParams({ client });
-    if (cursor !== null) query.set("after", cursor);
-    if (people !== null) query.set("people", people);
-    try {
-      const timeout = people === null ? ANSWER_TIMEOUT : POLL_TIMEOUT;
-      const news = await request(`${roomPath(room)}?${query}`, { signal: left, timeout });
-      if (left.aborted) return;
-      failures = 0;
+function follow(room) {
+  let problem = null;
+  feed = new Feed({
+    address: (query) => `${roomPath(room)}?${new URLSearchParams({ client, name: at("name").value.trim(), ...query })}`,
+    take: (news) => {
       lastRoom = room;
-      show(news, cursor === null);
-      ({ cursor, people } = news);
-      setState("online");
-    } catch (problem) {
-      if (left.aborted) return;
-      if (problem.refused) return refuseRoom(room, `${problem.message}.`);
-      failures += 1;
-      people = null; // Ask for the count again, and so for an answer at once.
-      setState("offline", problem);
-      await pause(failures, left);
-    }
-  }
+      show(news);
+    },
+    tell(state, why) {
+      problem = why ?? problem;
+      if (state === "refused") return refuseRoom(room, `${problem.message}.`);
+      setState(state, this.way, state === "offline" ? problem : null);
+    },
+    isServerThere: () => request("/rooms").then(() => true, () => false),
+    way: feed?.works ? feed.way : undefined,
+    chosen: chosenWay(),
+  });
 }
 
-function show({ messages, missed, restarted, people }, first) {
-  at("people").textContent = peopleText(people);
+function chosenWay() {
+  const way = at("way").value;
+  return way in WAYS ? way : null;
+}
+
+function show({ messages, lagged, reset }) {
   const list = at("messages");
   const following = isAtEnd();
-  if (restarted && list.childElementCount > 0) list.append(note("The room was restarted. The messages above are on this page only."));
-  if (missed) list.append(note("Some messages in between are no longer kept."));
-  if (missed || restarted) {
+  if (reset && list.childElementCount > 0) list.append(note("The room was restarted. The messages above are on this page only."));
+  if (lagged) list.append(note("Some messages in between are no longer kept."));
+  if (lagged || reset) {
     latest = null;
     outbox.filter((message) => message.accepted && message.room === room).forEach(remove);
   }
+  for (const news of messages) if (news.here && news.at > crowd.at) drawCrowd({ ...news.here, at: news.at });
+  const said = messages.filter((message) => message.key && !shownKeys.has(message.key));
   const shown = document.createDocumentFragment();
-  for (const message of messages) {
+  for (const message of said) {
+    shownKeys.add(message.key);
     const sent = outbox.findIndex((waiting) => waiting.key === message.key);
     if (sent >= 0) outbox.splice(sent, 1);
-    const item = drawMessage(message, message.key.startsWith(client));
-    item.classList.toggle("arriving", !first);
+    const mine = message.key.startsWith(client);
+    const item = drawMessage(message, mine);
+    item.classList.toggle("arriving", Date.now() - message.at < 5_000);
     if (dayOf(message) !== (latest ? dayOf(latest) : dayOf({ at: Date.now() }))) shown.append(note(dayOf(message)));
     else item.classList.toggle("again", latest !== null && isSameBreath(latest, message));
     shown.append(item);
     latest = message;
+    if (document.hidden && !mine) unread += 1;
   }
   list.append(shown);
   while (list.childElementCount > MOST_SHOWN) list.firstElementChild.remove();
   at("empty").hidden = list.childElementCount > 0;
+  if (!document.hidden) remember(room, latest);
+  drawTitle();
   drawOutbox();
   if (following) scrollToEnd();
-  else if (messages.length > 0) at("newest").hidden = false;
+  else if (said.length > 0) at("newest").hidden = false;
 }
 
 // --- Sending ---------------------------------------------------------------------------------
@@ -188,10 +229,9 @@ async function send() {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ name: next.name, text: next.text, key: next.key }),
-        timeout: ANSWER_TIMEOUT,
       });
       failures = 0;
-      next.accepted = true; // It leaves the outbox when the poll brings it, or at once in a room left meanwhile.
+      next.accepted = true; // It leaves the outbox when the feed brings it, or at once in a room left meanwhile.
       if (next.room !== room) remove(next);
     } catch (problem) {
       if (problem.refused) {
@@ -213,114 +253,32 @@ function remove(message) {
   drawOutbox();
 }
 
-// --- The wire --------------------------------------------------------------------------------
-
 function roomPath(name) {
   return `/rooms/${encodeURIComponent(name)}/messages`;
 }
 
-async function request(path, { signal, timeout = ANSWER_TIMEOUT, ...options } = {}) {
-  const timer = new AbortController();
-  const alarm = setTimeout(() => timer.abort(new Error("no answer")), timeout);
-  const stop = () => timer.abort();
-  signal?.addEventListener("abort", stop);
-  if (signal?.aborted) stop();
-  try {
-    const response = await fetch(path, { cache: "no-store", signal: timer.signal, ...options });
-    if (response.ok) return await response.json();
-    const { error } = await response.json().catch(() => ({ error: response.statusText }));
-    const problem = new Error(error);
-    problem.refused = response.status >= 400 && response.status < 500 && response.status !== 408;
-    throw problem;
-  } finally {
-    clearTimeout(alarm);
-    signal?.removeEventListener("abort", stop);
-  }
-}
-
-// Waits longer after each failure, with some chance in it so that not all pages come back at once.
-// Ends early when the network returns, the reader asks for it, or the room is left.
-function pause(failures, left) {
-  const most = Math.min(500 * 2 ** (failures - 1), LONGEST_PAUSE);
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      removeEventListener("online", end);
-      at("retry").removeEventListener("click", end);
-      left?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, most * (0.5 + Math.random() / 2));
-    addEventListener("online", end);
-    at("retry").addEventListener("click", end);
-    left?.addEventListener("abort", end);
-  });
-}
-
 // --- Drawing ---------------------------------------------------------------------------------
-
-// Text only ever enters the page as text nodes, so no message can bring markup along.
-function element(tag, ...children) {
-  const made = document.createElement(tag);
-  made.append(...children);
-  return made;
-}
-
-function drawMessage(message, mine) {
-  const time = element("time", new Date(message.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
-  time.dateTime = new Date(message.at).toISOString();
-  time.title = new Date(message.at).toLocaleString();
-  const item = drawBubble(message, time);
-  item.classList.toggle("mine", mine);
-  item.title = time.title;
-  return item;
-}
-
-function dayOf({ at }) {
-  return new Date(at).toLocaleDateString([], { weekday: "long", day: "numeric", month: "long" });
-}
-
-// A key starts with the page it comes from: two people of one name stay apart.
-function isSameBreath(before, message) {
-  const page = ({ key }) => key.split("-")[0];
-  return before.name === message.name && page(before) === page(message) && message.at - before.at < ONE_BREATH;
-}
-
-function drawBubble({ name, text }, aside) {
-  const by = element("div", element("b", name), aside);
-  by.className = "by";
-  const said = element("div", ...splitLinks(text).map((piece) => (piece.href ? drawLink(piece) : piece)));
-  said.className = "said";
-  const item = element("li", by, said);
-  item.style.setProperty("--hue", hue(name));
-  return item;
-}
-
-// In a tab of its own, which cannot reach this page.
-function drawLink({ text, href }) {
-  const link = element("a", text);
-  link.href = href;
-  link.target = "_blank";
-  link.rel = "noopener noreferrer";
-  return link;
-}
 
 function drawOutbox() {
   const here = outbox.filter((message) => message.room === room);
   at("outbox").replaceChildren(...here.map((message) => drawBubble(message, element("i", "sending"))));
 }
 
-function note(text) {
-  const item = element("li", text);
-  item.className = "note";
-  return item;
+function drawTitle() {
+  if (room !== "") document.title = `${unread > 0 ? `(${unread}) ` : ""}#${room} · Chat`;
 }
 
-function setState(state, problem) {
-  const words = { online: "connected", connecting: "connecting", offline: "reconnecting" };
+function drawCrowd(now) {
+  crowd = now;
+  at("people").textContent = peopleText(crowd.people);
+  at("names").textContent = namesText(crowd);
+}
+
+function setState(state, way, problem) {
+  const words = { online: `connected by ${WAYS[way]}`, connecting: "connecting", offline: "reconnecting" };
   const shown = at("state");
   shown.title = problem?.message ?? "";
-  if (shown.dataset.state === state) return; // A screen reader reads it out only when it changes.
+  if (shown.textContent === words[state]) return; // A screen reader reads it out only when it changes.
   shown.dataset.state = state;
   shown.textContent = words[state];
   const wasRetried = state === "online" && isChosen("#retry");
@@ -331,16 +289,6 @@ function setState(state, problem) {
 function complain(text) {
   at("problem").textContent = text;
   at("problem").hidden = text === "";
-}
-
-function peopleText(count) {
-  return count === 1 ? "1 person" : `${count} people`;
-}
-
-function hue(name) {
-  let sum = 0;
-  for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) % 360;
-  return sum;
 }
 
 function isAtEnd() {
@@ -362,7 +310,16 @@ function randomName() {
 // --- Wiring ----------------------------------------------------------------------------------
 
 at("name").value = localStorage.getItem("name") ?? "";
-at("name").addEventListener("change", () => localStorage.setItem("name", at("name").value.trim()));
+at("name").addEventListener("change", () => {
+  localStorage.setItem("name", at("name").value.trim());
+  if (room !== "") feed.restart(); // With the new name.
+});
+at("way").addEventListener("change", () => {
+  sessionStorage.setItem("way", at("way").value);
+  if (room !== "") feed.restart(chosenWay());
+});
+at("way").value = sessionStorage.getItem("way") ?? "";
+at("retry").addEventListener("click", () => dispatchEvent(new Event("retry")));
 at("text").addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
@@ -396,8 +353,16 @@ addEventListener("keydown", (event) => {
 at("newest").addEventListener("click", scrollToEnd);
 at("scroller").addEventListener("scroll", () => { if (isAtEnd()) at("newest").hidden = true; });
 addEventListener("hashchange", enterRoom);
-// A page in the browser's cache of pages to go back to would keep its poll, and be counted.
-addEventListener("pagehide", () => listening.abort());
+addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  unread = 0;
+  drawTitle();
+  if (room !== "") remember(room, latest);
+  lookAround();
+});
+setInterval(lookAround, LOOK_AROUND);
+// A page in the browser's cache of pages to go back to would keep its connection, and be counted.
+addEventListener("pagehide", () => feed?.stop());
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   room = "";

@@ -36,6 +36,28 @@ pub fn listen_address_from(arguments: impl IntoIterator<Item = OsString>, about:
     }
 }
 
+/// Takes an option with a value, `--name value` or `--name=value`, out of a command line, whose rest is for
+/// [`listen_address_from`]. Ends the process when the value is missing or no text.
+pub fn take_option(arguments: impl IntoIterator<Item = OsString>, name: &str) -> (Option<String>, Vec<OsString>) {
+    let (mut value, mut rest) = (None, Vec::new());
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let inline = argument.to_str().and_then(|text| text.strip_prefix(name)).and_then(|text| text.strip_prefix('='));
+        if let Some(inline) = inline {
+            value = Some(inline.to_owned());
+        } else if argument == name {
+            value = arguments.next().and_then(|value| value.into_string().ok());
+            if value.is_none() {
+                eprintln!("error: {name} needs a value; try --help");
+                exit(2);
+            }
+        } else {
+            rest.push(argument);
+        }
+    }
+    (value, rest)
+}
+
 /// Logs to standard error, from level info on: servers write their access log at that level.
 ///
 /// The environment variable `RUST_LOG` overrides the level.
@@ -108,6 +130,15 @@ mod tests {
     fn the_port_option_overrides_the_address_in_any_order() {
         assert_eq!(parsed(&["--port", "0", "--address", "[::1]:80"]).as_deref(), Some("[::1]:0"));
         assert_eq!(parsed(&["--address", "10.0.0.1:80", "--port=81"]).as_deref(), Some("10.0.0.1:81"));
+    }
+
+    #[test]
+    fn an_option_with_a_value_is_taken_out_in_both_forms() {
+        for arguments in [&["--port", "1", "--redis", "url"][..], &["--redis=url", "--port", "1"]] {
+            let (value, rest) = take_option(arguments.iter().map(OsString::from), "--redis");
+            assert_eq!((value.as_deref(), rest), (Some("url"), vec!["--port".into(), "1".into()]));
+        }
+        assert_eq!(take_option([OsString::from("--redistribute")], "--redis"), (None, vec!["--redistribute".into()]));
     }
 
     #[test]

@@ -9,8 +9,12 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use support::{
-    Program, eventually,
+    Lines, Program, eventually,
     http::{Answer, Client},
+};
+use web::{
+    IOLoop,
+    websocket::{self, CloseCode, WebSocket},
 };
 
 const LOBBY: &str = "/rooms/lobby/messages";
@@ -40,22 +44,24 @@ fn people(client: &mut Client) -> u64 {
     lobby.and_then(|lobby| lobby["people"].as_u64()).unwrap_or(0)
 }
 
-/// Begins a long poll and returns when the server has it.
-fn park(address: SocketAddr, target: &str, witness: &mut Client) -> Client {
-    let before = people(witness);
-    let mut waiting = Client::connect(address);
-    waiting.send("GET", target, &[], "");
-    eventually("the poll has arrived", || (people(witness) > before).then_some(()));
-    waiting
+/// The next message of a WebSocket that is no news of people, and its cursor.
+async fn received(socket: &mut WebSocket) -> (String, String) {
+    loop {
+        let message = socket.receive().await.expect("the socket stands").expect("the server goes on");
+        let json: Value =
+            serde_json::from_str(message.as_text().expect("messages are text")).expect("messages are JSON");
+        if let Some(text) = json["data"]["text"].as_str() {
+            return (text.to_owned(), json["cursor"].as_str().expect("there is a cursor").to_owned());
+        }
+    }
 }
 
 #[test]
 fn a_long_poll_is_answered_by_a_message() {
     let (_program, address) = chat();
-    let mut bob = Client::connect(address);
+    let (mut ann, mut bob) = (Client::connect(address), Client::connect(address));
     let (_, cursor) = news(&bob.get(LOBBY));
-    // The count that is asked for is the one announced when `ann` sits down: only a message ends the wait.
-    let mut ann = park(address, &format!("{LOBBY}?client=ann&after={cursor}&people=1"), &mut bob);
+    ann.send("GET", &format!("{LOBBY}?cursor={cursor}"), &[], "");
     assert_eq!(say(&mut bob, "hello").status, 201);
     assert_eq!(news(&ann.answer_to("GET")).0, ["hello"]);
 }
@@ -69,10 +75,52 @@ fn nothing_is_lost_or_doubled_between_two_polls() {
     assert_eq!(texts, ["one"]);
     say(&mut bob, "two");
     say(&mut bob, "three");
-    let (texts, cursor) = news(&ann.get(&format!("{LOBBY}?after={cursor}")));
+    let (texts, cursor) = news(&ann.get(&format!("{LOBBY}?cursor={cursor}")));
     assert_eq!(texts, ["two", "three"]);
-    let (texts, _) = news(&ann.get(&format!("{LOBBY}?after={cursor}&people=0&wait=0")));
+    let (texts, _) = news(&ann.get(&format!("{LOBBY}?cursor={cursor}&wait=0")));
     assert_eq!(texts, [""; 0]);
+}
+
+#[test]
+fn a_page_changes_its_way_and_goes_on_where_it_was() {
+    let (_program, address) = chat();
+    let (mut ann, mut bob) = (Client::connect(address), Client::connect(address));
+    say(&mut bob, "one");
+    let (_, cursor) = news(&ann.get(LOBBY));
+    say(&mut bob, "two");
+    let (text, cursor) = IOLoop::current().run_sync(async {
+        let mut socket = websocket::connect(format!("ws://{address}{LOBBY}?way=socket&cursor={cursor}")).await.unwrap();
+        received(&mut socket).await
+    });
+    assert_eq!(text, "two");
+    say(&mut bob, "three");
+    let mut events = Lines::connect(address);
+    events.send(&format!("GET {LOBBY}?way=events HTTP/1.1\r\nHost: test\r\nLast-Event-ID: {cursor}\r\n\r\n"));
+    let data = std::iter::from_fn(|| events.line()).find(|line| line.starts_with("data: ")).expect("an event");
+    assert!(data.contains("\"three\""), "{data}");
+}
+
+#[test]
+fn who_comes_and_goes_is_told_on_every_way() {
+    let (_program, address) = chat();
+    let mut witness = Client::connect(address);
+    let mut events = Lines::connect(address);
+    events.send(&format!("GET {LOBBY}?way=events&client=eve&name=eve HTTP/1.1\r\nHost: test\r\n\r\n"));
+    let mut told = |names: &str| {
+        let is_told = |line: &String| line.starts_with("data: ") && line.contains(names);
+        std::iter::from_fn(|| events.line()).find(is_told).expect("the stream goes on");
+    };
+    told("[\"eve\"]");
+    IOLoop::current().run_sync(async {
+        let url = format!("ws://{address}{LOBBY}?way=socket&client=sam&name=sam");
+        let mut socket = websocket::connect(url).await.unwrap();
+        told("[\"eve\",\"sam\"]");
+        assert_eq!(people(&mut witness), 2);
+        socket.close(CloseCode::NORMAL, "").unwrap();
+        while socket.receive().await.unwrap().is_some() {}
+    });
+    told("[\"eve\"]");
+    assert_eq!(people(&mut witness), 1);
 }
 
 #[test]
@@ -85,25 +133,14 @@ fn a_message_that_is_sent_twice_is_there_once() {
 }
 
 #[test]
-fn a_client_that_leaves_is_noticed() {
-    let (_program, address) = chat();
-    let mut witness = Client::connect(address);
-    let (_, cursor) = news(&witness.get(LOBBY));
-    let ann = park(address, &format!("{LOBBY}?client=ann&after={cursor}&people=1"), &mut witness);
-    assert_eq!(people(&mut witness), 1);
-    drop(ann);
-    eventually("the seat is free", || (people(&mut witness) == 0).then_some(()));
-}
-
-#[test]
 fn rooms_do_not_hear_each_other() {
     let (_program, address) = chat();
     let mut ann = Client::connect(address);
     say(&mut ann, "in the lobby");
     assert_eq!(news(&ann.get("/rooms/garden/messages")).0, [""; 0]);
-    let list = ann.get("/rooms").json();
-    assert_eq!(list["rooms"][0]["name"], "garden");
-    assert_eq!(list["rooms"][1], json!({ "name": "lobby", "people": 0, "messages": 1 }));
+    let lobby = eventually("the lobby is listed", || ann.get("/rooms").json()["rooms"].get(0).cloned());
+    assert_eq!((&lobby["name"], &lobby["people"]), (&json!("lobby"), &json!(0)));
+    assert!(lobby["said"].as_u64() > Some(0), "{lobby}");
 }
 
 #[test]
@@ -122,7 +159,9 @@ fn what_cannot_be_kept_is_refused_with_a_reason() {
         assert!(answer.json()["error"].is_string());
     }
     assert_eq!(ann.get("/rooms/no%20room/messages").status, 400);
-    assert_eq!(ann.get(&format!("{LOBBY}?after=nonsense")).status, 400);
+    assert_eq!(ann.get(&format!("{LOBBY}?way=pigeon")).status, 400);
+    // Text that is no cursor is one of another life.
+    assert_eq!(ann.get(&format!("{LOBBY}?cursor=nonsense")).json()["reset"], true);
     // A form from another site cannot speak here: without this type browsers ask first.
     assert_eq!(ann.request("POST", LOBBY, &["Content-Type: text/plain"], "{}").status, 415);
 }
@@ -134,7 +173,9 @@ fn the_page_and_its_parts_are_served() {
     for (path, content_type, part) in [
         ("/", "text/html; charset=utf-8", "<title>Chat</title>"),
         ("/style.css", "text/css; charset=utf-8", "prefers-color-scheme"),
-        ("/chat.js", "text/javascript; charset=utf-8", "fetch("),
+        ("/chat.js", "text/javascript; charset=utf-8", "new Feed("),
+        ("/draw.js", "text/javascript; charset=utf-8", "export function"),
+        ("/feed.js", "text/javascript; charset=utf-8", "fetch("),
         ("/links.js", "text/javascript; charset=utf-8", "export function"),
         ("/icon.svg", "image/svg+xml", "<svg"),
     ] {
@@ -145,12 +186,20 @@ fn the_page_and_its_parts_are_served() {
 }
 
 #[test]
-fn the_program_ends_although_somebody_waits() {
+fn the_program_ends_although_pages_wait_on_every_way() {
     let (program, address) = chat();
-    let mut witness = Client::connect(address);
-    let (_, cursor) = news(&witness.get(LOBBY));
-    let mut ann = park(address, &format!("{LOBBY}?client=ann&after={cursor}&people=1"), &mut witness);
-    program.terminate();
-    assert!(ann.is_closed());
+    let (mut ann, mut eve) = (Client::connect(address), Lines::connect(address));
+    let (_, cursor) = news(&ann.get(LOBBY));
+    ann.send("GET", &format!("{LOBBY}?cursor={cursor}"), &[], "");
+    eve.send(&format!("GET {LOBBY}?way=events HTTP/1.1\r\nHost: test\r\n\r\n"));
+    assert!(eve.line().is_some_and(|line| line.contains("200")));
+    IOLoop::current().run_sync(async {
+        let mut socket = websocket::connect(format!("ws://{address}{LOBBY}?way=socket")).await.unwrap();
+        program.terminate();
+        while socket.receive().await.unwrap().is_some() {}
+        assert_eq!(socket.close_code(), Some(CloseCode::GOING_AWAY));
+    });
+    assert!(ann.answer_to("GET").json()["retry"].is_u64());
+    while eve.line().is_some() {}
     assert!(program.end().success());
 }

@@ -2,20 +2,17 @@
 //!
 //! The requests of the page: the list of rooms, news of one room, and posting in it.
 
-use std::{
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{rc::Rc, time::Duration};
 
 use serde::Serialize;
-use web::{Exchange, Method, RequestHandler, StatusCode, timeout};
+use web::{Exchange, Method, RequestHandler, StatusCode, comet::SlowPolicy};
 
 use crate::{
-    room::{Draft, Room},
-    rooms::{Entry, Rooms, is_room_name},
+    directory::Entry,
+    rooms::{Draft, HISTORY, Rooms, is_room_name, unix_millis},
 };
 
-/// A poll is answered after this long, with or without news: proxies cut connections that are silent for a minute.
+/// Proxies cut connections that are silent for half a minute.
 const LONGEST_POLL: Duration = Duration::from_secs(25);
 
 /// The longest message, in characters.
@@ -27,7 +24,7 @@ const LONGEST_NAME: usize = 32;
 /// The longest name that a page may give to itself or to one of its messages, in bytes.
 const LONGEST_KEY: usize = 64;
 
-/// `GET /rooms`: every room with its head count.
+/// `GET /rooms`: every room with its people, and when something was said there.
 pub struct RoomList {
     rooms: Rc<Rooms>,
 }
@@ -44,14 +41,15 @@ impl RequestHandler for RoomList {
     async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
         #[derive(Serialize)]
         struct List {
+            now: u64,
             rooms: Vec<Entry>,
         }
         exchange.set_header("Cache-Control", "no-store")?;
-        exchange.write_json(&List { rooms: self.rooms.list() })
+        exchange.write_json(&List { now: unix_millis(), rooms: self.rooms.list() })
     }
 }
 
-/// `GET /rooms/{room}/messages` waits for news, `POST` posts a message.
+/// `GET /rooms/{room}/messages` follows a room, `POST` posts a message.
 pub struct Messages {
     rooms: Rc<Rooms>,
 }
@@ -60,47 +58,44 @@ impl Messages {
     pub fn new(rooms: Rc<Rooms>) -> Messages {
         Messages { rooms }
     }
-
-    fn room(&self, exchange: &Exchange) -> web::Result<Rc<Room>> {
-        let name: String = exchange.path("room")?;
-        if !is_room_name(&name) {
-            return Err(refused("A room's name has 1 to 32 letters, digits, - or _"));
-        }
-        let too_many = || web::Error::http(StatusCode::SERVICE_UNAVAILABLE, "There are too many rooms");
-        self.rooms.enter(&name, Instant::now()).ok_or_else(too_many)
-    }
 }
 
 impl RequestHandler for Messages {
     const METHODS: &'static [Method] = &[Method::GET, Method::POST];
 
-    /// The long poll. Arguments: `after`, the cursor of the previous answer; `people`, the head
-    /// count that the page shows; `client`, the page's name for itself, without which it is not
-    /// counted; `wait`, the longest time to wait in seconds.
+    /// Arguments: `way`, which is `socket`, `events` or `poll`; `cursor`, behind which to go on; `wait`, how many
+    /// seconds a poll waits for news; `client`, the page's name for itself, without which it is not counted as present; `name`,
+    /// that of its reader.
     async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
-        let room = self.room(exchange)?;
-        let (after, people) = (exchange.query_opt("after")?, exchange.query_opt("people")?);
-        let wait = exchange.query_opt("wait")?.map_or(LONGEST_POLL, Duration::from_secs).min(LONGEST_POLL);
-        let visit = match exchange.query_opt::<String>("client")? {
-            Some(page) if page.len() > LONGEST_KEY => return Err(refused("The client's name is too long")),
-            page => page.map(|page| Visit::begin(room.clone(), page)),
-        };
-
-        // Returns early when the client goes away, and frees everything above.
-        let news = exchange.while_connected(timeout(wait, room.news(after, people))).await?;
-        if let Some(visit) = visit.filter(|_| !exchange.is_client_gone()) {
-            visit.answered();
+        let room = room(exchange)?;
+        // Who comes to a room needs its people as they are, and not all who have ever come and gone.
+        let mut delivery = self.rooms.hub().deliver(&room).latest(HISTORY).policy(SlowPolicy::Coalesce);
+        if let Some(client) = exchange.query_opt::<String>("client")? {
+            if client.len() > LONGEST_KEY {
+                return Err(refused("The client's name is too long"));
+            }
+            let name = cleaned(&exchange.query_opt::<String>("name")?.unwrap_or_default());
+            let name: String = name.chars().take(LONGEST_NAME).collect();
+            // A reader who takes another name is another member.
+            delivery = delivery.member_with(&format!("{client} {name}"), &name)?;
         }
-        exchange.set_header("Cache-Control", "no-store")?;
-        exchange.write_json(&news.unwrap_or_else(|_nothing_new| room.look(after)))
+        if let Some(wait) = exchange.query_opt("wait")? {
+            delivery = delivery.poll_wait(Duration::from_secs(wait).min(LONGEST_POLL));
+        }
+        match exchange.query_opt::<String>("way")?.as_deref() {
+            Some("socket") => delivery.websocket(exchange),
+            Some("events") => delivery.event_stream(exchange),
+            None | Some("poll") => delivery.long_poll(exchange).await,
+            Some(_) => Err(refused("The ways are socket, events and poll")),
+        }
     }
 
     async fn post(&self, exchange: &mut Exchange) -> web::Result<()> {
-        let room = self.room(exchange)?;
+        let room = room(exchange)?;
         let draft = checked(exchange.json().await?)?;
-        let seq = room.post(draft, Instant::now());
+        let cursor = self.rooms.say(&room, &draft).await?;
         exchange.set_status(StatusCode::CREATED);
-        exchange.write_json(&serde_json::json!({ "seq": seq }))
+        exchange.write_json(&serde_json::json!({ "cursor": cursor.to_string() }))
     }
 
     fn write_error(&self, exchange: &mut Exchange, error: &web::Error) {
@@ -109,42 +104,14 @@ impl RequestHandler for Messages {
     }
 }
 
-/// The presence of a page in a room during one poll. Dropped before the answer, it means that the
-/// page has gone.
-struct Visit {
-    room: Rc<Room>,
-    page: String,
-    answered: bool,
-}
-
-impl Visit {
-    fn begin(room: Rc<Room>, page: String) -> Visit {
-        let now = Instant::now();
-        room.people().arrive(&page, now);
-        room.announce(now);
-        Visit { room, page, answered: false }
-    }
-
-    fn answered(mut self) {
-        self.answered = true;
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        if self.answered {
-            self.room.people().answered(&self.page, Instant::now());
-        } else {
-            // The next tick announces it: when many leave at once, the news of the first departure
-            // would answer the polls of others whose departure has not been noticed yet.
-            self.room.people().leave(&self.page);
-        }
-    }
+fn room(exchange: &Exchange) -> web::Result<String> {
+    let name: String = exchange.path("room")?;
+    if is_room_name(&name) { Ok(name) } else { Err(refused("A room's name has 1 to 32 letters, digits, - or _")) }
 }
 
 /// The message as it may be kept and shown.
 fn checked(draft: Draft) -> web::Result<Draft> {
-    let name: String = draft.name.trim().chars().filter(|c| !c.is_control()).collect();
+    let name = cleaned(&draft.name);
     let keeps_lines = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
     let text: String = draft.text.trim().chars().filter(keeps_lines).collect();
     if !(1..=LONGEST_NAME).contains(&name.chars().count()) {
@@ -157,6 +124,10 @@ fn checked(draft: Draft) -> web::Result<Draft> {
         return Err(refused("A key has 1 to 64 bytes"));
     }
     Ok(Draft { name, text, key: draft.key })
+}
+
+fn cleaned(name: &str) -> String {
+    name.trim().chars().filter(|c| !c.is_control()).collect()
 }
 
 fn refused(why: &'static str) -> web::Error {
@@ -185,22 +156,5 @@ mod tests {
             assert_eq!(error.status(), StatusCode::BAD_REQUEST);
         }
         assert!(checked(draft(&"ä".repeat(32), &"ö".repeat(2000))).is_ok());
-    }
-
-    #[test]
-    fn a_visit_that_ends_without_an_answer_frees_its_seat() {
-        let room = Rc::new(Room::new(Instant::now()));
-        let visit = Visit::begin(room.clone(), "page".into());
-        assert_eq!(room.people().count(), 1);
-        drop(visit);
-        assert_eq!(room.people().count(), 0);
-        assert_eq!(Rc::strong_count(&room), 1);
-    }
-
-    #[test]
-    fn a_visit_that_was_answered_keeps_its_seat_for_the_next_one() {
-        let room = Rc::new(Room::new(Instant::now()));
-        Visit::begin(room.clone(), "page".into()).answered();
-        assert_eq!(room.people().count(), 1);
     }
 }
