@@ -34,7 +34,7 @@ use crate::comet::{Cursor, Publication};
 ///
 /// ```no_run
 /// use web::{
-///     Application, Exchange, IOLoop, threads,
+///     Application, Exchange, IOLoop, signal, threads,
 ///     comet::{Hub, HubOptions, broker::ProcessLog},
 /// };
 ///
@@ -49,9 +49,12 @@ use crate::comet::{Cursor, Publication};
 ///         let hub = Hub::with_broker(HubOptions::new(), log.broker());
 ///         Ok(application(hub).into_server())
 ///     })?;
-///     servers.drain_on_signal(std::time::Duration::from_secs(10))?;
-///     IOLoop::current().start();
-///     Ok(())
+///     // The main thread has a loop of its own, for signals alone.
+///     IOLoop::current().run_sync(async {
+///         signal::shutdown().await?;
+///         servers.drain(std::time::Duration::from_secs(10)).await?;
+///         Ok(())
+///     })
 /// }
 /// ```
 #[derive(Clone)]
