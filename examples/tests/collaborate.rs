@@ -7,9 +7,9 @@ mod support;
 
 use std::net::SocketAddr;
 
-use support::{Program, http::Client};
+use support::{PATIENCE, Program, http::Client};
 use web::{
-    IOLoop,
+    IOLoop, timeout,
     websocket::{self, CloseCode, WebSocket},
 };
 
@@ -28,7 +28,8 @@ async fn come(address: SocketAddr) -> (WebSocket, [u8; 2]) {
 }
 
 async fn next(socket: &mut WebSocket) -> Vec<u8> {
-    socket.receive().await.unwrap().expect("the socket is open").as_bytes().to_vec()
+    let message = timeout(PATIENCE, socket.receive()).await.expect("a message comes in time");
+    message.unwrap().expect("the socket is open").as_bytes().to_vec()
 }
 
 /// A message as others get it.
