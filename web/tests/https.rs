@@ -67,7 +67,7 @@ fn a_websocket_goes_over_tls() {
         for text in ["first".to_owned(), "x".repeat(100_000)] {
             socket.send(text.clone()).await.expect("it is sent");
             let message = socket.receive().await.expect("it comes back").expect("the socket is open");
-            assert_eq!(message, Message::Text(text.into()));
+            assert_eq!(message, Message::Text(text));
         }
         // A certificate that nobody vouches for is refused.
         let stranger = acceptor_and_connector("stranger").1;
