@@ -37,13 +37,15 @@ fn links_between_pages_lead_somewhere() {
 /// A block without a language is taken for Rust and compiled; one that is meant for something else has to say so.
 #[test]
 fn every_code_block_names_its_language() {
-    let languages = ["rust", "rust,no_run", "text", "sh", "toml", "ini"];
+    let languages = ["rust", "rust,no_run", "text", "sh", "toml", "ini", "python"];
     for page in pages() {
         let text = read(&format!("docs/src/{page}"));
         let fences = text.lines().filter(|line| line.starts_with("```"));
         for opening in fences.step_by(2) {
             let language = opening.trim_start_matches('`');
-            assert!(languages.contains(&language), "{page} has a block {opening}");
+            // Another framework's code, of a crate that is too large to be compiled with the tests.
+            let foreign = page == "coming-from-actix-web.md" && language == "rust,ignore";
+            assert!(languages.contains(&language) || foreign, "{page} has a block {opening}");
         }
     }
 }
