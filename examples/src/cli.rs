@@ -37,25 +37,33 @@ pub fn listen_address_from(arguments: impl IntoIterator<Item = OsString>, about:
 }
 
 /// Takes an option with a value, `--name value` or `--name=value`, out of a command line, whose rest is for
-/// [`listen_address_from`]. Ends the process when the value is missing or no text.
+/// [`listen_address_from`]. The last one counts. Ends the process when the value is missing or no text.
 pub fn take_option(arguments: impl IntoIterator<Item = OsString>, name: &str) -> (Option<String>, Vec<OsString>) {
-    let (mut value, mut rest) = (None, Vec::new());
+    let (mut values, rest) = take_options(arguments, name);
+    (values.pop(), rest)
+}
+
+/// [`take_option`] for one that may be repeated.
+pub fn take_options(arguments: impl IntoIterator<Item = OsString>, name: &str) -> (Vec<String>, Vec<OsString>) {
+    let (mut values, mut rest) = (Vec::new(), Vec::new());
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         let inline = argument.to_str().and_then(|text| text.strip_prefix(name)).and_then(|text| text.strip_prefix('='));
         if let Some(inline) = inline {
-            value = Some(inline.to_owned());
+            values.push(inline.to_owned());
         } else if argument == name {
-            value = arguments.next().and_then(|value| value.into_string().ok());
-            if value.is_none() {
-                eprintln!("error: {name} needs a value; try --help");
-                exit(2);
+            match arguments.next().and_then(|value| value.into_string().ok()) {
+                Some(value) => values.push(value),
+                None => {
+                    eprintln!("error: {name} needs a value; try --help");
+                    exit(2);
+                }
             }
         } else {
             rest.push(argument);
         }
     }
-    (value, rest)
+    (values, rest)
 }
 
 /// Logs to standard error, from level info on: servers write their access log at that level.
@@ -139,6 +147,12 @@ mod tests {
             assert_eq!((value.as_deref(), rest), (Some("url"), vec!["--port".into(), "1".into()]));
         }
         assert_eq!(take_option([OsString::from("--redistribute")], "--redis"), (None, vec!["--redistribute".into()]));
+    }
+
+    #[test]
+    fn an_option_may_be_repeated() {
+        let (values, rest) = take_options(["--site", "a", "--port=1", "--site=b"].map(OsString::from), "--site");
+        assert_eq!((values, rest), (vec!["a".to_owned(), "b".to_owned()], vec![OsString::from("--port=1")]));
     }
 
     #[test]

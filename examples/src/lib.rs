@@ -2,6 +2,8 @@
 
 pub mod cli;
 pub mod page;
+pub mod pool;
+pub mod side_car;
 
 /// The pages of `docs/src` and the README, each as one module, so that a failing block names its page.
 #[cfg(doctest)]

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use ioloop::{IOLoop, JoinError, run_in_executor, spawn, sync::Queue};
+use ioloop::{IOLoop, run_in_executor, spawn};
 use iostream::{IOStream, TcpServer};
 use support::{PATIENCE, http::Client};
 use tokio::runtime;
@@ -92,37 +92,9 @@ mod a_library_that_takes_a_stream {
 }
 
 mod a_driver_that_blocks {
+    use examples::pool::Pool;
+
     use super::*;
-
-    struct Pool<C>(Rc<Queue<C>>);
-
-    impl<C: Send + 'static> Pool<C> {
-        fn new(connections: Vec<C>) -> Pool<C> {
-            let free = Queue::unbounded();
-            for connection in connections {
-                let _ = free.try_put(connection); // It is never full.
-            }
-            Pool(Rc::new(free))
-        }
-
-        async fn with<T: Send + 'static>(
-            &self,
-            work: impl FnOnce(&mut C) -> T + Send + 'static,
-        ) -> Result<T, JoinError> {
-            let free = self.0.clone();
-            let mut connection = free.get().await;
-            let call = spawn(async move {
-                let (connection, result) = run_in_executor(move || {
-                    let result = work(&mut connection);
-                    (connection, result)
-                })
-                .await?;
-                let _ = free.try_put(connection);
-                Ok(result)
-            });
-            call.await?
-        }
-    }
 
     /// A driver as they are: it sends a question and blocks until the answer is there.
     struct Driver(BufReader<TcpStream>);
@@ -185,36 +157,9 @@ mod a_driver_that_blocks {
 }
 
 mod a_library_with_a_runtime_of_its_own {
+    use examples::side_car::SideCar;
+
     use super::*;
-
-    #[derive(Clone)]
-    struct SideCar(runtime::Handle);
-
-    impl SideCar {
-        fn start() -> io::Result<SideCar> {
-            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let handle = runtime.handle().clone();
-            thread::Builder::new().name("side-car".into()).spawn(move || runtime.block_on(pending::<()>()))?;
-            Ok(SideCar(handle))
-        }
-
-        async fn run<T>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, tokio::task::JoinError>
-        where
-            T: Send + 'static,
-        {
-            struct Abort(tokio::task::AbortHandle);
-
-            impl Drop for Abort {
-                fn drop(&mut self) {
-                    self.0.abort();
-                }
-            }
-
-            let task = self.0.spawn(work);
-            let _abort = Abort(task.abort_handle());
-            task.await
-        }
-    }
 
     /// A library as they are: it panics where tokio does not run.
     async fn library(name: String) -> String {
