@@ -1,6 +1,6 @@
 //! Routes and settings, and the service that they make.
 
-use std::{fmt, future::Future, path::Path, rc::Rc};
+use std::{any::Any, cell::Cell, fmt, future::Future, path::Path, rc::Rc};
 
 use httpserver::{
     HttpServer, Limits, Method, Request, Response, ServerHandle, ServerOptions, Service,
@@ -18,6 +18,7 @@ use crate::{
     request_handler::RequestHandler,
     route::Route,
     router::{Found, Router},
+    routing::RouteNames,
     scope::Scope,
     wrap::Wrap,
 };
@@ -65,6 +66,8 @@ pub struct Application {
     options: ServerOptions,
     /// What is said about requests that no route answers.
     no_route: Rc<Scope>,
+    /// Whether requests can be answered without more ado, because what handlers need is known to be there.
+    is_checked: Cell<bool>,
 }
 
 impl Application {
@@ -326,6 +329,45 @@ impl Application {
         self
     }
 
+    /// Adds a value that all handlers and wraps of this application and of those nested in it share, one of each type:
+    /// [`with_state`](crate::with_state) hands it to a function, [`Exchange::state`] to any code. A nested application that has
+    /// a value of the same type sees its own.
+    ///
+    /// Handlers that say what they [need](crate::Handler::needs) are checked when the application begins to serve, in
+    /// [`listen`](Application::listen), [`into_server`](Application::into_server) and the first call as a [`Service`]: what is
+    /// missing is a panic with the names of the type and the route.
+    ///
+    /// # Panics
+    ///
+    /// If there is a value of this type already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Application, Exchange, with_state};
+    ///
+    /// struct Motto(&'static str);
+    ///
+    /// async fn index(exchange: &mut Exchange, motto: &Motto) -> web::Result<()> {
+    ///     exchange.write_text(motto.0);
+    ///     Ok(())
+    /// }
+    ///
+    /// let application = Application::new().state(Motto("Plain is better")).get("/", with_state(index));
+    /// ```
+    #[track_caller]
+    #[inline]
+    pub fn state<T: Any>(self, value: T) -> Application {
+        self.router.home().add_state(value);
+        self
+    }
+
+    /// A handle to the names of this application's routes, for code that makes URLs and has no [`Exchange`] at hand.
+    #[inline]
+    pub fn route_names(&self) -> RouteNames {
+        RouteNames::new(self.router.home())
+    }
+
     /// Sets the limits and time-outs of the server, for [`listen`](Application::listen) and
     /// [`into_server`](Application::into_server).
     pub fn limits(mut self, limits: Limits) -> Application {
@@ -367,6 +409,11 @@ impl Application {
     /// # Errors
     ///
     /// When the address cannot be resolved or bound.
+    ///
+    /// # Panics
+    ///
+    /// If a handler needs [state](Application::state) that is not there.
+    #[track_caller]
     pub fn listen(self, addr: impl ToListenAddrs) -> Result<ServerHandle> {
         Ok(self.into_server().listen(addr)?)
     }
@@ -376,6 +423,11 @@ impl Application {
     /// # Errors
     ///
     /// When another server listens there, or something else than a socket is in the way.
+    ///
+    /// # Panics
+    ///
+    /// As [`listen`](Application::listen).
+    #[track_caller]
     #[inline]
     pub fn listen_unix(self, path: impl AsRef<Path>) -> Result<ServerHandle> {
         Ok(self.into_server().listen_unix(path)?)
@@ -383,24 +435,30 @@ impl Application {
 
     /// A server for this application that does not listen yet: for sockets that were opened elsewhere, to fork before it
     /// starts, and for several threads.
+    ///
+    /// # Panics
+    ///
+    /// As [`listen`](Application::listen).
+    #[track_caller]
     pub fn into_server(mut self) -> HttpServer {
+        self.check_needs();
         let options = std::mem::take(&mut self.options);
         HttpServer::with_options(self, options)
     }
 
     fn answer(&self, request: Request) -> Answering {
+        if !self.is_checked.get() {
+            self.check_needs();
+        }
         if *request.method() == Method::CONNECT {
-            return self.answer_unrouted(request, PathParams::default(), None, Unrouted::Connect);
+            return self.answer_unrouted(request, self.router.no_params(), None, Unrouted::Connect);
         }
         match self.router.find_for(&request) {
             Found::Target(target, params) => self.call(request, params, &target.scope, Rc::clone(&target.endpoint)),
-            Found::Nothing(Some(fallback), scope) => {
-                let scope = scope.unwrap_or(&self.no_route);
-                self.call(request, PathParams::default(), scope, Rc::clone(fallback))
+            Found::Nothing(Some(fallback), scope, params) => {
+                self.call(request, params, scope.unwrap_or(&self.no_route), Rc::clone(fallback))
             }
-            Found::Nothing(None, scope) => {
-                self.answer_unrouted(request, PathParams::default(), scope, Unrouted::NotFound)
-            }
+            Found::Nothing(None, scope, params) => self.answer_unrouted(request, params, scope, Unrouted::NotFound),
             Found::WrongMethod(table, params) => {
                 let answer = Unrouted::WrongMethod(table.allow().to_owned());
                 self.answer_unrouted(request, params, Some(table.scope()), answer)
@@ -411,9 +469,16 @@ impl Application {
             }
             Found::ServerOptions => {
                 let answer = Unrouted::Options(self.router.allow());
-                self.answer_unrouted(request, PathParams::default(), None, answer)
+                self.answer_unrouted(request, self.router.no_params(), None, answer)
             }
         }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn check_needs(&self) {
+        self.router.check_needs(&self.scope);
+        self.is_checked.set(true);
     }
 
     #[cold]

@@ -16,6 +16,7 @@ use crate::{
     exchange::Exchange,
     handler::Handler,
     request_handler::{RequestHandler, dispatch},
+    routing::Needs,
     wrap::{AnyHandler, BoxFuture},
 };
 
@@ -32,6 +33,11 @@ pub(crate) trait Endpoint: AnyHandler {
     /// Runs when the response is complete.
     fn on_finish(&self, exchange: &mut Exchange) {
         let _ = exchange;
+    }
+
+    /// What the handler needs of its application.
+    fn needs(&self, needs: &mut Needs) {
+        let _ = needs;
     }
 }
 
@@ -63,6 +69,10 @@ impl<H: Handler> Endpoint for Function<H> {
             };
             call.conclude(result)
         })
+    }
+
+    fn needs(&self, needs: &mut Needs) {
+        self.0.needs(needs);
     }
 }
 
@@ -97,6 +107,10 @@ impl<H: RequestHandler> Endpoint for Object<H> {
 
     fn on_finish(&self, exchange: &mut Exchange) {
         self.0.on_finish(exchange);
+    }
+
+    fn needs(&self, needs: &mut Needs) {
+        self.0.needs(needs);
     }
 }
 

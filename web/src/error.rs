@@ -62,6 +62,14 @@ pub enum Error {
     },
     /// A redirect that cannot be sent, for the reason given. 500, as for cookies.
     InvalidRedirect(&'static str),
+    /// A URL that cannot be made: no route has the name, or its parameters cannot have these values. 500: the handler's
+    /// mistake, or a value from outside that it did not check.
+    InvalidUrl {
+        /// The route's name, as the handler gave it.
+        route: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// An event of an [event stream](crate::event_stream) that cannot be sent, for the reason given: text from outside became
     /// its name or its id, and was not checked. 500.
     InvalidEvent(&'static str),
@@ -223,6 +231,7 @@ impl fmt::Display for Error {
             #[cfg(feature = "cookies")]
             Error::InvalidCookie { name, reason } => write!(f, "Invalid cookie {name:?}: {reason}"),
             Error::InvalidRedirect(reason) => write!(f, "Invalid redirect: {reason}"),
+            Error::InvalidUrl { route, reason } => write!(f, "No URL for the route {route:?}: {reason}"),
             #[cfg(feature = "comet")]
             Error::InvalidChannel(reason) => write!(f, "Invalid channel: {reason}"),
             #[cfg(feature = "comet")]

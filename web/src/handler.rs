@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::{error::Result, exchange::Exchange};
+use crate::{error::Result, exchange::Exchange, routing::Needs};
 
 /// Something that answers requests: above all an `async fn` over the exchange.
 ///
@@ -45,6 +45,9 @@ use crate::{error::Result, exchange::Exchange};
 /// let application = Application::new().get("/old", Moved("/new")).get("/older", Moved("/new"));
 /// ```
 ///
+/// What all handlers of an application share can be its [state](crate::Application::state) instead, which
+/// [`with_state`](crate::with_state) hands to an `async fn` that takes it.
+///
 /// # When the compiler objects
 ///
 /// * ``expected `Result<(), Error>`, found `()` ``: the function returns nothing. Let it return `web::Result<()>` and
@@ -63,6 +66,12 @@ pub trait Handler: 'static {
     ///
     /// An error becomes the response: its status, and a page made by `error_page`.
     fn handle(&self, exchange: &mut Exchange) -> impl Future<Output = Result<()>>;
+
+    /// Says what the handler needs of its application, so that what is missing shows when the server starts. Nothing, unless
+    /// it is written; [`with_state`](crate::with_state) writes it.
+    fn needs(&self, needs: &mut Needs) {
+        let _ = needs;
+    }
 }
 
 impl<F> Handler for F

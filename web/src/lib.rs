@@ -25,6 +25,7 @@ mod pattern;
 mod request_handler;
 mod route;
 mod router;
+mod routing;
 mod scope;
 mod wrap;
 
@@ -45,6 +46,7 @@ pub use from_text::FromText;
 pub use handler::Handler;
 pub use request_handler::RequestHandler;
 pub use route::Route;
+pub use routing::{Needs, RouteNames, UrlArguments, with_state};
 #[cfg(feature = "static")]
 pub use static_files::StaticFiles;
 pub use wrap::{Next, Wrap};

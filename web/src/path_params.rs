@@ -7,15 +7,14 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     error::{Error, HttpError, Result},
-    pattern::Pattern,
+    routing::RouteInfo,
 };
 
 /// Where the parameters of the matched route stand in the path. Positions instead of copies, and the names shared with
 /// the route: a match allocates nothing unless it has more than [`INLINE`] parameters.
-#[derive(Default)]
 pub(crate) struct PathParams {
-    /// Of the route; `None` when no route matched. Thin, since every waiting request holds one.
-    pattern: Option<Rc<Pattern>>,
+    /// Of the route. Thin, since every waiting request holds one.
+    info: Rc<RouteInfo>,
     places: Places,
 }
 
@@ -38,10 +37,10 @@ struct Place {
 impl PathParams {
     /// `params` are those of a match on `path`, in the order of the pattern's names.
     #[inline]
-    pub(crate) fn new(pattern: &Rc<Pattern>, params: &matchit::Params<'_, '_>, path: &str) -> PathParams {
-        let names = pattern.names();
+    pub(crate) fn new(info: &Rc<RouteInfo>, params: &matchit::Params<'_, '_>, path: &str) -> PathParams {
+        let names = info.names();
         if names.is_empty() {
-            return PathParams::none(pattern);
+            return PathParams::none(info);
         }
         let mut found = params.iter().map(|(_, value)| Place::of(value, path));
         // The tree returns slices of the path; kept as such they would borrow the request that moves into the exchange.
@@ -50,25 +49,25 @@ impl PathParams {
         } else {
             Places::Many(found.collect())
         };
-        PathParams { pattern: Some(Rc::clone(pattern)), places }
+        PathParams { info: Rc::clone(info), places }
     }
 
-    /// Those of a route without parameters.
+    /// Those of a route without parameters, or of no route.
     #[inline]
-    pub(crate) fn none(pattern: &Rc<Pattern>) -> PathParams {
-        PathParams { pattern: Some(Rc::clone(pattern)), places: Places::default() }
+    pub(crate) fn none(info: &Rc<RouteInfo>) -> PathParams {
+        PathParams { info: Rc::clone(info), places: Places::default() }
     }
 
-    /// The pattern of the route that matched.
+    /// The route that matched.
     #[inline]
-    pub(crate) fn pattern(&self) -> Option<&str> {
-        self.pattern.as_deref().map(Pattern::text)
+    pub(crate) fn info(&self) -> &RouteInfo {
+        &self.info
     }
 
     /// The parameter as it stands in the path, still percent-encoded.
     #[inline]
     pub(crate) fn raw<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
-        let at = self.pattern.as_deref()?.names().iter().position(|known| known == name)?;
+        let at = self.info.names().iter().position(|known| known == name)?;
         let places = match &self.places {
             Places::Few(places) => &places[..],
             Places::Many(places) => places,
@@ -98,8 +97,8 @@ impl PathParams {
     #[cold]
     #[inline]
     fn unknown(&self, name: &str, path: &str) -> Error {
-        let text = match &self.pattern {
-            Some(pattern) => format!("the route {:?} has no parameter {name:?}", pattern.text()),
+        let text = match self.info.pattern() {
+            Some(pattern) => format!("the route {pattern:?} has no parameter {name:?}"),
             None => format!("the route of {path:?} has no parameters, {name:?} was asked for"),
         };
         HttpError::new(StatusCode::INTERNAL_SERVER_ERROR).log(text).into()
@@ -131,12 +130,14 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{pattern::Pattern, routing::Home};
 
     fn found(pattern: &str, path: &str) -> PathParams {
         let mut router = matchit::Router::new();
         router.insert(pattern, ()).unwrap();
         let matched = router.at(path).unwrap();
-        PathParams::new(&Rc::new(Pattern::parse(pattern).unwrap()), &matched.params, path)
+        let info = RouteInfo::new(Pattern::parse(pattern).unwrap(), &Rc::new(Home::default()));
+        PathParams::new(&Rc::new(info), &matched.params, path)
     }
 
     #[test]
@@ -153,7 +154,8 @@ mod tests {
         assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(error.to_string(), "the route \"/room/{id}\" has no parameter \"ID\"");
         assert_eq!(error.message(), "Internal Server Error");
-        let error = PathParams::default().decoded("id", "/plain").unwrap_err();
+        let error =
+            PathParams::none(&Rc::new(RouteInfo::unrouted(&Rc::default()))).decoded("id", "/plain").unwrap_err();
         assert_eq!(error.to_string(), "the route of \"/plain\" has no parameters, \"id\" was asked for");
     }
 

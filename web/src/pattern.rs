@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// The pattern of a route.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     text: String,
     names: Vec<String>,
@@ -44,7 +44,7 @@ impl Pattern {
 }
 
 /// A piece of a pattern.
-enum Part<'p> {
+pub(crate) enum Part<'p> {
     /// Text that a path has as it is, but for doubled braces.
     Literal(&'p str),
     /// A parameter with its braces.
@@ -61,7 +61,7 @@ impl<'p> Part<'p> {
 }
 
 /// The pieces of a pattern, from left to right. Together they are the pattern.
-fn parts(pattern: &str) -> impl Iterator<Item = Part<'_>> {
+pub(crate) fn parts(pattern: &str) -> impl Iterator<Item = Part<'_>> {
     let mut rest = pattern;
     std::iter::from_fn(move || {
         let (part, behind) = first_part(rest)?;

@@ -12,6 +12,7 @@ use httpserver::{Extensions, Method};
 use crate::{
     error::{Error, Result},
     exchange::Exchange,
+    routing::Needs,
 };
 
 /// A resource: one object that answers several methods, in the manner of Tornado's class of that name.
@@ -68,6 +69,37 @@ pub trait RequestHandler: Sized + 'static {
     /// and names the method when one is listed but not written, or written but not listed. A type that passes every method
     /// on to another handler therefore has to list all seven.
     const METHODS: &'static [Method];
+
+    /// Says what the handler needs of its application, so that what is missing shows when the server starts. Nothing, unless
+    /// it is written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Application, Exchange, Method, Needs, RequestHandler};
+    ///
+    /// struct Motto(&'static str);
+    ///
+    /// struct Page;
+    ///
+    /// impl RequestHandler for Page {
+    ///     const METHODS: &'static [Method] = &[Method::GET];
+    ///
+    ///     fn needs(&self, needs: &mut Needs) {
+    ///         needs.state::<Motto>();
+    ///     }
+    ///
+    ///     async fn get(&self, exchange: &mut Exchange) -> web::Result<()> {
+    ///         exchange.write_text(exchange.state::<Motto>()?.0);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let application = Application::new().state(Motto("Plain is better")).handler("/", Page);
+    /// ```
+    fn needs(&self, needs: &mut Needs) {
+        let _ = needs;
+    }
 
     /// Runs before the method: the place for what all methods need, such as looking up the user.
     ///

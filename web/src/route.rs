@@ -1,6 +1,6 @@
 //! One route, before it is added to an application.
 
-use std::{fmt, rc::Rc};
+use std::{any::Any, fmt, rc::Rc};
 
 use httpserver::Method;
 
@@ -8,6 +8,7 @@ use crate::{
     endpoint::{Endpoint, Function, Object},
     handler::Handler,
     request_handler::{RequestHandler, check_methods},
+    routing::Needs,
     scope::Scope,
     wrap::Wrap,
 };
@@ -42,6 +43,8 @@ pub struct Route {
     pub(crate) path: String,
     pub(crate) endpoint: Rc<dyn Endpoint>,
     pub(crate) scope: Scope,
+    pub(crate) name: Option<String>,
+    pub(crate) needs: Needs,
 }
 
 impl Route {
@@ -99,8 +102,48 @@ impl Route {
         self
     }
 
+    /// Gives the route a name, by which [`Exchange::reverse_url`](crate::Exchange::reverse_url) makes its URL.
+    ///
+    /// The names of an application are those of all applications nested in it, so each is used once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Application, Exchange, Route};
+    ///
+    /// async fn note(exchange: &mut Exchange) -> web::Result<()> {
+    ///     let id: u64 = exchange.path("id")?;
+    ///     exchange.write_text(format!("note {id}\n"));
+    ///     Ok(())
+    /// }
+    ///
+    /// async fn index(exchange: &mut Exchange) -> web::Result<()> {
+    ///     let url = exchange.reverse_url("note", [7])?;
+    ///     exchange.write(format!("<a href=\"{url}\">note 7</a>\n")); // /notes/7
+    ///     Ok(())
+    /// }
+    ///
+    /// let application = Application::new()
+    ///     .add(Route::get("/notes/{id}", note).name("note"))
+    ///     .get("/", index);
+    /// ```
+    #[inline]
+    pub fn name(mut self, name: impl Into<String>) -> Route {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Says that the handler asks for [state](crate::Exchange::state) of type `T`: a route for which there is none is refused
+    /// when the server starts. For closures and functions; types write `needs` of [`Handler`] or [`RequestHandler`], and
+    /// [`with_state`](crate::with_state) does it by itself.
+    #[inline]
+    pub fn needs<T: Any>(mut self) -> Route {
+        self.needs.state::<T>();
+        self
+    }
+
     pub(crate) fn with_endpoint(methods: Vec<Method>, path: &str, endpoint: Rc<dyn Endpoint>) -> Route {
-        Route { methods, path: path.to_owned(), endpoint, scope: Scope::default() }
+        Route { methods, path: path.to_owned(), endpoint, scope: Scope::default(), name: None, needs: Needs::default() }
     }
 }
 

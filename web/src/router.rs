@@ -5,17 +5,26 @@ use std::{fmt, rc::Rc};
 use httpserver::{Method, Request};
 
 use crate::{
-    endpoint::Endpoint, fixed_paths::FixedPaths, path_params::PathParams, pattern::Pattern, route::Route, scope::Scope,
+    endpoint::Endpoint,
+    fixed_paths::FixedPaths,
+    path_params::PathParams,
+    pattern::Pattern,
+    route::Route,
+    routing::{Home, Needs, RouteInfo},
+    scope::Scope,
 };
 
 /// The routes of an application: a radix tree of patterns, and at each of them a small table of methods.
-#[derive(Default)]
 pub(crate) struct Router {
     tree: matchit::Router<usize>,
     fixed: FixedPaths,
     tables: Vec<Table>,
     /// What answers paths that no route has, by the prefix below which it does: longer ones first.
     fallbacks: Vec<Fallback>,
+    /// Of the application.
+    home: Rc<Home>,
+    /// What is known of paths that no route has.
+    unrouted: Rc<RouteInfo>,
 }
 
 /// What an application, perhaps a nested one, does with paths that none of its routes has.
@@ -25,6 +34,7 @@ struct Fallback {
     /// `None` when the application has none of its own: then that of the one around it answers, and a 404 in the end.
     endpoint: Option<Rc<dyn Endpoint>>,
     scope: Rc<Scope>,
+    info: Rc<RouteInfo>,
 }
 
 /// What answers a method of a path.
@@ -32,6 +42,9 @@ struct Fallback {
 pub(crate) struct Target {
     pub(crate) endpoint: Rc<dyn Endpoint>,
     pub(crate) scope: Rc<Scope>,
+    info: Rc<RouteInfo>,
+    /// Of the route, beside those of the handler.
+    needs: Needs,
 }
 
 /// What the router found for a request.
@@ -45,12 +58,12 @@ pub(crate) enum Found<'r> {
     /// `OPTIONS *`: a question about the server as a whole.
     ServerOptions,
     /// No route has this path. The fallback for it, and what a nested application around it says about its requests.
-    Nothing(Option<&'r Rc<dyn Endpoint>>, Option<&'r Rc<Scope>>),
+    Nothing(Option<&'r Rc<dyn Endpoint>>, Option<&'r Rc<Scope>>, PathParams),
 }
 
 /// The routes that share a pattern.
 pub(crate) struct Table {
-    pattern: Rc<Pattern>,
+    info: Rc<RouteInfo>,
     /// A handful: a linear search is faster than any map.
     targets: Vec<(Method, Target)>,
     allow: String,
@@ -67,15 +80,19 @@ impl Router {
     /// routes are written down by the programmer, so this shows at the first start.
     #[track_caller]
     pub(crate) fn add(&mut self, route: Route) {
-        let Route { methods, path, endpoint, scope } = route;
+        let Route { methods, path, endpoint, scope, name, needs } = route;
         assert!(!methods.is_empty(), "the handler at {path:?} lists no methods: it could never be called");
         // It names a host instead of a path, so no pattern matches it.
         let is_tunnel = methods.contains(&Method::CONNECT);
         assert!(!is_tunnel, "the route {path:?} can never match: CONNECT asks for a tunnel, and is answered 501");
-        let target = Target { endpoint, scope: Rc::new(scope) };
-        let table = self.table(&path, Rc::default());
+        let home = Rc::clone(&self.home);
+        let table = self.table(&path, &home, Rc::default());
+        let target = Target { endpoint, scope: Rc::new(scope), info: table.info_at(&home), needs };
         for method in methods {
             table.add(method, target.clone());
+        }
+        if let Some(name) = name {
+            home.name(&name, &path);
         }
     }
 
@@ -92,19 +109,22 @@ impl Router {
             panic!("the prefix {prefix:?} {error}");
         }
         let within = |inner: &Rc<Scope>| Rc::new(Scope::clone(inner).within(scope));
+        self.home.adopt(&nested.home, prefix);
         for table in nested.tables {
-            let pattern = format!("{prefix}{}", table.pattern.text());
-            let own = self.table(&pattern, within(&table.scope));
-            for (method, Target { endpoint, scope }) in table.targets {
-                own.add(method, Target { endpoint, scope: within(&scope) });
+            let pattern = format!("{prefix}{}", table.text());
+            let own = self.table(&pattern, table.info.home(), within(&table.scope));
+            for (method, Target { endpoint, scope, info, needs }) in table.targets {
+                let info = own.info_at(info.home());
+                own.add(method, Target { endpoint, scope: within(&scope), info, needs });
             }
         }
         let mut fallbacks = nested.fallbacks;
         if !fallbacks.iter().any(|fallback| fallback.prefix.is_empty()) {
-            fallbacks.push(Fallback { prefix: String::new(), endpoint: None, scope: Rc::default() });
+            let info = nested.unrouted;
+            fallbacks.push(Fallback { prefix: String::new(), endpoint: None, scope: Rc::default(), info });
         }
-        for Fallback { prefix: inner, endpoint, scope } in fallbacks {
-            self.add_fallback(Fallback { prefix: format!("{prefix}{inner}"), endpoint, scope: within(&scope) });
+        for Fallback { prefix: inner, endpoint, scope, info } in fallbacks {
+            self.add_fallback(Fallback { prefix: format!("{prefix}{inner}"), endpoint, scope: within(&scope), info });
         }
     }
 
@@ -112,7 +132,8 @@ impl Router {
     #[inline]
     pub(crate) fn set_fallback(&mut self, endpoint: Rc<dyn Endpoint>) {
         self.fallbacks.retain(|fallback| !fallback.prefix.is_empty());
-        self.add_fallback(Fallback { prefix: String::new(), endpoint: Some(endpoint), scope: Rc::default() });
+        let info = Rc::clone(&self.unrouted);
+        self.add_fallback(Fallback { prefix: String::new(), endpoint: Some(endpoint), scope: Rc::default(), info });
     }
 
     #[inline]
@@ -127,7 +148,7 @@ impl Router {
         match self.fixed.get(request.path_bytes()) {
             Some(&at) => {
                 let table = &self.tables[at];
-                table.find(request.method(), || PathParams::none(&table.pattern))
+                table.find(request.method(), PathParams::none)
             }
             None => self.find(request.method(), request.path()),
         }
@@ -138,9 +159,39 @@ impl Router {
             Ok(matched) => {
                 // The tree holds numbers: tables grow as methods are added, and its values cannot be changed in place.
                 let table = &self.tables[*matched.value];
-                table.find(method, || PathParams::new(&table.pattern, &matched.params, path))
+                table.find(method, |info| PathParams::new(info, &matched.params, path))
             }
             Err(_) => self.find_elsewhere(method, path),
+        }
+    }
+
+    /// Checks that all handlers and wraps have the state that they need.
+    ///
+    /// # Panics
+    ///
+    /// If one does not.
+    #[track_caller]
+    #[inline(never)]
+    pub(crate) fn check_needs(&self, application: &Scope) {
+        let with_wraps = |needs: &Needs, scope: &Scope| {
+            let mut needs = needs.clone();
+            application.wraps.iter().chain(&scope.wraps).for_each(|wrap| wrap.needs(&mut needs));
+            needs
+        };
+        check(&self.unrouted, &with_wraps(&Needs::default(), &Scope::default()), || "what runs around all".to_owned());
+        for table in &self.tables {
+            for (method, target) in &table.targets {
+                let mut needs = with_wraps(&target.needs, &target.scope);
+                target.endpoint.needs(&mut needs);
+                check(&target.info, &needs, || format!("the route {method} {}", table.text()));
+            }
+        }
+        for fallback in &self.fallbacks {
+            let mut needs = with_wraps(&Needs::default(), &fallback.scope);
+            if let Some(endpoint) = &fallback.endpoint {
+                endpoint.needs(&mut needs);
+            }
+            check(&fallback.info, &needs, || format!("the fallback below {:?}", fallback.prefix));
         }
     }
 
@@ -156,15 +207,30 @@ impl Router {
             return Found::ServerOptions;
         }
         // The innermost application around the path is first, and the first that has a fallback answers.
-        let mut around = self.fallbacks.iter().filter(|fallback| fallback.has(path)).peekable();
-        let scope = around.peek().map(|fallback| &fallback.scope);
-        Found::Nothing(around.find_map(|fallback| fallback.endpoint.as_ref()), scope)
+        let around = || self.fallbacks.iter().filter(|fallback| fallback.has(path));
+        let innermost = around().next();
+        let answering = around().find(|fallback| fallback.endpoint.is_some());
+        let info = answering.or(innermost).map_or(&self.unrouted, |fallback| &fallback.info);
+        let endpoint = answering.and_then(|fallback| fallback.endpoint.as_ref());
+        Found::Nothing(endpoint, innermost.map(|fallback| &fallback.scope), PathParams::none(info))
+    }
+
+    /// Of the application.
+    #[inline]
+    pub(crate) fn home(&self) -> &Rc<Home> {
+        &self.home
+    }
+
+    /// Those of a request that no route has.
+    #[inline]
+    pub(crate) fn no_params(&self) -> PathParams {
+        PathParams::none(&self.unrouted)
     }
 
     /// The table of `pattern`, new if it is the first of its routes.
     #[track_caller]
-    fn table(&mut self, pattern: &str, scope: Rc<Scope>) -> &mut Table {
-        if let Some(at) = self.tables.iter().position(|table| table.pattern.text() == pattern) {
+    fn table(&mut self, pattern: &str, home: &Rc<Home>, scope: Rc<Scope>) -> &mut Table {
+        if let Some(at) = self.tables.iter().position(|table| table.text() == pattern) {
             return &mut self.tables[at];
         }
         // No closure: a panic in one would be located here instead of where the route was added.
@@ -180,7 +246,8 @@ impl Router {
         if !pattern.contains(['{', '}']) {
             self.fixed.insert(pattern.as_bytes().into(), at);
         }
-        self.tables.push(Table { pattern: Rc::new(parsed), targets: Vec::new(), allow: String::new(), scope });
+        let info = Rc::new(RouteInfo::new(parsed, home));
+        self.tables.push(Table { info, targets: Vec::new(), allow: String::new(), scope });
         &mut self.tables[at]
     }
 }
@@ -195,19 +262,30 @@ impl Table {
         &self.scope
     }
 
+    fn text(&self) -> &str {
+        self.info.pattern().unwrap_or_default()
+    }
+
+    /// What is known of requests of routes that an application with this home has added: a nested one and the one around it
+    /// may have methods of the same path.
+    #[inline]
+    fn info_at(&self, home: &Rc<Home>) -> Rc<RouteInfo> {
+        if Rc::ptr_eq(home, self.info.home()) { Rc::clone(&self.info) } else { Rc::new(self.info.at(home)) }
+    }
+
     #[track_caller]
     fn add(&mut self, method: Method, target: Target) {
-        assert!(self.target(&method).is_none(), "{method} {} has two handlers", self.pattern.text());
+        assert!(self.target(&method).is_none(), "{method} {} has two handlers", self.text());
         self.targets.push((method, target));
         self.allow = allow(self.targets.iter().map(|(method, _)| method));
     }
 
-    fn find(&self, method: &Method, params: impl FnOnce() -> PathParams) -> Found<'_> {
+    fn find(&self, method: &Method, params: impl FnOnce(&Rc<RouteInfo>) -> PathParams) -> Found<'_> {
         match self.target_for(method) {
-            Some(target) => Found::Target(target, params()),
-            None if method == Method::OPTIONS => Found::Options(self, params()),
+            Some(target) => Found::Target(target, params(&target.info)),
+            None if method == Method::OPTIONS => Found::Options(self, params(&self.info)),
             // 405 rather than the fallback: the path is known (RFC 9110, section 15.5.6).
-            None => Found::WrongMethod(self, params()),
+            None => Found::WrongMethod(self, params(&self.info)),
         }
     }
 
@@ -224,6 +302,21 @@ impl Table {
     }
 }
 
+impl Default for Router {
+    fn default() -> Router {
+        let home = Rc::default();
+        let unrouted = Rc::new(RouteInfo::unrouted(&home));
+        Router {
+            tree: matchit::Router::new(),
+            fixed: FixedPaths::default(),
+            tables: Vec::new(),
+            fallbacks: Vec::new(),
+            home,
+            unrouted,
+        }
+    }
+}
+
 impl Fallback {
     fn has(&self, path: &str) -> bool {
         path.strip_prefix(self.prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -234,7 +327,18 @@ impl Fallback {
 impl fmt::Debug for Router {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.tables.iter().map(|table| (table.pattern.text(), &table.allow))).finish()
+        f.debug_map().entries(self.tables.iter().map(|table| (table.text(), &table.allow))).finish()
+    }
+}
+
+#[track_caller]
+fn check(info: &RouteInfo, needs: &Needs, what: impl FnOnce() -> String) {
+    if let Some(name) = info.home().lacks(needs) {
+        panic!(
+            "{} needs state of type {name}, which neither its application nor one around it has: add it with \
+             `Application::state`",
+            what()
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, rc::Rc};
 
-use crate::{error::Result, exchange::Exchange};
+use crate::{error::Result, exchange::Exchange, routing::Needs};
 
 /// Something that runs around handlers: it looks at a request before them, and at what came of it behind them.
 ///
@@ -61,6 +61,12 @@ pub trait Wrap: 'static {
     ///
     /// An error becomes the response, unless a wrap further out makes something else of it.
     fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> impl Future<Output = Result<()>>;
+
+    /// Says what the wrap needs of the application, so that what is missing shows when the server starts. Nothing, unless it is
+    /// written.
+    fn needs(&self, needs: &mut Needs) {
+        let _ = needs;
+    }
 }
 
 impl<F> Wrap for F
@@ -78,11 +84,17 @@ pub(crate) type BoxFuture<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 /// A [`Wrap`] of any type.
 pub(crate) trait AnyWrap {
     fn wrap<'a>(&'a self, exchange: &'a mut Exchange, next: Next<'a>) -> BoxFuture<'a>;
+
+    fn needs(&self, needs: &mut Needs);
 }
 
 impl<W: Wrap> AnyWrap for W {
     fn wrap<'a>(&'a self, exchange: &'a mut Exchange, next: Next<'a>) -> BoxFuture<'a> {
         Box::pin(Wrap::wrap(self, exchange, next))
+    }
+
+    fn needs(&self, needs: &mut Needs) {
+        Wrap::needs(self, needs);
     }
 }
 

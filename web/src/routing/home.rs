@@ -1,0 +1,98 @@
+//! What an application has for its handlers.
+
+use std::{cell::OnceCell, rc::Rc};
+
+use super::{names::Names, state::State};
+use crate::pattern::Pattern;
+
+/// What an application has for all its handlers. Applications nest, so homes do: what is not in one is looked for in the
+/// one around it. Shared with handles that outlive the building of the application, so it grows behind its `Rc`.
+#[derive(Default)]
+pub(crate) struct Home {
+    /// Of the application around this one, once it is nested.
+    pub(super) outer: OnceCell<Rc<Home>>,
+    /// Of all routes, those of nested applications included. Empty once this one is nested.
+    pub(super) names: Names,
+    /// Of handlers and wraps.
+    pub(super) state: State,
+}
+
+impl Home {
+    /// Moves the home of a nested application, whose patterns get `prefix`, into this one.
+    ///
+    /// # Panics
+    ///
+    /// If both have a route of the same name.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn adopt(self: &Rc<Home>, nested: &Home, prefix: &str) {
+        // Each application is nested once: that takes it.
+        let _ = nested.outer.set(Rc::clone(self));
+        self.names.adopt(&nested.names, prefix);
+    }
+
+    /// Gives the route with this pattern a name.
+    ///
+    /// # Panics
+    ///
+    /// If another one has it.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn name(&self, name: &str, pattern: &str) {
+        self.names.add(name, pattern.to_owned());
+    }
+
+    /// That of the outermost application.
+    #[inline]
+    pub(crate) fn root(&self) -> &Home {
+        let mut home = self;
+        while let Some(outer) = home.outer.get() {
+            home = outer;
+        }
+        home
+    }
+}
+
+/// What is known of a request once it has been routed, shared by all requests of a route.
+pub(crate) struct RouteInfo {
+    /// `None` when no route has the path.
+    pattern: Option<Pattern>,
+    home: Rc<Home>,
+}
+
+impl RouteInfo {
+    /// Of a route.
+    #[inline]
+    pub(crate) fn new(pattern: Pattern, home: &Rc<Home>) -> RouteInfo {
+        RouteInfo { pattern: Some(pattern), home: Rc::clone(home) }
+    }
+
+    /// Of a path that no route of an application has.
+    #[inline]
+    pub(crate) fn unrouted(home: &Rc<Home>) -> RouteInfo {
+        RouteInfo { pattern: None, home: Rc::clone(home) }
+    }
+
+    /// The pattern, as it was written.
+    #[inline]
+    pub(crate) fn pattern(&self) -> Option<&str> {
+        self.pattern.as_ref().map(Pattern::text)
+    }
+
+    /// The names of the parameters, in order.
+    #[inline]
+    pub(crate) fn names(&self) -> &[String] {
+        self.pattern.as_ref().map_or(&[], Pattern::names)
+    }
+
+    #[inline]
+    pub(crate) fn home(&self) -> &Rc<Home> {
+        &self.home
+    }
+
+    /// The same route, added by another application.
+    #[inline]
+    pub(crate) fn at(&self, home: &Rc<Home>) -> RouteInfo {
+        RouteInfo { pattern: self.pattern.clone(), home: Rc::clone(home) }
+    }
+}

@@ -1,0 +1,117 @@
+//! Names of routes, and the URLs that are made of them.
+
+use std::{cell::RefCell, fmt, rc::Rc};
+
+use super::{Home, UrlArguments, build_path};
+use crate::{
+    error::{Error, Result},
+    fixed_paths::FixedPaths,
+};
+
+/// The names of an application's routes, from [`Application::route_names`](crate::Application::route_names): for code that
+/// makes URLs and has no [`Exchange`](crate::Exchange) at hand, such as a template engine.
+///
+/// It sees routes that are added later too. Of an application that has been nested it knows all names of the outermost one.
+/// A clone is a handle to the same names.
+///
+/// # Examples
+///
+/// ```
+/// use web::{Application, Exchange, Route};
+///
+/// async fn user(exchange: &mut Exchange) -> web::Result<()> {
+///     exchange.write_text(exchange.path::<String>("name")?);
+///     Ok(())
+/// }
+///
+/// let application = Application::new().add(Route::get("/user/{name}", user).name("user"));
+/// let names = application.route_names();
+/// assert_eq!(names.reverse_url("user", ["Ada L"])?, "/user/Ada%20L");
+/// assert!(names.reverse_url("users", ()).is_err());
+/// # Ok::<_, web::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct RouteNames {
+    home: Rc<Home>,
+}
+
+impl RouteNames {
+    #[inline]
+    pub(crate) fn new(home: &Rc<Home>) -> RouteNames {
+        RouteNames { home: Rc::clone(home) }
+    }
+
+    /// The URL of the route `name`; see [`Exchange::reverse_url`](crate::Exchange::reverse_url).
+    ///
+    /// # Errors
+    ///
+    /// As [`Exchange::reverse_url`](crate::Exchange::reverse_url).
+    #[inline]
+    pub fn reverse_url(&self, name: &str, values: impl UrlArguments) -> Result<String> {
+        self.home.reverse_url(name, &values.texts())
+    }
+}
+
+impl fmt::Debug for RouteNames {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.home.root().names.list.borrow().patterns.iter().map(|(name, at)| (name, at)))
+            .finish()
+    }
+}
+
+impl Home {
+    /// The URL of a route of the outermost application.
+    #[inline]
+    pub(crate) fn reverse_url(&self, name: &str, values: &[String]) -> Result<String> {
+        let invalid = |reason| Error::InvalidUrl { route: name.to_owned(), reason };
+        let names = self.root().names.list.borrow();
+        let pattern = names.get(name).ok_or_else(|| invalid("no route has this name"))?;
+        build_path(pattern, values).map_err(invalid)
+    }
+}
+
+/// The names of routes, with the patterns that they stand for.
+#[derive(Default)]
+pub(super) struct Names {
+    list: RefCell<List>,
+}
+
+#[derive(Default)]
+struct List {
+    patterns: Vec<(String, String)>,
+    /// Where in the list.
+    places: FixedPaths,
+}
+
+impl Names {
+    #[track_caller]
+    #[inline]
+    pub(super) fn add(&self, name: &str, pattern: String) {
+        let mut list = self.list.borrow_mut();
+        if let Some(known) = list.get(name) {
+            panic!("the name {name:?} has two routes, {known:?} and {pattern:?}");
+        }
+        let at = list.patterns.len();
+        list.places.insert(name.as_bytes().into(), at);
+        list.patterns.push((name.to_owned(), pattern));
+    }
+
+    #[track_caller]
+    #[inline]
+    pub(super) fn adopt(&self, nested: &Names, prefix: &str) {
+        let List { patterns, .. } = nested.list.take();
+        for (name, pattern) in patterns {
+            self.add(&name, format!("{prefix}{pattern}"));
+        }
+    }
+}
+
+impl List {
+    #[inline]
+    fn get(&self, name: &str) -> Option<&str> {
+        let at = *self.places.get(name.as_bytes())?;
+        self.patterns.get(at).map(|(_, pattern)| pattern.as_str())
+    }
+}
