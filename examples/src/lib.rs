@@ -25,6 +25,7 @@ mod pages {
         routing: "../../docs/src/routing.md",
         input: "../../docs/src/input.md",
         output: "../../docs/src/output.md",
+        templates: "../../docs/src/templates.md",
         sign_in: "../../docs/src/sign-in.md",
         static_files: "../../docs/src/static-files.md",
         compose: "../../docs/src/compose.md",

@@ -320,6 +320,19 @@ impl Application {
         self
     }
 
+    /// Gives the handlers templates for [`Exchange::render`]. A nested application may have its own; one that has none uses
+    /// these.
+    ///
+    /// # Panics
+    ///
+    /// If the application has templates already.
+    #[cfg(feature = "templates")]
+    #[track_caller]
+    #[inline]
+    pub fn templates(self, templates: crate::templates::Templates) -> Application {
+        self.state(templates)
+    }
+
     /// Whether each request is logged, with the target `web::access`. It is by default.
     ///
     /// Lines that the logger's filter refuses cost next to nothing, so this is for applications that log in their own way.

@@ -88,6 +88,12 @@ pub enum Error {
     /// The [broker](crate::comet::broker::Broker) of a hub failed: a message was not published, or it is not known whether it was. 503.
     #[cfg(feature = "comet")]
     Broker(Box<dyn StdError>),
+    /// A template is missing, malformed, or could not be filled in. 500; the log has the template, the line and the causes.
+    #[cfg(feature = "templates")]
+    Template(minijinja::Error),
+    /// [`render`](crate::Exchange::render) was called in an application without templates. 500.
+    #[cfg(feature = "templates")]
+    MissingTemplates,
     /// The head of the response has been sent already; status and headers cannot change any more. 500.
     HeadSent,
     /// The response is finished, by [`finish`](crate::Exchange::finish) or [`redirect`](crate::Exchange::redirect); status
@@ -241,6 +247,10 @@ impl fmt::Display for Error {
             #[cfg(feature = "comet")]
             Error::Broker(error) => write!(f, "The broker failed: {error}"),
             Error::InvalidEvent(reason) => write!(f, "Invalid event: {reason}"),
+            #[cfg(feature = "templates")]
+            Error::Template(error) => write_chain(f, error),
+            #[cfg(feature = "templates")]
+            Error::MissingTemplates => write!(f, "The application has no templates"),
             Error::HeadSent => write!(f, "The head of the response has already been sent"),
             Error::Finished => write!(f, "The response is already finished"),
             Error::Unimplemented { method, handler } => {
@@ -378,6 +388,17 @@ impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text_for_log().unwrap_or(reason(self.status)))
     }
+}
+
+/// An error and its causes, the innermost last: of a template, that which stands in another one's include.
+#[cfg(feature = "templates")]
+#[inline]
+fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn StdError) -> fmt::Result {
+    write!(f, "{error}")?;
+    error.source().map_or(Ok(()), |cause| {
+        write!(f, ": ")?;
+        write_chain(f, cause)
+    })
 }
 
 /// The name of a status, as in `Not Found`.

@@ -33,6 +33,8 @@ mod wrap;
 mod set_cookie;
 #[cfg(feature = "static")]
 mod static_files;
+#[cfg(feature = "templates")]
+pub mod templates;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "websocket")]

@@ -6,6 +6,8 @@ mod input;
 #[cfg(feature = "multipart")]
 mod multipart;
 mod output;
+#[cfg(feature = "templates")]
+mod render;
 
 use std::{
     any::Any,
@@ -127,6 +129,8 @@ struct Extras {
     form: Option<ArgumentIndex>,
     #[cfg(feature = "cookies")]
     cookies: SetCookies,
+    #[cfg(feature = "templates")]
+    template_values: crate::templates::RequestValues,
 }
 
 impl Exchange {
