@@ -20,7 +20,7 @@
 //! #     let client = web::testing::TestClient::new(application);
 //! #     client.get("/?name=%3Cb%3E").send().await.assert_text("<p>Hello, &lt;b&gt;</p>");
 //! # });
-//! # web::Result::Ok(())
+//! # Ok::<_, web::Error>(())
 //! ```
 
 mod builtin;
@@ -145,7 +145,7 @@ impl Templates {
     ///     ("base.html", include_str!("../templates/base.html")),
     ///     ("index.html", include_str!("../templates/index.html")),
     /// ])?;
-    /// # web::Result::Ok(())
+    /// # Ok::<_, web::Error>(())
     /// ```
     #[inline]
     pub fn embedded(templates: impl IntoIterator<Item = (&'static str, &'static str)>) -> Result<Templates> {
@@ -187,7 +187,7 @@ impl Templates {
     /// # use web::templates::Templates;
     /// let templates = Templates::from_directory("templates")?;
     /// templates.check()?;
-    /// # web::Result::Ok(())
+    /// # Ok::<_, web::Error>(())
     /// ```
     #[inline]
     pub fn check(&self) -> Result<()> {
