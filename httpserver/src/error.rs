@@ -76,7 +76,7 @@ pub enum Error {
     /// The value of an argument of a query or a form, or its name, is not UTF-8. Answered 400.
     #[error("argument {name:?} is not UTF-8")]
     InvalidArgument {
-        /// The name of the argument; `name` where it is the name.
+        /// The name of the argument; `name` where it is the name, and `value` where any argument was asked for.
         name: Box<str>,
     },
 

@@ -4,6 +4,8 @@ use std::{any::Any, borrow::Cow, error::Error as StdError, fmt};
 
 use httpserver::{Method, StatusCode};
 
+use crate::input::Source;
+
 /// Why a handler could not answer. Each error has a [status](Error::status) and a [text for the client](Error::message);
 /// its `Display` is the text for the log, which may say more.
 ///
@@ -29,17 +31,21 @@ use httpserver::{Method, StatusCode};
 pub enum Error {
     /// A status chosen by the handler.
     Http(HttpError),
-    /// The query, form or path lacks an argument that the handler asked for. 400.
+    /// The request lacks an argument, a header or a cookie that the handler asked for. 400.
     MissingArgument {
-        /// The argument's name, as the handler gave it.
-        name: String,
+        /// What it is.
+        source: Source,
+        /// Its name, as the handler gave it.
+        name: Box<str>,
     },
-    /// An argument is there, but is not UTF-8 or does not parse as the type the handler asked for. 400.
+    /// An argument, a header or a cookie is there, but is not UTF-8 or does not parse as the type the handler asked for. 400.
     InvalidArgument {
-        /// The argument's name.
-        name: String,
+        /// What it is.
+        source: Source,
+        /// Its name.
+        name: Box<str>,
         /// What is wrong with it, without repeating the value.
-        reason: &'static str,
+        reason: Box<str>,
     },
     /// More than [`MAX_ARGUMENTS`](crate::MAX_ARGUMENTS) arguments in one query or form. 400.
     TooManyArguments,
@@ -48,7 +54,8 @@ pub enum Error {
         /// The media type expected, for example `application/json`.
         expected: &'static str,
     },
-    /// The body is not the JSON that the handler asked for. 400; the client is told where it stopped parsing.
+    /// The body is not the JSON that the handler asked for. 400 if it is not JSON, 422 if it is JSON of something else. The
+    /// client is told where, and what was expected there; only the log may repeat what was sent instead.
     #[cfg(feature = "json")]
     InvalidJson(serde_json::Error),
     /// A cookie whose name, value or attributes cannot be sent. 500: the handler's mistake, or text from outside that it
@@ -153,6 +160,8 @@ impl Error {
                 StatusCode::BAD_REQUEST
             }
             #[cfg(feature = "json")]
+            Error::InvalidJson(error) if error.is_data() => StatusCode::UNPROCESSABLE_ENTITY,
+            #[cfg(feature = "json")]
             Error::InvalidJson(_) => StatusCode::BAD_REQUEST,
             Error::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             #[cfg(feature = "comet")]
@@ -169,10 +178,14 @@ impl Error {
         }
     }
 
-    /// The text that the client may see. For the server's own faults this is no more than the name of the status.
+    /// The text that the client may see. For the server's own faults this is no more than the name of the status. It repeats
+    /// nothing that the client has sent, but for what the handler itself put into an [`HttpError`]; an HTML page escapes it
+    /// all the same.
     pub fn message(&self) -> Cow<'_, str> {
         match self {
             Error::Http(error) => Cow::Borrowed(error.text_for_client().unwrap_or(reason(error.status))),
+            #[cfg(feature = "json")]
+            Error::InvalidJson(error) => Cow::Owned(format!("Invalid JSON: {}", json_fault(error))),
             error if error.status().is_client_error() => Cow::Owned(error.to_string()),
             error => Cow::Borrowed(reason(error.status())),
         }
@@ -189,15 +202,21 @@ impl Error {
         }
     }
 
-    pub(crate) fn invalid_argument(name: &str, reason: &'static str) -> Error {
-        Error::InvalidArgument { name: name.to_owned(), reason }
+    #[cold]
+    pub(crate) fn missing(source: Source, name: &str) -> Error {
+        Error::MissingArgument { source, name: name.into() }
+    }
+
+    #[cold]
+    pub(crate) fn invalid(source: Source, name: &str, reason: &str) -> Error {
+        Error::InvalidArgument { source, name: name.into(), reason: reason.into() }
     }
 
     /// An error of the layer below; what a client's arguments lack is the same here as there.
     fn from_server(error: httpserver::Error) -> Error {
         match error {
             httpserver::Error::TooManyArguments { .. } => Error::TooManyArguments,
-            httpserver::Error::InvalidArgument { name } => Error::invalid_argument(&name, "it is not UTF-8"),
+            httpserver::Error::InvalidArgument { name } => Error::invalid(Source::Argument, &name, "it is not UTF-8"),
             error => Error::Server(error),
         }
     }
@@ -226,10 +245,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Http(error) => error.fmt(f),
-            Error::MissingArgument { name } => write!(f, "Missing argument {name}"),
-            Error::InvalidArgument { name, reason } => {
-                write!(f, "Invalid argument {name}: {reason}")
-            }
+            Error::MissingArgument { source, name } => write!(f, "Missing {source} {name}"),
+            Error::InvalidArgument { source, name, reason } => write!(f, "Invalid {source} {name}: {reason}"),
             Error::TooManyArguments => write!(f, "Too many arguments"),
             Error::UnsupportedMediaType { expected } => write!(f, "Expected {expected}"),
             #[cfg(feature = "json")]
@@ -401,6 +418,21 @@ fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn StdError) -> fmt::Result 
     })
 }
 
+/// What is wrong with JSON, without what was sent. The texts of serde_json repeat values and names; what they expected, and
+/// where, stands at their end and is the program's own.
+#[cfg(feature = "json")]
+#[cold]
+fn json_fault(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if !error.is_data() || text.starts_with("missing field") {
+        return text;
+    }
+    match text.rsplit_once(", expected ") {
+        Some((_, end)) if !end.contains(['<', '>', '&', '"', '\'']) => format!("expected {end}"),
+        _ => format!("not what was expected at line {} column {}", error.line(), error.column()),
+    }
+}
+
 /// The name of a status, as in `Not Found`.
 pub(crate) fn reason(status: StatusCode) -> &'static str {
     status.canonical_reason().unwrap_or("Unknown")
@@ -425,7 +457,7 @@ mod tests {
 
     #[test]
     fn the_clients_faults_are_explained_to_it() {
-        let error = Error::MissingArgument { name: "q".into() };
+        let error = Error::missing(Source::Argument, "q");
         assert_eq!(error.status(), StatusCode::BAD_REQUEST);
         assert_eq!(error.message(), "Missing argument q");
     }

@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     error::{Error, HttpError, Result},
+    input::Source,
     routing::RouteInfo,
 };
 
@@ -88,9 +89,9 @@ impl PathParams {
         // The decoder leaves such escapes as they are; then `%zz` and `%25zz` would name the same thing.
         let is_whole = |behind: &str| behind.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
         if !raw.split('%').skip(1).all(is_whole) {
-            return Err(Error::invalid_argument(name, "a percent sign without two digits behind it"));
+            return Err(Error::invalid(Source::Path, name, "a percent sign without two digits behind it"));
         }
-        percent_decode_str(raw).decode_utf8().map_err(|_| Error::invalid_argument(name, "it is not UTF-8"))
+        percent_decode_str(raw).decode_utf8().map_err(|_| Error::invalid(Source::Path, name, "it is not UTF-8"))
     }
 
     /// No client can mend this: the handler asks for what the route it was given does not have.

@@ -12,7 +12,7 @@ async fn query(exchange: &mut Exchange) -> web::Result<()> {
 }
 
 async fn number(exchange: &mut Exchange) -> web::Result<()> {
-    let sum: i64 = exchange.queries::<i64>("n")?.iter().sum();
+    let sum: i64 = exchange.query_all::<i64>("n")?.iter().sum();
     let optional = exchange.query_opt::<u8>("m")?;
     exchange.write(format!("{sum} {optional:?}"));
     Ok(())
@@ -132,11 +132,16 @@ fn json_is_parsed_into_the_type_asked_for() {
 fn json_that_is_wrong_is_400_and_says_where() {
     let server = server();
     let json = "Content-Type: application/json\r\n";
-    for body in ["[1,", "{}", "[\"<b>\"]", "nonsense"] {
+    for (body, status, text) in [
+        ("[1,", 400, "EOF while parsing a value at line 1 column 3"),
+        ("nonsense", 400, "expected ident at line 1 column 2"),
+        ("{}", 422, "expected a sequence at line 1 column 0"),
+        ("[\n\"secret\"]", 422, "expected i64 at line 2 column 8"),
+        ("[\"1, expected <b>\"]", 422, "expected i64 at line 1 column 18"),
+    ] {
         let reply = server.send("POST", "/sum", json, body);
-        assert_eq!(reply.status, 400, "{body}");
-        assert!(reply.text().contains("400: Invalid JSON"), "{reply:?}");
-        assert!(!reply.text().contains("<b>"), "{reply:?}");
+        assert_eq!(reply.status, status, "{body}");
+        assert!(reply.text().contains(&format!(">{status}: Invalid JSON: {text}<")), "{reply:?}");
     }
     assert_eq!(server.send("POST", "/sum", json, "").status, 400);
 }

@@ -90,7 +90,7 @@ fn every_way_to_read_keeps_to_the_limit() {
     const FORM: &str = "application/x-www-form-urlencoded";
     let application = Application::new()
         .post("/text", async |exchange: &mut Exchange| exchange.text().await.map(drop))
-        .post("/form", async |exchange: &mut Exchange| exchange.form().await.map(drop))
+        .post("/form", async |exchange: &mut Exchange| exchange.form_arguments().await.map(drop))
         .post("/argument", async |exchange: &mut Exchange| exchange.argument::<String>("a").await.map(drop))
         .post("/json", async |exchange: &mut Exchange| exchange.json::<Vec<u8>>().await.map(drop))
         .post("/limited", async |exchange: &mut Exchange| exchange.bytes_limited(1000).await.map(drop))

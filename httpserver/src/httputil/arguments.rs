@@ -106,12 +106,13 @@ impl<'a> Arguments<'a> {
         self.raw_values(name).map(|raw| text(name, raw)).collect()
     }
 
-    /// Every name with its value, in the order in which they were sent. An item is an error when it is not UTF-8.
+    /// Every name with its value, in the order in which they were sent. An item is an error when it is not UTF-8. The error
+    /// calls it `name` or `value`: names come from the client here, and do not belong into an answer.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Result<(Cow<'a, str>, Cow<'a, str>)>> + 'a {
         self.raw_pairs().map(|(raw_name, raw_value)| {
             let name = text("name", raw_name)?;
-            let value = text(&name, raw_value)?;
+            let value = text("value", raw_value)?;
             Ok((name, value))
         })
     }

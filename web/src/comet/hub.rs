@@ -144,7 +144,7 @@ impl Hub {
         // Others put it into JSON of their own.
         match serde_json::from_slice::<serde_core::de::IgnoredAny>(&json) {
             Ok(_) => self.give(channel, key, json),
-            Err(error) => Published::failed(Error::InvalidJson(error)),
+            Err(error) => Published::failed(error),
         }
     }
 

@@ -13,6 +13,7 @@ use super::{EncodedEvent, Event, EventStreamOptions, Kept};
 use crate::{
     error::{Error, Result},
     exchange::Exchange,
+    input::Source,
 };
 
 impl Exchange {
@@ -101,7 +102,8 @@ impl Exchange {
     #[inline]
     pub fn last_event_id(&self) -> Result<Option<&str>> {
         let Some(value) = self.headers().get_bytes("last-event-id") else { return Ok(None) };
-        let id = std::str::from_utf8(value).map_err(|_| Error::invalid_argument("Last-Event-ID", "it is not UTF-8"))?;
+        let id = std::str::from_utf8(value)
+            .map_err(|_| Error::invalid(Source::Header, "Last-Event-ID", "it is not UTF-8"))?;
         Ok((!id.is_empty()).then_some(id))
     }
 }

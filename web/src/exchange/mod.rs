@@ -1,7 +1,9 @@
 //! A request and the response in progress.
 
+mod arguments;
 mod conditional;
 mod content;
+mod fields;
 mod input;
 #[cfg(feature = "multipart")]
 mod multipart;
