@@ -10,6 +10,8 @@ mod multipart;
 mod output;
 #[cfg(feature = "templates")]
 mod render;
+#[cfg(feature = "serde")]
+mod structs;
 
 use std::{
     any::Any,
