@@ -8,6 +8,7 @@ mod call;
 #[cfg(feature = "comet")]
 pub mod comet;
 mod conditions;
+mod disposition;
 mod early;
 mod endpoint;
 mod error;
@@ -52,7 +53,7 @@ pub use request_handler::RequestHandler;
 pub use route::Route;
 pub use routing::{Needs, RouteNames, UrlArguments, with_state};
 #[cfg(feature = "static")]
-pub use static_files::StaticFiles;
+pub use static_files::{NamedFile, StaticFiles};
 pub use wrap::{Next, Wrap};
 
 #[cfg(feature = "cookies")]

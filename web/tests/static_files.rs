@@ -5,64 +5,15 @@ mod util;
 use std::{
     fs,
     os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use util::{Reply, Server, serve, sockets};
+use util::{
+    Reply, Server, serve,
+    site::{MODIFIED, Site},
+};
 use web::{Application, StaticFiles};
-
-/// A directory that is removed in the end. `site/` is what is served; `secret.txt` and `site_evil/` are beside it.
-struct Site(PathBuf);
-
-impl Site {
-    fn new() -> Site {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("waterspout-static-{}-{count}", std::process::id());
-        let site = Site(std::env::temp_dir().join(name));
-        fs::create_dir_all(site.0.join("site/sub")).unwrap();
-        fs::create_dir_all(site.0.join("site_evil")).unwrap();
-        fs::write(site.0.join("secret.txt"), "secret").unwrap();
-        fs::write(site.0.join("site_evil/x.txt"), "secret").unwrap();
-        site.write("letters.txt", "abcdefghijklmnopqrstuvwxyz");
-        site.write("sub/index.html", "<p>sub</p>");
-        site
-    }
-
-    fn root(&self) -> PathBuf {
-        self.0.join("site")
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.root().join(name);
-        fs::write(&path, content).unwrap();
-        let file = fs::File::options().write(true).open(&path).unwrap();
-        // 9 September 2001, 01:46:40.5: with a fraction of a second, which HTTP dates do not have.
-        file.set_modified(UNIX_EPOCH + Duration::from_millis(1_000_000_000_500)).unwrap();
-        path
-    }
-
-    fn serve(&self) -> Server {
-        let root = self.root();
-        serve(move || Application::new().static_files("/static", root).unwrap())
-    }
-
-    /// Over TCP, to which the kernel sends large files by itself.
-    fn serve_by_tcp(&self) -> Server {
-        let root = self.root();
-        sockets::serve(move || Application::new().static_files("/static", root).unwrap())
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-const MODIFIED: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
 
 fn get_with(server: &Server, target: &str, headers: &str) -> Reply {
     server.send("GET", target, headers, "")
@@ -182,7 +133,7 @@ fn one_range_is_sent_alone() {
         assert_eq!(reply.header("content-range"), Some(content_range));
         assert_eq!(reply.header("content-length"), Some(body.len().to_string().as_str()));
     }
-    for asked in ["bytes=0-", "bytes=0-25", "bytes=-99", "bytes=1-2,4-5", "lines=1-2", "bytes=x", "bytes=--5"] {
+    for asked in ["bytes=0-", "bytes=0-25", "bytes=-99", "lines=1-2", "bytes=x", "bytes=--5"] {
         let reply = range(asked);
         assert_eq!((reply.status, reply.body.len()), (200, 26), "{asked}");
         assert_eq!(reply.header("content-range"), None);

@@ -9,7 +9,7 @@
 //! | read a query string or an urlencoded form | [`Arguments`] |
 //! | write one | [`encode_arguments`], [`url_concat`] |
 //! | read a `Cookie` line | [`parse_cookie`] |
-//! | read a `Range` line | [`parse_range`] |
+//! | read a `Range` line | [`parse_range`], [`parse_ranges`] |
 //! | write and read the date of `Last-Modified`, `Expires` and the like | [`format_timestamp`], [`parse_timestamp`] |
 //!
 //! Names are Tornado's where a function does the same. What differs is said where it does.
@@ -23,6 +23,6 @@ mod url;
 
 pub use arguments::{ArgumentIndex, Arguments, MAX_ARGUMENTS};
 pub use cookies::parse_cookie;
-pub use range::{ByteRange, parse_range};
+pub use range::{ByteRange, ByteRanges, parse_range, parse_ranges};
 pub use timestamp::{format_timestamp, parse_timestamp};
 pub use url::{encode_arguments, url_concat};

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 /// Which bytes of a representation a request asks for; the result of [`parse_range`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteRange {
@@ -37,9 +39,22 @@ impl ByteRange {
     }
 }
 
+/// Which bytes of a representation a request asks for, where an answer may have several parts; the result of
+/// [`parse_ranges`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ByteRanges {
+    /// All of them, with 200.
+    Whole,
+    /// These, with 206: one as the body itself, several as `multipart/byteranges`. There is at least one, none is empty, no
+    /// two of them overlap, and together they are less than all.
+    Parts(Vec<Range<u64>>),
+    /// None of those asked for exist: 416.
+    Unsatisfiable,
+}
+
 /// Returns what `header`, the value of `Range`, asks for in a representation of `size` bytes.
 ///
-/// One range of bytes is honoured. Several ranges, other units and text that cannot be parsed count as no range, which
+/// One range of bytes is honoured; [`parse_ranges`] takes several. Several ranges, other units and text that cannot be parsed count as no range, which
 /// RFC 9110 14.2 allows: a client has to be prepared for the whole. Signs and separators are not digits, as they are in
 /// Tornado.
 ///
@@ -57,9 +72,80 @@ impl ByteRange {
 /// ```
 #[inline]
 pub fn parse_range(header: &[u8], size: u64) -> ByteRange {
-    let Some((first, last)) = bounds(header) else {
-        return ByteRange::Whole;
+    match range_set(header).and_then(bounds) {
+        Some((first, last)) => resolve(first, last, size),
+        None => ByteRange::Whole,
+    }
+}
+
+/// The most ranges in one request. More are ignored: the answer is the whole.
+const MAX_RANGES: usize = 32;
+
+/// Ranges with a gap of fewer bytes between them become one: a part of its own would cost more than the gap (RFC 9110
+/// 15.3.7.2).
+const LEAST_GAP: u64 = 80;
+
+/// Returns what `header`, the value of `Range`, asks for in a representation of `size` bytes, several ranges included.
+///
+/// Ranges that overlap, or that have fewer than 80 bytes between them, become one, at the place of the first of them. So an
+/// answer never has more bytes of the representation than there are, whatever a client asks for. More than 32 ranges, other
+/// units and text that cannot be parsed count as no range, as for [`parse_range`]. Those beyond the end are left out.
+///
+/// # Examples
+///
+/// ```
+/// use httpserver::httputil::{ByteRanges, parse_ranges};
+///
+/// assert_eq!(parse_ranges(b"bytes=0-9, 500-599, -1", 1000), ByteRanges::Parts(vec![0..10, 500..600, 999..1000]));
+/// assert_eq!(parse_ranges(b"bytes=100-199, 0-150", 1000), ByteRanges::Parts(vec![0..200]));
+/// assert_eq!(parse_ranges(b"bytes=0-599, 400-", 1000), ByteRanges::Whole);
+/// assert_eq!(parse_ranges(b"bytes=1000-, 5000-", 1000), ByteRanges::Unsatisfiable);
+/// ```
+#[inline]
+pub fn parse_ranges(header: &[u8], size: u64) -> ByteRanges {
+    let Some(set) = range_set(header) else {
+        return ByteRanges::Whole;
     };
+    let members = set.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty());
+    let (mut parts, mut count, mut is_whole) = (Vec::new(), 0, false);
+    for member in members {
+        count += 1;
+        let Some((first, last)) = bounds(member).filter(|_| count <= MAX_RANGES) else {
+            return ByteRanges::Whole;
+        };
+        match resolve(first, last, size) {
+            ByteRange::Whole => is_whole = true,
+            ByteRange::Part { start, end } => coalesce(&mut parts, start..end),
+            ByteRange::Unsatisfiable => {}
+        }
+    }
+    match &parts[..] {
+        _ if is_whole || count == 0 => ByteRanges::Whole,
+        [] => ByteRanges::Unsatisfiable,
+        [all] if *all == (0..size) => ByteRanges::Whole,
+        _ => ByteRanges::Parts(parts),
+    }
+}
+
+/// Adds a range to those before it, from which it and all that are near each other are kept apart.
+#[inline]
+fn coalesce(parts: &mut Vec<Range<u64>>, mut new: Range<u64>) {
+    let is_near = |one: &Range<u64>, other: &Range<u64>| {
+        one.start < other.end.saturating_add(LEAST_GAP) && other.start < one.end.saturating_add(LEAST_GAP)
+    };
+    let mut place = parts.len();
+    // What it has grown to may be near to one that was not near before.
+    while let Some(at) = parts.iter().position(|part| is_near(part, &new)) {
+        let part = parts.remove(at);
+        new = part.start.min(new.start)..part.end.max(new.end);
+        place = place.min(at);
+    }
+    parts.insert(place, new);
+}
+
+/// The bytes of one range.
+#[inline]
+fn resolve(first: Option<u64>, last: Option<u64>, size: u64) -> ByteRange {
     let (start, end) = match (first, last) {
         (Some(first), Some(last)) if first > last => return ByteRange::Unsatisfiable,
         (Some(first), Some(last)) => (first, last.saturating_add(1).min(size)),
@@ -75,15 +161,19 @@ pub fn parse_range(header: &[u8], size: u64) -> ByteRange {
     }
 }
 
-/// The numbers of `bytes=first-last`.
+/// What stands behind `bytes=`.
 #[inline]
-fn bounds(header: &[u8]) -> Option<(Option<u64>, Option<u64>)> {
+fn range_set(header: &[u8]) -> Option<&[u8]> {
     let (unit, ranges) = split_once(header, b'=')?;
-    if !unit.trim_ascii().eq_ignore_ascii_case(b"bytes") {
-        return None;
-    }
-    let (first, last) = split_once(ranges.trim_ascii(), b'-')?;
-    Some((number(first)?, number(last)?))
+    unit.trim_ascii().eq_ignore_ascii_case(b"bytes").then(|| ranges.trim_ascii())
+}
+
+/// The numbers of `first-last`, of which there is one at least.
+#[inline]
+fn bounds(range: &[u8]) -> Option<(Option<u64>, Option<u64>)> {
+    let (first, last) = split_once(range, b'-')?;
+    let bounds = (number(first)?, number(last)?);
+    (bounds != (None, None)).then_some(bounds)
 }
 
 /// `Some(None)` for no number, `None` for something else. Signs and separators are not digits.
@@ -157,6 +247,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn several_ranges_keep_their_order_and_their_distance() {
+        let parts = |header: &str| match parse_ranges(header.as_bytes(), 10_000) {
+            ByteRanges::Parts(parts) => parts,
+            other => panic!("{header}: {other:?}"),
+        };
+        assert_eq!(parts("bytes=5000-5009,0-9"), [5000..5010, 0..10]);
+        assert_eq!(parts("bytes= 0-9 ,, 5000-5009\t,"), [0..10, 5000..5010]);
+        // A gap of 79 bytes is not worth a part, one of 80 is.
+        assert_eq!(parts("bytes=0-9,89-99"), [0..100]);
+        assert_eq!(parts("bytes=0-9,90-99"), [0..10, 90..100]);
+        // The third joins the first two.
+        assert_eq!(parts("bytes=5000-,0-9,400-499,10-399"), [5000..10_000, 0..500]);
+        assert_eq!(parts("bytes=20000-,0-0,-0"), [0..1]);
+    }
+
+    #[test]
+    fn too_many_ranges_and_one_that_is_none_are_the_whole() {
+        let ranges = |count: u64| (0..count).map(|n| format!("{}-{}", n * 100, n * 100)).collect::<Vec<_>>().join(",");
+        let parse = |ranges: String| parse_ranges(format!("bytes={ranges}").as_bytes(), 10_000);
+        assert!(matches!(parse(ranges(32)), ByteRanges::Parts(parts) if parts.len() == 32));
+        assert_eq!(parse(ranges(33)), ByteRanges::Whole);
+        assert_eq!(parse(",".repeat(50_000)), ByteRanges::Whole);
+        for bad in ["0-1,x", "0-1,-", "0-1;3-4", "0-1,+3-4", "0-1 3-4", "0-,5"] {
+            assert_eq!(parse(bad.into()), ByteRanges::Whole, "{bad}");
+        }
+    }
+
     /// A second way to the same end: the positions asked for, one by one.
     fn reference(first: Option<u64>, last: Option<u64>, size: u64) -> ByteRange {
         let wanted: Vec<u64> = match (first, last) {
@@ -185,6 +303,65 @@ mod tests {
             let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
             let header = format!("bytes={}-{}", number(first), number(last));
             prop_assert_eq!(parse_range(header.as_bytes(), size), reference(first, last, size), "{}", header);
+        }
+
+        #[test]
+        fn several_ranges_cover_what_was_asked_for_and_little_more(
+            ranges in proptest::collection::vec(
+                (proptest::option::of(0u64..1200), proptest::option::of(0u64..1200))
+                    .prop_filter("not both", |bounds| *bounds != (None, None)),
+                1..8,
+            ),
+            size in 0u64..1000,
+        ) {
+            let number = |number: &Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+            let text: Vec<String> =
+                ranges.iter().map(|(first, last)| format!("{}-{}", number(first), number(last))).collect();
+            let header = format!("bytes={}", text.join(","));
+            // Which positions were asked for, and in which order they were first.
+            let mut wanted = vec![false; size as usize];
+            let mut is_whole = false;
+            for &(first, last) in &ranges {
+                match reference(first, last, size) {
+                    ByteRange::Whole => is_whole = true,
+                    ByteRange::Part { start, end } => wanted[start as usize..end as usize].fill(true),
+                    ByteRange::Unsatisfiable => {}
+                }
+            }
+            match parse_ranges(header.as_bytes(), size) {
+                ByteRanges::Unsatisfiable => prop_assert!(!is_whole && !wanted.contains(&true), "{}", header),
+                ByteRanges::Whole => {
+                    let longest_gap = wanted.split(|asked| *asked).map(<[bool]>::len).max();
+                    prop_assert!(is_whole || longest_gap < Some(80), "{}", header);
+                }
+                ByteRanges::Parts(parts) => {
+                    prop_assert!(!is_whole && !parts.is_empty());
+                    let mut sorted = parts.clone();
+                    sorted.sort_by_key(|part| part.start);
+                    prop_assert!(sorted.windows(2).all(|pair| pair[0].end + 80 <= pair[1].start), "{}", header);
+                    for part in &parts {
+                        prop_assert!(part.start < part.end && part.end <= size);
+                        let inside = &wanted[part.start as usize..part.end as usize];
+                        prop_assert!(inside[0] && inside[inside.len() - 1], "{}", header);
+                        prop_assert!(inside.split(|asked| *asked).all(|gap| gap.len() < 80), "{}", header);
+                    }
+                    let covered = |at: u64| parts.iter().any(|part| part.contains(&at));
+                    prop_assert!((0..size).all(|at| !wanted[at as usize] || covered(at)), "{}", header);
+                }
+            }
+        }
+
+        #[test]
+        fn one_range_is_the_same_alone_and_in_a_list(
+            header in proptest::string::bytes_regex("bytes ?= ?[0-9]{0,3}-[0-9]{0,3}|bytes=[-0-9]*").expect("a pattern"),
+            size in 0u64..500,
+        ) {
+            let alone = match parse_range(&header, size) {
+                ByteRange::Whole => ByteRanges::Whole,
+                ByteRange::Part { start, end } => ByteRanges::Parts(vec![start..end]),
+                ByteRange::Unsatisfiable => ByteRanges::Unsatisfiable,
+            };
+            prop_assert_eq!(parse_ranges(&header, size), alone);
         }
 
         #[test]

@@ -4,6 +4,7 @@ mod arguments;
 mod conditional;
 mod content;
 mod fields;
+mod early_hints;
 mod input;
 #[cfg(feature = "multipart")]
 mod multipart;
@@ -12,6 +13,8 @@ mod output;
 mod render;
 #[cfg(feature = "serde")]
 mod structs;
+mod redirect;
+mod trailers;
 
 use std::{
     any::Any,
@@ -24,7 +27,8 @@ use std::{
 };
 
 use httpserver::{
-    Body, BodyWriter, ClientGone, Extensions, Protocol, Request, Response, StatusCode, httputil::ArgumentIndex,
+    Body, BodyWriter, ClientGone, Extensions, Protocol, Request, Response, StatusCode, Trailers,
+    httputil::ArgumentIndex,
 };
 
 #[cfg(feature = "static")]
@@ -127,6 +131,8 @@ struct Extras {
     body: Option<Box<Body>>,
     /// Of the body of a response whose head has been sent.
     writer: Option<BodyWriter>,
+    /// To follow the body. Boxed, because they are rare.
+    trailers: Option<Box<Trailers>>,
     /// To be run when the head of the response is complete.
     response_hooks: Vec<ResponseHook>,
     /// Where the arguments of the form in the body stand, once one was looked up.

@@ -1,25 +1,19 @@
 //! The response's side: status, headers, cookies, body.
 
-use std::borrow::Cow;
-
 #[cfg(feature = "json")]
 use httpserver::BodyBuffer;
 use httpserver::{Body, BodyWriter, Bytes, Response, StatusCode, iostream::ioloop::report_failure};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
     Exchange, Kind, ResponseHook, Stage,
     content::{Content, Unsent},
+    trailers,
 };
 use crate::{
+    disposition::content_disposition,
     early::{self, Early, Rest},
     error::{Error, Result},
 };
-
-/// What a `Location` may not hold as it is. `%` is left alone: most locations are encoded already. A backslash is a
-/// slash to browsers, and `/\host` therefore another host.
-const LOCATION: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
 impl Exchange {
     /// The status that the response will have; 200 unless it was set.
@@ -270,39 +264,28 @@ impl Exchange {
         self.stage == Stage::Finished
     }
 
-    /// Sends the client to another location, with `302 Found`, and finishes the response.
+    /// Has the client store the answer as a file with this name: `Content-Disposition: attachment`.
     ///
-    /// Spaces and text that is not ASCII are percent-encoded. The location is otherwise sent as given: one that was made
-    /// from a client's input and begins with `//` leads to another host.
-    ///
-    /// # Errors
-    ///
-    /// When the location holds control characters, and once the head has been sent.
-    pub fn redirect(&mut self, location: &str) -> Result<()> {
-        self.redirect_with(StatusCode::FOUND, location)
-    }
-
-    /// As [`redirect`](Exchange::redirect), with another status: 301 and 308 for good, 303 after a form, 307 to repeat the
-    /// same request elsewhere.
+    /// Any text will do. A name with letters beyond ASCII is sent in the two forms of RFC 6266, plain for old clients and in
+    /// full for all others. Control characters, `/` and `\` become `_`: no name leads to another header or another directory.
     ///
     /// # Errors
     ///
-    /// As [`redirect`](Exchange::redirect), and when the status is no redirection.
+    /// Once the head has been sent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// async fn export(exchange: &mut web::Exchange) -> web::Result<()> {
+    ///     exchange.set_header("Content-Type", "text/csv; charset=utf-8")?;
+    ///     exchange.attachment("Umsätze 2026.csv")?;
+    ///     exchange.write("Januar;1200\n");
+    ///     Ok(())
+    /// }
+    /// ```
     #[inline]
-    pub fn redirect_with(&mut self, status: StatusCode, location: &str) -> Result<()> {
-        self.check_open()?;
-        if !status.is_redirection() {
-            return Err(Error::InvalidRedirect("the status is not 3xx"));
-        }
-        if location.bytes().any(|byte| byte.is_ascii_control()) {
-            return Err(Error::InvalidRedirect("control characters in the location"));
-        }
-        let location: Cow<'_, str> = utf8_percent_encode(location, LOCATION).into();
-        self.set_header("location", location)?;
-        self.status = status;
-        self.buffer = Unsent::default();
-        self.finish();
-        Ok(())
+    pub fn attachment(&mut self, name: impl AsRef<str>) -> Result<()> {
+        self.set_header("Content-Disposition", content_disposition("attachment", name.as_ref()))
     }
 
     /// Whether the head has been sent, so that nothing but more body can follow.
@@ -323,9 +306,19 @@ impl Exchange {
         self.buffer = Unsent::default();
         if let Some(extras) = &mut self.extras {
             extras.body = None;
+            extras.trailers = None;
         }
         self.kind = Kind::Html;
         self.stage = Stage::Open;
+    }
+
+    /// Drops what was written, for a body that comes instead.
+    #[cfg(feature = "static")]
+    #[inline]
+    pub(crate) fn start_body_over(&mut self) -> Result<()> {
+        self.check_open()?;
+        self.buffer = Unsent::default();
+        Ok(())
     }
 
     /// Whether anything was written that is not yet sent.
@@ -341,6 +334,9 @@ impl Exchange {
         self.finish();
         let mut response = self.take_head(has_body)?;
         response.set_body(body);
+        if has_body && let Some(trailers) = self.take_trailers() {
+            trailers::append(&mut response, trailers);
+        }
         if self.has_validators {
             self.apply_conditions(&mut response)?;
         }
@@ -371,7 +367,10 @@ impl Exchange {
         }
         let rest = self.buffer.take();
         self.finish();
-        let writer = self.extras.as_mut().and_then(|extras| extras.writer.take()).ok_or(Error::HeadSent)?;
+        let mut writer = self.extras.as_mut().and_then(|extras| extras.writer.take()).ok_or(Error::HeadSent)?;
+        if let Some(trailers) = self.take_trailers() {
+            writer.set_trailers(trailers);
+        }
         writer.finish_with(rest);
         Ok(())
     }

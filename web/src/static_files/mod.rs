@@ -1,30 +1,29 @@
 //! A directory of files.
 
+mod answer;
+mod named_file;
+mod parts;
 mod path;
 mod version;
 
 use std::{
     fs::{File, Metadata},
     io,
-    os::unix::fs::FileExt,
     path::Path,
     time::SystemTime,
 };
 
-use httpserver::{
-    Body, Method, StatusCode,
-    httputil::{ByteRange, format_timestamp, parse_range},
-};
+use httpserver::{Method, StatusCode};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
 };
 
-use self::version::Version;
+pub use self::named_file::NamedFile;
+use self::{answer::FileAnswer, version::Version};
 use crate::{
-    conditions::{self, Outcome},
     error::{Error, HttpError, Result},
-    exchange::{Exchange, precondition_failed},
+    exchange::Exchange,
     request_handler::RequestHandler,
 };
 
@@ -42,9 +41,10 @@ use crate::{
 ///   it public. [`serve_dot_files`](StaticFiles::serve_dot_files) serves the others too.
 /// * **Conditions and ranges.** Each file has a strong `ETag` from its inode, its size and the time of its last change in
 ///   nanoseconds, and a `Last-Modified`. `If-Match`, `If-None-Match` and their dates are evaluated in the order of RFC
-///   9110, section 13.2.2, then one range of bytes. An `If-Range` date counts only once the second of the change is over.
+///   9110, section 13.2.2, then ranges of bytes: one as it is, several as `multipart/byteranges`. Ranges that overlap become
+///   one, and more than 32 are ignored, so that no answer is longer than the file. An `If-Range` date counts only once the second of the change is over.
 ///   Replace a file by renaming a new one over it: then its tag always changes with its content.
-/// * **Cost.** Files up to 64 KiB are read, and leave with their head in one piece. Longer ones are a [`Body::file`]: over
+/// * **Cost.** Files up to 64 KiB are read, and leave with their head in one piece. Longer ones are a [`Body::file`](httpserver::Body::file): over
 ///   TCP and Unix sockets the kernel sends them from its page cache, 1 MiB at most before other connections have their
 ///   turn. No file is held in memory. What is not in the page cache is read from the disk meanwhile, and the loop waits for
 ///   it: a slow disk or a network file system stalls all connections of the thread. Such files belong behind a server made
@@ -72,9 +72,6 @@ pub struct StaticFiles {
     has_portable_etags: bool,
     serves_dot_files: bool,
 }
-
-/// Up to this many bytes are read and held in memory.
-const MOST_READ: u64 = 64 * 1024;
 
 impl StaticFiles {
     /// Serves the files below `directory`, without an index file. The directory stays open: it may be renamed.
@@ -167,50 +164,14 @@ impl StaticFiles {
         if !metadata.is_file() {
             return Err(forbidden("not a regular file"));
         }
-        let version = Version::of(metadata, self.has_portable_etags, SystemTime::now());
-        set_version(exchange, &version)?;
-        // Conditions come first: a range is a detail of an answer that is still to be given (RFC 9110, section 13.2.2).
-        let outcome = exchange.evaluate_once(version.validators());
-        if outcome == Outcome::PreconditionFailed {
-            return Err(precondition_failed());
-        }
-        if outcome == Outcome::NotModified {
-            exchange.set_status(StatusCode::NOT_MODIFIED);
-            return self.set_cache_control(exchange);
-        }
-        exchange.set_header("Accept-Ranges", "bytes")?;
-        let size = metadata.len();
-        let range = requested_range(exchange, &version, size);
-        if let Some(content_range) = range.content_range(size) {
-            exchange.set_header("Content-Range", content_range)?;
-        }
-        let (start, end) = match range {
-            ByteRange::Whole => (0, size),
-            ByteRange::Part { start, end } => {
-                exchange.set_status(StatusCode::PARTIAL_CONTENT);
-                (start, end)
-            }
-            ByteRange::Unsatisfiable => {
-                exchange.set_status(StatusCode::RANGE_NOT_SATISFIABLE);
-                return Ok(());
-            }
+        let answer = FileAnswer {
+            file,
+            size: metadata.len(),
+            version: Version::of(metadata, self.has_portable_etags, SystemTime::now()),
+            content_type: &content_type(path),
+            cache_control: self.cache_control.as_deref(),
         };
-        // Behind the 416, which is not the file and must not be cached like it.
-        self.set_cache_control(exchange)?;
-        exchange.set_header("Content-Type", content_type(path))?;
-        // The length without the bytes: reading the file for a HEAD would be in vain.
-        if exchange.method() == Method::HEAD {
-            return exchange.set_header("Content-Length", (end - start).to_string());
-        }
-        send_bytes(exchange, file, start, end)
-    }
-
-    #[inline]
-    fn set_cache_control(&self, exchange: &mut Exchange) -> Result<()> {
-        match &self.cache_control {
-            Some(value) => exchange.set_header("Cache-Control", value),
-            None => Ok(()),
-        }
+        answer.send(exchange)
     }
 
     #[inline]
@@ -273,63 +234,12 @@ fn forbidden(reason: &'static str) -> Error {
     HttpError::new(StatusCode::FORBIDDEN).log(reason).into()
 }
 
-#[inline]
-fn set_version(exchange: &mut Exchange, version: &Version) -> Result<()> {
-    if let Some(date) = version.date() {
-        exchange.set_header("Date", date)?;
-    }
-    exchange.set_header("ETag", &version.etag)?;
-    exchange.set_header("Last-Modified", format_timestamp(version.modified))
-}
-
-/// Ranges mean something to GET alone (RFC 9110, section 14.2).
-#[inline]
-fn requested_range(exchange: &Exchange, version: &Version, size: u64) -> ByteRange {
-    if exchange.method() != Method::GET {
-        return ByteRange::Whole;
-    }
-    let mut lines = exchange.headers().get_all("range");
-    // Several lines are a list of ranges with several units, which the grammar does not have.
-    let (Some(range), None) = (lines.next(), lines.next()) else {
-        return ByteRange::Whole;
-    };
-    let if_range = exchange.headers().get_all("if-range");
-    match conditions::range_applies(if_range, version.validators(), version.now) {
-        true => parse_range(range, size),
-        false => ByteRange::Whole,
-    }
-}
-
 /// The type by the extension. Text is taken to be UTF-8, as nearly all of it is.
 #[inline]
 fn content_type(path: &str) -> String {
     let mime = mime_guess::from_path(path).first_or_octet_stream();
     let is_text = mime.type_() == mime_guess::mime::TEXT;
     if is_text && mime.get_param("charset").is_none() { format!("{mime}; charset=utf-8") } else { mime.to_string() }
-}
-
-/// A short file as bytes, which wraps can look at and which leave with the head; any other as the file that it is.
-#[inline]
-fn send_bytes(exchange: &mut Exchange, file: File, start: u64, end: u64) -> Result<()> {
-    if end - start > MOST_READ {
-        return exchange.finish_with(Body::file(file, start..end)?);
-    }
-    exchange.write(read_part(&file, start, end)?);
-    Ok(())
-}
-
-/// The bytes `start..end`. An error when the file has become shorter than that.
-#[inline]
-fn read_part(file: &File, start: u64, end: u64) -> io::Result<Vec<u8>> {
-    // At most MOST_READ, by the caller.
-    let mut piece = vec![0; (end - start) as usize];
-    match file.read_exact_at(&mut piece, start) {
-        Ok(()) => Ok(piece),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(io::Error::new(error.kind(), "the file became shorter while it was sent"))
-        }
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]

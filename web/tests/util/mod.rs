@@ -6,6 +6,7 @@
 
 pub mod in_process;
 pub mod pages;
+pub mod site;
 pub mod sockets;
 
 use std::{net::SocketAddr, rc::Rc, sync::mpsc::Receiver, time::Duration};
@@ -243,6 +244,11 @@ impl Client {
             assert!(self.receive(), "the connection ended too early");
         }
         self.received.drain(..length).collect()
+    }
+
+    /// The next line, with its end.
+    pub fn line(&mut self) -> Vec<u8> {
+        self.until(b"\r\n")
     }
 
     /// What still comes until the server closes the connection.
