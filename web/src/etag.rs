@@ -20,6 +20,12 @@ impl<'a> EntityTag<'a> {
         !self.is_weak && !other.is_weak && self.opaque == other.opaque
     }
 
+    #[cfg(feature = "compression")]
+    #[inline]
+    pub(crate) fn is_weak(self) -> bool {
+        self.is_weak
+    }
+
     /// Whether one may stand in for the other.
     pub(crate) fn is_same_weakly(self, other: EntityTag<'_>) -> bool {
         self.opaque == other.opaque

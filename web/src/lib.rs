@@ -31,6 +31,10 @@ mod routing;
 mod scope;
 mod wrap;
 
+#[cfg(feature = "compression")]
+mod accept_encoding;
+#[cfg(feature = "compression")]
+mod compression;
 #[cfg(feature = "cookies")]
 mod set_cookie;
 #[cfg(feature = "static")]
@@ -43,6 +47,8 @@ pub mod testing;
 pub mod websocket;
 
 pub use application::Application;
+#[cfg(feature = "compression")]
+pub use compression::Compress;
 pub use error::{Error, HttpError, Result};
 pub use escape::xhtml_escape;
 pub use exchange::{Content, Exchange};

@@ -197,6 +197,8 @@ fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
 }
 
 #[cfg(test)]
+// One range is what is meant.
+#[allow(clippy::single_range_in_vec_init)]
 mod tests {
     use proptest::prelude::*;
 

@@ -3,17 +3,17 @@
 mod arguments;
 mod conditional;
 mod content;
-mod fields;
 mod early_hints;
+mod fields;
 mod input;
 #[cfg(feature = "multipart")]
 mod multipart;
 mod output;
+mod redirect;
 #[cfg(feature = "templates")]
 mod render;
 #[cfg(feature = "serde")]
 mod structs;
-mod redirect;
 mod trailers;
 
 use std::{
