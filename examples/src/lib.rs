@@ -26,6 +26,7 @@ mod pages {
         input: "../../docs/src/input.md",
         output: "../../docs/src/output.md",
         templates: "../../docs/src/templates.md",
+        locales: "../../docs/src/locales.md",
         sign_in: "../../docs/src/sign-in.md",
         static_files: "../../docs/src/static-files.md",
         compose: "../../docs/src/compose.md",

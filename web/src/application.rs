@@ -320,6 +320,18 @@ impl Application {
         self
     }
 
+    /// Gives the application languages, among which [`Exchange::locale`] chooses.
+    ///
+    /// # Panics
+    ///
+    /// If the application has locales already.
+    #[cfg(feature = "locales")]
+    #[track_caller]
+    #[inline]
+    pub fn locales(self, locales: crate::locale::Locales) -> Application {
+        self.state(locales)
+    }
+
     /// Gives the handlers templates for [`Exchange::render`]. A nested application may have its own; one that has none uses
     /// these.
     ///

@@ -22,6 +22,8 @@ mod from_text;
 mod handler;
 mod input;
 mod jitter;
+#[cfg(feature = "locales")]
+pub mod locale;
 mod path_params;
 mod pattern;
 mod request_handler;

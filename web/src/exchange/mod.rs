@@ -6,6 +6,8 @@ mod content;
 mod early_hints;
 mod fields;
 mod input;
+#[cfg(feature = "locales")]
+mod language;
 #[cfg(feature = "multipart")]
 mod multipart;
 mod output;

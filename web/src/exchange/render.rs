@@ -76,6 +76,8 @@ impl Exchange {
     #[inline]
     fn render_value(&mut self, name: &str, context: Value) -> Result<()> {
         let text = self.render_to_string(name, context)?;
+        #[cfg(feature = "locales")]
+        self.vary_by_language();
         if let Some(content_type) = Format::of(name).content_type()
             && self.kind == Kind::Html
             && self.check_open().is_ok()

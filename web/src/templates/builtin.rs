@@ -11,7 +11,10 @@ use crate::{error::Result, exchange::Exchange};
 /// Adds all that the features have.
 #[inline]
 pub(super) fn add(templates: Templates) -> Templates {
-    templates.function("reverse_url", reverse_url)
+    let templates = templates.function("reverse_url", reverse_url);
+    #[cfg(feature = "locales")]
+    let templates = super::language::add(templates);
+    templates
 }
 
 /// `{{ reverse_url("album", album.id) }}`

@@ -27,6 +27,8 @@ mod builtin;
 mod directory;
 mod format;
 mod function;
+#[cfg(feature = "locales")]
+mod language;
 mod names;
 mod request;
 
@@ -70,6 +72,8 @@ use crate::{
 ///
 /// | name | is |
 /// |---|---|
+/// | `_(text, …)`, `ngettext(one, many, count, …)`, `pgettext`, `npgettext` | a text in the request's language (feature `locales`) |
+/// | `locale` | that language: `code`, `tag`, `language`, `is_rtl`, `translate`, `friendly_number`, `list`, `format_date` |
 /// | `reverse_url(name, …)` | the URL of a route, as [`Exchange::reverse_url`] makes it |
 /// | `request` | the request: `method`, `uri`, `path`, `query`, `host`, `protocol`, `remote_ip`, `headers["User-Agent"]` |
 ///
