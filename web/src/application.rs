@@ -18,7 +18,7 @@ use crate::{
     request_handler::RequestHandler,
     route::Route,
     router::{Found, Router},
-    routing::RouteNames,
+    routing::{Hosts, RouteNames},
     scope::Scope,
     wrap::Wrap,
 };
@@ -61,13 +61,16 @@ use crate::{
 #[derive(Default)]
 #[must_use = "an application answers nothing until it listens or is called"]
 pub struct Application {
-    router: Router,
-    scope: Rc<Scope>,
+    pub(crate) router: Router,
+    pub(crate) scope: Rc<Scope>,
     options: ServerOptions,
     /// What is said about requests that no route answers.
     no_route: Rc<Scope>,
-    /// Whether requests can be answered without more ado, because what handlers need is known to be there.
-    is_checked: Cell<bool>,
+    /// Those for which there are other applications.
+    pub(crate) hosts: Option<Box<Hosts>>,
+    /// Whether each request goes straight to the router: what handlers need is known to be there, and the host does not matter.
+    is_plain: Cell<bool>,
+    are_hosts_checked: Cell<bool>,
 }
 
 impl Application {
@@ -207,6 +210,7 @@ impl Application {
     #[track_caller]
     #[inline]
     pub fn nest(mut self, prefix: &str, application: Application) -> Application {
+        assert!(application.hosts.is_none(), "a nested application cannot have hosts: add them to the outermost one");
         let is_prefix = prefix.starts_with('/') && !prefix.ends_with('/');
         assert!(is_prefix, "the prefix {prefix:?} has to begin with a slash and not to end with one, as in \"/admin\"");
         self.router.nest(prefix, application.router, &application.scope);
@@ -216,7 +220,7 @@ impl Application {
     /// Puts `wrap` around everything this application answers, whatever was added before or is added later: routes, nested
     /// applications, the fallback, and requests that no route has. The one added first is outermost. See [`Wrap`].
     pub fn wrap(mut self, wrap: impl Wrap) -> Application {
-        self.scope_mut().wraps.push(Rc::new(wrap));
+        self.scope_mut().add_wrap(Rc::new(wrap));
         self
     }
 
@@ -472,13 +476,12 @@ impl Application {
     }
 
     fn answer(&self, request: Request) -> Answering {
-        if !self.is_checked.get() {
-            self.check_needs();
-        }
         if *request.method() == Method::CONNECT {
             return self.answer_unrouted(request, self.router.no_params(), None, Unrouted::Connect);
         }
-        match self.router.find_for(&request) {
+        let found =
+            if self.is_plain.get() { self.router.find_for(&request) } else { self.find_first_or_by_host(&request) };
+        match found {
             Found::Target(target, params) => self.call(request, params, &target.scope, Rc::clone(&target.endpoint)),
             Found::Nothing(Some(fallback), scope, params) => {
                 self.call(request, params, scope.unwrap_or(&self.no_route), Rc::clone(fallback))
@@ -492,6 +495,10 @@ impl Application {
                 let answer = Unrouted::Options(table.allow().to_owned());
                 self.answer_unrouted(request, params, Some(table.scope()), answer)
             }
+            Found::Moved(path, table, params) => {
+                let query = request.query().map_or(String::new(), |query| format!("?{query}"));
+                self.answer_unrouted(request, params, Some(table.scope()), Unrouted::Moved(path + &query))
+            }
             Found::ServerOptions => {
                 let answer = Unrouted::Options(self.router.allow());
                 self.answer_unrouted(request, self.router.no_params(), None, answer)
@@ -503,7 +510,35 @@ impl Application {
     #[track_caller]
     fn check_needs(&self) {
         self.router.check_needs(&self.scope);
-        self.is_checked.set(true);
+        for host in self.hosts.iter().flat_map(|hosts| hosts.iter()) {
+            host.router.inherit(&self.router);
+            host.router.check_needs(&self.scope);
+        }
+        self.is_plain.set(self.hosts.is_none());
+        self.are_hosts_checked.set(true);
+    }
+
+    /// What the router finds, for the first request and for those whose host matters.
+    #[cold]
+    fn find_first_or_by_host(&self, request: &Request) -> Found<'_> {
+        let Some(hosts) = &self.hosts else {
+            self.check_needs();
+            return self.router.find_for(request);
+        };
+        if !self.are_hosts_checked.get() {
+            self.check_needs();
+        }
+        // A question about the server as a whole.
+        let host = if request.path() == "*" { None } else { hosts.find(request) };
+        let Some(host) = host else { return self.router.find_for(request) };
+        match host.router.find_for(request) {
+            Found::Nothing(None, scope, params) => match self.router.find_for(request) {
+                // With the error page of the application that is in charge of the host.
+                Found::Nothing(None, ..) => Found::Nothing(None, scope, params),
+                found => found,
+            },
+            found => found,
+        }
     }
 
     #[cold]
@@ -523,7 +558,7 @@ impl Application {
         Answering::new(endpoint.answer(request, route))
     }
 
-    fn scope_mut(&mut self) -> &mut Scope {
+    pub(crate) fn scope_mut(&mut self) -> &mut Scope {
         Rc::make_mut(&mut self.scope)
     }
 }

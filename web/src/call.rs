@@ -52,7 +52,7 @@ impl Call {
 
     /// Whether anything runs around the handler.
     pub(crate) fn is_wrapped(&self) -> bool {
-        !self.application.wraps.is_empty() || !self.route.wraps.is_empty()
+        self.application.runs_around() || self.route.runs_around()
     }
 
     /// Runs the handler inside the wraps.
@@ -63,7 +63,7 @@ impl Call {
         handler: &'a dyn AnyHandler,
     ) -> impl Future<Output = Result<()>> + use<'a> {
         let Call { exchange, application, route, .. } = self;
-        let next = Next::new(&application.wraps, &route.wraps, handler);
+        let next = Next::new(application, route, handler);
         let started: Result<BoxFuture<'a>> = start(|| next.start(exchange));
         let mut future = Some(started.unwrap_or_else(|error| Box::pin(future::ready(Err(error)))));
         catch_panic(move |cx| poll_to_end(Pin::new(&mut future), cx))

@@ -41,6 +41,12 @@ pub(crate) fn hand_out(early: Early) {
     HAS_HANDED_OUT.set(true);
 }
 
+/// Whether something was handed out in the poll that is running.
+#[inline]
+pub(crate) fn is_handed_out() -> bool {
+    HAS_HANDED_OUT.get()
+}
+
 /// What is handed out in a poll of a handler, from [`begin`](Watch::begin) to [`end`](Watch::end).
 ///
 /// Polls nest: a handler may call another application. What the outer one has handed out by then stays its own, also when

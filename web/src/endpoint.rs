@@ -7,7 +7,7 @@ use std::{
     task::Context,
 };
 
-use httpserver::{Request, StatusCode};
+use httpserver::{Method, Request, StatusCode};
 
 use crate::{
     answering::CallFuture,
@@ -158,6 +158,8 @@ pub(crate) enum Unrouted {
     WrongMethod(String),
     /// What may be asked for, in answer to OPTIONS.
     Options(String),
+    /// A route has the path with another end.
+    Moved(String),
     /// CONNECT, which asks for a tunnel.
     Connect,
 }
@@ -168,6 +170,12 @@ impl Unrouted {
             Unrouted::Options(allow) => {
                 exchange.set_status(StatusCode::NO_CONTENT);
                 return exchange.set_header("Allow", allow);
+            }
+            Unrouted::Moved(location) => {
+                // Clients may turn other methods into GET at a 301 (RFC 9110, section 15.4.2).
+                let is_read = matches!(*exchange.method(), Method::GET | Method::HEAD);
+                let status = if is_read { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
+                return exchange.redirect_with(status, location);
             }
             Unrouted::NotFound => HttpError::new(StatusCode::NOT_FOUND),
             Unrouted::WrongMethod(allow) => HttpError::new(StatusCode::METHOD_NOT_ALLOWED).header("Allow", allow),

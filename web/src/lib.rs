@@ -59,7 +59,7 @@ pub use handler::Handler;
 pub use input::Source;
 pub use request_handler::RequestHandler;
 pub use route::Route;
-pub use routing::{Needs, RouteNames, UrlArguments, with_state};
+pub use routing::{Needs, RouteNames, TrailingSlash, UrlArguments, with_state};
 #[cfg(feature = "static")]
 pub use static_files::{NamedFile, StaticFiles};
 pub use wrap::{Next, Wrap};

@@ -1,14 +1,14 @@
 //! One route, before it is added to an application.
 
-use std::{any::Any, fmt, rc::Rc};
+use std::{any::Any, fmt, rc::Rc, time::Duration};
 
-use httpserver::Method;
+use httpserver::{Method, StatusCode};
 
 use crate::{
     endpoint::{Endpoint, Function, Object},
     handler::Handler,
     request_handler::{RequestHandler, check_methods},
-    routing::Needs,
+    routing::{Needs, Redirect},
     scope::Scope,
     wrap::Wrap,
 };
@@ -89,9 +89,25 @@ impl Route {
         Route::with_endpoint(H::METHODS.to_vec(), path, Rc::new(Object(handler)))
     }
 
+    /// A redirection of `from` to `to` with `status`; see [`Application::redirect`](crate::Application::redirect).
+    ///
+    /// # Panics
+    ///
+    /// As [`Application::redirect`](crate::Application::redirect).
+    #[track_caller]
+    #[inline]
+    pub fn redirect(status: StatusCode, from: &str, to: &str) -> Route {
+        // No closure: a panic in one would be located here instead of where the route was made.
+        let redirect = match Redirect::parse(status, from, to) {
+            Ok(redirect) => redirect,
+            Err(error) => panic!("the redirection of {from:?} to {to:?} {error}"),
+        };
+        Route::with_endpoint(redirect.methods(), from, Rc::new(Function(redirect)))
+    }
+
     /// Puts `wrap` around the handler. Several run in the order in which they were added, inside those of the application.
     pub fn wrap(mut self, wrap: impl Wrap) -> Route {
-        self.scope.wraps.push(Rc::new(wrap));
+        self.scope.add_wrap(Rc::new(wrap));
         self
     }
 
@@ -99,6 +115,14 @@ impl Route {
     /// limit, [`Limits::max_body`](crate::Limits::max_body), holds in any case.
     pub fn body_limit(mut self, max: u64) -> Route {
         self.scope.body_limit = Some(max);
+        self
+    }
+
+    /// Gives the handler up when it has not answered after `limit`, in place of the limit that the application sets; see
+    /// [`Application::handler_timeout`](crate::Application::handler_timeout). [`Duration::MAX`] is no limit.
+    #[inline]
+    pub fn handler_timeout(mut self, limit: Duration) -> Route {
+        self.scope.set_handler_timeout(limit);
         self
     }
 
@@ -153,7 +177,7 @@ impl fmt::Debug for Route {
         f.debug_struct("Route")
             .field("methods", &self.methods)
             .field("path", &self.path)
-            .field("wraps", &self.scope.wraps.len())
+            .field("wraps", &self.scope.wraps().len())
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! From a method and a path to the endpoint that answers.
 
-use std::{fmt, rc::Rc};
+use std::{cell::Cell, fmt, rc::Rc};
 
 use httpserver::{Method, Request};
 
@@ -10,7 +10,7 @@ use crate::{
     path_params::PathParams,
     pattern::Pattern,
     route::Route,
-    routing::{Home, Needs, RouteInfo},
+    routing::{Home, Needs, RouteInfo, TrailingSlash},
     scope::Scope,
 };
 
@@ -25,6 +25,11 @@ pub(crate) struct Router {
     home: Rc<Home>,
     /// What is known of paths that no route has.
     unrouted: Rc<RouteInfo>,
+    /// What becomes of paths that differ from a route's by a slash, unless a nested application says otherwise. A cell, since an
+    /// application for a host takes over that of the one around it when everything is known.
+    slash: Cell<Option<TrailingSlash>>,
+    /// Whether any application has such a policy.
+    redirects_slashes: Cell<bool>,
 }
 
 /// What an application, perhaps a nested one, does with paths that none of its routes has.
@@ -55,6 +60,8 @@ pub(crate) enum Found<'r> {
     WrongMethod(&'r Table, PathParams),
     /// An OPTIONS that no route answers itself.
     Options(&'r Table, PathParams),
+    /// A route has the path with another end: this one.
+    Moved(String, &'r Table, PathParams),
     /// `OPTIONS *`: a question about the server as a whole.
     ServerOptions,
     /// No route has this path. The fallback for it, and what a nested application around it says about its requests.
@@ -69,6 +76,8 @@ pub(crate) struct Table {
     allow: String,
     /// What nested applications around it say about its requests.
     scope: Rc<Scope>,
+    /// Of the nested application that added it.
+    slash: Option<TrailingSlash>,
 }
 
 impl Router {
@@ -108,18 +117,51 @@ impl Router {
         if let Err(error) = Pattern::parse(prefix) {
             panic!("the prefix {prefix:?} {error}");
         }
-        let within = |inner: &Rc<Scope>| Rc::new(Scope::clone(inner).within(scope));
         self.home.adopt(&nested.home, prefix);
+        self.take_in(prefix, nested, scope, true);
+    }
+
+    /// Adds the routes of an application as they are, inside its settings.
+    ///
+    /// # Panics
+    ///
+    /// As [`add`](Router::add).
+    #[track_caller]
+    #[inline]
+    pub(crate) fn merge(&mut self, group: Router, scope: &Scope) {
+        self.home.adopt(&group.home, "");
+        self.take_in("", group, scope, false);
+    }
+
+    /// The routes of an application inside its settings, which answers for some hosts alone.
+    #[inline]
+    pub(crate) fn of_host(application: Router, scope: &Scope) -> Router {
+        let mut router = Router {
+            home: Rc::clone(&application.home),
+            unrouted: Rc::clone(&application.unrouted),
+            slash: application.slash.clone(),
+            ..Router::default()
+        };
+        router.take_in("", application, scope, true);
+        router
+    }
+
+    /// Takes the routes of another router, and with `whole` what it says about paths that it does not have.
+    #[track_caller]
+    fn take_in(&mut self, prefix: &str, nested: Router, scope: &Scope, whole: bool) {
+        let within = |inner: &Rc<Scope>| Rc::new(Scope::clone(inner).within(scope));
+        self.redirects_slashes.set(self.redirects_slashes.get() || nested.redirects_slashes.get());
         for table in nested.tables {
             let pattern = format!("{prefix}{}", table.text());
             let own = self.table(&pattern, table.info.home(), within(&table.scope));
+            own.slash = own.slash.or(table.slash).or(nested.slash.get());
             for (method, Target { endpoint, scope, info, needs }) in table.targets {
                 let info = own.info_at(info.home());
                 own.add(method, Target { endpoint, scope: within(&scope), info, needs });
             }
         }
         let mut fallbacks = nested.fallbacks;
-        if !fallbacks.iter().any(|fallback| fallback.prefix.is_empty()) {
+        if whole && !fallbacks.iter().any(|fallback| fallback.prefix.is_empty()) {
             let info = nested.unrouted;
             fallbacks.push(Fallback { prefix: String::new(), endpoint: None, scope: Rc::default(), info });
         }
@@ -134,6 +176,27 @@ impl Router {
         self.fallbacks.retain(|fallback| !fallback.prefix.is_empty());
         let info = Rc::clone(&self.unrouted);
         self.add_fallback(Fallback { prefix: String::new(), endpoint: Some(endpoint), scope: Rc::default(), info });
+    }
+
+    /// Whether there is one.
+    #[inline]
+    pub(crate) fn has_fallback(&self) -> bool {
+        self.fallbacks.iter().any(|fallback| fallback.prefix.is_empty())
+    }
+
+    /// Sets what becomes of paths that differ from a route's by a slash.
+    #[inline]
+    pub(crate) fn set_trailing_slash(&self, policy: TrailingSlash) {
+        self.slash.set(Some(policy));
+        self.redirects_slashes.set(true);
+    }
+
+    /// Takes over, for an application for a host, what it does not say itself from the application around it.
+    #[inline]
+    pub(crate) fn inherit(&self, outer: &Router) {
+        if let (None, Some(policy)) = (self.slash.get(), outer.slash.get()) {
+            self.set_trailing_slash(policy);
+        }
     }
 
     #[inline]
@@ -175,7 +238,7 @@ impl Router {
     pub(crate) fn check_needs(&self, application: &Scope) {
         let with_wraps = |needs: &Needs, scope: &Scope| {
             let mut needs = needs.clone();
-            application.wraps.iter().chain(&scope.wraps).for_each(|wrap| wrap.needs(&mut needs));
+            application.wraps().iter().chain(scope.wraps()).for_each(|wrap| wrap.needs(&mut needs));
             needs
         };
         check(&self.unrouted, &with_wraps(&Needs::default(), &Scope::default()), || "what runs around all".to_owned());
@@ -206,6 +269,11 @@ impl Router {
         if path == "*" && method == Method::OPTIONS {
             return Found::ServerOptions;
         }
+        if self.redirects_slashes.get()
+            && let Some(moved) = self.find_moved(path)
+        {
+            return moved;
+        }
         // The innermost application around the path is first, and the first that has a fallback answers.
         let around = || self.fallbacks.iter().filter(|fallback| fallback.has(path));
         let innermost = around().next();
@@ -213,6 +281,21 @@ impl Router {
         let info = answering.or(innermost).map_or(&self.unrouted, |fallback| &fallback.info);
         let endpoint = answering.and_then(|fallback| fallback.endpoint.as_ref());
         Found::Nothing(endpoint, innermost.map(|fallback| &fallback.scope), PathParams::none(info))
+    }
+
+    /// A route that has the path with another end, if the policy of its application is to send clients there.
+    #[cold]
+    fn find_moved(&self, path: &str) -> Option<Found<'_>> {
+        [TrailingSlash::Add, TrailingSlash::Remove].into_iter().find_map(|policy| {
+            let other = policy.other(path)?;
+            let matched = self.tree.at(&other).ok()?;
+            let table = &self.tables[*matched.value];
+            (table.slash.or(self.slash.get()) == Some(policy)).then(|| {
+                // They stand where they would stand in the path as it was sent.
+                let params = PathParams::new(&table.info, &matched.params, &other);
+                Found::Moved(other.clone(), table, params)
+            })
+        })
     }
 
     /// Of the application.
@@ -247,7 +330,7 @@ impl Router {
             self.fixed.insert(pattern.as_bytes().into(), at);
         }
         let info = Rc::new(RouteInfo::new(parsed, home));
-        self.tables.push(Table { info, targets: Vec::new(), allow: String::new(), scope });
+        self.tables.push(Table { info, targets: Vec::new(), allow: String::new(), scope, slash: None });
         &mut self.tables[at]
     }
 }
@@ -313,6 +396,8 @@ impl Default for Router {
             fallbacks: Vec::new(),
             home,
             unrouted,
+            slash: Cell::default(),
+            redirects_slashes: Cell::default(),
         }
     }
 }

@@ -1,8 +1,13 @@
 //! What runs around handlers.
 
-use std::{fmt, future::Future, pin::Pin, rc::Rc};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
-use crate::{error::Result, exchange::Exchange, routing::Needs};
+use crate::{
+    error::Result,
+    exchange::Exchange,
+    routing::{Needs, within},
+    scope::Scope,
+};
 
 /// Something that runs around handlers: it looks at a request before them, and at what came of it behind them.
 ///
@@ -105,19 +110,16 @@ pub(crate) trait AnyHandler {
 
 /// What a [`Wrap`] runs around: the wraps further in, and the handler.
 pub struct Next<'a> {
-    /// Of the application, and then of the route: what is left of them.
-    outer: &'a [Rc<dyn AnyWrap>],
-    inner: &'a [Rc<dyn AnyWrap>],
+    application: &'a Scope,
+    route: &'a Scope,
+    /// How many wraps have been passed, of the application and then of the route.
+    passed: usize,
     handler: &'a dyn AnyHandler,
 }
 
 impl<'a> Next<'a> {
-    pub(crate) fn new(
-        outer: &'a [Rc<dyn AnyWrap>],
-        inner: &'a [Rc<dyn AnyWrap>],
-        handler: &'a dyn AnyHandler,
-    ) -> Next<'a> {
-        Next { outer, inner, handler }
+    pub(crate) fn new(application: &'a Scope, route: &'a Scope, handler: &'a dyn AnyHandler) -> Next<'a> {
+        Next { application, route, passed: 0, handler }
     }
 
     /// Runs what is further in, until the handler has returned. A response that was not streamed is still to be sent
@@ -136,11 +138,15 @@ impl<'a> Next<'a> {
 
     /// The future of what is further in.
     pub(crate) fn start(self, exchange: &'a mut Exchange) -> BoxFuture<'a> {
-        let Next { outer, inner, handler } = self;
-        match (outer.split_first(), inner.split_first()) {
-            (Some((wrap, outer)), _) => wrap.wrap(exchange, Next { outer, inner, handler }),
-            (None, Some((wrap, inner))) => wrap.wrap(exchange, Next { outer, inner, handler }),
-            (None, None) => handler.handle(exchange),
+        let Next { application, route, passed, handler } = self;
+        let (outer, inner) = (application.wraps(), route.wraps());
+        let wrap = outer.get(passed).or_else(|| inner.get(passed - outer.len()));
+        match wrap {
+            Some(wrap) => wrap.wrap(exchange, Next { passed: passed + 1, ..self }),
+            None => match route.handler_timeout().or(application.handler_timeout()) {
+                None | Some(Duration::MAX) => handler.handle(exchange),
+                Some(limit) => within(limit, handler.handle(exchange)),
+            },
         }
     }
 }
@@ -148,6 +154,7 @@ impl<'a> Next<'a> {
 impl fmt::Debug for Next<'_> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Next").field("wraps", &(self.outer.len() + self.inner.len())).finish_non_exhaustive()
+        let wraps = self.application.wraps().len() + self.route.wraps().len() - self.passed;
+        f.debug_struct("Next").field("wraps", &wraps).finish_non_exhaustive()
     }
 }

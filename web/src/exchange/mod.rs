@@ -14,17 +14,16 @@ mod output;
 mod redirect;
 #[cfg(feature = "templates")]
 mod render;
+mod routed;
 #[cfg(feature = "serde")]
 mod structs;
 mod trailers;
 
 use std::{
-    any::Any,
     fmt,
     future::{Future, poll_fn},
     net::IpAddr,
     pin::pin,
-    rc::Rc,
     task::Poll,
 };
 
@@ -42,7 +41,6 @@ use crate::set_cookie::SetCookies;
 use crate::{
     error::{Error, Result},
     path_params::PathParams,
-    routing::UrlArguments,
 };
 
 /// One request and the response to it while a handler makes it: what every handler is given.
@@ -202,65 +200,6 @@ impl Exchange {
     /// request it was. `None` when no route has the path.
     pub fn pattern(&self) -> Option<&str> {
         self.params.info().pattern()
-    }
-
-    /// The URL of the route that was given this [name](crate::Route::name), with `values` for its parameters in the order of
-    /// its pattern: the path alone, percent-encoded, as it stands in links, redirects and forms. Tornado's function of the
-    /// same name.
-    ///
-    /// The names are those of the outermost application, whose nested ones add theirs with their prefix and the parameters in
-    /// it. The URL leads back to that route with the same values, unless another route has the path as fixed text: fixed text
-    /// goes before parameters. It never begins with `//`, which a browser would take for another host.
-    ///
-    /// Costs a look-up by hash and the text.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidUrl`], a 500, when no route has the name, the route has more or fewer parameters, or a value cannot be in
-    /// a path: an empty one, and one that makes a segment `.` or `..`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// async fn cover(exchange: &mut web::Exchange) -> web::Result<()> {
-    ///     let url = exchange.reverse_url("picture", (7, "cover art.png"))?; // /album/7/cover%20art.png
-    ///     exchange.redirect(&url)
-    /// }
-    /// ```
-    #[inline]
-    pub fn reverse_url(&self, name: &str, values: impl UrlArguments) -> Result<String> {
-        self.params.info().home().reverse_url(name, &values.texts())
-    }
-
-    /// The application's [state](crate::Application::state) of this type. A nested application's own goes before that of the
-    /// ones around it.
-    ///
-    /// Costs a comparison for each type of state and nothing else. Handlers that are given it by
-    /// [`with_state`](crate::with_state), or say that they need it ([`Route::needs`](crate::Route::needs)), are checked when
-    /// the server starts.
-    ///
-    /// # Errors
-    ///
-    /// 500 when there is none, with a line in the log that names the type.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use web::{Application, Exchange};
-    ///
-    /// struct Motto(&'static str);
-    ///
-    /// async fn index(exchange: &mut Exchange) -> web::Result<()> {
-    ///     let motto = exchange.state::<Motto>()?;
-    ///     exchange.write_text(motto.0);
-    ///     Ok(())
-    /// }
-    ///
-    /// let application = Application::new().state(Motto("Plain is better")).get("/", index);
-    /// ```
-    #[inline]
-    pub fn state<T: Any>(&self) -> Result<Rc<T>> {
-        self.params.info().home().state()
     }
 
     /// Lets at most `max` bytes of body through.

@@ -12,6 +12,8 @@ use std::fmt;
 pub enum Source {
     /// A parameter of the path.
     Path,
+    /// A parameter of the host.
+    Host,
     /// An argument of the query or of a form.
     Argument,
     /// A header of the request.
@@ -25,6 +27,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Source::Path => "path parameter",
+            Source::Host => "host parameter",
             Source::Argument => "argument",
             Source::Header => "header",
             Source::Cookie => "cookie",

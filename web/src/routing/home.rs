@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
-use super::{names::Names, state::State};
+use super::{hosts::HostPattern, names::Names, state::State};
 use crate::pattern::Pattern;
 
 /// What an application has for all its handlers. Applications nest, so homes do: what is not in one is looked for in the
@@ -13,6 +13,8 @@ pub(crate) struct Home {
     pub(super) outer: OnceCell<Rc<Home>>,
     /// Of all routes, those of nested applications included. Empty once this one is nested.
     pub(super) names: Names,
+    /// The hosts for which the application was added.
+    host: OnceCell<HostPattern>,
     /// Of handlers and wraps.
     pub(super) state: State,
 }
@@ -40,6 +42,20 @@ impl Home {
     #[inline]
     pub(crate) fn name(&self, name: &str, pattern: &str) {
         self.names.add(name, pattern.to_owned());
+    }
+
+    /// Says for which hosts the application answers.
+    #[inline]
+    pub(crate) fn set_host(&self, pattern: HostPattern) {
+        // Each application is added once: that takes it.
+        let _ = self.host.set(pattern);
+    }
+
+    /// The parameter of this name in the pattern of the application's hosts.
+    #[inline]
+    pub(crate) fn host_param(&self, name: &str, host: &str) -> Option<String> {
+        let mut around = std::iter::successors(Some(self), |home| home.outer.get().map(|outer| &**outer));
+        around.find_map(|home| home.host.get()?.value(name, host))
     }
 
     /// That of the outermost application.
