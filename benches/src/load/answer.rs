@@ -15,9 +15,18 @@ pub(crate) struct Expected {
 #[derive(Clone, Debug, PartialEq)]
 struct Shape {
     head: usize,
+    /// With the chunks around it, of a chunked one.
     body: usize,
-    /// The digits of Content-Length, and where in the head they start.
-    digits: (usize, String),
+    framing: Framing,
+    /// What says so: the digits of Content-Length or the word `chunked`, and where in the head it starts.
+    mark: (usize, String),
+}
+
+/// How the end of the body is found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Framing {
+    Length,
+    Chunked,
 }
 
 impl Expected {
@@ -42,6 +51,9 @@ impl Expected {
         let Some(body) = input.get(shape.head..end) else {
             return Ok(None);
         };
+        if shape.framing == Framing::Chunked && !body.ends_with(LAST_CHUNK) {
+            return Err(bad("the chunks are not as long as in the first answer", input));
+        }
         match &self.body {
             Some(expected) if expected != body => Err(bad("the body is not what was sent", input)),
             _ => Ok(Some(end)),
@@ -69,10 +81,10 @@ impl Expected {
 impl Shape {
     /// Whether `input` starts with a complete good head of this shape. Costs three short comparisons.
     fn fits(&self, input: &[u8]) -> bool {
-        let (at, digits) = &self.digits;
+        let (at, mark) = &self.mark;
         input.len() >= self.head
             && input.starts_with(STATUS_200)
-            && input[*at..].starts_with(digits.as_bytes())
+            && input[*at..].starts_with(mark.as_bytes())
             && input[self.head - 4..self.head] == *END_OF_HEAD
     }
 
@@ -86,18 +98,37 @@ impl Shape {
         if !input.starts_with(STATUS_200) {
             return Err(bad("the status is not 200", input));
         }
-        let head = str::from_utf8(&input[..end]).map_err(io::Error::other)?;
-        let digits = head
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .map(|(_, value)| value.trim())
-            .ok_or_else(|| bad("no Content-Length", input))?;
-        Ok(Some(Shape {
-            head: end + END_OF_HEAD.len(),
-            body: digits.parse().map_err(io::Error::other)?,
-            digits: (digits.as_ptr().addr() - head.as_ptr().addr(), digits.to_owned()),
-        }))
+        let text = str::from_utf8(&input[..end]).map_err(io::Error::other)?;
+        let head = end + END_OF_HEAD.len();
+        let at = |mark: &str| (mark.as_ptr().addr() - text.as_ptr().addr(), mark.to_owned());
+        if let Some(digits) = value(text, "content-length") {
+            let body = digits.parse().map_err(io::Error::other)?;
+            return Ok(Some(Shape { head, body, framing: Framing::Length, mark: at(digits) }));
+        }
+        let chunked = value(text, "transfer-encoding").filter(|coding| *coding == "chunked");
+        let chunked = chunked.ok_or_else(|| bad("neither a Content-Length nor chunks", input))?;
+        let body = chunks_length(&input[head..])?;
+        Ok(body.map(|body| Shape { head, body, framing: Framing::Chunked, mark: at(chunked) }))
+    }
+}
+
+/// The value of a header line.
+fn value<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines.find(|(line, _)| line.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+}
+
+/// The length of a chunked body without trailers, `None` while it is incomplete.
+fn chunks_length(body: &[u8]) -> io::Result<Option<usize>> {
+    let mut at = 0;
+    loop {
+        let Some(line) = memmem::find(&body[at..], b"\r\n") else { return Ok(None) };
+        let digits = str::from_utf8(&body[at..at + line]).map_err(io::Error::other)?;
+        let size = usize::from_str_radix(digits, 16).map_err(io::Error::other)?;
+        at += line + size + 4;
+        if size == 0 || at > body.len() {
+            return Ok((at <= body.len()).then_some(at));
+        }
     }
 }
 
@@ -108,6 +139,7 @@ fn bad(what: &str, input: &[u8]) -> io::Error {
 
 const STATUS_200: &[u8] = b"HTTP/1.1 200 ";
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 const HEAD_LIMIT: usize = 64 * 1024;
 
 #[cfg(test)]
@@ -124,6 +156,21 @@ mod tests {
         }
         let pipelined = [GOOD, GOOD].concat();
         assert_eq!(expected.check(&pipelined).unwrap(), Some(GOOD.len()));
+    }
+
+    #[test]
+    fn a_chunked_answer_ends_with_its_last_chunk() {
+        let answer =
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n";
+        let mut expected = Expected::new(None);
+        for cut in 0..answer.len() {
+            assert_eq!(expected.check(&answer[..cut]).unwrap(), None, "{cut} bytes");
+        }
+        assert_eq!(expected.check(&[&answer[..], answer].concat()).unwrap(), Some(answer.len()));
+        let mut other = answer.to_vec();
+        let end = other.len();
+        other[end - 5] = b'1';
+        assert!(expected.check(&other).is_err());
     }
 
     #[test]

@@ -21,6 +21,20 @@ impl Request {
         Request { bytes, echoed: Some(body) }
     }
 
+    /// `GET` with one more header line, such as `Accept-Encoding: gzip`.
+    pub fn get_with(path: &str, header: &str) -> Request {
+        Request { bytes: format!("GET {path} HTTP/1.1\r\n{HEADERS}{header}\r\n\r\n").into_bytes(), echoed: None }
+    }
+
+    /// `POST` of a body of this type, whose answer is another one.
+    pub fn post(path: &str, content_type: &str, body: &[u8]) -> Request {
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\n{HEADERS}Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+        );
+        Request { bytes: [head.as_bytes(), body].concat(), echoed: None }
+    }
+
     /// The request as it is sent.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -1,5 +1,6 @@
 //! Runs the programs of all peers in turn and prints tables as Markdown.
 
+mod framework;
 mod http;
 mod instructions;
 mod options;
@@ -46,6 +47,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), String> {
+    if options.framework {
+        return framework::print(options);
+    }
     if options.http {
         return http::print(options);
     }

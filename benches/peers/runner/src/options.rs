@@ -5,6 +5,7 @@ usage: peers-runner [--streams] [--rounds N] [--core N] [--row NAME]...
        peers-runner --instructions
        peers-runner --http [--no-build] [--rounds N] [--core N] [--row NAME]...
        peers-runner --http --instructions [--no-build] [--row NAME]...
+       peers-runner --framework [--no-build] [--rounds N] [--core N] [--row NAME]...
        peers-runner --realtime [--no-build] [--rounds N] [--core N] [--row NAME]...";
 
 /// What the command line asks for.
@@ -16,8 +17,9 @@ pub(crate) struct Options {
     pub(crate) instructions: bool,
     pub(crate) streams: bool,
     pub(crate) http: bool,
+    pub(crate) framework: bool,
     pub(crate) realtime: bool,
-    /// Whether the servers of HTTP and of realtime are built first.
+    /// Whether the servers of HTTP, of the framework and of realtime are built first.
     pub(crate) build: bool,
 }
 
@@ -30,6 +32,7 @@ impl Options {
             instructions: false,
             streams: false,
             http: false,
+            framework: false,
             realtime: false,
             build: true,
         };
@@ -43,6 +46,7 @@ impl Options {
                 "--instructions" => options.instructions = true,
                 "--streams" => options.streams = true,
                 "--http" => options.http = true,
+                "--framework" => options.framework = true,
                 "--realtime" => options.realtime = true,
                 "--no-build" => options.build = false,
                 _ => return Err(USAGE.to_owned()),

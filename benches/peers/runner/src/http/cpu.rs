@@ -9,16 +9,16 @@ use benches::process::{allowed_cores, pin};
 
 use super::{
     programs::Program,
-    rows::{Client, HttpRow, ROWS},
+    rows::{Client, HttpRow},
     server::Server,
 };
 use crate::{options::Options, table::median, tls::Certificate};
 
-/// Measures the rows and prints the table.
-pub(crate) fn print(options: &Options, programs: &[Program]) -> Result<(), String> {
+/// Measures the rows and prints the table. The first program is ours: the others are compared with it.
+pub(crate) fn print(options: &Options, programs: &[Program], rows: &[HttpRow]) -> Result<(), String> {
     // Without a figure of ours there is no ratio.
     let possible = |row: &HttpRow| !row.is_tls() || programs[0].tls.is_some();
-    let rows: Vec<_> = ROWS.iter().filter(|row| options.wants(row.name) && possible(row)).collect();
+    let rows: Vec<_> = rows.iter().filter(|row| options.wants(row.name) && possible(row)).collect();
     if rows.is_empty() {
         return Ok(());
     }

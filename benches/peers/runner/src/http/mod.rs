@@ -1,9 +1,9 @@
 //! HTTP servers beside each other: processor time of a request, then what a request and a connection cost otherwise.
 
 mod costs;
-mod cpu;
+pub(crate) mod cpu;
 pub(crate) mod programs;
-mod rows;
+pub(crate) mod rows;
 pub(crate) mod server;
 mod tls_client;
 mod tools;
@@ -21,7 +21,7 @@ pub(crate) fn print(options: &Options) -> Result<(), String> {
     if options.instructions {
         return print_costs("instructions in user space", &costs::INSTRUCTIONS, options, &programs);
     }
-    cpu::print(options, &programs)?;
+    cpu::print(options, &programs, &rows::ROWS)?;
     print_costs("cost", &costs::COSTS, options, &programs)
 }
 

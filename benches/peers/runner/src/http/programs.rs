@@ -66,6 +66,19 @@ pub(crate) fn find(build: bool) -> Result<Vec<Program>, String> {
     Ok(found)
 }
 
+/// Programs of this workspace alone, the first of which has to be there.
+pub(crate) fn find_peers(names: &[(&'static str, &str)], build: bool) -> Result<Vec<Program>, String> {
+    let mut found = Vec::new();
+    for (title, name) in names {
+        match peer(title, name, build) {
+            Ok(program) => found.push(Program { tls: None, ..program }),
+            Err(error) if found.is_empty() => return Err(error),
+            Err(error) => eprintln!("without {title}: {error}"),
+        }
+    }
+    Ok(found)
+}
+
 /// Each by itself, so that one which fails does not take the others along.
 fn peer(title: &'static str, name: &str, build: bool) -> Result<Program, String> {
     if build {

@@ -8,14 +8,14 @@ use super::tls_client::TlsClient;
 pub(crate) struct HttpRow {
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
-    request: fn() -> Request,
-    load: Load,
+    pub(crate) request: fn() -> Request,
+    pub(crate) load: Load,
     /// Requests in a round to each server: enough for a third of a second.
     pub(crate) requests: u64,
 }
 
 #[derive(Clone, Copy)]
-enum Load {
+pub(crate) enum Load {
     KeepAlive {
         connections: usize,
         depth: usize,
@@ -71,7 +71,7 @@ fn plaintext() -> Request {
     Request::get("/plaintext")
 }
 
-const fn keep_alive(connections: usize, depth: usize) -> Load {
+pub(crate) const fn keep_alive(connections: usize, depth: usize) -> Load {
     Load::KeepAlive { connections, depth }
 }
 
