@@ -6,7 +6,7 @@
 //!   connection cost in each of them.
 //! * [`comet`] holds clients that wait, publishes, and counts what arrives.
 //! * [`soak`] is a server and all kinds of clients, for as long as one likes.
-//! * [`counting_allocator`] and [`options`] are what those programs have in common.
+//! * [`counting_allocator`], [`files`] and [`options`] are what those programs have in common.
 //!
 //! ```text
 //! cargo run --release -p benches --bin budgets             the whole table, as in docs/src/performance.md
@@ -23,6 +23,7 @@
 pub mod budgets;
 pub mod comet;
 pub mod counting_allocator;
+pub mod files;
 pub mod gate;
 pub mod load;
 pub mod message;

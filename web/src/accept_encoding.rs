@@ -3,9 +3,9 @@
 /// A coding that answers may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "static"))]
     Brotli,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "static"))]
     Zstd,
     Gzip,
 }
@@ -15,9 +15,9 @@ impl Coding {
     #[inline]
     pub(crate) fn name(self) -> &'static str {
         match self {
-            #[cfg(test)]
+            #[cfg(any(test, feature = "static"))]
             Coding::Brotli => "br",
-            #[cfg(test)]
+            #[cfg(any(test, feature = "static"))]
             Coding::Zstd => "zstd",
             Coding::Gzip => "gzip",
         }

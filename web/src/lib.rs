@@ -33,7 +33,7 @@ mod routing;
 mod scope;
 mod wrap;
 
-#[cfg(feature = "compression")]
+#[cfg(any(feature = "compression", feature = "static"))]
 mod accept_encoding;
 #[cfg(feature = "compression")]
 mod compression;
@@ -60,6 +60,8 @@ pub use input::Source;
 pub use request_handler::RequestHandler;
 pub use route::Route;
 pub use routing::{Needs, RouteNames, TrailingSlash, UrlArguments, with_state};
+#[cfg(feature = "static-urls")]
+pub use static_files::StaticUrls;
 #[cfg(feature = "static")]
 pub use static_files::{NamedFile, StaticFiles};
 pub use wrap::{Next, Wrap};

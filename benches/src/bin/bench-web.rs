@@ -1,20 +1,26 @@
 //! The server that is measured at the level of `web`: an application with routes and handlers, all four layers.
 //!
 //! The routes are those of `bench-http`: `GET /plaintext`, `GET /json`, `POST /echo` up to 16 MiB, `GET /user/{id}`; `GET /park` waits
-//! until `GET /release`. `GET /allocations` and `GET /sizes` tell what the program knows of its own memory.
+//! until `GET /release`. Beside them `GET /files/1k.bin`, `100k.bin` and `10m.bin` are static files, and `GET /page` is one of
+//! 20 KiB, compressed for those who accept it. `GET /allocations` and `GET /sizes` tell what the program knows of its own memory.
 //!
 //! Run with `cargo run --release -p benches --bin bench-web -- --port 8080`.
 
-use std::{error::Error, sync::OnceLock, time::Duration};
+use std::{
+    error::Error,
+    sync::{LazyLock, OnceLock},
+    time::Duration,
+};
 
 use benches::{
     counting_allocator::CountingAllocator,
+    files::Files,
     gate::Gate,
     message::{ECHO_LIMIT, HELLO, Message, Sizes},
     options::{ServerOptions, announce},
     process::raise_descriptor_limit,
 };
-use web::{Application, Exchange, IOLoop};
+use web::{Application, Compress, Exchange, IOLoop, Route};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
@@ -22,13 +28,25 @@ static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 /// Known once the server exists, told by a handler that is a part of it.
 static SIZES: OnceLock<Sizes> = OnceLock::new();
 
+/// A table, as templates make them.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    let row = |number: u32| {
+        let hash = number.wrapping_mul(2_654_435_761);
+        format!("<tr><td>{number}</td><td>visitor {hash:08x}</td><td class=\"amount\">{}</td></tr>\n", hash % 100_000)
+    };
+    let mut page: String = (0..1000).map(row).collect();
+    page.truncate(20 * 1024);
+    page
+});
+
 fn main() -> Result<(), Box<dyn Error>> {
     let options = ServerOptions::from_env();
     if options.count_allocations {
         ALLOCATOR.enable();
     }
     raise_descriptor_limit()?;
-    let server = application().into_server();
+    let files = Files::create()?;
+    let server = application().static_files("/files", files.path())?.into_server();
     SIZES.get_or_init(|| Sizes { connection_future: server.connection_future_size() });
     let server = server.listen(options.socket_addr())?;
     announce(server.local_addr())?;
@@ -45,6 +63,7 @@ fn application() -> Application {
         .get("/json", json)
         .post("/echo", echo)
         .get("/user/{id}", user)
+        .add(Route::get("/page", page).wrap(Compress::new()))
         .get("/park", async move |exchange: &mut Exchange| {
             exchange.while_connected(parked.wait()).await?;
             exchange.write("released");
@@ -76,6 +95,11 @@ async fn echo(exchange: &mut Exchange) -> web::Result<()> {
 async fn user(exchange: &mut Exchange) -> web::Result<()> {
     let id = exchange.path::<String>("id")?;
     exchange.write(id);
+    Ok(())
+}
+
+async fn page(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.write(&**PAGE);
     Ok(())
 }
 

@@ -23,29 +23,57 @@ pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {
         row(options, "instructions per request, pipelined 16 deep", "/plaintext", 16, limits::INSTRUCTIONS_PIPELINED)?
             .gated(limits::GATE_PIPELINED),
         row(options, "instructions per request, JSON", "/json", 1, limits::INSTRUCTIONS_JSON)?.gated(limits::GATE_JSON),
+        web_row(options, "instructions per static file of 1 KiB", "file-1k", Request::get("/files/1k.bin"), 1)?,
+        web_row(options, "instructions per static file of 100 KiB", "file-100k", Request::get("/files/100k.bin"), 1)?,
+        web_row(options, "instructions per page of 20 KiB, gzip", "page", Request::get_gzip("/page"), 20)?,
     ])
 }
 
 fn row(options: &Options, what: &str, path: &str, depth: usize, limits: Limits) -> Result<Row> {
     let mut row = Row::new(what, Unit::Count, limits);
     for &subject in &options.subjects {
-        let short = count(options, subject, path, depth, SHORT)?;
-        let long = count(options, subject, path, depth, LONG)?;
-        row.put(subject, (long - short) as f64 / (LONG - SHORT) as f64);
+        let load = Load { name: path, depth, request: Request::get(path), requests: (SHORT, LONG) };
+        row.put(subject, per_request(options, subject, &load)?);
     }
     Ok(row)
 }
 
+/// A row of what `web` alone has. Of what takes long, a fraction of the requests is enough.
+fn web_row(options: &Options, what: &str, name: &str, request: Request, fraction: u64) -> Result<Row> {
+    let mut row = Row::new(what, Unit::Count, limits::NONE);
+    if options.subjects.contains(&Subject::Web) {
+        let load = Load { name, depth: 1, request, requests: (SHORT / fraction, LONG / fraction) };
+        row.put(Subject::Web, per_request(options, Subject::Web, &load)?);
+    }
+    Ok(row)
+}
+
+/// What one server is asked.
+struct Load<'a> {
+    /// For the name of a profile.
+    name: &'a str,
+    depth: usize,
+    request: Request,
+    /// In the short run and in the long one.
+    requests: (u64, u64),
+}
+
+fn per_request(options: &Options, subject: Subject, load: &Load<'_>) -> Result<f64> {
+    let (short, long) = load.requests;
+    let [fewer, more] = [count(options, subject, load, short)?, count(options, subject, load, long)?];
+    Ok((more - fewer) as f64 / (long - short) as f64)
+}
+
 /// Instructions of the whole life of a server that answers so many requests.
-fn count(options: &Options, subject: Subject, path: &str, depth: usize, requests: u64) -> Result<u64> {
-    let profile = profile_path(options, subject, path, depth, requests)?;
+fn count(options: &Options, subject: Subject, load: &Load<'_>, requests: u64) -> Result<u64> {
+    let profile = profile_path(options, subject, load.name, load.depth, requests)?;
     let mut valgrind = Command::new("valgrind");
     valgrind
         .args(["--tool=callgrind", "--quiet"])
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .stderr(Stdio::null());
     let server = Server::start_through(valgrind, subject)?;
-    let mut session = Session::open(server.address(), 1, depth, Request::get(path))?;
+    let mut session = Session::open(server.address(), 1, load.depth, load.request.clone())?;
     session.run(Stop::after_requests(requests))?;
     drop(session);
     server.end()?;

@@ -13,6 +13,12 @@ impl Request {
         Request { bytes: format!("GET {path} HTTP/1.1\r\n{HEADERS}\r\n").into_bytes(), echoed: None }
     }
 
+    /// [`get`](Request::get) by a client that accepts gzip.
+    pub fn get_gzip(path: &str) -> Request {
+        let line = "Accept-Encoding: gzip\r\n";
+        Request { bytes: format!("GET {path} HTTP/1.1\r\n{HEADERS}{line}\r\n").into_bytes(), echoed: None }
+    }
+
     /// `POST` of a body of `length` bytes, which has to come back unchanged.
     pub fn echo(path: &str, length: usize) -> Request {
         let body: Vec<u8> = (b' '..=b'~').cycle().take(length).collect();

@@ -40,7 +40,9 @@ use crate::{
 ///
 /// About 1 ms of the loop's time for 50 KiB of text at level 6. Bodies of more than 64 KiB are compressed 32 KiB at a time,
 /// with others in between, and are sent in chunks. A response in progress holds 0.4 MiB; two such states are kept by each
-/// thread for the next ones.
+/// thread for the next ones. Files that do not change are better compressed once:
+#[cfg_attr(feature = "static", doc = "[`StaticFiles::precompressed`](crate::StaticFiles::precompressed).")]
+#[cfg_attr(not(feature = "static"), doc = "`StaticFiles::precompressed`, of the feature `static`.")]
 ///
 /// # Security
 ///

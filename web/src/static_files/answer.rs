@@ -9,6 +9,7 @@ use httpserver::{
 
 use super::{parts::Parts, version::Version};
 use crate::{
+    accept_encoding::Coding,
     conditions::{self, Outcome},
     error::Result,
     exchange::{Exchange, precondition_failed},
@@ -23,6 +24,8 @@ pub(super) struct FileAnswer<'a> {
     pub(super) size: u64,
     pub(super) version: Version,
     pub(super) content_type: &'a str,
+    /// How the file is compressed.
+    pub(super) coding: Option<Coding>,
     pub(super) cache_control: Option<&'a str>,
 }
 
@@ -97,9 +100,13 @@ impl FileAnswer<'_> {
             return ByteRanges::Whole;
         };
         let if_range = exchange.headers().get_all("if-range");
-        match conditions::range_applies(if_range, self.version.validators(), self.version.now) {
-            true => parse_ranges(ranges, self.size),
-            false => ByteRanges::Whole,
+        if !conditions::range_applies(if_range, self.version.validators(), self.version.now) {
+            return ByteRanges::Whole;
+        }
+        match parse_ranges(ranges, self.size) {
+            // A multipart body is not compressed, and what its parts are of has no place in them.
+            ByteRanges::Parts(parts) if parts.len() > 1 && self.coding.is_some() => ByteRanges::Whole,
+            ranges => ranges,
         }
     }
 
@@ -129,6 +136,9 @@ impl FileAnswer<'_> {
     fn send_range(self, exchange: &mut Exchange, range: Range<u64>) -> Result<()> {
         self.set_cache_control(exchange)?;
         exchange.set_header("Content-Type", self.content_type)?;
+        if let Some(coding) = self.coding {
+            exchange.set_header("Content-Encoding", coding.name())?;
+        }
         let length = range.end - range.start;
         // The length without the bytes: reading the file for a HEAD would be in vain.
         if exchange.method() == Method::HEAD {

@@ -1,26 +1,32 @@
 //! A directory of files.
 
 mod answer;
+mod fallback;
+mod listing;
 mod named_file;
 mod parts;
 mod path;
+mod root;
+mod siblings;
+#[cfg(feature = "static-urls")]
+mod urls;
 mod version;
 
 use std::{
     fs::{File, Metadata},
     io,
     path::Path,
+    sync::Arc,
     time::SystemTime,
 };
 
 use httpserver::{Method, StatusCode};
-use nix::{
-    errno::Errno,
-    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
-};
+use nix::errno::Errno;
 
 pub use self::named_file::NamedFile;
-use self::{answer::FileAnswer, version::Version};
+#[cfg(feature = "static-urls")]
+pub use self::urls::StaticUrls;
+use self::{answer::FileAnswer, root::Root, version::Version};
 use crate::{
     error::{Error, HttpError, Result},
     exchange::Exchange,
@@ -35,7 +41,7 @@ use crate::{
 ///   kernel cannot resolve it without leaving the directory. Linux has this call since 5.6; on older kernels, and where
 ///   a sandbox forbids it, [`new`](StaticFiles::new) fails.
 /// * **Regular files only.** Pipes, devices and sockets are 403. A directory is served as its index file, if one is
-///   configured, and is 403 otherwise.
+///   configured, as a list of its files, if that was asked for, and is 403 otherwise.
 /// * **No dot files.** A path with a segment that begins with a dot is 404, as if nothing were there: `.git`, `.env` and
 ///   the like are seldom meant for the public. `.well-known` directly below the directory is served, since RFC 8615 makes
 ///   it public. [`serve_dot_files`](StaticFiles::serve_dot_files) serves the others too.
@@ -66,11 +72,19 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct StaticFiles {
-    root: File,
+    /// Shared with the handles that make URLs.
+    root: Arc<Root>,
     index: Option<String>,
     cache_control: Option<String>,
+    /// The page for paths that no file has.
+    fallback: Option<String>,
     has_portable_etags: bool,
     serves_dot_files: bool,
+    is_precompressed: bool,
+    lists_directories: bool,
+    /// Once a handle for URLs was asked for.
+    #[cfg(feature = "static-urls")]
+    versions: Option<urls::Versions>,
 }
 
 impl StaticFiles {
@@ -81,18 +95,18 @@ impl StaticFiles {
     /// When the directory cannot be opened, and when the kernel does not have `openat2` or refuses it to this process. The
     /// text names the directory.
     pub fn new(directory: impl AsRef<Path>) -> Result<StaticFiles> {
-        let directory = directory.as_ref();
-        let root = File::open(directory).map_err(|error| unusable(directory, &error))?;
-        let files =
-            StaticFiles { root, index: None, cache_control: None, has_portable_etags: false, serves_dot_files: false };
-        match files.open(".") {
-            Ok(_) => Ok(files),
-            Err(Errno::ENOSYS | Errno::EPERM) => Err(Error::from(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "static files need the system call openat2 (Linux 5.6 or later, not blocked by a sandbox)",
-            ))),
-            Err(error) => Err(unusable(directory, &error.into())),
-        }
+        Ok(StaticFiles {
+            root: Arc::new(Root::new(directory.as_ref())?),
+            index: None,
+            cache_control: None,
+            fallback: None,
+            has_portable_etags: false,
+            serves_dot_files: false,
+            is_precompressed: false,
+            lists_directories: false,
+            #[cfg(feature = "static-urls")]
+            versions: None,
+        })
     }
 
     /// Serves a directory as its file `name`, usually `index.html`. By default a directory is 403.
@@ -134,70 +148,143 @@ impl StaticFiles {
         self
     }
 
+    /// Whether compressed siblings are sent to clients that accept them: for `app.js` its `app.js.br`, `app.js.zst` or
+    /// `app.js.gz`, whichever the client likes best, in this order where it likes them alike. False by default.
+    ///
+    /// A sibling has the type of the original, an `ETag` of its own, and ranges of its own. One that is older than the
+    /// original is not used. Every answer says `Vary: Accept-Encoding`. Costs up to three more system calls per request, to
+    /// look for siblings that are not there.
+    #[must_use]
     #[inline]
-    fn serve(&self, exchange: &mut Exchange) -> Result<()> {
-        let path = path::relative(exchange, self.serves_dot_files)?;
-        let (file, metadata) = self.open_checked(&path)?;
-        if metadata.is_dir() {
-            return self.serve_index(exchange, &path);
-        }
-        self.send(exchange, &path, file, &metadata)
+    pub fn precompressed(mut self, on: bool) -> StaticFiles {
+        self.is_precompressed = on;
+        self
+    }
+
+    /// Serves the file `name`, usually `index.html`, to browsers that go to a path which no file has: for an application whose
+    /// pages are drawn by a script. By default they are 404.
+    ///
+    /// That is GET and HEAD with `text/html` in `Accept`, for a path whose last segment has no dot. A script or an image that
+    /// is missing is still 404, and so is what is fetched by a script.
+    #[must_use]
+    #[inline]
+    pub fn fallback(mut self, name: impl Into<String>) -> StaticFiles {
+        self.fallback = Some(name.into());
+        self
+    }
+
+    /// Whether a directory without an index file is served as a list of what is in it. False by default: it is 403.
+    ///
+    /// Dot files are shown if they are served. The list has at most 10,000 names, and is read on the loop. Reading it needs
+    /// `/proc`.
+    #[must_use]
+    #[inline]
+    pub fn list_directories(mut self, on: bool) -> StaticFiles {
+        self.lists_directories = on;
+        self
     }
 
     #[inline]
-    fn serve_index(&self, exchange: &mut Exchange, directory: &str) -> Result<()> {
-        let Some(index) = &self.index else {
+    fn serve(&self, exchange: &mut Exchange) -> Result<()> {
+        let path = path::relative(exchange, self.serves_dot_files)?;
+        match self.root.look_up(&path) {
+            Ok((directory, metadata)) if metadata.is_dir() => self.serve_directory(exchange, &path, &directory),
+            Ok((file, metadata)) => self.send(exchange, &path, file, metadata),
+            Err(error) => self.serve_missing(exchange, error),
+        }
+    }
+
+    #[inline]
+    fn serve_directory(&self, exchange: &mut Exchange, path: &str, directory: &File) -> Result<()> {
+        if self.index.is_none() && !self.lists_directories {
             return Err(forbidden("a directory"));
-        };
+        }
+        // Links of what is shown are relative.
         if !exchange.request().path().ends_with('/') {
             let location = path::with_slash(exchange);
             return exchange.redirect_with(StatusCode::MOVED_PERMANENTLY, &location);
         }
-        let path = format!("{directory}/{index}");
-        let path = path.trim_start_matches('/');
-        let (file, metadata) = self.open_checked(path)?;
-        self.send(exchange, path, file, &metadata)
+        if let Some(index) = &self.index {
+            let path = format!("{path}/{index}");
+            let path = path.trim_start_matches('/');
+            match self.root.look_up(path) {
+                Ok((file, metadata)) => return self.send(exchange, path, file, metadata),
+                Err(Errno::ENOENT) if self.lists_directories => {}
+                Err(error) => return self.serve_missing(exchange, error),
+            }
+        }
+        self.serve_list(exchange, directory)
     }
 
     #[inline]
-    fn send(&self, exchange: &mut Exchange, path: &str, file: File, metadata: &Metadata) -> Result<()> {
+    fn serve_list(&self, exchange: &mut Exchange, directory: &File) -> Result<()> {
+        let page = listing::page(directory, exchange.request().path(), self.serves_dot_files)?;
+        exchange.set_header("Content-Type", "text/html; charset=utf-8")?;
+        // Names are escaped. Should one get through all the same, it does nothing.
+        exchange.set_header("Content-Security-Policy", "default-src 'none'")?;
+        exchange.set_header("Cache-Control", "no-cache")?;
+        exchange.write(page);
+        Ok(())
+    }
+
+    #[inline]
+    fn serve_missing(&self, exchange: &mut Exchange, error: Errno) -> Result<()> {
+        let fallback = self.fallback.as_deref().filter(|_| matches!(error, Errno::ENOENT | Errno::ENOTDIR));
+        match fallback {
+            Some(name) if fallback::asks_for_page(exchange) => {
+                let (file, metadata) = self.root.look_up(name).map_err(open_error)?;
+                exchange.append_header("Vary", "Accept")?;
+                self.send(exchange, name, file, metadata)
+            }
+            _ => Err(open_error(error)),
+        }
+    }
+
+    #[inline]
+    fn send(&self, exchange: &mut Exchange, path: &str, file: File, metadata: Metadata) -> Result<()> {
         if !metadata.is_file() {
             return Err(forbidden("not a regular file"));
+        }
+        // The version is that of the original, whatever is sent in its place.
+        let is_immutable = self.is_immutable(exchange, path, &file, &metadata);
+        let (mut file, mut metadata, mut coding) = (file, metadata, None);
+        if self.is_precompressed {
+            exchange.append_header("Vary", "Accept-Encoding")?;
+            if let Some(sibling) = siblings::find_sibling(&self.root, exchange, path, &metadata) {
+                (file, metadata, coding) = (sibling.file, sibling.metadata, Some(sibling.coding));
+            }
         }
         let answer = FileAnswer {
             file,
             size: metadata.len(),
-            version: Version::of(metadata, self.has_portable_etags, SystemTime::now()),
+            version: Version::of(&metadata, self.has_portable_etags, coding, SystemTime::now()),
             content_type: &content_type(path),
-            cache_control: self.cache_control.as_deref(),
+            coding,
+            cache_control: if is_immutable { Some(IMMUTABLE) } else { self.cache_control.as_deref() },
         };
         answer.send(exchange)
     }
 
+    /// Whether the request names the version that the file has.
+    #[cfg(feature = "static-urls")]
     #[inline]
-    fn open_checked(&self, path: &str) -> Result<(File, Metadata)> {
-        let file = self.open(path).map_err(open_error)?;
-        let metadata = file.metadata()?;
-        Ok((file, metadata))
+    fn is_immutable(&self, exchange: &Exchange, path: &str, file: &File, metadata: &Metadata) -> bool {
+        let Some(versions) = &self.versions else { return false };
+        let asked =
+            exchange.request().query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("v=")));
+        asked.is_some_and(|asked| versions.is_current(path, file, metadata, asked))
     }
 
-    /// Non-blocking, because opening a pipe without a writer would otherwise wait for one.
+    #[cfg(not(feature = "static-urls"))]
     #[inline]
-    fn open(&self, path: &str) -> Result<File, Errno> {
-        let how = OpenHow::new()
-            .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY)
-            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let path = if path.is_empty() { "." } else { path };
-        // The kernel gives up with EAGAIN when something was renamed while it looked at a `..` in a link.
-        for _ in 0..8 {
-            match openat2(&self.root, path, how) {
-                Err(Errno::EAGAIN | Errno::EINTR) => {}
-                result => return Ok(File::from(result?)),
-            }
-        }
-        Err(Errno::EAGAIN)
+    fn is_immutable(&self, _: &Exchange, _: &str, _: &File, _: &Metadata) -> bool {
+        false
     }
 }
+
+/// For what never changes under its name: a year, the longest that caches heed (RFC 9111), and no question when a page is
+/// reloaded (RFC 8246).
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 impl RequestHandler for StaticFiles {
     const METHODS: &'static [Method] = &[Method::GET, Method::HEAD];
@@ -211,11 +298,6 @@ impl RequestHandler for StaticFiles {
     async fn head(&self, exchange: &mut Exchange) -> Result<()> {
         self.serve(exchange)
     }
-}
-
-#[inline]
-fn unusable(directory: &Path, error: &io::Error) -> Error {
-    io::Error::new(error.kind(), format!("cannot serve files from {directory:?}: {error}")).into()
 }
 
 #[inline]

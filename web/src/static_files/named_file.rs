@@ -107,9 +107,10 @@ impl NamedFile {
         }
         let answer = FileAnswer {
             size: self.metadata.len(),
-            version: Version::of(&self.metadata, false, SystemTime::now()),
+            version: Version::of(&self.metadata, false, None, SystemTime::now()),
             file: self.file,
             content_type: &self.content_type,
+            coding: None,
             cache_control: None,
         };
         answer.send(exchange)?;

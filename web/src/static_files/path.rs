@@ -26,16 +26,27 @@ pub(super) fn relative(exchange: &Exchange, dot_files_are_served: bool) -> Resul
         return Ok(String::new());
     }
     let path: String = exchange.path(PARAMETER)?;
+    check(&path, dot_files_are_served)?;
+    Ok(path)
+}
+
+/// Whether a path may be looked for below the directory.
+///
+/// # Errors
+///
+/// As [`relative`].
+#[inline]
+pub(super) fn check(path: &str, dot_files_are_served: bool) -> Result<()> {
     if path.contains('\0') {
         return Err(HttpError::new(StatusCode::NOT_FOUND).into());
     }
     if path.starts_with('/') || path.split('/').any(|segment| segment == "..") {
         return Err(forbidden("outside of the directory"));
     }
-    if !dot_files_are_served && is_hidden(&path) {
+    if !dot_files_are_served && is_hidden(path) {
         return Err(HttpError::new(StatusCode::NOT_FOUND).log("a dot file").into());
     }
-    Ok(path)
+    Ok(())
 }
 
 /// The request's target, with a slash at the end of its path. More than one slash at the beginning would lead to another

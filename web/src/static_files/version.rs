@@ -8,7 +8,10 @@ use std::{
 
 use httpserver::httputil::format_timestamp;
 
-use crate::conditions::{Validators, whole_seconds};
+use crate::{
+    accept_encoding::Coding,
+    conditions::{Validators, whole_seconds},
+};
 
 /// The validators of a file, and the time at which they were read.
 pub(super) struct Version {
@@ -26,14 +29,19 @@ pub(super) struct Version {
 const YOUNG: Duration = Duration::from_secs(60);
 
 impl Version {
-    /// Two files of one length and one time have the same tag if it is `portable`; otherwise the inode tells them apart.
+    /// Two files of one length and one time have the same tag if it is `portable`; otherwise the inode tells them apart. A
+    /// compressed file has the `coding` in its tag: no other representation has the same (RFC 9110, section 8.8.3.3).
     #[inline]
-    pub(super) fn of(metadata: &Metadata, portable: bool, now: SystemTime) -> Version {
+    pub(super) fn of(metadata: &Metadata, portable: bool, coding: Option<Coding>, now: SystemTime) -> Version {
         let nanoseconds = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
         let length = metadata.len();
         let etag = match portable {
             true => format!("\"{length:x}-{nanoseconds:x}\""),
             false => format!("\"{:x}-{length:x}-{nanoseconds:x}\"", metadata.ino()),
+        };
+        let etag = match coding {
+            Some(coding) => format!("{}-{}\"", etag.trim_end_matches('"'), coding.name()),
+            None => etag,
         };
         let now = whole_seconds(now);
         let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(metadata.mtime()).unwrap_or(0).min(LATEST));
@@ -63,7 +71,7 @@ mod tests {
     use super::*;
 
     fn version(file: &File, portable: bool, now: SystemTime) -> Version {
-        Version::of(&file.metadata().unwrap(), portable, now)
+        Version::of(&file.metadata().unwrap(), portable, None, now)
     }
 
     #[test]
