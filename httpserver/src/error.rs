@@ -65,6 +65,11 @@ pub enum Error {
         limit: u64,
     },
 
+    /// A part of a form is longer than allowed by `FormLimits`, or by the limit given to `Part::bytes`, of the feature `multipart`. The text says which and how long it may be; of its name, only if that
+    /// is plain. Answered 413.
+    #[error("{0}")]
+    PartTooLarge(Arc<str>),
+
     /// A query or a form has more arguments than allowed, [`MAX_ARGUMENTS`](crate::httputil::MAX_ARGUMENTS) by default.
     /// Answered 400.
     #[error("more than {limit} arguments")]
@@ -192,6 +197,18 @@ impl Error {
         Error::Other(Arc::from(error.into()))
     }
 
+    /// Names come from the client, and an error's text goes into an answer.
+    #[cfg(feature = "multipart")]
+    #[cold]
+    #[inline]
+    pub(crate) fn part_too_large(name: &str, limit: u64) -> Error {
+        let is_plain = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b));
+        Error::PartTooLarge(Arc::from(match is_plain {
+            true => format!("part {name} longer than {limit} bytes"),
+            false => format!("part longer than {limit} bytes"),
+        }))
+    }
+
     #[cold]
     pub(crate) fn connection(error: iostream::Error) -> Error {
         Error::Connection(Arc::new(error))
@@ -206,7 +223,7 @@ impl Error {
             Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Error::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
             Error::HeadTooLarge { .. } | Error::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Error::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::BodyTooLarge { .. } | Error::PartTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Error::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Error::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,

@@ -256,9 +256,23 @@ fn each_limit_holds_at_its_value_and_not_above() {
         assert!(if is_ok {
             result.is_ok()
         } else {
-            matches!(result, Err(Error::BodyTooLarge { limit }) if limit == most)
+            matches!(&result, Err(Error::PartTooLarge(text)) if **text == format!("part a longer than {most} bytes"))
         });
     }
+    let mixed = encode(&[
+        ("t".to_owned(), None, b"12345".to_vec()),
+        ("f".to_owned(), Some("n".to_owned()), b"123456".to_vec()),
+    ]);
+    for (field, file, fault) in
+        [(5, 6, None), (4, 6, Some("part t longer than 4 bytes")), (5, 5, Some("part f longer than 5 bytes"))]
+    {
+        let result = read(&mixed, &default.clone().max_field(field).max_file(file));
+        assert_eq!(result.err().map(|error| error.to_string()).as_deref(), fault);
+        let result = read(&mixed, &default.clone().max_field(field).max_file(file).max_part(3));
+        assert_eq!(result.unwrap_err().to_string(), "part t longer than 3 bytes");
+    }
+    let markup = encode(&[("<b>".to_owned(), None, b"12345".to_vec())]);
+    assert_eq!(read(&markup, &default.clone().max_field(1)).unwrap_err().to_string(), "part longer than 1 bytes");
     let body = parts(2);
     for (most, is_ok) in [(body.len() + 1, true), (body.len(), true), (body.len() - 1, false)] {
         let result = read(&body, &default.clone().max_total(most as u64));

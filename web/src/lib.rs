@@ -56,7 +56,7 @@ pub use escape::xhtml_escape;
 pub use exchange::{Content, Exchange};
 pub use from_text::FromText;
 pub use handler::Handler;
-pub use input::Source;
+pub use input::{Source, TempFile, safe_file_name};
 pub use request_handler::RequestHandler;
 pub use route::Route;
 pub use routing::{Needs, RouteNames, TrailingSlash, UrlArguments, with_state};
@@ -72,6 +72,9 @@ pub use httpserver;
 pub use httpserver::httputil::{Arguments, MAX_ARGUMENTS};
 #[doc(no_inline)]
 pub use httpserver::iostream::ioloop::Printable;
+#[cfg(feature = "multipart")]
+#[doc(no_inline)]
+pub use httpserver::multipart::{FormData, FormFile, FormLimits, Multipart, Part};
 #[doc(no_inline)]
 pub use httpserver::{
     Bytes, Extensions, HttpServer, IOLoop, JoinHandle, Limits, LoopHandle, Method, PeriodicCallback, Protocol, Request,

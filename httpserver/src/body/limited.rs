@@ -12,14 +12,20 @@ pub(super) struct Limited {
     pub(super) body: Body,
     /// What was set, for the text of the error.
     limit: u64,
-    /// How much of it may still come.
-    left: u64,
+    /// How much has come.
+    passed: u64,
 }
 
 impl Limited {
     /// `body`, of which the next `limit` bytes pass.
     pub(super) fn new(body: Body, limit: u64) -> Limited {
-        Limited { body, limit, left: limit }
+        Limited { body, limit, passed: 0 }
+    }
+
+    /// Lets `limit` bytes through in all.
+    #[inline]
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
     }
 
     /// The next piece of the body inside.
@@ -30,16 +36,16 @@ impl Limited {
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
         // A length announced beyond the limit is refused before anything is read, so that a client that waits for
         // `100 Continue` need not send it.
-        let untouched = self.left == self.limit;
-        if untouched && self.body.content_length().is_some_and(|length| length > self.limit) {
+        if self.passed == 0 && self.body.content_length().is_some_and(|length| length > self.limit) {
             return Poll::Ready(Some(Err(self.exceeded())));
         }
         let frame = ready!(self.body.poll_frame(cx));
         if let Some(Ok(Frame::Data(data))) = &frame {
-            match self.left.checked_sub(data.len() as u64) {
-                Some(left) => self.left = left,
-                None => return Poll::Ready(Some(Err(self.exceeded()))),
+            let passed = self.passed.saturating_add(data.len() as u64);
+            if passed > self.limit {
+                return Poll::Ready(Some(Err(self.exceeded())));
             }
+            self.passed = passed;
         }
         Poll::Ready(frame)
     }

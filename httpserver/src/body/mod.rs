@@ -357,6 +357,29 @@ impl Body {
         self.kind = Kind::Limited(Box::new(Limited::new(body, max)));
     }
 
+    /// Sets the limit for the whole body to `max` bytes, what was read before included, in place of the last one set by
+    /// [`limit`](Body::limit): to raise it as well as to lower it. [`Limits::max_body`](crate::Limits::max_body) holds in any
+    /// case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{Body, IOLoop};
+    ///
+    /// let mut body = Body::from("twelve bytes");
+    /// body.limit(5);
+    /// body.set_limit(20);
+    /// assert_eq!(IOLoop::current().run_sync(body.bytes(100))?.len(), 12);
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    #[inline]
+    pub fn set_limit(&mut self, max: u64) {
+        match &mut self.kind {
+            Kind::Limited(limited) => limited.set_limit(max),
+            _ => self.limit(max),
+        }
+    }
+
     /// Sets the longest time without a byte, in place of [`Limits::body_timeout`](crate::Limits::body_timeout), for the body
     /// that a client sends with this request. It holds from the next read on, and also for what the service leaves unread.
     /// Any other body has no time-outs, and is left alone.

@@ -6,7 +6,7 @@ use crate::{Limits, httputil::MAX_ARGUMENTS};
 /// |---|---|---|
 /// | `max_parts` | 100 | 400 |
 /// | `max_part_head` | 10 KiB | 400 |
-/// | `max_part` | no limit but that of the body | 413 |
+/// | `max_part`, and of it `max_field`, `max_file` | no limit but that of the body | 413 |
 /// | `max_total` | no limit but that of the body | 413 |
 /// | `max_collected` | 1 MiB | 413 |
 /// | `max_arguments` | 1,000 | 400 |
@@ -31,6 +31,10 @@ pub struct FormLimits {
     pub max_part_head: usize,
     /// Longest content of a part in bytes.
     pub max_part: u64,
+    /// Longest content of a part without a name of a file in bytes; [`max_part`](FormLimits::max_part) holds as well.
+    pub max_field: u64,
+    /// Longest content of a part with a name of a file in bytes; [`max_part`](FormLimits::max_part) holds as well.
+    pub max_file: u64,
     /// Longest multipart body in bytes: contents, headers, boundaries and what stands behind the last.
     pub max_total: u64,
     /// Most bytes that a form which is collected holds in memory. Default 1 MiB. Forms that are read part by part do not
@@ -47,6 +51,8 @@ impl Default for FormLimits {
             max_parts: 100,
             max_part_head: 10 * 1024,
             max_part: u64::MAX,
+            max_field: u64::MAX,
+            max_file: u64::MAX,
             max_total: u64::MAX,
             max_collected: Limits::DEFAULT_MAX_COLLECTED_BODY,
             max_arguments: MAX_ARGUMENTS,
@@ -74,6 +80,8 @@ setters! {
     max_parts: usize;
     max_part_head: usize;
     max_part: u64;
+    max_field: u64;
+    max_file: u64;
     max_total: u64;
     max_collected: usize;
     max_arguments: usize;

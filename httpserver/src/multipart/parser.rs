@@ -53,6 +53,9 @@ pub struct Parser {
     /// Bytes pushed in all.
     total: u64,
     parts: usize,
+    /// The longest content of the part in hand, and its name for the error.
+    max_part: u64,
+    part: Box<str>,
 }
 
 /// What a [`Parser`] has found.
@@ -120,7 +123,7 @@ impl Parser {
         let delimiter = Bytes::from(format!("\r\n--{boundary}"));
         let finder = Finder::new(&delimiter).into_owned();
         let (input, state) = (Bytes::new(), State::Start { matched: 0 });
-        Ok(Parser { delimiter, finder, limits, state, input, total: 0, parts: 0 })
+        Ok(Parser { delimiter, finder, limits, state, input, total: 0, parts: 0, max_part: 0, part: Box::default() })
     }
 
     /// The boundary in a `Content-Type`, whose media type is multipart/form-data.
@@ -170,7 +173,7 @@ impl Parser {
     /// # Errors
     ///
     /// [`Error::BadRequest`] (400) for everything that is malformed, and for too many parts or too long a header;
-    /// [`Error::BodyTooLarge`] (413) beyond [`FormLimits::max_part`]. The first error stays: later calls repeat it.
+    /// [`Error::PartTooLarge`] (413) beyond [`FormLimits::max_part`] and its relatives. The first error stays: later calls repeat it.
     #[expect(
         clippy::should_implement_trait,
         reason = "an iterator's end means that there is no more, not that it has to come"
@@ -309,6 +312,9 @@ impl Parser {
         self.input.advance(end + HEAD_END.len() - before);
         // Of an empty header, the line end in front is a part of its end.
         let part = PartHead::parse(head.get(2..end).unwrap_or_default())?;
+        let of_its_kind = if part.file_name().is_some() { self.limits.max_file } else { self.limits.max_field };
+        self.max_part = self.limits.max_part.min(of_its_kind);
+        self.part = part.name().into();
         self.state = State::Content { matched: 0, size: 0 };
         Ok(Some(Event::Part(part)))
     }
@@ -360,8 +366,8 @@ impl Parser {
     #[inline]
     fn count(&mut self, data: Bytes, size: u64) -> Result<Option<Event>> {
         let size = size + data.len() as u64;
-        if size > self.limits.max_part {
-            return Err(Error::BodyTooLarge { limit: self.limits.max_part });
+        if size > self.max_part {
+            return Err(Error::part_too_large(&self.part, self.max_part));
         }
         if let State::Content { size: counted, .. } = &mut self.state {
             *counted = size;

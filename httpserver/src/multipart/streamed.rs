@@ -64,7 +64,7 @@ impl Multipart {
     ///
     /// # Errors
     ///
-    /// [`Error::BadRequest`] (400) and [`Error::BodyTooLarge`] (413) as [`Parser::next`], and those of
+    /// [`Error::BadRequest`] (400), [`Error::PartTooLarge`] and [`Error::BodyTooLarge`] (413) as [`Parser`], and those of
     /// [`Body::chunk`]. The first one stays.
     ///
     /// # Cancel safety
@@ -153,7 +153,7 @@ impl Part<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::BodyTooLarge`] (413) when it is longer; otherwise as [`Multipart::next_part`].
+    /// [`Error::PartTooLarge`] (413) when it is longer; otherwise as [`Multipart::next_part`].
     ///
     /// # Cancel safety
     ///
@@ -164,7 +164,7 @@ impl Part<'_> {
         while let Some(chunk) = self.chunk().await? {
             // Collected never has more than `max`, so this cannot wrap.
             if chunk.len() > max - collected.len() {
-                return Err(Error::BodyTooLarge { limit: max as u64 });
+                return Err(Error::part_too_large(self.name(), max as u64));
             }
             collected.extend_from_slice(&chunk);
         }

@@ -1,5 +1,7 @@
 //! The request's side: its method and its body.
 
+use std::time::Duration;
+
 use httpserver::{Bytes, Method, StatusCode};
 
 use super::Exchange;
@@ -124,6 +126,69 @@ impl Exchange {
             return Ok(None);
         }
         Ok(self.request.body_mut().chunk().await?)
+    }
+
+    /// Sets the longest body of this request to `max` bytes, in place of the limit of its route or application: to raise it
+    /// for some clients as well as to lower it. [`Limits::max_body`](crate::Limits::max_body), the server's, holds in any
+    /// case, and so does [`Limits::max_collected_body`](crate::Limits::max_collected_body) for what is collected without a
+    /// limit of the call's own.
+    ///
+    /// To be called before the body is read, in a wrap, in [`prepare`](crate::RequestHandler::prepare), or in the handler.
+    /// A client that waits for `100 Continue` has not sent anything by then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Exchange, Method, RequestHandler};
+    ///
+    /// struct Upload;
+    ///
+    /// impl RequestHandler for Upload {
+    ///     const METHODS: &'static [Method] = &[Method::PUT];
+    ///
+    ///     /// Runs before anything of the body is read.
+    ///     async fn prepare(&self, exchange: &mut Exchange) -> web::Result<()> {
+    ///         let is_member = exchange.cookie("member").is_some();
+    ///         exchange.set_body_limit(if is_member { 50 * 1024 * 1024 } else { 64 * 1024 });
+    ///         Ok(())
+    ///     }
+    ///
+    ///     async fn put(&self, exchange: &mut Exchange) -> web::Result<()> {
+    ///         let mut size = 0;
+    ///         while let Some(piece) = exchange.chunk().await? {
+    ///             size += piece.len();
+    ///         }
+    ///         exchange.write_text(format!("{size} bytes"));
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    #[inline]
+    pub fn set_body_limit(&mut self, max: u64) {
+        if !self.request.is_body_end() {
+            self.request.body_mut().set_limit(max);
+        }
+    }
+
+    /// Sets the longest time without a byte of this request's body, in place of
+    /// [`Limits::body_timeout`](crate::Limits::body_timeout). 408 when it is over.
+    #[inline]
+    pub fn set_body_timeout(&mut self, silence: Duration) {
+        self.request.body_mut().set_timeout(silence);
+    }
+
+    /// Sets the longest time for the whole body of this request, in place of
+    /// [`Limits::request_timeout`](crate::Limits::request_timeout). 408 when it is over.
+    #[inline]
+    pub fn set_total_body_timeout(&mut self, total: Duration) {
+        self.request.body_mut().set_total_timeout(total);
+    }
+
+    /// Sets the slowest rate of this request's body in bytes per second, in place of
+    /// [`Limits::min_body_rate`](crate::Limits::min_body_rate); 0 is none. 408 when it is slower.
+    #[inline]
+    pub fn set_min_body_rate(&mut self, rate: u32) {
+        self.request.body_mut().set_min_rate(rate);
     }
 
     /// Reads the body unless that was done before. A second handle to its bytes costs an allocation, which what parses them
