@@ -31,6 +31,7 @@ mod route;
 mod router;
 mod routing;
 mod scope;
+pub mod security;
 mod wrap;
 
 #[cfg(any(feature = "compression", feature = "static"))]
