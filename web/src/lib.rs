@@ -24,6 +24,7 @@ mod input;
 mod jitter;
 #[cfg(feature = "locales")]
 pub mod locale;
+mod origin;
 mod path_params;
 mod pattern;
 mod request_handler;

@@ -1,5 +1,7 @@
 //! Forms with files.
 
+#[cfg(feature = "xsrf")]
+use httpserver::Body;
 use httpserver::multipart::{FormData, FormLimits, Multipart};
 
 use super::Exchange;
@@ -68,5 +70,19 @@ impl Exchange {
     #[inline]
     pub async fn form_data(&mut self, limits: FormLimits) -> Result<FormData> {
         Ok(self.request.form_data_limited(limits).await?)
+    }
+
+    /// Takes the body of the request, to look at its beginning.
+    #[cfg(feature = "xsrf")]
+    #[inline]
+    pub(crate) fn take_request_body(&mut self) -> Body {
+        self.request.take_body()
+    }
+
+    /// Puts it back, for the handler.
+    #[cfg(feature = "xsrf")]
+    #[inline]
+    pub(crate) fn put_request_body(&mut self, body: Body) {
+        self.request.set_body(body);
     }
 }

@@ -2,14 +2,40 @@
 //!
 //! | to | there is | feature |
 //! |---|---|---|
-//! | keep a value with the client that it cannot forge | [`CookieSecret`], [`Exchange::set_signed_cookie`] | `signed-cookies` |
+//! | keep a value with the client that it cannot forge | `CookieSecret`, `Exchange::set_signed_cookie` | `signed-cookies` |
+//! | refuse the forms of other sites, by tokens | `Xsrf`, `Exchange::xsrf_token` | `xsrf` |
+//! | refuse them by what browsers say about their origin | [`CrossOriginProtection`] | |
+//! | know who is asking | [`Application::current_user`], [`Exchange::current_user`] | |
+//! | keep out those who have not signed in | [`LoginRequired`], [`safe_next`] | |
 //!
-//! [`Exchange::set_signed_cookie`]: crate::Exchange::set_signed_cookie
+//! [`Application::current_user`]: crate::Application::current_user
+//! [`Exchange::current_user`]: crate::Exchange::current_user
 
+mod cross_origin;
+mod login;
+#[cfg(feature = "xsrf")]
+mod random;
 #[cfg(feature = "signed-cookies")]
 mod signed_cookies;
-#[cfg(feature = "signed-cookies")]
+#[cfg(any(feature = "signed-cookies", feature = "xsrf"))]
 mod wall_clock;
+#[cfg(feature = "xsrf")]
+mod xsrf;
+
+use httpserver::Method;
 
 #[cfg(feature = "signed-cookies")]
 pub use self::signed_cookies::CookieSecret;
+#[cfg(feature = "xsrf")]
+pub use self::xsrf::Xsrf;
+pub use self::{
+    cross_origin::CrossOriginProtection,
+    login::{LoginRequired, safe_next},
+};
+
+/// Whether requests of this method change nothing (RFC 9110, section 9.2.1), so that it does not matter who makes a browser
+/// send them.
+#[inline]
+fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
+}

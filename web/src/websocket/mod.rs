@@ -29,7 +29,6 @@ mod exchange;
 mod handler;
 mod handshake;
 mod options;
-mod origin;
 mod prepared;
 mod sender;
 mod socket;

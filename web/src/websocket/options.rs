@@ -1,6 +1,7 @@
 use std::{rc::Rc, time::Duration};
 
-use super::{codec::DEFAULT_MAX_MESSAGE_SIZE, origin::Origins};
+use super::codec::DEFAULT_MAX_MESSAGE_SIZE;
+use crate::origin::Origins;
 
 /// What a WebSocket allows and how long it waits. A clone shares the settings, so that thousands of sockets hold one copy.
 ///

@@ -1,12 +1,13 @@
-//! Which pages may connect.
+//! Which pages a request may come from.
 //!
-//! The same-origin policy of browsers does not cover WebSockets: any page may open one to any server, and the browser sends
-//! the user's cookies along (cross-site WebSocket hijacking). What the browser does is to name the page's origin, which a
-//! script cannot forge. So the server has to look at it.
+//! The same-origin policy of browsers does not keep a page from sending forms to any server, nor from opening a WebSocket to
+//! it, and the browser sends the user's cookies along (cross-site request forgery, cross-site WebSocket hijacking). What the
+//! browser does is to name the page's origin, which a script cannot forge. So the server has to look at it.
 
-/// The origins of pages that may connect. By default those of the server's own host.
+/// The origins of pages that are let in. By default those of the server's own host.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Origins {
+pub(crate) struct Origins {
+    #[cfg(feature = "websocket")]
     any: bool,
     /// In one spelling: lower case, with a port.
     allowed: Vec<(String, String, u16)>,
@@ -15,21 +16,23 @@ pub(super) struct Origins {
 impl Origins {
     #[track_caller]
     #[inline]
-    pub(super) fn allow(&mut self, origin: &str) {
+    pub(crate) fn allow(&mut self, origin: &str) {
         let Some(parsed) = Origin::parse(origin) else {
             panic!("{origin:?} is not an origin: a scheme and a host, as in \"https://app.example.com\"");
         };
         self.allowed.push((parsed.scheme.to_ascii_lowercase(), parsed.host.to_ascii_lowercase(), parsed.port));
     }
 
+    #[cfg(feature = "websocket")]
     #[inline]
-    pub(super) fn allow_any(&mut self) {
+    pub(crate) fn allow_any(&mut self) {
         self.any = true;
     }
 
-    /// Whether a page of `origin` may connect to the server that the client calls `host`.
+    /// Whether a page of `origin` is let in by the server that the client calls `host`.
     #[inline]
-    pub(super) fn allows(&self, origin: &[u8], host: Option<&str>) -> bool {
+    pub(crate) fn allows(&self, origin: &[u8], host: Option<&str>) -> bool {
+        #[cfg(feature = "websocket")]
         if self.any {
             return true;
         }
@@ -180,6 +183,7 @@ mod tests {
         assert!(allows(&origins, "http://example.com", "example.com"));
     }
 
+    #[cfg(feature = "websocket")]
     #[test]
     fn any_is_any() {
         let mut origins = Origins::default();
