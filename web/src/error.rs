@@ -67,6 +67,13 @@ pub enum Error {
         /// Which part of it is wrong.
         reason: &'static str,
     },
+    /// A [session](crate::security::Session) would become longer than there is room for. 500: the handler's mistake, or text
+    /// from outside that it did not check.
+    #[cfg(feature = "sessions")]
+    SessionTooLarge {
+        /// In bytes.
+        limit: usize,
+    },
     /// A redirect that cannot be sent, for the reason given. 500, as for cookies.
     InvalidRedirect(&'static str),
     /// A URL that cannot be made: no route has the name, or its parameters cannot have these values. 500: the handler's
@@ -253,6 +260,8 @@ impl fmt::Display for Error {
             Error::InvalidJson(error) => write!(f, "Invalid JSON: {error}"),
             #[cfg(feature = "cookies")]
             Error::InvalidCookie { name, reason } => write!(f, "Invalid cookie {name:?}: {reason}"),
+            #[cfg(feature = "sessions")]
+            Error::SessionTooLarge { limit } => write!(f, "A session is longer than {limit} bytes"),
             Error::InvalidRedirect(reason) => write!(f, "Invalid redirect: {reason}"),
             Error::InvalidUrl { route, reason } => write!(f, "No URL for the route {route:?}: {reason}"),
             #[cfg(feature = "comet")]

@@ -1,7 +1,5 @@
 //! Requests of other sites' pages, by what the browser says of them.
 
-use std::future::Future;
-
 use httpserver::StatusCode;
 
 use super::is_safe;
@@ -90,10 +88,8 @@ impl CrossOriginProtection {
 }
 
 impl Wrap for CrossOriginProtection {
-    fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> impl Future<Output = Result<()>> {
-        async {
-            self.check(exchange)?;
-            next.run(exchange).await
-        }
+    async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
+        self.check(exchange)?;
+        next.run(exchange).await
     }
 }

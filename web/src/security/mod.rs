@@ -3,6 +3,7 @@
 //! | to | there is | feature |
 //! |---|---|---|
 //! | keep a value with the client that it cannot forge | `CookieSecret`, `Exchange::set_signed_cookie` | `signed-cookies` |
+//! | remember values of a client from one request to the next | `Sessions`, `Exchange::session` | `sessions` |
 //! | refuse the forms of other sites, by tokens | `Xsrf`, `Exchange::xsrf_token` | `xsrf` |
 //! | refuse them by what browsers say about their origin | [`CrossOriginProtection`] | |
 //! | know who is asking | [`Application::current_user`], [`Exchange::current_user`] | |
@@ -13,8 +14,10 @@
 
 mod cross_origin;
 mod login;
-#[cfg(feature = "xsrf")]
+#[cfg(any(feature = "sessions", feature = "xsrf"))]
 mod random;
+#[cfg(feature = "sessions")]
+mod sessions;
 #[cfg(feature = "signed-cookies")]
 mod signed_cookies;
 #[cfg(any(feature = "signed-cookies", feature = "xsrf"))]
@@ -24,6 +27,8 @@ mod xsrf;
 
 use httpserver::Method;
 
+#[cfg(feature = "sessions")]
+pub use self::sessions::{MemoryStore, Session, SessionStore, Sessions};
 #[cfg(feature = "signed-cookies")]
 pub use self::signed_cookies::CookieSecret;
 #[cfg(feature = "xsrf")]

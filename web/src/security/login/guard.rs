@@ -1,4 +1,4 @@
-use std::{borrow::Cow, future::Future};
+use std::borrow::Cow;
 
 use httpserver::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -62,17 +62,15 @@ impl LoginRequired {
 }
 
 impl Wrap for LoginRequired {
-    fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> impl Future<Output = Result<()>> {
-        async {
-            if exchange.has_current_user().await? {
-                return next.run(exchange).await;
+    async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
+        if exchange.has_current_user().await? {
+            return next.run(exchange).await;
+        }
+        match &self.login {
+            Some(login) if [Method::GET, Method::HEAD].contains(exchange.method()) => {
+                exchange.redirect(&with_next(login, exchange))
             }
-            match &self.login {
-                Some(login) if [Method::GET, Method::HEAD].contains(exchange.method()) => {
-                    exchange.redirect(&with_next(login, exchange))
-                }
-                _ => Err(Error::http(StatusCode::FORBIDDEN, "Sign in first")),
-            }
+            _ => Err(Error::http(StatusCode::FORBIDDEN, "Sign in first")),
         }
     }
 

@@ -112,6 +112,18 @@ impl CookieSecret {
     /// Any text may be given: what is no signed value is `None`.
     #[inline]
     pub fn verify(&self, name: &str, signed: &str, now: SystemTime, max_age: Duration) -> Option<Vec<u8>> {
+        Some(self.verify_timed(name, signed, now, max_age)?.0)
+    }
+
+    /// [`verify`](CookieSecret::verify), with the time of signing in seconds since 1970.
+    #[inline]
+    pub(crate) fn verify_timed(
+        &self,
+        name: &str,
+        signed: &str,
+        now: SystemTime,
+        max_age: Duration,
+    ) -> Option<(Vec<u8>, u64)> {
         let fields = Fields::parse(signed)?;
         let key = self.keys.iter().find(|key| key.version == fields.key_version)?;
         // In constant time. Nothing else of the text counts before.
@@ -120,7 +132,7 @@ impl CookieSecret {
         if fields.name != name || !(earliest..=latest).contains(&fields.timestamp) {
             return None;
         }
-        STANDARD.decode(fields.value).ok()
+        Some((STANDARD.decode(fields.value).ok()?, fields.timestamp))
     }
 
     /// The version of the key that `signed` says it was signed with, whether that is true or not: to count what is left of an

@@ -4,7 +4,7 @@
 mod multipart;
 mod token;
 
-use std::{cell::Cell, future::Future, rc::Rc};
+use std::{cell::Cell, rc::Rc};
 
 use cookie::{Cookie, SameSite};
 use httpserver::{Protocol, StatusCode};
@@ -107,15 +107,13 @@ impl Default for Xsrf {
 }
 
 impl Wrap for Xsrf {
-    fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> impl Future<Output = Result<()>> {
-        async {
-            // For the functions of the exchange, which are to use the same cookie.
-            exchange.extensions().set(State { cookie: Rc::clone(&self.cookie), token: Cell::new(None) });
-            if !is_safe(exchange.method()) {
-                exchange.check_xsrf().await?;
-            }
-            next.run(exchange).await
+    async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
+        // For the functions of the exchange, which are to use the same cookie.
+        exchange.extensions().set(State { cookie: Rc::clone(&self.cookie), token: Cell::new(None) });
+        if !is_safe(exchange.method()) {
+            exchange.check_xsrf().await?;
         }
+        next.run(exchange).await
     }
 }
 
