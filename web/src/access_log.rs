@@ -5,7 +5,7 @@ use std::fmt;
 use httpserver::{Request, StatusCode, iostream::ioloop::Printable};
 use log::Level;
 
-use crate::error::client_closed_request;
+use crate::{error::client_closed_request, security::InLog};
 
 /// The target of the lines, for the logger's filter.
 pub(crate) const TARGET: &str = "web::access";
@@ -43,7 +43,7 @@ fn level_of(status: StatusCode) -> Level {
     }
 }
 
-/// A request in a log line: `GET /path?query (127.0.0.1)`.
+/// A request in a log line: `GET /path?query (127.0.0.1)`, with its id behind if it has one.
 pub(crate) struct Summary<'r>(pub(crate) &'r Request);
 
 impl fmt::Display for Summary<'_> {
@@ -55,6 +55,7 @@ impl fmt::Display for Summary<'_> {
             // A stream without an IP address, such as a Unix socket.
             None => f.write_str("-")?,
         }
-        f.write_str(")")
+        f.write_str(")")?;
+        InLog(request).fmt(f)
     }
 }

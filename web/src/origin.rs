@@ -29,6 +29,17 @@ impl Origins {
         self.any = true;
     }
 
+    /// Whether this origin has been added, whatever the server's own is.
+    #[inline]
+    pub(crate) fn lists(&self, origin: &str) -> bool {
+        Origin::parse(origin).is_some_and(|origin| self.is_listed(&origin))
+    }
+
+    #[inline]
+    fn is_listed(&self, origin: &Origin<'_>) -> bool {
+        self.allowed.iter().any(|(scheme, host, port)| origin.is(scheme, host, *port))
+    }
+
     /// Whether a page of `origin` is let in by the server that the client calls `host`.
     #[inline]
     pub(crate) fn allows(&self, origin: &[u8], host: Option<&str>) -> bool {
@@ -38,7 +49,7 @@ impl Origins {
         }
         // `null`, the origin of sandboxed pages and of files, is no host's own, and does not parse.
         let Some(origin) = std::str::from_utf8(origin).ok().and_then(Origin::parse) else { return false };
-        origin.is_of(host) || self.allowed.iter().any(|(scheme, host, port)| origin.is(scheme, host, *port))
+        origin.is_of(host) || self.is_listed(&origin)
     }
 }
 

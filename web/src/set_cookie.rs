@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write};
 
-use cookie::{Cookie, Expiration, time::OffsetDateTime};
+use cookie::{Cookie, Expiration, SameSite, time::OffsetDateTime};
 use httpserver::Response;
 
 use crate::{
@@ -17,10 +17,18 @@ impl Exchange {
     /// beyond ASCII is quoted as Tornado and Python do it; [`cookie`](Exchange::cookie) undoes that. Setting a
     /// cookie of the same name, path and domain again replaces it.
     ///
+    /// What browsers would drop without a word is an error here. A name that begins with `__Secure-` or `__Host-` promises
+    /// that nobody has set the cookie over plain HTTP, and the second one that no other host of the domain has: `Secure` is
+    /// added, and anything that contradicts the name is an error. `SameSite=None` and `Partitioned` go with `Secure` too.
+    ///
     /// # Errors
     ///
     /// When the name is no token, when the value holds control characters, when path or domain hold control characters,
     /// spaces or semicolons (which would begin another attribute); and once the head has been sent.
+    ///
+    /// When a browser would drop it: name and value have more than 4096 bytes together, or path or domain more than 1024; the
+    /// path does not begin with a slash; `__Secure-`, `__Host-`, `SameSite=None` or `Partitioned` with `secure(false)`;
+    /// `__Host-` with a domain, or with another path than `/`.
     ///
     /// # Examples
     ///
@@ -63,14 +71,15 @@ pub(crate) struct SetCookies(Vec<Cookie<'static>>);
 impl SetCookies {
     #[inline]
     fn set(&mut self, mut cookie: Cookie<'static>) -> Result<()> {
-        if let Err(reason) = check(&cookie) {
+        complete(&mut cookie);
+        let checked = check(&cookie).and_then(|()| {
+            if let Cow::Owned(quoted) = quote(cookie.value()) {
+                cookie.set_value(quoted);
+            }
+            check_kept(&cookie)
+        });
+        if let Err(reason) = checked {
             return Err(Error::InvalidCookie { name: cookie.name().to_owned(), reason });
-        }
-        if cookie.path().is_none() {
-            cookie.set_path("/");
-        }
-        if let Cow::Owned(quoted) = quote(cookie.value()) {
-            cookie.set_value(quoted);
         }
         self.0.retain(|known| !is_same(known, &cookie));
         self.0.push(cookie);
@@ -93,7 +102,7 @@ fn is_same(a: &Cookie<'_>, b: &Cookie<'_>) -> bool {
 }
 
 #[inline]
-fn check(cookie: &Cookie<'_>) -> Result<(), &'static str> {
+pub(crate) fn check(cookie: &Cookie<'_>) -> Result<(), &'static str> {
     if cookie.name().is_empty() || !cookie.name().bytes().all(is_token) {
         return Err("the name is not a token");
     }
@@ -107,6 +116,49 @@ fn check(cookie: &Cookie<'_>) -> Result<(), &'static str> {
         return Err("forbidden characters in the domain");
     }
     Ok(())
+}
+
+/// What the name demands, and the path that most cookies have.
+#[inline]
+pub(crate) fn complete(cookie: &mut Cookie<'_>) {
+    if cookie.path().is_none() {
+        cookie.set_path("/");
+    }
+    let is_secure = has_prefix(cookie, "__Secure-") || has_prefix(cookie, "__Host-");
+    if is_secure && cookie.secure().is_none() {
+        cookie.set_secure(true);
+    }
+}
+
+/// Whether a browser would keep it (RFC 6265bis, sections 5.6 and 5.7).
+#[inline]
+pub(crate) fn check_kept(cookie: &Cookie<'_>) -> Result<(), &'static str> {
+    let (path, domain) = (cookie.path().unwrap_or("/"), cookie.domain().unwrap_or_default());
+    if cookie.name().len() + cookie.value().len() > 4096 {
+        return Err("more than 4096 bytes, name and value together");
+    }
+    if path.len() > 1024 || domain.len() > 1024 {
+        return Err("more than 1024 bytes in an attribute");
+    }
+    if !path.starts_with('/') {
+        return Err("a path that does not begin with a slash");
+    }
+    let is_partitioned = cookie.partitioned() == Some(true);
+    let is_for_others = is_partitioned || cookie.same_site() == Some(SameSite::None);
+    let is_host = has_prefix(cookie, "__Host-");
+    if (is_for_others || is_host || has_prefix(cookie, "__Secure-")) && cookie.secure() == Some(false) {
+        return Err("`SameSite=None`, `Partitioned`, `__Secure-` and `__Host-` need `Secure`");
+    }
+    if is_host && (path != "/" || cookie.domain().is_some()) {
+        return Err("`__Host-` allows no domain, and no other path than /");
+    }
+    Ok(())
+}
+
+/// Browsers look at these prefixes in any case of letters.
+#[inline]
+fn has_prefix(cookie: &Cookie<'_>, prefix: &str) -> bool {
+    cookie.name().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// A `tchar` of RFC 9110, section 5.6.2.
@@ -180,8 +232,55 @@ mod tests {
     fn attributes_cannot_begin_another_attribute() {
         for hazard in ["/; HttpOnly=; Domain=evil", "/ x", "/é"] {
             assert!(refused(Cookie::build(("k", "v")).path(hazard.to_owned())));
-            assert!(refused(Cookie::build(("k", "v")).domain(hazard.to_owned())));
+            assert!(refused(Cookie::build(("k", "v")).domain(hazard.trim_start_matches('/').to_owned())));
         }
+    }
+
+    fn accepted(cookie: impl Into<Cookie<'static>>) -> String {
+        let mut cookies = SetCookies::default();
+        cookies.set(cookie.into()).unwrap();
+        cookies.0[0].to_string()
+    }
+
+    #[test]
+    fn every_attribute_is_sent() {
+        let cookie = Cookie::build(("k", "v")).path("/p").domain("example.com").http_only(true).partitioned(true);
+        let cookie = cookie.same_site(SameSite::None).max_age(cookie::time::Duration::hours(1));
+        let expected = "k=v; HttpOnly; SameSite=None; Partitioned; Secure; Path=/p; Domain=example.com; Max-Age=3600";
+        assert_eq!(accepted(cookie), expected);
+    }
+
+    #[test]
+    fn prefixes_get_what_they_demand() {
+        assert_eq!(accepted(("__Host-a", "v")), "__Host-a=v; Secure; Path=/");
+        assert_eq!(accepted(("__Secure-a", "v")), "__Secure-a=v; Secure; Path=/");
+        assert_eq!(accepted(("__host-a", "v")), "__host-a=v; Secure; Path=/");
+        assert_eq!(accepted(Cookie::build(("__Secure-a", "v")).path("/p").domain("d")).matches("Secure;").count(), 1);
+        assert_eq!(accepted(("__Hosta", "v")), "__Hosta=v; Path=/");
+    }
+
+    #[test]
+    fn what_contradicts_a_prefix_is_refused() {
+        for name in ["__Host-a", "__HOST-a", "__Secure-a", "__secure-a"] {
+            assert!(refused(Cookie::build((name, "v")).secure(false)), "{name}");
+        }
+        assert!(refused(Cookie::build(("__Host-a", "v")).path("/p")));
+        assert!(refused(Cookie::build(("__Host-a", "v")).domain("example.com")));
+        assert!(refused(Cookie::build(("__hOsT-a", "v")).domain("example.com")));
+        assert!(!refused(Cookie::build(("__Secure-a", "v")).domain("example.com").path("/p")));
+    }
+
+    #[test]
+    fn what_browsers_would_drop_is_refused() {
+        assert!(refused(Cookie::build(("k", "v")).same_site(SameSite::None).secure(false)));
+        assert!(refused(Cookie::build(("k", "v")).partitioned(true).secure(false)));
+        assert!(refused(Cookie::build(("k", "v")).path("p")));
+        assert!(refused(Cookie::build(("k", "v")).path(format!("/{}", "p".repeat(1024)))));
+        assert!(refused(Cookie::build(("k", "v")).domain("d".repeat(1025))));
+        assert!(!refused(("k", "v".repeat(4095))));
+        assert!(refused(("k", "v".repeat(4096))));
+        // As it is sent, quotes and escapes included.
+        assert!(refused(("k", ";".repeat(1100))));
     }
 
     #[test]

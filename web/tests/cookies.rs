@@ -32,6 +32,10 @@ async fn from_outside(exchange: &mut Exchange) -> web::Result<()> {
         Some(path) => cookie.path(path),
         None => cookie,
     };
+    let cookie = match exchange.query_opt::<String>("domain")? {
+        Some(domain) => cookie.domain(domain),
+        None => cookie,
+    };
     exchange.set_cookie(cookie)
 }
 
@@ -103,6 +107,12 @@ fn text_from_outside_cannot_add_lines_or_attributes() {
         "/outside?name=&value=1",
         "/outside?name=a&value=1&path=/;%20Domain=evil",
         "/outside?name=a&value=1&path=/%0d%0ax",
+        "/outside?name=a&value=1&path=/%7f",
+        "/outside?name=a&value=1&path=elsewhere",
+        "/outside?name=a&value=1&domain=evil;%20SameSite=None",
+        "/outside?name=a&value=1&domain=evil%20",
+        "/outside?name=a&value=1&domain=evil%0d%0aSet-Cookie:%20b=2",
+        "/outside?name=__Host-a&value=1&domain=example.com",
     ] {
         let reply = server.get(target);
         assert_eq!(reply.status, 500, "{target}");

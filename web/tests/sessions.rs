@@ -613,3 +613,9 @@ proptest! {
         });
     }
 }
+
+#[test]
+#[should_panic(expected = "`__Host-` allows no domain")]
+fn a_cookie_that_browsers_would_drop_is_refused() {
+    let _ = Sessions::in_cookie().cookie(Cookie::build("__Host-session").domain("example.com"));
+}

@@ -8,14 +8,23 @@
 //! | refuse them by what browsers say about their origin | [`CrossOriginProtection`] | |
 //! | know who is asking | [`Application::current_user`], [`Exchange::current_user`] | |
 //! | keep out those who have not signed in | [`LoginRequired`], [`safe_next`] | |
+//! | let pages of other origins read answers | [`Cors`] | |
+//! | have browsers be careful | [`SecurityHeaders`] | |
+//! | find the traces of a request | [`RequestId`], [`Exchange::request_id`] | |
+//! | slow down clients that ask too often | [`RateLimit`] | |
 //!
 //! [`Application::current_user`]: crate::Application::current_user
 //! [`Exchange::current_user`]: crate::Exchange::current_user
+//! [`Exchange::request_id`]: crate::Exchange::request_id
 
+mod cors;
 mod cross_origin;
 mod login;
 #[cfg(any(feature = "sessions", feature = "xsrf"))]
 mod random;
+mod rate_limit;
+mod request_id;
+mod security_headers;
 #[cfg(feature = "sessions")]
 mod sessions;
 #[cfg(feature = "signed-cookies")]
@@ -27,6 +36,7 @@ mod xsrf;
 
 use httpserver::Method;
 
+pub(crate) use self::request_id::InLog;
 #[cfg(feature = "sessions")]
 pub use self::sessions::{MemoryStore, Session, SessionStore, Sessions};
 #[cfg(feature = "signed-cookies")]
@@ -34,8 +44,12 @@ pub use self::signed_cookies::CookieSecret;
 #[cfg(feature = "xsrf")]
 pub use self::xsrf::Xsrf;
 pub use self::{
+    cors::Cors,
     cross_origin::CrossOriginProtection,
     login::{LoginRequired, safe_next},
+    rate_limit::RateLimit,
+    request_id::RequestId,
+    security_headers::{Frames, SecurityHeaders},
 };
 
 /// Whether requests of this method change nothing (RFC 9110, section 9.2.1), so that it does not matter who makes a browser

@@ -17,6 +17,7 @@ use crate::{
     error::{HttpError, Result},
     exchange::Exchange,
     routing::Needs,
+    set_cookie::{check, check_kept, complete},
     wrap::{Next, Wrap},
 };
 
@@ -116,6 +117,10 @@ impl Sessions {
     ///
     /// Browsers trust `localhost`, so `Secure` is no hindrance there; for plain HTTP elsewhere say `secure(false)`.
     ///
+    /// # Panics
+    ///
+    /// When it cannot be sent, or browsers would drop it: see [`Exchange::set_cookie`].
+    ///
     /// # Examples
     ///
     /// ```
@@ -124,6 +129,7 @@ impl Sessions {
     /// // Stays when the browser is closed, and cannot be planted by another host of the domain.
     /// let sessions = Sessions::in_cookie().cookie(Cookie::build("__Host-session").max_age(Duration::days(30)));
     /// ```
+    #[track_caller]
     #[must_use]
     #[inline]
     pub fn cookie(mut self, cookie: impl Into<Cookie<'static>>) -> Sessions {
@@ -137,8 +143,9 @@ impl Sessions {
         if cookie.same_site().is_none() {
             cookie.set_same_site(SameSite::Lax);
         }
-        if cookie.path().is_none() {
-            cookie.set_path("/");
+        complete(&mut cookie);
+        if let Err(reason) = check(&cookie).and_then(|()| check_kept(&cookie)) {
+            panic!("the cookie {:?} cannot be set: {reason}", cookie.name());
         }
         Rc::make_mut(&mut self.settings).cookie = cookie;
         self

@@ -215,7 +215,7 @@ impl Exchange {
         if let Some(text) = self.field_of_multipart(NAME).await? {
             return Ok(Some(text));
         }
-        let text = self.form().await?.get(NAME)?.map(|text| text.into_owned());
+        let text: Option<String> = self.form_opt(NAME).await?;
         Ok(text.filter(|text| !text.is_empty()))
     }
 
