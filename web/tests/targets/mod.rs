@@ -9,10 +9,12 @@
 pub mod extensions;
 #[path = "../reference/mod.rs"]
 pub mod reference;
+pub mod signed_values;
 pub mod websocket;
 
 /// A target by its name, which is also that of its folder in the corpus.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Target; 2] = [("websocket", websocket::run), ("extensions", extensions::run)];
+pub const ALL: [Target; 3] =
+    [("websocket", websocket::run), ("extensions", extensions::run), ("signed_values", signed_values::run)];
