@@ -54,10 +54,13 @@ pub struct Cors {
     rules: Rc<Rules>,
 }
 
+/// Says whether an origin is let in.
+type Matches = dyn Fn(&str) -> bool;
+
 #[derive(Clone)]
 struct Rules {
     origins: Origins,
-    matches: Option<Rc<dyn Fn(&str) -> bool>>,
+    matches: Option<Rc<Matches>>,
     any_origin: bool,
     credentials: bool,
     /// As it is sent.
@@ -247,7 +250,7 @@ impl Rules {
         // Of several nobody knows which one counts.
         let (Some(origin), None) = (lines.next(), lines.next()) else { return None };
         let origin = std::str::from_utf8(origin).ok()?;
-        let matches = |matches: &Rc<dyn Fn(&str) -> bool>| matches(&origin.to_ascii_lowercase());
+        let matches = |matches: &Rc<Matches>| matches(&origin.to_ascii_lowercase());
         let is_in = self.origins.lists(origin) || self.matches.as_ref().is_some_and(matches);
         is_in.then(|| origin.to_owned())
     }

@@ -59,12 +59,15 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct RateLimit {
-    key: Rc<dyn Fn(&Exchange) -> Option<Key>>,
+    key: Rc<FindKey>,
     /// In which a bucket gets a token.
     interval: Duration,
     burst: u32,
     buckets: Rc<RefCell<Buckets>>,
 }
+
+/// Finds out who asks.
+type FindKey = dyn Fn(&Exchange) -> Option<Key>;
 
 /// Who a bucket belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -125,7 +128,7 @@ impl RateLimit {
 
     #[track_caller]
     #[inline]
-    fn new(requests: u32, period: Duration, key: Rc<dyn Fn(&Exchange) -> Option<Key>>) -> RateLimit {
+    fn new(requests: u32, period: Duration, key: Rc<FindKey>) -> RateLimit {
         assert!(requests > 0 && !period.is_zero(), "{requests} requests in {period:?} are none");
         let buckets = Buckets { full_at: HashMap::new(), by_time: BTreeMap::new(), next_number: 0, max: 100_000 };
         // What is longer than a century never comes.
