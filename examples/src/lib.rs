@@ -31,6 +31,7 @@ mod pages {
         static_files: "../../docs/src/static-files.md",
         compose: "../../docs/src/compose.md",
         comet: "../../docs/src/comet.md",
+        working_on_it: "../../docs/src/working-on-it.md",
         testing: "../../docs/src/testing.md",
         websocket: "../../docs/src/websocket.md",
         growing: "../../docs/src/growing.md",

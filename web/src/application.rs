@@ -63,7 +63,7 @@ use crate::{
 pub struct Application {
     pub(crate) router: Router,
     pub(crate) scope: Rc<Scope>,
-    options: ServerOptions,
+    pub(crate) options: ServerOptions,
     /// What is said about requests that no route answers.
     no_route: Rc<Scope>,
     /// Those for which there are other applications.
@@ -324,31 +324,6 @@ impl Application {
         self
     }
 
-    /// Gives the application languages, among which [`Exchange::locale`] chooses.
-    ///
-    /// # Panics
-    ///
-    /// If the application has locales already.
-    #[cfg(feature = "locales")]
-    #[track_caller]
-    #[inline]
-    pub fn locales(self, locales: crate::locale::Locales) -> Application {
-        self.state(locales)
-    }
-
-    /// Gives the handlers templates for [`Exchange::render`]. A nested application may have its own; one that has none uses
-    /// these.
-    ///
-    /// # Panics
-    ///
-    /// If the application has templates already.
-    #[cfg(feature = "templates")]
-    #[track_caller]
-    #[inline]
-    pub fn templates(self, templates: crate::templates::Templates) -> Application {
-        self.state(templates)
-    }
-
     /// Whether each request is logged, with the target `web::access`. It is by default.
     ///
     /// Lines that the logger's filter refuses cost next to nothing, so this is for applications that log in their own way.
@@ -476,6 +451,10 @@ impl Application {
     }
 
     fn answer(&self, request: Request) -> Answering {
+        #[cfg(feature = "debug")]
+        if self.is_for_debug(&request) {
+            return self.answer_debug(request);
+        }
         if *request.method() == Method::CONNECT {
             return self.answer_unrouted(request, self.router.no_params(), None, Unrouted::Connect);
         }

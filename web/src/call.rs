@@ -157,6 +157,10 @@ impl Call {
     /// The error's page: the handler's, the application's or the default one, whichever first writes something.
     fn write_page(&mut self, error: &Error) {
         let exchange = &mut self.exchange;
+        #[cfg(feature = "debug")]
+        if crate::debug::write_page(exchange, error) {
+            return;
+        }
         if let Some(endpoint) = &self.endpoint {
             endpoint.write_error(exchange, error);
         }

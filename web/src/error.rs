@@ -311,8 +311,11 @@ impl fmt::Debug for Error {
 }
 
 impl<E: StdError + 'static> From<E> for Error {
+    #[cfg_attr(feature = "debug", track_caller)]
     fn from(error: E) -> Error {
         let boxed: Box<dyn StdError> = Box::new(error);
+        #[cfg(feature = "debug")]
+        crate::debug::note_origin(&*boxed);
         match boxed.downcast::<httpserver::Error>() {
             Ok(error) => Error::from_server(*error),
             Err(other) => Error::Other(other),

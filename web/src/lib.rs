@@ -8,6 +8,8 @@ mod call;
 #[cfg(feature = "comet")]
 pub mod comet;
 mod conditions;
+#[cfg(feature = "debug")]
+pub mod debug;
 mod disposition;
 mod early;
 mod endpoint;

@@ -1,13 +1,11 @@
 //! Pages made by templates.
 
-use std::{
-    collections::HashMap,
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
-};
+#[path = "util/scratch.rs"]
+mod scratch;
 
+use std::{collections::HashMap, fs, os::unix::fs::symlink};
+
+use scratch::Scratch;
 use serde::Serialize;
 use web::{
     Application, Error, Exchange, Next, Route,
@@ -295,44 +293,8 @@ fn malformed_templates_of_the_program_are_refused_at_once() {
     }
 }
 
-/// A directory of its own, removed at the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Scratch {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("waterspout-templates-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Scratch(path)
-    }
-
-    fn with(self, name: &str, text: impl AsRef<[u8]>) -> Scratch {
-        let path = self.0.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-        self
-    }
-
-    fn templates(&self) -> Templates {
-        Templates::from_directory(&self.0).unwrap()
-    }
-
-    fn page(&self, name: &'static str) -> Application {
-        page(name, self.templates())
-    }
-}
-
-impl AsRef<Path> for Scratch {
-    fn as_ref(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn open(scratch: &Scratch) -> Templates {
+    Templates::from_directory(scratch).unwrap()
 }
 
 #[test]
@@ -340,20 +302,20 @@ fn files_are_templates_at_any_depth() {
     let scratch = Scratch::new()
         .with("base.html", "<{% block body %}{% endblock %}>")
         .with("pages/deep/a.html", "{% extends \"base.html\" %}{% block body %}{{ name }}{% endblock %}");
-    ask(scratch.page("pages/deep/a.html")).assert_text("<&lt;b&gt;&amp;&quot;&#x27;>");
+    ask(page("pages/deep/a.html", open(&scratch))).assert_text("<&lt;b&gt;&amp;&quot;&#x27;>");
 }
 
 #[test]
 fn no_name_leads_out_of_the_directory() {
     let scratch =
         Scratch::new().with("secret.html", "secret").with("inside/a.html", "a").with("inside/.hidden.html", "h");
-    let inside = scratch.0.join("inside");
-    symlink(scratch.0.join("secret.html"), inside.join("link.html")).unwrap();
+    let inside = scratch.path("inside");
+    symlink(scratch.path("secret.html"), inside.join("link.html")).unwrap();
     symlink("../secret.html", inside.join("relative.html")).unwrap();
     symlink("..", inside.join("up")).unwrap();
     symlink("a.html", inside.join("same.html")).unwrap();
-    let open = || Templates::from_directory(&inside).unwrap();
-    let absolute: &'static str = scratch.0.join("secret.html").display().to_string().leak();
+    let inside = || Templates::from_directory(&inside).unwrap();
+    let absolute: &'static str = scratch.path("secret.html").display().to_string().leak();
     for name in [
         "../secret.html",
         "./../secret.html",
@@ -364,38 +326,38 @@ fn no_name_leads_out_of_the_directory() {
         ".hidden.html",
         "",
     ] {
-        let line = failure_of(page(name, open()));
+        let line = failure_of(page(name, inside()));
         assert!(line.contains("does not exist") || line.contains("leads out"), "{name}: {line}");
     }
     // A template that tries the same.
     for include in ["{% include \"../secret.html\" %}", "{% include \"link.html\" %}"] {
-        let line = failure_of(page("try.html", open().add("try.html", include).unwrap()));
+        let line = failure_of(page("try.html", inside().add("try.html", include).unwrap()));
         assert!(line.contains("non-existing") || line.contains("leads out"), "{include}: {line}");
     }
-    ask(page("same.html", open())).assert_text("a");
+    ask(page("same.html", inside())).assert_text("a");
 }
 
 #[test]
 fn a_changed_file_shows_when_reloading_and_only_then() {
     let scratch =
         Scratch::new().with("base.html", "1{% block b %}{% endblock %}").with("a.html", "{% extends \"base.html\" %}");
-    let (kept, reloaded) = (scratch.page("a.html"), page("a.html", scratch.templates().reload(true)));
+    let (kept, reloaded) = (page("a.html", open(&scratch)), page("a.html", open(&scratch).reload(true)));
     testing::run(async move {
         let (kept, reloaded) = (TestClient::new(kept), TestClient::new(reloaded));
         for client in [&kept, &reloaded] {
             client.get("/").send().await.assert_text("1");
         }
         // Of the same length, perhaps within one tick of the file system's clock: replaced, as editors do.
-        fs::write(scratch.0.join("new"), "2{% block b %}{% endblock %}").unwrap();
-        fs::rename(scratch.0.join("new"), scratch.0.join("base.html")).unwrap();
+        fs::write(scratch.path("new"), "2{% block b %}{% endblock %}").unwrap();
+        fs::rename(scratch.path("new"), scratch.path("base.html")).unwrap();
         kept.get("/").send().await.assert_text("1");
         reloaded.get("/").send().await.assert_text("2");
-        fs::write(scratch.0.join("base.html"), "a broken {{ one").unwrap();
+        fs::write(scratch.path("base.html"), "a broken {{ one").unwrap();
         kept.get("/").send().await.assert_text("1");
         reloaded.get("/").send().await.assert_status(500);
         let scratch = scratch.with("base.html", "mended");
         reloaded.get("/").send().await.assert_text("mended");
-        fs::remove_file(scratch.0.join("a.html")).unwrap();
+        fs::remove_file(scratch.path("a.html")).unwrap();
         kept.get("/").send().await.assert_text("1");
         reloaded.get("/").send().await.assert_status(500);
     });
@@ -404,10 +366,10 @@ fn a_changed_file_shows_when_reloading_and_only_then() {
 #[test]
 fn all_files_can_be_checked_at_the_start() {
     let scratch = Scratch::new().with("a.html", "{{ x }}").with("logo.png", [0xff, 0xfe]).with(".git/b.html", "{{");
-    scratch.templates().check().unwrap();
-    let error = scratch.with("b/c.html", "\n{{ x").templates().check().unwrap_err();
+    open(&scratch).check().unwrap();
+    let error = open(&scratch.with("b/c.html", "\n{{ x")).check().unwrap_err();
     assert!(error.to_string().ends_with("(in b/c.html:2)"), "{error}");
-    let error = Scratch::new().with("a.html", [0xff]).templates().check().unwrap_err().to_string();
+    let error = open(&Scratch::new().with("a.html", [0xff])).check().unwrap_err().to_string();
     assert!(error.contains("cannot read template \"a.html\""), "{error}");
     let error = Templates::from_directory("/nowhere/at/all").unwrap_err().to_string();
     assert!(error.contains("/nowhere/at/all"), "{error}");

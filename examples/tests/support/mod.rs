@@ -30,8 +30,11 @@ pub struct Program {
 
 impl Program {
     pub fn start(path: &str, arguments: &[&str]) -> Program {
-        let mut child = Command::new(path)
-            .args(arguments)
+        Program::spawn(Command::new(path).args(arguments))
+    }
+
+    pub fn spawn(command: &mut Command) -> Program {
+        let mut child = command
             .env("RUST_LOG", "off")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

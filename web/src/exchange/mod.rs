@@ -202,6 +202,35 @@ impl Exchange {
         self.params.info().pattern()
     }
 
+    /// Shows a value on the page of an error, in debug mode (`Application::debug`, feature `debug`). It is formatted at once.
+    ///
+    /// Otherwise this does nothing, so it can stay in the program.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// async fn total(exchange: &mut web::Exchange) -> web::Result<()> {
+    ///     let prices = vec![3, 4];
+    ///     exchange.debug_value("prices", &prices);
+    ///     exchange.write_text(prices.iter().sum::<i32>().to_string());
+    ///     Ok(())
+    /// }
+    /// ```
+    #[inline]
+    pub fn debug_value(&self, name: &str, value: &dyn fmt::Debug) {
+        #[cfg(feature = "debug")]
+        self.keep_debug_value(name, value);
+        let _ = (name, value);
+    }
+
+    /// The path's parameters, for those who look at them all.
+    #[cfg(feature = "debug")]
+    pub(crate) fn path_texts(&self) -> Vec<(String, String)> {
+        let names = self.params.info().names();
+        let text = |name: &String| self.params.raw(name, self.request.path()).unwrap_or_default().to_owned();
+        names.iter().map(|name| (name.clone(), text(name))).collect()
+    }
+
     /// Lets at most `max` bytes of body through.
     pub(crate) fn limit_body(&mut self, max: u64) {
         if !self.request.is_body_end() {

@@ -208,6 +208,8 @@ impl Exchange {
 
     /// Runs what [`on_response`](Exchange::on_response) was given, once. When one of them panics, the others are left.
     pub(crate) fn run_response_hooks(&mut self, response: &mut Response) {
+        #[cfg(feature = "debug")]
+        crate::debug::add_script(self, response);
         let Some(extras) = &mut self.extras else { return };
         while let Some(change) = extras.response_hooks.pop() {
             change(response);
@@ -346,6 +348,10 @@ impl Exchange {
     /// Whether the response is nothing but a status and a body, as a whole.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
+        #[cfg(feature = "debug")]
+        if self.is_debug() {
+            return false;
+        }
         // A head that was sent has left a writer among the extras.
         self.has_content() && self.head.is_none() && self.extras.is_none()
     }

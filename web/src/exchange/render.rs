@@ -91,6 +91,10 @@ impl Exchange {
     #[inline]
     fn render_to_string(&self, name: &str, context: Value) -> Result<String> {
         let templates = self.templates().ok_or(Error::MissingTemplates)?;
+        #[cfg(feature = "debug")]
+        if self.is_debug() {
+            templates.set_reload(true);
+        }
         templates.render(name, context, self)
     }
 
@@ -98,6 +102,13 @@ impl Exchange {
     #[inline]
     pub(crate) fn templates(&self) -> Option<Rc<Templates>> {
         self.state().ok()
+    }
+
+    /// What [`set_template_value`](Exchange::set_template_value) was given, for those who look at it all.
+    #[cfg(feature = "debug")]
+    pub(crate) fn template_texts(&self) -> Vec<(String, String)> {
+        let values = self.extras.as_ref().map_or(&[][..], |extras| &extras.template_values);
+        values.iter().map(|(name, value)| (name.to_string(), format!("{value:?}"))).collect()
     }
 
     /// What [`set_template_value`](Exchange::set_template_value) was given under this name.

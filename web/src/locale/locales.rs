@@ -12,7 +12,7 @@ use super::{
     code::{candidates, normalize},
     gettext::Messages,
 };
-use crate::{error::Result, exchange::Exchange};
+use crate::{application::Application, error::Result, exchange::Exchange};
 
 /// The languages of an application, and how that of a request is chosen.
 ///
@@ -36,6 +36,19 @@ pub struct Locales {
     /// The default one is among them.
     all: BTreeMap<String, Locale>,
     choices: Vec<Choice>,
+}
+
+impl Application {
+    /// Gives the application languages, among which [`Exchange::locale`](crate::Exchange::locale) chooses.
+    ///
+    /// # Panics
+    ///
+    /// If the application has locales already.
+    #[track_caller]
+    #[inline]
+    pub fn locales(self, locales: Locales) -> Application {
+        self.state(locales)
+    }
 }
 
 type Choice = Box<dyn Fn(&Exchange) -> Option<String>>;

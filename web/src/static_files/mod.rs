@@ -95,6 +95,8 @@ impl StaticFiles {
     /// When the directory cannot be opened, and when the kernel does not have `openat2` or refuses it to this process. The
     /// text names the directory.
     pub fn new(directory: impl AsRef<Path>) -> Result<StaticFiles> {
+        #[cfg(feature = "debug")]
+        crate::debug::watch(directory.as_ref());
         Ok(StaticFiles {
             root: Arc::new(Root::new(directory.as_ref())?),
             index: None,

@@ -34,6 +34,8 @@ impl Directory {
             io::Error::new(error.kind(), format!("cannot read templates from {}: {error}", path.display()))
         };
         let directory = Directory { root: File::open(path).map_err(unusable)?, path: path.to_owned() };
+        #[cfg(feature = "debug")]
+        crate::debug::watch(path);
         match directory.open_file(".") {
             Ok(_) => Ok(directory),
             Err(Errno::ENOSYS | Errno::EPERM) => Err(io::Error::new(

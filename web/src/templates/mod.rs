@@ -56,6 +56,7 @@ use self::{
 };
 pub(crate) use self::{format::Format, names::RequestValues};
 use crate::{
+    application::Application,
     error::{Error, Result},
     exchange::Exchange,
 };
@@ -313,6 +314,20 @@ impl Templates {
         // The last one of a name counts.
         let (_, compute) = self.values.iter().rev().find(|(known, _)| known == name)?;
         Some(compute(exchange).unwrap_or_else(|error| Value::from(failure(name, error))))
+    }
+}
+
+impl Application {
+    /// Gives the handlers templates for [`Exchange::render`]. A nested application may have its own; one that has none uses
+    /// these.
+    ///
+    /// # Panics
+    ///
+    /// If the application has templates already.
+    #[track_caller]
+    #[inline]
+    pub fn templates(self, templates: Templates) -> Application {
+        self.state(templates)
     }
 }
 
