@@ -55,6 +55,12 @@ pub(crate) fn give_back(block: Box<[u8]>) {
     }
 }
 
+/// Frees the kept block.
+#[inline]
+pub(crate) fn forget() {
+    let _ = LAST.try_with(Cell::take);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,8 +16,8 @@ use iostream::{Admission, ConnectionLimits};
 use slab::Slab;
 
 use crate::{
-    Limits, Protocol, ServerMetrics, ServerOptions, XHeaders, date::DateCache, draining::Waiting, http1::server::Front,
-    metrics::Counters,
+    Limits, Protocol, ServerMetrics, ServerOptions, XHeaders, date::DateCache, draining::Waiting, head_block,
+    http1::server::Front, metrics::Counters,
 };
 
 /// What a server's connections share, whatever the service.
@@ -149,6 +149,8 @@ impl ServerState {
             if connections.is_empty() {
                 // Gives back what a peak of connections needed.
                 *connections = Slab::new();
+                // It was made for the last request of a peak, so it lies behind all that is free now.
+                head_block::forget();
             }
             connections.is_empty()
         };

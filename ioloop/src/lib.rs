@@ -14,6 +14,7 @@ mod interval;
 mod ioloop;
 mod join;
 mod mailbox;
+mod memory;
 mod panic;
 mod periodic;
 mod poller;

@@ -203,6 +203,7 @@ fn inner(poller: Box<dyn Poller>, clock: LoopClock, event_interval: u32) -> Resu
         scheduler: RefCell::new(Scheduler::with_capacity(SCRATCH)),
         polled: Polled::new(),
         spare: RefCell::new(Fresh::new(&remote)),
+        memory: RefCell::default(),
         remote,
         wakeup: Cell::new(None),
         epoch,

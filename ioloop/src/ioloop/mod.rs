@@ -29,6 +29,7 @@ use crate::{
     clock::{LoopClock, nanos},
     context,
     executor::Pool,
+    memory::Memory,
     process::Counted,
     registry::Registry,
     remote::{Remote, RemoteWork},
@@ -122,6 +123,7 @@ struct Inner {
     polled: Polled,
     /// The waker of tasks that have none of their own.
     spare: RefCell<Fresh>,
+    memory: RefCell<Memory>,
     /// What other threads may touch.
     remote: Arc<Remote>,
     /// The registration of `remote`'s eventfd.

@@ -14,7 +14,7 @@ use crate::{
     panic::{self, Payload},
     registry::{HandlerCallback, Notify},
     remote::RemoteWork,
-    task::{BoxedWork, Fresh, TaskWork},
+    task::{BoxedWork, Fresh, TaskWork, Turn},
     timer::Due,
 };
 
@@ -202,7 +202,26 @@ impl IOLoop {
         if let Some((callback, location)) = callback {
             self.inner.counters.callbacks.add(1);
             self.guard(WorkKind::Callback, location, callback);
+            return;
         }
+        let turn = self.inner.scheduler.borrow_mut().take_turn(key);
+        if let Some(turn) = turn {
+            self.turn_memory(turn);
+        }
+    }
+
+    /// A burst of tasks begins, ebbs or is over.
+    #[cold]
+    fn turn_memory(&self, turn: Turn) {
+        let (mut memory, now) = (self.inner.memory.borrow_mut(), self.turn_nanos());
+        if turn == Turn::Begins {
+            return memory.begin(now);
+        }
+        memory.give_back(now, turn == Turn::IsOver, || {
+            // The spare waker was made when the last of them waited, so its block lies behind all of theirs.
+            let fresh = Fresh::new(&self.inner.remote);
+            (self.inner.spare.replace(fresh), self.inner.scheduler.borrow_mut().move_ahead())
+        });
     }
 
     #[inline]

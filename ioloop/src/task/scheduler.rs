@@ -1,6 +1,9 @@
 use std::{collections::VecDeque, mem, panic::Location, rc::Rc, task::Waker};
 
-use super::BoxedWork;
+use super::{
+    BoxedWork,
+    tide::{Tide, Turn},
+};
 use crate::{
     arena::{Arena, ArenaKey},
     context::Node,
@@ -19,6 +22,9 @@ pub(crate) struct Scheduler {
     /// Whoever waits for a task and has first asked while it ran and its place was empty: a loop inside of its poll, or its
     /// own destructor. As good as always nobody.
     early_waiters: Vec<(ArenaKey, Waker)>,
+    tide: Tide,
+    /// What it has told and nobody has heard yet.
+    turn: Option<Turn>,
 }
 
 /// A function to be called, and who has handed it over.
@@ -89,6 +95,12 @@ pub(crate) const NOBODY: ArenaKey = ArenaKey { index: u32::MAX - 2, generation: 
 
 const CALLBACK: ArenaKey = ArenaKey { index: u32::MAX - 1, generation: u32::MAX };
 
+/// Stands in the queue for what the tide tells.
+const TIDE: ArenaKey = ArenaKey { index: u32::MAX - 3, generation: u32::MAX };
+
+/// The room that is left to a queue behind a burst.
+const LEAST_CAPACITY: usize = 16;
+
 /// Room for so many entries of the queue is kept in any case.
 const KEPT_CAPACITY: usize = 1024;
 
@@ -101,6 +113,8 @@ impl Scheduler {
             queue: Vec::with_capacity(queue),
             callbacks: VecDeque::new(),
             early_waiters: Vec::new(),
+            tide: Tide::default(),
+            turn: None,
         }
     }
 
@@ -114,6 +128,9 @@ impl Scheduler {
     pub(crate) fn insert(&mut self, work: BoxedWork, has_handle: bool) -> ArenaKey {
         let key = self.tasks.insert(Task { work: Some(work), state: State::Queued, has_handle });
         self.queue.push(key);
+        if let Some(turn) = self.tide.rise(self.tasks.len()) {
+            self.tell(turn);
+        }
         key
     }
 
@@ -240,7 +257,7 @@ impl Scheduler {
     }
 
     fn bury(&mut self, key: ArenaKey, mut work: BoxedWork) -> Remains {
-        self.tasks.remove(key);
+        self.remove(key);
         let waiter = work.as_mut().waiter().and_then(Option::take);
         Remains { work: Some(work), waiters: [waiter, self.take_early_waiter(key)], context: None }
     }
@@ -250,7 +267,7 @@ impl Scheduler {
         let Some(task) = self.tasks.get_mut(key) else { return Join::Gone };
         if task.state == State::Ended {
             self.ended -= 1;
-            let work = self.tasks.remove(key).and_then(|task| task.work);
+            let work = self.remove(key).and_then(|task| task.work);
             return work.map_or(Join::Gone, Join::Ended);
         }
         match task.work.as_mut().and_then(|work| work.as_mut().waiter()) {
@@ -299,7 +316,37 @@ impl Scheduler {
             return None;
         }
         self.ended -= 1;
-        self.tasks.remove(key)?.work
+        self.remove(key)?.work
+    }
+
+    fn remove(&mut self, key: ArenaKey) -> Option<Task> {
+        let task = self.tasks.remove(key)?;
+        if let Some(turn) = self.tide.fall(self.tasks.len()) {
+            self.tell(turn);
+        }
+        Some(task)
+    }
+
+    /// Behind the work that is queued: what this task and others of its turn have left is free by then.
+    #[cold]
+    fn tell(&mut self, turn: Turn) {
+        if self.turn.replace(turn).is_none() {
+            self.queue.push(TIDE);
+        }
+    }
+
+    /// What is to be done about memory for an entry of the queue that is neither a task nor a callback.
+    #[inline]
+    pub(crate) fn take_turn(&mut self, key: ArenaKey) -> Option<Turn> {
+        if key == TIDE { self.turn.take() } else { None }
+    }
+
+    /// Allocates anew what grows with the tasks and stays. Returns what is to be freed.
+    #[cold]
+    pub(crate) fn move_ahead(&mut self) -> impl Send + use<> {
+        let mut queue = Vec::with_capacity(self.queue.len().max(LEAST_CAPACITY));
+        queue.extend_from_slice(&self.queue);
+        mem::replace(&mut self.queue, queue)
     }
 
     #[inline]

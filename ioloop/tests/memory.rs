@@ -1,0 +1,98 @@
+//! What a burst of tasks has taken goes back to the system. A program of its own with one thread: it looks at the memory of
+//! the whole process, and the C library keeps that of other threads apart.
+
+use std::{
+    cell::RefCell,
+    error::Error,
+    fs,
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use ioloop::{IOLoop, VirtualClock, yield_now};
+
+/// As many as a server has connections.
+const TASKS: usize = 10_000;
+
+/// Of a task, its waker and what it holds at least; in all 20 times what may stay.
+const HELD_EACH: usize = 1_000;
+
+type Waiting = Rc<RefCell<Vec<Waker>>>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Other allocators have rules of their own.
+    if cfg!(not(target_env = "gnu")) {
+        return Ok(());
+    }
+    let clock = VirtualClock::new();
+    let ioloop = IOLoop::builder().virtual_clock(&clock).build()?;
+    for order in ["first in, first out", "last in, first out", "at random"] {
+        ioloop.run_sync(burst(&clock, order))?;
+    }
+    Ok(())
+}
+
+async fn burst(clock: &VirtualClock, order: &str) -> Result<(), Box<dyn Error>> {
+    // What is allocated once.
+    run(clock, 100, order).await?;
+    let before = resident()?;
+    let held = run(clock, TASKS, order).await?.saturating_sub(before);
+    let kept = resident()?.saturating_sub(before);
+    println!("{order}: {held} bytes were held, {kept} are kept");
+    assert!(held > TASKS * HELD_EACH, "{order}: {held}");
+    assert!(kept < held / 4, "{order}: {kept} of {held}");
+    Ok(())
+}
+
+/// Has so many tasks wait, and lets them go in this order. Returns what the process held while they waited.
+async fn run(clock: &VirtualClock, tasks: usize, order: &str) -> Result<usize, Box<dyn Error>> {
+    let waiting = Waiting::default();
+    for _ in 0..tasks {
+        IOLoop::current().spawn_detached(wait(Rc::clone(&waiting)));
+    }
+    // Of a short burst nothing is given back.
+    clock.advance(Duration::from_secs(1)).await;
+    let held = resident()?;
+    let mut wakers = waiting.take();
+    assert_eq!(wakers.len(), tasks);
+    match order {
+        "first in, first out" => {}
+        "last in, first out" => wakers.reverse(),
+        // 7919 and both numbers of tasks have no common divisor.
+        _ => wakers = (0..tasks).map(|at| wakers[at * 7919 % tasks].clone()).collect(),
+    }
+    for (at, waker) in wakers.into_iter().enumerate() {
+        waker.wake();
+        if at % 50 == 0 {
+            yield_now().await;
+        }
+    }
+    for _ in 0..8 {
+        yield_now().await;
+    }
+    Ok(held)
+}
+
+/// Waits once, with blocks of the sizes that a connection has.
+async fn wait(waiting: Waiting) {
+    let blocks: [Vec<u8>; 5] = [40, 130, 140, 220, 480].map(|size| vec![1; size]);
+    let mut is_woken = false;
+    poll_fn(|cx| {
+        if !std::mem::replace(&mut is_woken, true) {
+            waiting.borrow_mut().push(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
+    drop(blocks);
+}
+
+/// Anonymous memory of the process in bytes.
+fn resident() -> Result<usize, Box<dyn Error>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse::<usize>()? * 1024)
+}
