@@ -169,3 +169,19 @@ fn templates_make_them() {
     });
     assert_eq!(server.get("/").text(), format!("<a href=\"{LETTERS}\">/static/../%3Cb%3E</a>"));
 }
+
+#[test]
+fn handlers_find_them_in_the_state() {
+    async fn page(exchange: &mut Exchange) -> web::Result<()> {
+        let url = exchange.static_url("letters.txt")?;
+        exchange.write_text(url);
+        Ok(())
+    }
+
+    let site = Site::new();
+    let (_files, urls) = files(&site);
+    let server = serve(move || Application::new().state(urls).get("/", page));
+    assert_eq!(server.get("/").text(), LETTERS);
+    let server = serve(|| Application::new().get("/", page));
+    assert_eq!(server.get("/").status, 500);
+}

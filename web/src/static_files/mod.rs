@@ -248,7 +248,7 @@ impl StaticFiles {
             return Err(forbidden("not a regular file"));
         }
         // The version is that of the original, whatever is sent in its place.
-        let is_immutable = self.is_immutable(exchange, path, &file, &metadata);
+        let is_immutable = self.is_immutable(exchange, &file, &metadata);
         let (mut file, mut metadata, mut coding) = (file, metadata, None);
         if self.is_precompressed {
             exchange.append_header("Vary", "Accept-Encoding")?;
@@ -270,16 +270,16 @@ impl StaticFiles {
     /// Whether the request names the version that the file has.
     #[cfg(feature = "static-urls")]
     #[inline]
-    fn is_immutable(&self, exchange: &Exchange, path: &str, file: &File, metadata: &Metadata) -> bool {
+    fn is_immutable(&self, exchange: &Exchange, file: &File, metadata: &Metadata) -> bool {
         let Some(versions) = &self.versions else { return false };
         let asked =
             exchange.request().query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("v=")));
-        asked.is_some_and(|asked| versions.is_current(path, file, metadata, asked))
+        asked.is_some_and(|asked| versions.is_current(file, metadata, asked))
     }
 
     #[cfg(not(feature = "static-urls"))]
     #[inline]
-    fn is_immutable(&self, _: &Exchange, _: &str, _: &File, _: &Metadata) -> bool {
+    fn is_immutable(&self, _: &Exchange, _: &File, _: &Metadata) -> bool {
         false
     }
 }

@@ -21,6 +21,7 @@ impl Root {
     /// # Errors
     ///
     /// When the directory cannot be opened, and when the kernel does not have `openat2` or refuses it to this process.
+    #[inline]
     pub(super) fn new(path: &Path) -> Result<Root> {
         let unusable = |error: io::Error| -> Error {
             io::Error::new(error.kind(), format!("cannot serve files from {path:?}: {error}")).into()

@@ -1,10 +1,10 @@
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     fmt,
     fs::{File, Metadata},
     io,
     os::unix::fs::{FileExt, MetadataExt},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use httpserver::{
@@ -15,7 +15,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha1_smol::Sha1;
 
 use super::{StaticFiles, forbidden, open_error, path, root::Root};
-use crate::error::Result;
+use crate::{error::Result, exchange::Exchange};
 
 /// URLs of static files that change when the files do: `/static/app.css?v=7d0a1c2e...`.
 ///
@@ -66,8 +66,7 @@ impl StaticUrls {
     /// the directory is ever read.
     #[inline]
     pub fn url(&self, path: &str) -> String {
-        let version =
-            self.versions.open(path).and_then(|(file, metadata)| self.versions.version(path, file, &metadata));
+        let version = self.versions.open(path).and_then(|(file, metadata)| self.versions.version(file, &metadata));
         match version {
             Ok(version) => self.join(path, version.as_deref()),
             Err(error) => {
@@ -90,9 +89,9 @@ impl StaticUrls {
     #[inline]
     pub async fn hashed_url(&self, path: &str) -> Result<String> {
         let (file, metadata) = self.versions.open(path)?;
-        let version = match self.versions.known(path, &metadata) {
+        let version = match self.versions.known(&metadata) {
             Some(version) => version,
-            None => self.versions.read_elsewhere(path, file, &metadata).await??,
+            None => self.versions.read_elsewhere(file, &metadata).await??,
         };
         Ok(self.join(path, Some(&version)))
     }
@@ -104,6 +103,38 @@ impl StaticUrls {
             Some(version) => url + "?v=" + version,
             None => url,
         }
+    }
+}
+
+impl Exchange {
+    /// Returns the URL of the static file at `path`, with its version: [`StaticUrls::url`] of the handle that the application
+    /// has as its state.
+    ///
+    /// # Errors
+    ///
+    /// When there is no [`StaticUrls`] among the [states](crate::Application::state): 500.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use web::{Application, Exchange, StaticFiles};
+    ///
+    /// async fn page(exchange: &mut Exchange) -> web::Result<()> {
+    ///     let style = exchange.static_url("app.css")?;
+    ///     exchange.write(format!("<link rel=stylesheet href=\"{style}\">"));
+    ///     Ok(())
+    /// }
+    ///
+    /// # fn main() -> web::Result<()> {
+    /// let mut assets = StaticFiles::new("assets")?;
+    /// let urls = assets.urls("/static");
+    /// let application = Application::new().state(urls).static_handler("/static", assets).get("/", page);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn static_url(&self, path: &str) -> Result<String> {
+        Ok(self.state::<StaticUrls>()?.url(path))
     }
 }
 
@@ -169,9 +200,12 @@ impl StaticFiles {
 pub(super) struct Versions {
     root: Arc<Root>,
     serves_dot_files: bool,
-    /// By the path. There are no more of them than files.
-    known: Arc<Mutex<HashMap<String, Known>>>,
+    /// By the file itself: of names, `a/./b` among them, it may have any number.
+    known: Arc<Mutex<HashMap<Identity, Known>>>,
 }
+
+/// The device and the inode.
+type Identity = (u64, u64);
 
 /// What is known of a file.
 #[derive(Debug)]
@@ -184,7 +218,6 @@ struct Known {
 /// What tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
-    inode: u64,
     size: u64,
     changed: (i64, i64),
 }
@@ -192,7 +225,7 @@ struct Stamp {
 impl Stamp {
     #[inline]
     fn of(metadata: &Metadata) -> Stamp {
-        Stamp { inode: metadata.ino(), size: metadata.len(), changed: (metadata.mtime(), metadata.mtime_nsec()) }
+        Stamp { size: metadata.len(), changed: (metadata.mtime(), metadata.mtime_nsec()) }
     }
 }
 
@@ -202,15 +235,16 @@ const MOST_AT_ONCE: u64 = 256 * 1024;
 /// So many digits of the SHA-1 are the version: 80 bits.
 const DIGITS: usize = 20;
 
+/// With so many files known, all are forgotten: each that is replaced by another one leaves something behind.
+const MOST_KNOWN: usize = 16 * 1024;
+
 impl Versions {
     /// Whether `asked` is the version of an open file. False while that is being found out.
     #[inline]
-    pub(super) fn is_current(&self, path: &str, file: &File, metadata: &Metadata, asked: &str) -> bool {
-        let version = match self.known(path, metadata) {
+    pub(super) fn is_current(&self, file: &File, metadata: &Metadata, asked: &str) -> bool {
+        let version = match self.known(metadata) {
             Some(version) => Some(version),
-            None => {
-                file.try_clone().map_err(Into::into).and_then(|file| self.version(path, file, metadata)).ok().flatten()
-            }
+            None => file.try_clone().map_err(Into::into).and_then(|file| self.version(file, metadata)).ok().flatten(),
         };
         version.is_some_and(|version| *version == *asked)
     }
@@ -231,9 +265,15 @@ impl Versions {
     }
 
     #[inline]
-    fn known(&self, path: &str, metadata: &Metadata) -> Option<Arc<str>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(path).filter(|known| known.stamp == Stamp::of(metadata))?.version.clone()
+    fn lock(&self) -> MutexGuard<'_, HashMap<Identity, Known>> {
+        // Nothing that holds it panics half-way.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn known(&self, metadata: &Metadata) -> Option<Arc<str>> {
+        let known = self.lock();
+        known.get(&identity(metadata)).filter(|known| known.stamp == Stamp::of(metadata))?.version.clone()
     }
 
     /// The version of an open file; `None` while it is being read elsewhere.
@@ -242,49 +282,56 @@ impl Versions {
     ///
     /// When the file cannot be read.
     #[inline]
-    fn version(&self, path: &str, file: File, metadata: &Metadata) -> Result<Option<Arc<str>>> {
-        if let Some(version) = self.known(path, metadata) {
+    fn version(&self, file: File, metadata: &Metadata) -> Result<Option<Arc<str>>> {
+        if let Some(version) = self.known(metadata) {
             return Ok(Some(version));
         }
         if metadata.len() <= MOST_AT_ONCE {
             let version = version_of(&file)?;
-            self.set(path, metadata, Some(Arc::clone(&version)));
+            self.set(metadata, Some(Arc::clone(&version)));
             return Ok(Some(version));
         }
-        if self.set(path, metadata, None) {
+        if self.set(metadata, None) {
             // It goes on by itself, and leaves what it finds where it is looked for.
-            drop(self.read_elsewhere(path, file, metadata));
+            drop(self.read_elsewhere(file, metadata));
         }
         Ok(None)
     }
 
     /// Notes what is known. False if somebody is reading the file already.
     #[inline]
-    fn set(&self, path: &str, metadata: &Metadata, version: Option<Arc<str>>) -> bool {
+    fn set(&self, metadata: &Metadata, version: Option<Arc<str>>) -> bool {
         let stamp = Stamp::of(metadata);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.entry(path.to_owned()) {
-            Entry::Occupied(known) if known.get().stamp == stamp && version.is_none() => false,
-            entry => {
-                entry.insert_entry(Known { stamp, version });
-                true
-            }
+        let mut known = self.lock();
+        let found = known.get(&identity(metadata)).is_some_and(|known| known.stamp == stamp);
+        if found && version.is_none() {
+            return false;
         }
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(identity(metadata), Known { stamp, version });
+        true
     }
 
     /// Reads a file on another thread. A failure is forgotten, so that the next one who asks tries again.
     #[inline]
-    fn read_elsewhere(&self, path: &str, file: File, metadata: &Metadata) -> Job<io::Result<Arc<str>>> {
-        let (this, path, metadata) = (self.clone(), path.to_owned(), metadata.clone());
+    fn read_elsewhere(&self, file: File, metadata: &Metadata) -> Job<io::Result<Arc<str>>> {
+        let (this, metadata) = (self.clone(), metadata.clone());
         run_in_executor(move || {
             let version = version_of(&file);
             match &version {
-                Ok(version) => drop(this.set(&path, &metadata, Some(Arc::clone(version)))),
-                Err(_) => drop(this.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&path)),
+                Ok(version) => drop(this.set(&metadata, Some(Arc::clone(version)))),
+                Err(_) => drop(this.lock().remove(&identity(&metadata))),
             }
             version
         })
     }
+}
+
+#[inline]
+fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
 }
 
 /// Reads a file to its end, from its beginning wherever it stands.
@@ -303,5 +350,29 @@ fn version_of(file: &File) -> io::Result<Arc<str>> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, process};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_once_whatever_it_is_called() {
+        let directory = env::temp_dir().join(format!("waterspout-versions-{}", process::id()));
+        fs::create_dir_all(directory.join("sub")).unwrap();
+        fs::write(directory.join("sub/a.txt"), "text").unwrap();
+        let mut files = StaticFiles::new(&directory).unwrap();
+        let urls = files.urls("/");
+        let versions = files.versions.clone().unwrap();
+        for path in ["sub/a.txt", "./sub/a.txt", "sub//a.txt", "sub/././a.txt"] {
+            let (file, metadata) = versions.open(path).unwrap();
+            assert!(!versions.is_current(&file, &metadata, "another"));
+            assert!(urls.url(path).contains("?v="), "{path}");
+        }
+        assert_eq!(versions.lock().len(), 1);
+        fs::remove_dir_all(directory).unwrap();
     }
 }
