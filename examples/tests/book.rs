@@ -37,7 +37,7 @@ fn links_between_pages_lead_somewhere() {
 /// A block without a language is taken for Rust and compiled; one that is meant for something else has to say so.
 #[test]
 fn every_code_block_names_its_language() {
-    let languages = ["rust", "rust,no_run", "text", "sh", "toml", "ini", "jinja", "python"];
+    let languages = ["html", "rust", "rust,no_run", "text", "sh", "toml", "ini", "jinja", "python"];
     for page in pages() {
         let text = read(&format!("docs/src/{page}"));
         let fences = text.lines().filter(|line| line.starts_with("```"));
