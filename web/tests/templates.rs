@@ -9,6 +9,7 @@ use scratch::Scratch;
 use serde::Serialize;
 use web::{
     Application, Error, Exchange, Next, Route,
+    security::Xsrf,
     templates::{Kwargs, Serde, Templates, Value, context, from_args},
     testing::{self, TestClient, TestResponse, capture_log},
 };
@@ -209,6 +210,48 @@ fn templates_make_urls_of_named_routes() {
         let line = failure_of(application(wrong));
         assert!(line.contains("(in a.html:1)"), "{line}");
     }
+}
+
+#[test]
+fn forms_carry_the_token_of_the_cookie() {
+    let page = "<form>{{ xsrf_form_html() }}</form>{{ xsrf_token }}";
+    let templates = Templates::embedded([("form.html", page), ("plain.html", "nothing")]).unwrap();
+    let form = async |exchange: &mut Exchange| exchange.render("form.html", ());
+    let string = async |exchange: &mut Exchange| {
+        let text = exchange.render_string("form.html", ())?;
+        exchange.write(text);
+        Ok(())
+    };
+    let plain = async |exchange: &mut Exchange| exchange.render("plain.html", ());
+    let post = async |exchange: &mut Exchange| {
+        exchange.write_text("taken");
+        Ok(())
+    };
+    let application = Application::new().wrap(Xsrf::new()).get("/", form).get("/string", string).get("/plain", plain);
+    let application = application.post("/", post).templates(templates);
+    testing::run(async move {
+        let client = TestClient::new(application);
+        client
+            .get("/plain")
+            .send()
+            .await
+            .assert_text("nothing")
+            .assert_no_header("set-cookie")
+            .assert_no_header("vary");
+        for path in ["/", "/string"] {
+            let client = client.another();
+            let answer = client.get(path).send().await;
+            answer.assert_status(200).assert_header("vary", "Cookie");
+            assert!(answer.header("set-cookie").unwrap().starts_with("_xsrf=2|"));
+            let token = answer.text().split("value=\"").nth(1).unwrap().split('"').next().unwrap();
+            client.post("/").send().await.assert_status(403);
+            client.post("/").form([("_xsrf", token)]).send().await.assert_status(200).assert_text("taken");
+            let script = answer.text().split("</form>").nth(1).unwrap();
+            client.post("/").header("X-Xsrftoken", script).send().await.assert_status(200);
+            // The cookie is there now.
+            client.get(path).send().await.assert_no_header("set-cookie").assert_header("vary", "Cookie");
+        }
+    });
 }
 
 #[test]

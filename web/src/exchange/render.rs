@@ -50,8 +50,10 @@ impl Exchange {
     ///
     /// As [`render`](Exchange::render).
     #[inline]
-    pub fn render_string<C: Serialize>(&self, name: &str, context: C) -> Result<String> {
-        self.render_to_string(name, Value::from(Serde(context)))
+    pub fn render_string<C: Serialize>(&mut self, name: &str, context: C) -> Result<String> {
+        let text = self.render_to_string(name, Value::from(Serde(context)))?;
+        self.send_what_was_shown()?;
+        Ok(text)
     }
 
     /// Sets what the templates of this request find under a name, unless the context of the call has it: for wraps and
@@ -76,8 +78,7 @@ impl Exchange {
     #[inline]
     fn render_value(&mut self, name: &str, context: Value) -> Result<()> {
         let text = self.render_to_string(name, context)?;
-        #[cfg(feature = "locales")]
-        self.vary_by_language();
+        self.send_what_was_shown()?;
         if let Some(content_type) = Format::of(name).content_type()
             && self.kind == Kind::Html
             && self.check_open().is_ok()
@@ -85,6 +86,16 @@ impl Exchange {
             self.set_header("Content-Type", content_type)?;
         }
         self.write(text);
+        Ok(())
+    }
+
+    /// Sets what the answer has to have because of what a template has shown. It could read the exchange alone.
+    #[inline]
+    fn send_what_was_shown(&mut self) -> Result<()> {
+        #[cfg(feature = "locales")]
+        self.vary_by_language();
+        #[cfg(feature = "xsrf")]
+        self.send_xsrf_cookie()?;
         Ok(())
     }
 

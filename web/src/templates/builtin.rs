@@ -1,9 +1,12 @@
 //! What every template can call.
 
+use std::any::Any;
+
 use minijinja::{
     Error, ErrorKind, Value,
-    value::{Rest, from_args},
+    value::{Rest, Serde, from_args},
 };
+use serde_core::Serialize;
 
 use super::Templates;
 use crate::{error::Result, exchange::Exchange};
@@ -12,9 +15,61 @@ use crate::{error::Result, exchange::Exchange};
 #[inline]
 pub(super) fn add(templates: Templates) -> Templates {
     let templates = templates.function("reverse_url", reverse_url);
+    #[cfg(feature = "xsrf")]
+    let templates =
+        templates.function("xsrf_form_html", xsrf_form_html).value("xsrf_token", Exchange::masked_xsrf_token);
     #[cfg(feature = "locales")]
     let templates = super::language::add(templates);
     templates
+}
+
+/// `{{ xsrf_form_html() }}`
+#[cfg(feature = "xsrf")]
+#[inline]
+fn xsrf_form_html(exchange: &Exchange, _: &[Value]) -> Result<Value> {
+    // Digits, letters and bars alone: nothing to escape.
+    let token = exchange.masked_xsrf_token()?;
+    Ok(Value::from_safe_string(format!(r#"<input type="hidden" name="_xsrf" value="{token}"/>"#)))
+}
+
+impl Templates {
+    /// Gives templates the user of the request as `current_user`, if it is known: found by
+    /// [`Exchange::current_user`](crate::Exchange::current_user), which templates cannot wait for, or by
+    /// [`LoginRequired`](crate::security::LoginRequired). Otherwise it is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::Serialize;
+    /// use web::{Application, Exchange, templates::Templates};
+    ///
+    /// #[derive(Serialize)]
+    /// struct User { name: String }
+    ///
+    /// async fn find_user(exchange: &mut Exchange) -> web::Result<Option<User>> {
+    ///     Ok(exchange.header("X-User").map(|name| User { name: name.to_owned() }))
+    /// }
+    ///
+    /// async fn index(exchange: &mut Exchange) -> web::Result<()> {
+    ///     exchange.current_user::<User>().await?;
+    ///     exchange.render("index.html", ())
+    /// }
+    ///
+    /// let text = "{% if current_user %}Hello, {{ current_user.name }}{% else %}Who are you?{% endif %}";
+    /// let templates = Templates::embedded([("index.html", text)])?.current_user::<User>();
+    /// let application = Application::new().current_user(find_user).get("/", index).templates(templates);
+    /// # use web::testing::{self, TestClient};
+    /// # testing::run(async {
+    /// #     let client = TestClient::new(application);
+    /// #     client.get("/").send().await.assert_text("Who are you?");
+    /// #     client.get("/").header("X-User", "ada").send().await.assert_text("Hello, ada");
+    /// # });
+    /// # Ok::<_, web::Error>(())
+    /// ```
+    #[inline]
+    pub fn current_user<U: Any + Serialize>(self) -> Templates {
+        self.value("current_user", |exchange| Ok(exchange.found_user::<U>().map(|user| Value::from(Serde(&*user)))))
+    }
 }
 
 /// `{{ reverse_url("album", album.id) }}`

@@ -109,7 +109,11 @@ impl Default for Xsrf {
 impl Wrap for Xsrf {
     async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
         // For the functions of the exchange, which are to use the same cookie.
-        exchange.extensions().set(State { cookie: Rc::clone(&self.cookie), token: Cell::new(None) });
+        exchange.extensions().set(State {
+            cookie: Rc::clone(&self.cookie),
+            token: Cell::new(None),
+            unsent: Cell::new(None),
+        });
         if !is_safe(exchange.method()) {
             exchange.check_xsrf().await?;
         }
@@ -122,6 +126,16 @@ struct State {
     cookie: Rc<Cookie<'static>>,
     /// Once one was made.
     token: Cell<Option<Token>>,
+    /// What the answer still has to say of it.
+    unsent: Cell<Option<Unsent>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unsent {
+    /// That it depends on the client's cookie.
+    Vary,
+    /// That, and the cookie itself.
+    Cookie,
 }
 
 impl Exchange {
@@ -137,29 +151,9 @@ impl Exchange {
     #[inline]
     pub fn xsrf_token(&mut self) -> Result<String> {
         self.check_open()?;
-        let state = self.xsrf_state();
-        if let Some(token) = state.token.get() {
-            return Ok(token.masked(random::bytes()?));
-        }
-        let token = match self.xsrf_cookie(&state) {
-            Some(token) => token,
-            None => {
-                let token = Token { secret: random::bytes()?, timestamp: wall_clock::seconds(wall_clock::now()) };
-                let mut cookie = Cookie::clone(&state.cookie);
-                cookie.set_value(token.masked(random::bytes()?));
-                if cookie.same_site().is_none() {
-                    cookie.set_same_site(SameSite::Lax);
-                }
-                if cookie.secure().is_none() && self.protocol() == Protocol::Https {
-                    cookie.set_secure(true);
-                }
-                self.set_cookie(cookie)?;
-                token
-            }
-        };
-        self.append_header("Vary", "Cookie")?;
-        state.token.set(Some(token));
-        Ok(token.masked(random::bytes()?))
+        let text = self.masked_xsrf_token()?;
+        self.send_xsrf_cookie()?;
+        Ok(text)
     }
 
     /// Returns the hidden field that a form needs, `<input type="hidden" name="_xsrf" value="…"/>`: Tornado's function of the
@@ -172,6 +166,46 @@ impl Exchange {
     pub fn xsrf_form_html(&mut self) -> Result<String> {
         let token = self.xsrf_token()?;
         Ok(format!(r#"<input type="hidden" name="{NAME}" value="{}"/>"#, xhtml_escape(&token)))
+    }
+
+    /// The token as text. If it is a new one, the client does not know it before
+    /// [`send_xsrf_cookie`](Exchange::send_xsrf_cookie): templates can read an exchange, and not change it.
+    #[inline]
+    pub(crate) fn masked_xsrf_token(&self) -> Result<String> {
+        let state = self.xsrf_state();
+        if let Some(token) = state.token.get() {
+            return Ok(token.masked(random::bytes()?));
+        }
+        let known = self.xsrf_cookie(&state);
+        let token = match known {
+            Some(token) => token,
+            None => Token { secret: random::bytes()?, timestamp: wall_clock::seconds(wall_clock::now()) },
+        };
+        state.token.set(Some(token));
+        state.unsent.set(Some(if known.is_some() { Unsent::Vary } else { Unsent::Cookie }));
+        Ok(token.masked(random::bytes()?))
+    }
+
+    /// Sets what the answer has to have because of a token that was shown, once.
+    #[inline]
+    pub(crate) fn send_xsrf_cookie(&mut self) -> Result<()> {
+        let Some(state) = self.extensions().get::<State>() else { return Ok(()) };
+        let (Some(unsent), Some(token)) = (state.unsent.get(), state.token.get()) else { return Ok(()) };
+        self.check_open()?;
+        if unsent == Unsent::Cookie {
+            let mut cookie = Cookie::clone(&state.cookie);
+            cookie.set_value(token.masked(random::bytes()?));
+            if cookie.same_site().is_none() {
+                cookie.set_same_site(SameSite::Lax);
+            }
+            if cookie.secure().is_none() && self.protocol() == Protocol::Https {
+                cookie.set_secure(true);
+            }
+            self.set_cookie(cookie)?;
+        }
+        self.append_header("Vary", "Cookie")?;
+        state.unsent.set(None);
+        Ok(())
     }
 
     /// Checks that the request repeats the token of its cookie, as [`Xsrf`] does: for routes without that wrap, and for GET
@@ -230,7 +264,11 @@ impl Exchange {
         if let Some(state) = self.extensions().get() {
             return state;
         }
-        self.extensions().set(State { cookie: Rc::new(Cookie::new(NAME, "")), token: Cell::new(None) });
+        self.extensions().set(State {
+            cookie: Rc::new(Cookie::new(NAME, "")),
+            token: Cell::new(None),
+            unsent: Cell::new(None),
+        });
         self.xsrf_state()
     }
 }
