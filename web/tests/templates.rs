@@ -8,7 +8,7 @@ use std::{collections::HashMap, fs, os::unix::fs::symlink};
 use scratch::Scratch;
 use serde::Serialize;
 use web::{
-    Application, Error, Exchange, Next, Route,
+    Application, Error, Exchange, Next, Route, StaticFiles,
     security::Xsrf,
     templates::{Kwargs, Serde, Templates, Value, context, from_args},
     testing::{self, TestClient, TestResponse, capture_log},
@@ -210,6 +210,20 @@ fn templates_make_urls_of_named_routes() {
         let line = failure_of(application(wrong));
         assert!(line.contains("(in a.html:1)"), "{line}");
     }
+}
+
+#[test]
+fn templates_make_urls_of_static_files() {
+    let scratch = Scratch::new().with("app.css", "p {}");
+    let mut files = StaticFiles::new(&scratch).unwrap();
+    let urls = files.urls("/static");
+    let expected = urls.url("app.css");
+    assert!(expected.starts_with("/static/app.css?v="), "{expected}");
+    let page = async |exchange: &mut Exchange| exchange.render("a.txt", ());
+    let templates = || Templates::embedded([("a.txt", "{{ static_url(\"app.css\") }}")]).unwrap();
+    let application = Application::new().get("/", page).templates(templates());
+    ask(application.state(urls).static_handler("/static", files)).assert_text(expected);
+    assert!(failure_of(Application::new().get("/", page).templates(templates())).contains("static_url: "));
 }
 
 #[test]

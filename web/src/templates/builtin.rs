@@ -18,9 +18,19 @@ pub(super) fn add(templates: Templates) -> Templates {
     #[cfg(feature = "xsrf")]
     let templates =
         templates.function("xsrf_form_html", xsrf_form_html).value("xsrf_token", Exchange::masked_xsrf_token);
+    #[cfg(feature = "static-urls")]
+    let templates = templates.function("static_url", static_url);
     #[cfg(feature = "locales")]
     let templates = super::language::add(templates);
     templates
+}
+
+/// `{{ static_url("app.css") }}`
+#[cfg(feature = "static-urls")]
+#[inline]
+fn static_url(exchange: &Exchange, arguments: &[Value]) -> Result<String> {
+    let (path,): (&str,) = from_args(arguments)?;
+    exchange.static_url(path)
 }
 
 /// `{{ xsrf_form_html() }}`

@@ -76,6 +76,7 @@ use crate::{
 /// | `_(text, …)`, `ngettext(one, many, count, …)`, `pgettext`, `npgettext` | a text in the request's language (feature `locales`) |
 /// | `locale` | that language: `code`, `tag`, `language`, `is_rtl`, `translate`, `friendly_number`, `list`, `format_date` |
 /// | `reverse_url(name, …)` | the URL of a route, as [`Exchange::reverse_url`] makes it |
+/// | `static_url(path)` | the URL of a static file, with its version (feature `static-urls`) |
 /// | `xsrf_form_html()`, `xsrf_token` | the field that a form needs, and the token for a script (feature `xsrf`) |
 /// | `request` | the request: `method`, `uri`, `path`, `query`, `host`, `protocol`, `remote_ip`, `headers["User-Agent"]` |
 ///
