@@ -53,6 +53,19 @@ impl PathParams {
         PathParams { info: Rc::clone(info), places }
     }
 
+    /// `texts` are pieces of `path`, or empty, in the order of the pattern's names.
+    #[cfg(feature = "regex")]
+    #[inline]
+    pub(crate) fn of_pieces(info: &Rc<RouteInfo>, texts: &[&str], path: &str) -> PathParams {
+        let mut found = texts.iter().map(|text| if text.is_empty() { Place::default() } else { Place::of(text, path) });
+        let places = if texts.len() <= INLINE {
+            Places::Few(std::array::from_fn(|_| found.next().unwrap_or_default()))
+        } else {
+            Places::Many(found.collect())
+        };
+        PathParams { info: Rc::clone(info), places }
+    }
+
     /// Those of a route without parameters, or of no route.
     #[inline]
     pub(crate) fn none(info: &Rc<RouteInfo>) -> PathParams {

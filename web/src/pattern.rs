@@ -32,6 +32,13 @@ impl Pattern {
         Ok(Pattern { text: text.to_owned(), names })
     }
 
+    /// One that is a regular expression, with groups of these names.
+    #[cfg(feature = "regex")]
+    #[inline]
+    pub(crate) fn of_regex(text: &str, names: Vec<String>) -> Pattern {
+        Pattern { text: text.to_owned(), names }
+    }
+
     /// The pattern as it was written.
     pub(crate) fn text(&self) -> &str {
         &self.text

@@ -45,6 +45,9 @@ pub struct Route {
     pub(crate) scope: Scope,
     pub(crate) name: Option<String>,
     pub(crate) needs: Needs,
+    /// Whether the path is a regular expression.
+    #[cfg(feature = "regex")]
+    pub(crate) is_regex: bool,
 }
 
 impl Route {
@@ -157,6 +160,41 @@ impl Route {
         self
     }
 
+    /// Reads the path of this route as a regular expression, which has to match the path of a request as a whole. Its named
+    /// groups are the parameters.
+    ///
+    /// Regular expressions are tried when no other route has the path, in the order in which they were added, and before
+    /// fallbacks. Each that is tried costs a search that is linear in the path, so use them for what a pattern cannot say.
+    /// A path is matched as it was sent, percent-encoded; the parameters are decoded when they are asked for. A group that
+    /// took no part is empty. Groups without a name only group. There is no Unicode: `\d` and `\w` are ASCII.
+    ///
+    /// A route of literal text and named groups without other groups in them can have a [name](Route::name). Values have to
+    /// match the expression.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Application, Exchange, Route};
+    ///
+    /// async fn archive(exchange: &mut Exchange) -> web::Result<()> {
+    ///     let year: u16 = exchange.path("year")?;
+    ///     exchange.write_text(format!("What happened in {year}\n"));
+    ///     Ok(())
+    /// }
+    ///
+    /// let application = Application::new()
+    ///     .add(Route::get(r"/archive/(?<year>\d{4})", archive).regex().name("archive"));
+    /// assert_eq!(application.route_names().reverse_url("archive", [1998])?, "/archive/1998");
+    /// assert!(application.route_names().reverse_url("archive", [98]).is_err());
+    /// # Ok::<_, web::Error>(())
+    /// ```
+    #[cfg(feature = "regex")]
+    #[inline]
+    pub fn regex(mut self) -> Route {
+        self.is_regex = true;
+        self
+    }
+
     /// Says that the handler asks for [state](crate::Exchange::state) of type `T`: a route for which there is none is refused
     /// when the server starts. For closures and functions; types write `needs` of [`Handler`] or [`RequestHandler`], and
     /// [`with_state`](crate::with_state) does it by itself.
@@ -167,7 +205,16 @@ impl Route {
     }
 
     pub(crate) fn with_endpoint(methods: Vec<Method>, path: &str, endpoint: Rc<dyn Endpoint>) -> Route {
-        Route { methods, path: path.to_owned(), endpoint, scope: Scope::default(), name: None, needs: Needs::default() }
+        Route {
+            methods,
+            path: path.to_owned(),
+            endpoint,
+            scope: Scope::default(),
+            name: None,
+            needs: Needs::default(),
+            #[cfg(feature = "regex")]
+            is_regex: false,
+        }
     }
 }
 

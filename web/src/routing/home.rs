@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
-use super::{hosts::HostPattern, names::Names, state::State};
+use super::{UrlPattern, hosts::HostPattern, names::Names, state::State};
 use crate::pattern::Pattern;
 
 /// What an application has for all its handlers. Applications nest, so homes do: what is not in one is looked for in the
@@ -40,8 +40,8 @@ impl Home {
     /// If another one has it.
     #[track_caller]
     #[inline]
-    pub(crate) fn name(&self, name: &str, pattern: &str) {
-        self.names.add(name, pattern.to_owned());
+    pub(crate) fn name(&self, name: &str, pattern: UrlPattern) {
+        self.names.add(name, pattern);
     }
 
     /// Says for which hosts the application answers.

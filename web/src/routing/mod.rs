@@ -4,6 +4,8 @@ mod groups;
 mod home;
 mod hosts;
 mod names;
+#[cfg(feature = "regex")]
+mod path_regex;
 mod redirect;
 mod state;
 mod time_limit;
@@ -11,9 +13,12 @@ mod trailing_slash;
 mod url;
 mod url_arguments;
 
+#[cfg(feature = "regex")]
+pub(crate) use self::path_regex::PathRegex;
 pub(crate) use self::{
     home::{Home, RouteInfo},
     hosts::{HostPattern, Hosts},
+    names::UrlPattern,
     redirect::Redirect,
     time_limit::within,
     url::build_path,

@@ -2,6 +2,8 @@
 
 use std::{cell::RefCell, fmt, rc::Rc};
 
+#[cfg(feature = "regex")]
+use super::PathRegex;
 use super::{Home, UrlArguments, build_path};
 use crate::{
     error::{Error, Result},
@@ -56,7 +58,7 @@ impl fmt::Debug for RouteNames {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.home.root().names.list.borrow().patterns.iter().map(|(name, at)| (name, at)))
+            .entries(self.home.root().names.list.borrow().patterns.iter().map(|(name, pattern)| (name, pattern.text())))
             .finish()
     }
 }
@@ -68,7 +70,7 @@ impl Home {
         let invalid = |reason| Error::InvalidUrl { route: name.to_owned(), reason };
         let names = self.root().names.list.borrow();
         let pattern = names.get(name).ok_or_else(|| invalid("no route has this name"))?;
-        build_path(pattern, values).map_err(invalid)
+        pattern.build_path(values).map_err(invalid)
     }
 }
 
@@ -78,9 +80,17 @@ pub(super) struct Names {
     list: RefCell<List>,
 }
 
+/// What URLs of a route are made of.
+pub(crate) struct UrlPattern {
+    text: String,
+    /// What the URL has to match, if the route is not the pattern itself.
+    #[cfg(feature = "regex")]
+    regex: Option<PathRegex>,
+}
+
 #[derive(Default)]
 struct List {
-    patterns: Vec<(String, String)>,
+    patterns: Vec<(String, UrlPattern)>,
     /// Where in the list.
     places: FixedPaths,
 }
@@ -88,10 +98,10 @@ struct List {
 impl Names {
     #[track_caller]
     #[inline]
-    pub(super) fn add(&self, name: &str, pattern: String) {
+    pub(super) fn add(&self, name: &str, pattern: UrlPattern) {
         let mut list = self.list.borrow_mut();
         if let Some(known) = list.get(name) {
-            panic!("the name {name:?} has two routes, {known:?} and {pattern:?}");
+            panic!("the name {name:?} has two routes, {:?} and {:?}", known.text(), pattern.text());
         }
         let at = list.patterns.len();
         list.places.insert(name.as_bytes().into(), at);
@@ -103,15 +113,64 @@ impl Names {
     pub(super) fn adopt(&self, nested: &Names, prefix: &str) {
         let List { patterns, .. } = nested.list.take();
         for (name, pattern) in patterns {
-            self.add(&name, format!("{prefix}{pattern}"));
+            self.add(&name, pattern.below(prefix));
         }
+    }
+}
+
+impl UrlPattern {
+    /// Of a route with this pattern.
+    #[inline]
+    pub(crate) fn new(text: &str) -> UrlPattern {
+        UrlPattern {
+            text: text.to_owned(),
+            #[cfg(feature = "regex")]
+            regex: None,
+        }
+    }
+
+    /// Of a route whose pattern is a regular expression; `None` if it is more than literal text and groups.
+    #[cfg(feature = "regex")]
+    #[inline]
+    pub(crate) fn of_regex(regex: &PathRegex) -> Option<UrlPattern> {
+        Some(UrlPattern { text: regex.template()?, regex: Some(regex.clone()) })
+    }
+
+    /// The same in an application that was nested below `prefix`.
+    #[inline]
+    fn below(self, prefix: &str) -> UrlPattern {
+        UrlPattern {
+            text: format!("{prefix}{}", self.text),
+            #[cfg(feature = "regex")]
+            // It has been read with this prefix before, as the pattern of the route.
+            regex: self.regex.and_then(|regex| PathRegex::parse(&PathRegex::below(prefix, regex.text())).ok()),
+        }
+    }
+
+    /// As it was written.
+    #[inline]
+    fn text(&self) -> &str {
+        #[cfg(feature = "regex")]
+        if let Some(regex) = &self.regex {
+            return regex.text();
+        }
+        &self.text
+    }
+
+    #[inline]
+    fn build_path(&self, values: &[String]) -> Result<String, &'static str> {
+        #[cfg(feature = "regex")]
+        if let Some(regex) = &self.regex {
+            return regex.build_path(&self.text, values);
+        }
+        build_path(&self.text, values)
     }
 }
 
 impl List {
     #[inline]
-    fn get(&self, name: &str) -> Option<&str> {
+    fn get(&self, name: &str) -> Option<&UrlPattern> {
         let at = *self.places.get(name.as_bytes())?;
-        self.patterns.get(at).map(|(_, pattern)| pattern.as_str())
+        self.patterns.get(at).map(|(_, pattern)| pattern)
     }
 }

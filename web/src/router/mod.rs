@@ -1,16 +1,22 @@
 //! From a method and a path to the endpoint that answers.
 
+mod needs;
+#[cfg(feature = "regex")]
+mod regexes;
+
 use std::{cell::Cell, fmt, rc::Rc};
 
 use httpserver::{Method, Request};
 
+#[cfg(feature = "regex")]
+use crate::routing::PathRegex;
 use crate::{
     endpoint::Endpoint,
     fixed_paths::FixedPaths,
     path_params::PathParams,
     pattern::Pattern,
     route::Route,
-    routing::{Home, Needs, RouteInfo, TrailingSlash},
+    routing::{Home, Needs, RouteInfo, TrailingSlash, UrlPattern},
     scope::Scope,
 };
 
@@ -30,6 +36,9 @@ pub(crate) struct Router {
     slash: Cell<Option<TrailingSlash>>,
     /// Whether any application has such a policy.
     redirects_slashes: Cell<bool>,
+    /// Regular expressions with the places of their tables, in the order in which they are tried.
+    #[cfg(feature = "regex")]
+    regexes: Vec<(PathRegex, usize)>,
 }
 
 /// What an application, perhaps a nested one, does with paths that none of its routes has.
@@ -78,6 +87,8 @@ pub(crate) struct Table {
     scope: Rc<Scope>,
     /// Of the nested application that added it.
     slash: Option<TrailingSlash>,
+    #[cfg(feature = "regex")]
+    is_regex: bool,
 }
 
 impl Router {
@@ -89,19 +100,32 @@ impl Router {
     /// routes are written down by the programmer, so this shows at the first start.
     #[track_caller]
     pub(crate) fn add(&mut self, route: Route) {
-        let Route { methods, path, endpoint, scope, name, needs } = route;
+        #[cfg(feature = "regex")]
+        let is_regex = route.is_regex;
+        let Route { methods, path, endpoint, scope, name, needs, .. } = route;
         assert!(!methods.is_empty(), "the handler at {path:?} lists no methods: it could never be called");
         // It names a host instead of a path, so no pattern matches it.
         let is_tunnel = methods.contains(&Method::CONNECT);
         assert!(!is_tunnel, "the route {path:?} can never match: CONNECT asks for a tunnel, and is answered 501");
         let home = Rc::clone(&self.home);
+        #[cfg(feature = "regex")]
+        let table = if is_regex {
+            self.regex_table(&path, &home, Rc::default())
+        } else {
+            self.table(&path, &home, Rc::default())
+        };
+        #[cfg(not(feature = "regex"))]
         let table = self.table(&path, &home, Rc::default());
         let target = Target { endpoint, scope: Rc::new(scope), info: table.info_at(&home), needs };
         for method in methods {
             table.add(method, target.clone());
         }
         if let Some(name) = name {
-            home.name(&name, &path);
+            #[cfg(feature = "regex")]
+            let pattern = if is_regex { self.url_of_regex(&path) } else { UrlPattern::new(&path) };
+            #[cfg(not(feature = "regex"))]
+            let pattern = UrlPattern::new(&path);
+            home.name(&name, pattern);
         }
     }
 
@@ -152,8 +176,7 @@ impl Router {
         let within = |inner: &Rc<Scope>| Rc::new(Scope::clone(inner).within(scope));
         self.redirects_slashes.set(self.redirects_slashes.get() || nested.redirects_slashes.get());
         for table in nested.tables {
-            let pattern = format!("{prefix}{}", table.text());
-            let own = self.table(&pattern, table.info.home(), within(&table.scope));
+            let own = self.table_below(prefix, &table, within(&table.scope));
             own.slash = own.slash.or(table.slash).or(nested.slash.get());
             for (method, Target { endpoint, scope, info, needs }) in table.targets {
                 let info = own.info_at(info.home());
@@ -228,36 +251,6 @@ impl Router {
         }
     }
 
-    /// Checks that all handlers and wraps have the state that they need.
-    ///
-    /// # Panics
-    ///
-    /// If one does not.
-    #[track_caller]
-    #[inline(never)]
-    pub(crate) fn check_needs(&self, application: &Scope) {
-        let with_wraps = |needs: &Needs, scope: &Scope| {
-            let mut needs = needs.clone();
-            application.wraps().iter().chain(scope.wraps()).for_each(|wrap| wrap.needs(&mut needs));
-            needs
-        };
-        check(&self.unrouted, &with_wraps(&Needs::default(), &Scope::default()), || "what runs around all".to_owned());
-        for table in &self.tables {
-            for (method, target) in &table.targets {
-                let mut needs = with_wraps(&target.needs, &target.scope);
-                target.endpoint.needs(&mut needs);
-                check(&target.info, &needs, || format!("the route {method} {}", table.text()));
-            }
-        }
-        for fallback in &self.fallbacks {
-            let mut needs = with_wraps(&Needs::default(), &fallback.scope);
-            if let Some(endpoint) = &fallback.endpoint {
-                endpoint.needs(&mut needs);
-            }
-            check(&fallback.info, &needs, || format!("the fallback below {:?}", fallback.prefix));
-        }
-    }
-
     /// The methods that some route has, as the value of an `Allow` header.
     pub(crate) fn allow(&self) -> String {
         let tables = self.tables.iter();
@@ -268,6 +261,10 @@ impl Router {
         // Before the fallback: no route can have this target (RFC 9110, section 9.3.7).
         if path == "*" && method == Method::OPTIONS {
             return Found::ServerOptions;
+        }
+        #[cfg(feature = "regex")]
+        if let Some(found) = self.find_regex(method, path) {
+            return found;
         }
         if self.redirects_slashes.get()
             && let Some(moved) = self.find_moved(path)
@@ -310,10 +307,20 @@ impl Router {
         PathParams::none(&self.unrouted)
     }
 
+    /// The table of the same pattern below a prefix.
+    #[track_caller]
+    fn table_below(&mut self, prefix: &str, table: &Table, scope: Rc<Scope>) -> &mut Table {
+        #[cfg(feature = "regex")]
+        if table.is_regex {
+            return self.regex_table(&PathRegex::below(prefix, table.text()), table.info.home(), scope);
+        }
+        self.table(&format!("{prefix}{}", table.text()), table.info.home(), scope)
+    }
+
     /// The table of `pattern`, new if it is the first of its routes.
     #[track_caller]
     fn table(&mut self, pattern: &str, home: &Rc<Home>, scope: Rc<Scope>) -> &mut Table {
-        if let Some(at) = self.tables.iter().position(|table| table.text() == pattern) {
+        if let Some(at) = self.tables.iter().position(|table| table.text() == pattern && !table.is_regex()) {
             return &mut self.tables[at];
         }
         // No closure: a panic in one would be located here instead of where the route was added.
@@ -330,7 +337,15 @@ impl Router {
             self.fixed.insert(pattern.as_bytes().into(), at);
         }
         let info = Rc::new(RouteInfo::new(parsed, home));
-        self.tables.push(Table { info, targets: Vec::new(), allow: String::new(), scope, slash: None });
+        self.tables.push(Table {
+            info,
+            targets: Vec::new(),
+            allow: String::new(),
+            scope,
+            slash: None,
+            #[cfg(feature = "regex")]
+            is_regex: false,
+        });
         &mut self.tables[at]
     }
 }
@@ -343,6 +358,14 @@ impl Table {
 
     pub(crate) fn scope(&self) -> &Rc<Scope> {
         &self.scope
+    }
+
+    #[inline]
+    fn is_regex(&self) -> bool {
+        #[cfg(feature = "regex")]
+        return self.is_regex;
+        #[cfg(not(feature = "regex"))]
+        false
     }
 
     fn text(&self) -> &str {
@@ -398,6 +421,8 @@ impl Default for Router {
             unrouted,
             slash: Cell::default(),
             redirects_slashes: Cell::default(),
+            #[cfg(feature = "regex")]
+            regexes: Vec::new(),
         }
     }
 }
@@ -413,17 +438,6 @@ impl fmt::Debug for Router {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.tables.iter().map(|table| (table.text(), &table.allow))).finish()
-    }
-}
-
-#[track_caller]
-fn check(info: &RouteInfo, needs: &Needs, what: impl FnOnce() -> String) {
-    if let Some(name) = info.home().lacks(needs) {
-        panic!(
-            "{} needs state of type {name}, which neither its application nor one around it has: add it with \
-             `Application::state`",
-            what()
-        );
     }
 }
 
