@@ -19,7 +19,7 @@ use http::{Method, StatusCode, Version};
 use iostream::{IOLoop, IOStream, PeerClosedFuture};
 
 use crate::{
-    Body, Draining, Error, Extensions, Headers, Limits, RequestBuilder, Response, Result,
+    Body, Draining, Error, Extensions, Headers, Limits, RequestBuilder, Response, Result, ServerMetrics,
     client_info::BuiltClient,
     http1::{request_head::RequestHead, server::ServerConn},
     upgrade::{self, UpgradedConnection},
@@ -478,6 +478,14 @@ impl Request {
     #[inline]
     pub fn is_server_ready(&self) -> bool {
         self.conn().is_none_or(|conn| conn.server().is_ready())
+    }
+
+    /// What the server that received the request has done so far, as
+    /// [`ServerHandle::metrics`](crate::ServerHandle::metrics) says: for a route that shows it. `None` for a request without a
+    /// connection.
+    #[inline]
+    pub fn server_metrics(&self) -> Option<ServerMetrics> {
+        self.conn().map(|conn| conn.server().metrics())
     }
 
     /// The connection, if it came by one.

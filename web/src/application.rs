@@ -1,6 +1,6 @@
 //! Routes and settings, and the service that they make.
 
-use std::{any::Any, cell::Cell, fmt, future::Future, path::Path, rc::Rc};
+use std::{cell::Cell, fmt, future::Future, path::Path, rc::Rc};
 
 use httpserver::{
     HttpServer, Limits, Method, Request, Response, ServerHandle, ServerOptions, Service,
@@ -18,7 +18,7 @@ use crate::{
     request_handler::RequestHandler,
     route::Route,
     router::{Found, Router},
-    routing::{Hosts, RouteNames},
+    routing::Hosts,
     scope::Scope,
     wrap::Wrap,
 };
@@ -331,45 +331,6 @@ impl Application {
     pub fn access_log(mut self, on: bool) -> Application {
         self.scope_mut().no_access_log = !on;
         self
-    }
-
-    /// Adds a value that all handlers and wraps of this application and of those nested in it share, one of each type:
-    /// [`with_state`](crate::with_state) hands it to a function, [`Exchange::state`] to any code. A nested application that has
-    /// a value of the same type sees its own.
-    ///
-    /// Handlers that say what they [need](crate::Handler::needs) are checked when the application begins to serve, in
-    /// [`listen`](Application::listen), [`into_server`](Application::into_server) and the first call as a [`Service`]: what is
-    /// missing is a panic with the names of the type and the route.
-    ///
-    /// # Panics
-    ///
-    /// If there is a value of this type already.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use web::{Application, Exchange, with_state};
-    ///
-    /// struct Motto(&'static str);
-    ///
-    /// async fn index(exchange: &mut Exchange, motto: &Motto) -> web::Result<()> {
-    ///     exchange.write_text(motto.0);
-    ///     Ok(())
-    /// }
-    ///
-    /// let application = Application::new().state(Motto("Plain is better")).get("/", with_state(index));
-    /// ```
-    #[track_caller]
-    #[inline]
-    pub fn state<T: Any>(self, value: T) -> Application {
-        self.router.home().add_state(value);
-        self
-    }
-
-    /// A handle to the names of this application's routes, for code that makes URLs and has no [`Exchange`] at hand.
-    #[inline]
-    pub fn route_names(&self) -> RouteNames {
-        RouteNames::new(self.router.home())
     }
 
     /// Sets the limits and time-outs of the server, for [`listen`](Application::listen) and

@@ -75,7 +75,7 @@ impl Call {
         // The usual way out is short, and moves nothing.
         if result.is_ok() && self.exchange.is_plain() {
             let response = self.exchange.take_plain();
-            self.end(response.status());
+            self.end(response.status(), Some(&response));
             return response;
         }
         self.conclude_any(result)
@@ -99,8 +99,7 @@ impl Call {
             let error = HttpError::new(StatusCode::INTERNAL_SERVER_ERROR).into();
             response = self.answer_error(error).unwrap_or_else(|_| internal_error());
         }
-        let status = response.status();
-        self.end(status);
+        self.end(response.status(), Some(&response));
         response
     }
 
@@ -119,7 +118,7 @@ impl Call {
         log_error(&error, &self.exchange);
         self.exchange.restart(&error);
         self.drop_hooks();
-        self.end(client_closed_request());
+        self.end(client_closed_request(), None);
         Response::abort()
     }
 
@@ -128,7 +127,7 @@ impl Call {
         self.drop_hooks();
         match result.and_then(|()| self.exchange.end_stream()) {
             Ok(()) => {
-                self.end(self.exchange.status());
+                self.end(self.exchange.status(), None);
                 Response::default()
             }
             // The head has gone out with another status: all that is left is to let the client see that the body is
@@ -137,7 +136,7 @@ impl Call {
                 let gone = error.is_client_gone();
                 log_error(&error, &self.exchange);
                 self.exchange.abandon_stream();
-                self.end(if gone { client_closed_request() } else { self.exchange.status() });
+                self.end(if gone { client_closed_request() } else { self.exchange.status() }, None);
                 Response::abort()
             }
         }
@@ -174,10 +173,14 @@ impl Call {
         }
     }
 
-    fn end(&mut self, status: StatusCode) {
+    /// `response` is the whole one, if there is one.
+    fn end(&mut self, status: StatusCode, response: Option<&Response>) {
         let Some(endpoint) = self.endpoint.take() else { return };
         if !self.application.no_access_log && !self.route.no_access_log {
-            access_log::record(self.exchange.request(), status);
+            access_log::record(&self.exchange, status, response, self.application.access_log_format);
+        }
+        if let Some(observer) = &self.application.observer {
+            observer.ended(&self.exchange, status);
         }
         self.guard(|call| endpoint.on_finish(&mut call.exchange));
     }
@@ -198,7 +201,7 @@ impl Call {
         let status = self.status_when_dropped();
         self.exchange.abandon_stream();
         self.drop_hooks();
-        self.end(status);
+        self.end(status, None);
     }
 
     /// What the log says of a handler that was dropped where it waited. The response is complete with its head when that

@@ -26,6 +26,7 @@ mod input;
 mod jitter;
 #[cfg(feature = "locales")]
 pub mod locale;
+pub mod metrics;
 mod origin;
 mod path_params;
 mod pattern;
@@ -35,6 +36,7 @@ mod router;
 mod routing;
 mod scope;
 pub mod security;
+mod trace;
 mod wrap;
 
 #[cfg(any(feature = "compression", feature = "static"))]
@@ -52,6 +54,7 @@ pub mod testing;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 
+pub use access_log::AccessLogFormat;
 pub use application::Application;
 #[cfg(feature = "compression")]
 pub use compression::Compress;
@@ -68,6 +71,7 @@ pub use routing::{Needs, RouteNames, TrailingSlash, UrlArguments, with_state};
 pub use static_files::StaticUrls;
 #[cfg(feature = "static")]
 pub use static_files::{NamedFile, StaticFiles};
+pub use trace::Trace;
 pub use wrap::{Next, Wrap};
 
 #[cfg(feature = "cookies")]

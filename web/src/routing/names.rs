@@ -6,6 +6,7 @@ use std::{cell::RefCell, fmt, rc::Rc};
 use super::PathRegex;
 use super::{Home, UrlArguments, build_path};
 use crate::{
+    application::Application,
     error::{Error, Result},
     fixed_paths::FixedPaths,
 };
@@ -35,6 +36,14 @@ use crate::{
 #[derive(Clone)]
 pub struct RouteNames {
     home: Rc<Home>,
+}
+
+impl Application {
+    /// A handle to the names of this application's routes, for code that makes URLs and has no [`Exchange`](crate::Exchange) at hand.
+    #[inline]
+    pub fn route_names(&self) -> RouteNames {
+        RouteNames::new(self.router.home())
+    }
 }
 
 impl RouteNames {

@@ -11,6 +11,7 @@ use httpserver::StatusCode;
 
 use super::Home;
 use crate::{
+    application::Application,
     error::{Error, HttpError, Result},
     exchange::Exchange,
     handler::Handler,
@@ -82,6 +83,41 @@ where
 
     fn needs(&self, needs: &mut Needs) {
         needs.state::<T>();
+    }
+}
+
+impl Application {
+    /// Adds a value that all handlers and wraps of this application and of those nested in it share, one of each type:
+    /// [`with_state`](crate::with_state) hands it to a function, [`Exchange::state`] to any code. A nested application that has
+    /// a value of the same type sees its own.
+    ///
+    /// Handlers that say what they [need](crate::Handler::needs) are checked when the application begins to serve, in
+    /// [`listen`](Application::listen), [`into_server`](Application::into_server) and the first call as a [`Service`](crate::httpserver::Service): what is
+    /// missing is a panic with the names of the type and the route.
+    ///
+    /// # Panics
+    ///
+    /// If there is a value of this type already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Application, Exchange, with_state};
+    ///
+    /// struct Motto(&'static str);
+    ///
+    /// async fn index(exchange: &mut Exchange, motto: &Motto) -> web::Result<()> {
+    ///     exchange.write_text(motto.0);
+    ///     Ok(())
+    /// }
+    ///
+    /// let application = Application::new().state(Motto("Plain is better")).get("/", with_state(index));
+    /// ```
+    #[track_caller]
+    #[inline]
+    pub fn state<T: Any>(self, value: T) -> Application {
+        self.router.home().add_state(value);
+        self
     }
 }
 

@@ -36,7 +36,7 @@ mod xsrf;
 
 use httpserver::Method;
 
-pub(crate) use self::request_id::InLog;
+pub(crate) use self::request_id::{InLog, id_of as request_id};
 #[cfg(feature = "sessions")]
 pub use self::sessions::{MemoryStore, Session, SessionStore, Sessions};
 #[cfg(feature = "signed-cookies")]

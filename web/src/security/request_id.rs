@@ -123,7 +123,7 @@ impl Exchange {
 }
 
 #[inline]
-fn id_of(request: &Request) -> Option<Rc<str>> {
+pub(crate) fn id_of(request: &Request) -> Option<Rc<str>> {
     Some(Rc::clone(&request.extensions().get::<Id>()?.0))
 }
 

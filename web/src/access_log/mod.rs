@@ -1,11 +1,15 @@
-//! One line for each request, in Tornado's format: `200 GET /path (127.0.0.1) 2.55ms`.
+//! One line for each request, in one of several [formats](AccessLogFormat).
 
-use std::fmt;
+mod format;
+mod line;
 
-use httpserver::{Request, StatusCode, iostream::ioloop::Printable};
+use std::{fmt, time::Duration};
+
+use httpserver::{Method, Request, Response, StatusCode, iostream::ioloop::Printable};
 use log::Level;
 
-use crate::{error::client_closed_request, security::InLog};
+pub use self::format::AccessLogFormat;
+use crate::{error::client_closed_request, exchange::Exchange, security::InLog};
 
 /// The target of the lines, for the logger's filter.
 pub(crate) const TARGET: &str = "web::access";
@@ -14,23 +18,22 @@ pub(crate) const TARGET: &str = "web::access";
 ///
 /// The clock is read and the line is made only if the logger wants it. Switched off, this costs a comparison.
 #[inline]
-pub(crate) fn record(request: &Request, status: StatusCode) {
+pub(crate) fn record(exchange: &Exchange, status: StatusCode, response: Option<&Response>, format: AccessLogFormat) {
     let level = level_of(status);
     if log::log_enabled!(target: TARGET, level) {
-        write(level, request, status);
+        write(level, exchange, status, response, format);
     }
 }
 
 #[cold]
-fn write(level: Level, request: &Request, status: StatusCode) {
-    let milliseconds = request.received_at().elapsed().as_secs_f64() * 1000.0;
-    log::log!(
-        target: TARGET,
-        level,
-        "{} {} {milliseconds:.2}ms",
-        status.as_u16(),
-        Summary(request),
-    );
+fn write(level: Level, exchange: &Exchange, status: StatusCode, response: Option<&Response>, format: AccessLogFormat) {
+    let duration = exchange.request().received_at().elapsed();
+    let has_no_body = *exchange.method() == Method::HEAD || matches!(status.as_u16(), 204 | 304);
+    let length = match response {
+        _ if has_no_body => Some(0),
+        response => response.and_then(|response| response.content_length().or(response.body().content_length())),
+    };
+    log::log!(target: TARGET, level, "{}", Ended { exchange, status, duration, length, format });
 }
 
 fn level_of(status: StatusCode) -> Level {
@@ -41,6 +44,16 @@ fn level_of(status: StatusCode) -> Level {
         400..500 => Level::Warn,
         _ => Level::Error,
     }
+}
+
+/// A request that has been answered, as a line.
+struct Ended<'e> {
+    exchange: &'e Exchange,
+    status: StatusCode,
+    duration: Duration,
+    /// Of the body, as far as it is known.
+    length: Option<u64>,
+    format: AccessLogFormat,
 }
 
 /// A request in a log line: `GET /path?query (127.0.0.1)`, with its id behind if it has one.
