@@ -180,8 +180,7 @@ impl Application {
     ///
     /// The nested application keeps its wraps, its error page, its body limit and its fallback for everything below the
     /// prefix; what it does not set is taken from this one, whose wraps run around its own. Its
-    /// [`limits`](Application::limits) are not used: those are the server's. Below a prefix with parameters its fallback,
-    /// and its wraps for paths that no route has, do not count.
+    /// [`limits`](Application::limits) are not used: those are the server's.
     ///
     /// # Panics
     ///

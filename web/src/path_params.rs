@@ -54,7 +54,6 @@ impl PathParams {
     }
 
     /// `texts` are pieces of `path`, or empty, in the order of the pattern's names.
-    #[cfg(feature = "regex")]
     #[inline]
     pub(crate) fn of_pieces(info: &Rc<RouteInfo>, texts: &[&str], path: &str) -> PathParams {
         let mut found = texts.iter().map(|text| if text.is_empty() { Place::default() } else { Place::of(text, path) });

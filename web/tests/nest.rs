@@ -172,6 +172,34 @@ fn what_a_nested_application_without_fallback_does_not_know_goes_to_the_outer_on
 }
 
 #[test]
+fn below_a_prefix_with_parameters_all_is_as_below_another_one() {
+    let marked = async |exchange: &mut Exchange, next: Next<'_>| {
+        let tenant: String = exchange.path("tenant")?;
+        assert!(exchange.pattern().is_none_or(|pattern| pattern.starts_with("/t-{tenant}.x/")));
+        exchange.on_response(move |response| response.set_header("X-Tenant", &tenant).unwrap());
+        next.run(exchange).await
+    };
+    let own = Application::new().get("/x", path).wrap(marked).fallback(async |exchange: &mut Exchange| {
+        exchange.write_text(exchange.path::<String>("tenant")?);
+        Ok(())
+    });
+    let page = Application::new().get("/x", path).error_page(page("own"));
+    let application = Application::new().nest("/t-{tenant}.x/in", own).nest("/u/{user}", page).fallback(path);
+    for (target, text, tenant) in [
+        ("/t-acme.x/in/x", "GET /t-acme.x/in/x", Some("acme")),
+        ("/t-a%20b.x/in/unknown", "a b", Some("a b")),
+        ("/t-acme.x/in", "acme", Some("acme")),
+        ("/t-.x/in/x", "GET /t-.x/in/x", None),
+        ("/t-acme.x/inner", "GET /t-acme.x/inner", None),
+        ("/", "GET /", None),
+    ] {
+        let answer = get(&application, target);
+        assert_eq!((answer.text(), answer.header("x-tenant")), (text, tenant), "{target}");
+    }
+    assert_eq!(ask(&application, Method::PUT, "/u/ada/x").text(), "own: 405");
+}
+
+#[test]
 fn applications_nest_in_nested_ones() {
     let innermost = Application::new().get("/c/{id}", path).wrap(note("3"));
     let nested = Application::new().get("/b", path).nest("/b/{tenant}", innermost).wrap(note("2"));

@@ -71,7 +71,7 @@ fn a_parameter_that_does_not_parse_is_400() {
     let server = server();
     let reply = server.get("/user/seven");
     assert_eq!(reply.status, 400);
-    assert!(reply.text().contains("Invalid argument id"));
+    assert!(reply.text().contains("Invalid path parameter id"));
 }
 
 #[test]

@@ -106,7 +106,8 @@ fn a_nested_application_sees_its_own_state_first() {
         ("/own/in/unknown", "own"),
         ("/none/", "outer"),
         ("/none/asked", "outer"),
-        ("/own/unknown", "outer"),
+        // Below the prefix, so it is a request of the nested application, whoever answers it.
+        ("/own/unknown", "own"),
         ("/unknown", "outer"),
     ] {
         assert_eq!(get(&application, target).text(), text, "{target}");

@@ -66,6 +66,59 @@ fn wraps_run_from_the_outermost_inwards_and_see_the_response_from_the_innermost_
 }
 
 #[test]
+fn of_a_streamed_response_wraps_see_the_head_before_it_is_sent_and_go_on_when_the_handler_has_returned() {
+    let log = Log::default();
+    let handler = log.clone();
+    let stream = async move |exchange: &mut Exchange| {
+        exchange.write("first");
+        handler.add("handler");
+        exchange.flush().await?;
+        handler.add("flushed");
+        exchange.write("last");
+        Ok(())
+    };
+    let nested = Application::new().add(Route::get("/x", stream).wrap(log.wrap("r"))).wrap(log.wrap("n"));
+    let application = Application::new().wrap(log.wrap("a1")).wrap(log.wrap("a2")).nest("/n", nested);
+    assert_eq!(get(&application, "/n/x").text(), "firstlast");
+    assert_eq!(log.take(), "a1 a2 n r handler (r) (n) (a2) (a1) flushed /r /n /a2 /a1");
+}
+
+#[test]
+fn a_wrap_measures_what_it_wraps_streams_included() {
+    const SECOND: Duration = Duration::from_secs(1);
+
+    let measured = Rc::new(RefCell::new(Vec::new()));
+    let noted = measured.clone();
+    let stopwatch = async move |exchange: &mut Exchange, next: Next<'_>| {
+        let began = web::testing::elapsed();
+        let result = next.run(exchange).await;
+        noted.borrow_mut().push((exchange.status().as_u16(), web::testing::elapsed() - began));
+        result
+    };
+    web::testing::run(async move {
+        let application = Application::new()
+            .get("/wait", async |exchange: &mut Exchange| {
+                web::sleep(2 * SECOND).await;
+                exchange.set_status(StatusCode::ACCEPTED);
+                Ok(())
+            })
+            .get("/stream", async |exchange: &mut Exchange| {
+                for _ in 0..3 {
+                    exchange.write("piece");
+                    exchange.flush().await?;
+                    web::sleep(SECOND).await;
+                }
+                Ok(())
+            })
+            .wrap(stopwatch);
+        let client = web::testing::TestClient::new(application);
+        client.get("/wait").send().await.assert_status(202);
+        client.get("/stream").send().await.assert_text("piecepiecepiece");
+    });
+    assert_eq!(*measured.borrow(), [(202, 2 * SECOND), (200, 3 * SECOND)]);
+}
+
+#[test]
 fn a_wrap_of_the_application_is_around_what_was_added_before_and_after_it() {
     let log = Log::default();
     let application = Application::new().get("/before", hello).wrap(log.wrap("w")).get("/after", hello);

@@ -1,5 +1,6 @@
 //! From a method and a path to the endpoint that answers.
 
+mod fallback;
 mod needs;
 #[cfg(feature = "regex")]
 mod regexes;
@@ -8,6 +9,7 @@ use std::{cell::Cell, fmt, rc::Rc};
 
 use httpserver::{Method, Request};
 
+use self::fallback::Fallback;
 #[cfg(feature = "regex")]
 use crate::routing::PathRegex;
 use crate::{
@@ -25,7 +27,7 @@ pub(crate) struct Router {
     tree: matchit::Router<usize>,
     fixed: FixedPaths,
     tables: Vec<Table>,
-    /// What answers paths that no route has, by the prefix below which it does: longer ones first.
+    /// What answers paths that no route has, by the prefix below which it does: innermost first.
     fallbacks: Vec<Fallback>,
     /// Of the application.
     home: Rc<Home>,
@@ -39,16 +41,6 @@ pub(crate) struct Router {
     /// Regular expressions with the places of their tables, in the order in which they are tried.
     #[cfg(feature = "regex")]
     regexes: Vec<(PathRegex, usize)>,
-}
-
-/// What an application, perhaps a nested one, does with paths that none of its routes has.
-struct Fallback {
-    /// Without a slash at its end; empty for everything.
-    prefix: String,
-    /// `None` when the application has none of its own: then that of the one around it answers, and a 404 in the end.
-    endpoint: Option<Rc<dyn Endpoint>>,
-    scope: Rc<Scope>,
-    info: Rc<RouteInfo>,
 }
 
 /// What answers a method of a path.
@@ -189,7 +181,9 @@ impl Router {
             fallbacks.push(Fallback { prefix: String::new(), endpoint: None, scope: Rc::default(), info });
         }
         for Fallback { prefix: inner, endpoint, scope, info } in fallbacks {
-            self.add_fallback(Fallback { prefix: format!("{prefix}{inner}"), endpoint, scope: within(&scope), info });
+            let prefix = format!("{prefix}{inner}");
+            let info = RouteInfo::below(&prefix, info.home());
+            self.add_fallback(Fallback { prefix, endpoint, scope: within(&scope), info: Rc::new(info) });
         }
     }
 
@@ -225,7 +219,7 @@ impl Router {
     #[inline]
     fn add_fallback(&mut self, fallback: Fallback) {
         self.fallbacks.push(fallback);
-        self.fallbacks.sort_by_key(|fallback| std::cmp::Reverse(fallback.prefix.len()));
+        self.fallbacks.sort_by_key(Fallback::rank);
     }
 
     /// Finds the endpoint for a request. A path without parameters is found by its bytes, without a look at the tree.
@@ -271,13 +265,13 @@ impl Router {
         {
             return moved;
         }
-        // The innermost application around the path is first, and the first that has a fallback answers.
-        let around = || self.fallbacks.iter().filter(|fallback| fallback.has(path));
-        let innermost = around().next();
-        let answering = around().find(|fallback| fallback.endpoint.is_some());
-        let info = answering.or(innermost).map_or(&self.unrouted, |fallback| &fallback.info);
-        let endpoint = answering.and_then(|fallback| fallback.endpoint.as_ref());
-        Found::Nothing(endpoint, innermost.map(|fallback| &fallback.scope), PathParams::none(info))
+        // The innermost application around the path is first, and the request is one of its own; the first that has a fallback
+        // answers.
+        let mut around =
+            self.fallbacks.iter().filter_map(|fallback| Some((fallback, fallback.pieces(path)?))).peekable();
+        let Some((innermost, pieces)) = around.peek() else { return Found::Nothing(None, None, self.no_params()) };
+        let (scope, params) = (&innermost.scope, PathParams::of_pieces(&innermost.info, pieces, path));
+        Found::Nothing(around.find_map(|(fallback, _)| fallback.endpoint.as_ref()), Some(scope), params)
     }
 
     /// A route that has the path with another end, if the policy of its application is to send clients there.
@@ -424,13 +418,6 @@ impl Default for Router {
             #[cfg(feature = "regex")]
             regexes: Vec::new(),
         }
-    }
-}
-
-impl Fallback {
-    fn has(&self, path: &str) -> bool {
-        path.strip_prefix(self.prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            || self.prefix.is_empty()
     }
 }
 

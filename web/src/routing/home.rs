@@ -71,8 +71,9 @@ impl Home {
 
 /// What is known of a request once it has been routed, shared by all requests of a route.
 pub(crate) struct RouteInfo {
-    /// `None` when no route has the path.
+    /// Of the route, or the prefix of the application that the path belongs to. `None` when it is the outermost one.
     pattern: Option<Pattern>,
+    is_route: bool,
     home: Rc<Home>,
 }
 
@@ -80,19 +81,26 @@ impl RouteInfo {
     /// Of a route.
     #[inline]
     pub(crate) fn new(pattern: Pattern, home: &Rc<Home>) -> RouteInfo {
-        RouteInfo { pattern: Some(pattern), home: Rc::clone(home) }
+        RouteInfo { pattern: Some(pattern), is_route: true, home: Rc::clone(home) }
     }
 
     /// Of a path that no route of an application has.
     #[inline]
     pub(crate) fn unrouted(home: &Rc<Home>) -> RouteInfo {
-        RouteInfo { pattern: None, home: Rc::clone(home) }
+        RouteInfo { pattern: None, is_route: false, home: Rc::clone(home) }
     }
 
-    /// The pattern, as it was written.
+    /// Of a path below the prefix of a nested application, which has no route for it.
+    #[inline]
+    pub(crate) fn below(prefix: &str, home: &Rc<Home>) -> RouteInfo {
+        // It is valid, or the application would not have been nested; empty, it has no parameters either.
+        RouteInfo { pattern: Pattern::parse(prefix).ok(), is_route: false, home: Rc::clone(home) }
+    }
+
+    /// The pattern of the route, as it was written.
     #[inline]
     pub(crate) fn pattern(&self) -> Option<&str> {
-        self.pattern.as_ref().map(Pattern::text)
+        self.pattern.as_ref().filter(|_| self.is_route).map(Pattern::text)
     }
 
     /// The names of the parameters, in order.
@@ -109,6 +117,6 @@ impl RouteInfo {
     /// The same route, added by another application.
     #[inline]
     pub(crate) fn at(&self, home: &Rc<Home>) -> RouteInfo {
-        RouteInfo { pattern: self.pattern.clone(), home: Rc::clone(home) }
+        RouteInfo { pattern: self.pattern.clone(), is_route: self.is_route, home: Rc::clone(home) }
     }
 }
