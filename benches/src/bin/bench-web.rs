@@ -2,7 +2,9 @@
 //!
 //! The routes are those of `bench-http`: `GET /plaintext`, `GET /json`, `POST /echo` up to 16 MiB, `GET /user/{id}`; `GET /park` waits
 //! until `GET /release`. Beside them `GET /files/1k.bin`, `100k.bin` and `10m.bin` are static files, and `GET /page` is one of
-//! 20 KiB, compressed for those who accept it. `GET /allocations` and `GET /sizes` tell what the program knows of its own memory.
+//! 20 KiB, compressed for those who accept it. `GET /wrapped` is the plaintext inside four wraps that do nothing, and
+//! `GET /routes/{number}/{id}` one of 300 routes with a parameter. `GET /allocations` and `GET /sizes` tell what the program knows
+//! of its own memory.
 //!
 //! Run with `cargo run --release -p benches --bin bench-web -- --port 8080`.
 
@@ -20,7 +22,7 @@ use benches::{
     options::{ServerOptions, announce},
     process::raise_descriptor_limit,
 };
-use web::{Application, Compress, Exchange, IOLoop, Route};
+use web::{Application, Compress, Exchange, IOLoop, Next, Route};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
@@ -55,12 +57,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+const ROUTES: usize = 300;
+
 fn application() -> Application {
     let parked = Gate::new();
     let released = parked.clone();
-    Application::new()
+    let routes = Application::new();
+    let routes = (0..ROUTES).fold(routes, |routes, number| routes.get(&format!("/routes/{number}/{{id}}"), user));
+    routes
         .get("/plaintext", plaintext)
         .get("/json", json)
+        .add(Route::get("/wrapped", plaintext).wrap(pass).wrap(pass).wrap(pass).wrap(pass))
         .post("/echo", echo)
         .get("/user/{id}", user)
         .add(Route::get("/page", page).wrap(Compress::new()))
@@ -80,6 +87,10 @@ fn application() -> Application {
 async fn plaintext(exchange: &mut Exchange) -> web::Result<()> {
     exchange.write(HELLO);
     Ok(())
+}
+
+async fn pass(exchange: &mut Exchange, next: Next<'_>) -> web::Result<()> {
+    next.run(exchange).await
 }
 
 async fn json(exchange: &mut Exchange) -> web::Result<()> {

@@ -26,6 +26,15 @@ pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {
         web_row(options, "instructions per static file of 1 KiB", "file-1k", Request::get("/files/1k.bin"), 1)?,
         web_row(options, "instructions per static file of 100 KiB", "file-100k", Request::get("/files/100k.bin"), 1)?,
         web_row(options, "instructions per page of 20 KiB, gzip", "page", Request::get_gzip("/page"), 20)?,
+        web_row(options, "instructions per request, four empty wraps", "wrapped", Request::get("/wrapped"), 1)?
+            .within(limits::INSTRUCTIONS_WRAPPED),
+        web_row(
+            options,
+            "instructions per request, a parameter among 300 routes",
+            "route",
+            Request::get("/routes/277/1234"),
+            1,
+        )?,
     ])
 }
 
@@ -90,7 +99,7 @@ fn profile_path(options: &Options, subject: Subject, path: &str, depth: usize, r
     Ok(match &options.keep_profiles {
         Some(directory) => {
             fs::create_dir_all(directory)?;
-            let path = path.trim_start_matches('/');
+            let path = path.trim_start_matches('/').replace('/', "-");
             directory.join(format!("callgrind.{program}.{path}.depth-{depth}.{requests}"))
         }
         None => env::temp_dir().join(format!("callgrind.{program}.{}", process::id())),

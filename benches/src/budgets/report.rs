@@ -41,6 +41,12 @@ impl Row {
         Row { what: what.into(), unit, limits, gate: NONE, figures: Vec::new() }
     }
 
+    /// Sets the budget.
+    pub(super) fn within(mut self, limits: Limits) -> Row {
+        self.limits = limits;
+        self
+    }
+
     /// Makes exceeding `gate` a failure of the check, whatever the budget.
     pub(super) fn gated(mut self, gate: Limits) -> Row {
         self.gate = gate;

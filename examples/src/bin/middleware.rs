@@ -1,7 +1,7 @@
 //! Layer: web.
 //!
 //! Code around handlers: a number for each request, statistics by pattern, headers on every answer, a time-out for one
-//! route, and an application below a prefix with a wrap of its own.
+//! route, and an application below a prefix with a wrap of its own, which has metrics for Prometheus.
 //!
 //! ```sh
 //! cargo run --release --bin middleware
@@ -10,6 +10,8 @@
 //! curl -i http://127.0.0.1:8888/nowhere
 //! curl -i http://127.0.0.1:8888/slow
 //! curl http://127.0.0.1:8888/admin/stats
+//! curl http://127.0.0.1:8888/admin/metrics
+//! curl -i http://127.0.0.1:8888/ready
 //! ```
 
 use std::{
@@ -23,7 +25,11 @@ use std::{
 };
 
 use serde::Serialize;
-use web::{Application, Exchange, IOLoop, Next, Route, StatusCode, Wrap, sleep, timeout};
+use web::{
+    Application, Exchange, IOLoop, Next, Route, StatusCode, Wrap,
+    metrics::{Metrics, readiness},
+    sleep,
+};
 
 fn main() -> ExitCode {
     let address = examples::cli::listen_address("Code around handlers.");
@@ -40,20 +46,23 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
 
 /// The wrap added first is outermost. Those of the application run for every request, also where no route answers.
 pub(crate) fn application() -> Application {
-    let stats = Stats::default();
+    let (stats, metrics) = (Stats::default(), Metrics::new());
     Application::new()
+        .metrics(&metrics)
         .wrap(numbered())
         .wrap(measured(stats.clone()))
         .wrap(hardened)
         .get("/", index)
         .get("/notes/{id}", note)
-        .add(Route::get("/slow", slow).wrap(within(Duration::from_millis(100))))
-        .nest("/admin", admin(stats))
+        .get("/ready", readiness)
+        .add(Route::get("/slow", slow).handler_timeout(Duration::from_millis(100)))
+        .nest("/admin", admin(stats, metrics))
 }
 
-fn admin(stats: Stats) -> Application {
+fn admin(stats: Stats, metrics: Metrics) -> Application {
     Application::new()
         .wrap(loopback_only)
+        .get("/metrics", metrics)
         .get("/stats", async move |exchange: &mut Exchange| exchange.write_json(&*stats.borrow()))
 }
 
@@ -110,14 +119,6 @@ fn append_header(exchange: &mut Exchange, name: &'static str, value: String) {
             log::error!("{name}: {error}");
         }
     });
-}
-
-/// Gives a handler up after `limit`.
-fn within(limit: Duration) -> impl Wrap {
-    async move |exchange: &mut Exchange, next: Next<'_>| {
-        let too_slow = |_elapsed| Err(web::Error::http(StatusCode::SERVICE_UNAVAILABLE, "That took too long"));
-        timeout(limit, next.run(exchange)).await.unwrap_or_else(too_slow)
-    }
 }
 
 /// Not behind a proxy, whose address every request would have.
