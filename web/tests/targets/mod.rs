@@ -6,7 +6,13 @@
 // Each program uses one of them.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod cookies;
 pub mod extensions;
+pub mod forms;
+#[path = "../util/in_process.rs"]
+pub mod in_process;
+pub mod multipart;
+pub mod ranges;
 #[path = "../reference/mod.rs"]
 pub mod reference;
 pub mod signed_values;
@@ -16,5 +22,12 @@ pub mod websocket;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Target; 3] =
-    [("websocket", websocket::run), ("extensions", extensions::run), ("signed_values", signed_values::run)];
+pub const ALL: [Target; 7] = [
+    ("websocket", websocket::run),
+    ("extensions", extensions::run),
+    ("signed_values", signed_values::run),
+    ("forms", forms::run),
+    ("cookies", cookies::run),
+    ("ranges", ranges::run),
+    ("multipart", multipart::run),
+];
