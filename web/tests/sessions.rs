@@ -365,17 +365,28 @@ fn behind_the_head_of_a_stream_no_cookie_can_be_sent() {
             exchange.write_text(if session.set("value", "1").is_ok() { "changed" } else { "refused" });
             Ok(())
         };
+        let later_still = async |exchange: &mut Exchange| {
+            exchange.write_text("begin ");
+            exchange.flush().await?;
+            let session = exchange.session().await?;
+            exchange.write_text(if session.set("value", "1").is_ok() { "changed" } else { "refused" });
+            Ok(())
+        };
         for (sessions, text, value) in [
             (Sessions::in_cookie(), "begin refused", "1"),
             // The client has the key already.
             (Sessions::in_store(MemoryStore::new()), "begin changed", "2"),
         ] {
-            let client = TestClient::new(routes().get("/stream", stream).get("/late", late).wrap(sessions));
+            let routes = routes().get("/stream", stream).get("/late", late).get("/later-still", later_still);
+            let client = TestClient::new(routes.wrap(sessions));
             let response = client.get("/stream").send().await;
             response.assert_text(text);
             assert!(response.header("set-cookie").is_some());
             client.get("/get").send().await.assert_text(value);
-            client.another().get("/late").send().await.assert_text("begin refused").assert_no_header("set-cookie");
+            for target in ["/late", "/later-still"] {
+                let response = client.another().get(target).send().await;
+                response.assert_text("begin refused").assert_no_header("set-cookie");
+            }
         }
     });
 }

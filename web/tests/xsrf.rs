@@ -381,6 +381,8 @@ fn what_a_browser_says_of_its_page_decides() {
         let trusted = [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://shop.example.com")];
         assert_eq!(post(&trusted).await, 200);
         assert_eq!(post(&[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.net")]).await, 403);
+        // A page of this host that came by plain HTTP, where anybody can write pages.
+        assert_eq!(post(&[("Sec-Fetch-Site", "cross-site"), ("Origin", "http://localhost")]).await, 403);
         assert_eq!(post(&[("Origin", "https://shop.example.com"), ("Origin", "https://evil.net")]).await, 403);
     });
 }

@@ -217,6 +217,7 @@ impl Default for Cors {
 }
 
 impl Wrap for Cors {
+    #[inline]
     async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
         let permitted = self.rules.permitted(exchange);
         let is_preflight = *exchange.method() == Method::OPTIONS

@@ -71,23 +71,27 @@ impl CrossOriginProtection {
 
     #[inline]
     fn check(&self, exchange: &Exchange) -> Result<()> {
-        let mut origins = exchange.headers().get_all("origin");
-        let origin = origins.next();
+        let mut lines = exchange.headers().get_all("origin");
         // Of several nobody knows which one counts.
-        let is_trusted = |origin| self.origins.allows(origin, exchange.request().host());
-        let is_trusted = origin.is_some_and(is_trusted) && origins.next().is_none();
-        match exchange.headers().get_bytes("sec-fetch-site") {
-            _ if is_safe(exchange.method()) || is_trusted => Ok(()),
-            Some(b"same-origin" | b"none") => Ok(()),
-            None if origin.is_none() => Ok(()),
-            Some(_) | None => {
-                Err(HttpError::new(StatusCode::FORBIDDEN).message("Requests of other sites are refused").into())
-            }
+        let (origin, is_single) = (lines.next(), lines.next().is_none());
+        let text = origin.filter(|_| is_single).and_then(|origin| std::str::from_utf8(origin).ok());
+        let is_allowed = match exchange.headers().get_bytes("sec-fetch-site") {
+            _ if is_safe(exchange.method()) => true,
+            Some(b"same-origin" | b"none") => true,
+            // The browser knows schemes and ports, so the host says nothing more.
+            Some(_) => text.is_some_and(|origin| self.origins.lists(origin)),
+            None if origin.is_none() => true,
+            None => text.is_some_and(|origin| self.origins.allows(origin.as_bytes(), exchange.request().host())),
+        };
+        match is_allowed {
+            true => Ok(()),
+            false => Err(HttpError::new(StatusCode::FORBIDDEN).message("Requests of other sites are refused").into()),
         }
     }
 }
 
 impl Wrap for CrossOriginProtection {
+    #[inline]
     async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
         self.check(exchange)?;
         next.run(exchange).await

@@ -227,6 +227,7 @@ impl Key {
 }
 
 impl Wrap for RateLimit {
+    #[inline]
     async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
         if let Some(key) = (self.key)(exchange)
             && let Err(wait) = self.take(key)

@@ -101,6 +101,7 @@ impl Default for RequestId {
 }
 
 impl Wrap for RequestId {
+    #[inline]
     async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
         let id = self.of(exchange.request());
         let id = id.unwrap_or_else(|| format!("{:016x}{:016x}", jitter::random(), jitter::random()).into());

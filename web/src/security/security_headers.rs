@@ -208,6 +208,7 @@ impl Default for SecurityHeaders {
 }
 
 impl Wrap for SecurityHeaders {
+    #[inline]
     async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
         let settings = Rc::clone(&self.settings);
         let is_https = exchange.protocol() == Protocol::Https;

@@ -62,6 +62,7 @@ impl LoginRequired {
 }
 
 impl Wrap for LoginRequired {
+    #[inline]
     async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
         if exchange.has_current_user().await? {
             return next.run(exchange).await;
@@ -74,6 +75,7 @@ impl Wrap for LoginRequired {
         }
     }
 
+    #[inline]
     fn needs(&self, needs: &mut Needs) {
         needs.state::<CurrentUser>();
     }

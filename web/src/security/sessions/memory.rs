@@ -105,6 +105,7 @@ impl Default for MemoryStore {
 }
 
 impl SessionStore for MemoryStore {
+    #[inline]
     async fn load(&self, key: &str, keep: Duration) -> Result<Option<String>> {
         Ok(self.with(keep, |kept, end| {
             let data = kept.sessions.get(key)?.data.clone();
@@ -113,6 +114,7 @@ impl SessionStore for MemoryStore {
         }))
     }
 
+    #[inline]
     async fn insert(&self, key: &str, data: String, keep: Duration) -> Result<()> {
         self.with(keep, |kept, end| {
             kept.remove(key);
@@ -126,6 +128,7 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
+    #[inline]
     async fn update(&self, key: &str, data: String, keep: Duration) -> Result<bool> {
         Ok(self.with(keep, |kept, end| match kept.sessions.get_mut(key) {
             Some(entry) => {
@@ -137,6 +140,7 @@ impl SessionStore for MemoryStore {
         }))
     }
 
+    #[inline]
     async fn remove(&self, key: &str) -> Result<()> {
         self.with(Duration::ZERO, |kept, _| kept.remove(key));
         Ok(())
@@ -144,11 +148,13 @@ impl SessionStore for MemoryStore {
 }
 
 impl Kept {
+    #[inline]
     fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
     }
 
+    #[inline]
     fn keep_until(&mut self, key: &str, end: Instant) {
         let end = (end, self.number());
         if let Some(entry) = self.sessions.get_mut(key) {
@@ -158,18 +164,21 @@ impl Kept {
         }
     }
 
+    #[inline]
     fn remove(&mut self, key: &str) {
         if let Some(entry) = self.sessions.remove(key) {
             self.ends.remove(&entry.end);
         }
     }
 
+    #[inline]
     fn drop_first(&mut self) {
         if let Some((_, key)) = self.ends.pop_first() {
             self.sessions.remove(&key);
         }
     }
 
+    #[inline]
     fn drop_ended(&mut self, now: Instant) {
         while self.ends.first_key_value().is_some_and(|((end, _), _)| *end <= now) {
             self.drop_first();

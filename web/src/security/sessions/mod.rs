@@ -170,6 +170,7 @@ impl Sessions {
 }
 
 impl Wrap for Sessions {
+    #[inline]
     async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
         exchange.extensions().set(Rc::clone(&self.settings));
         let result = next.run(exchange).await;
@@ -181,6 +182,7 @@ impl Wrap for Sessions {
         result
     }
 
+    #[inline]
     fn needs(&self, needs: &mut Needs) {
         if matches!(*self.settings.place, Place::Cookie) {
             needs.state::<CookieSecret>();
@@ -209,6 +211,10 @@ impl Exchange {
         let Some(settings) = self.extensions().get::<Rc<Settings>>() else { return Err(no_sessions()) };
         let session = Session::open(Rc::clone(&settings), self).await?;
         self.extensions().set(Opened(session.clone()));
+        if self.is_head_sent() {
+            session.note_head_sent();
+            return Ok(session);
+        }
         let sent = session.clone();
         self.on_response(move |response| sent.seal(response));
         Ok(session)

@@ -22,6 +22,7 @@ const MOST_IN_STORE: usize = 64 * 1024;
 
 impl Place {
     /// The longest text that a session may become.
+    #[inline]
     pub(super) fn limit(&self) -> usize {
         match self {
             Place::Cookie => MOST_IN_COOKIE,

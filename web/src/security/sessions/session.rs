@@ -76,6 +76,7 @@ struct Inner {
 }
 
 impl Session {
+    #[inline]
     pub(super) async fn open(settings: Rc<Settings>, exchange: &mut Exchange) -> Result<Session> {
         let now = wall_clock::now();
         let seconds = wall_clock::seconds(now);
@@ -254,10 +255,17 @@ impl Session {
         saved
     }
 
+    /// From now on no cookie can be sent.
+    #[inline]
+    pub(super) fn note_head_sent(&self) {
+        self.inner.is_sealed.set(true);
+    }
+
     /// Adds to the head of the answer what the client has to know.
+    #[inline]
     pub(super) fn seal(&self, response: &mut Response) {
         let inner = &*self.inner;
-        inner.is_sealed.set(true);
+        self.note_head_sent();
         // Neither can fail: all of it was checked before.
         let _ = response.append_header("Vary", "Cookie");
         if let Some(cookie) = inner.cookie() {
@@ -267,10 +275,12 @@ impl Session {
 }
 
 impl Inner {
+    #[inline]
     fn to_text(&self) -> String {
         to_text(self.created.get(), &self.values.borrow())
     }
 
+    #[inline]
     async fn save_to(&self, store: &dyn AnyStore) -> Result<()> {
         let keep = self.settings.idle.min(self.settings.lifetime);
         let (known, new) = (self.key.borrow().clone(), self.new_key.borrow().clone());
@@ -295,6 +305,7 @@ impl Inner {
     }
 
     /// Ends what the store has under the present key. The next value begins a session under another one.
+    #[inline]
     fn give_up_key(&self) {
         self.new_key.take();
         let known = self.key.take();
@@ -302,6 +313,7 @@ impl Inner {
     }
 
     /// What a session in a cookie is on its way.
+    #[inline]
     fn signed(&self) -> String {
         let secret = self
             .secret
@@ -311,6 +323,7 @@ impl Inner {
     }
 
     /// What is to be sent, if anything.
+    #[inline]
     fn cookie(&self) -> Option<Cookie<'static>> {
         let mut cookie = self.settings.cookie.clone();
         if self.values.borrow().is_empty() {
@@ -330,6 +343,7 @@ impl Inner {
         Some(cookie)
     }
 
+    #[inline]
     fn note_change(&self) {
         self.is_changed.set(true);
         if let Place::Cookie = *self.settings.place {
@@ -338,6 +352,7 @@ impl Inner {
     }
 
     /// Whether values can change.
+    #[inline]
     fn check_changeable(&self) -> Result<()> {
         match *self.settings.place {
             Place::Cookie => self.check_cookie(),
@@ -346,10 +361,12 @@ impl Inner {
     }
 
     /// Whether a cookie can be sent.
+    #[inline]
     fn check_cookie(&self) -> Result<()> {
         if self.is_sealed.get() { Err(Error::HeadSent) } else { Ok(()) }
     }
 
+    #[inline]
     fn check_size(&self) -> Result<()> {
         let limit = self.settings.place.limit();
         let length = match *self.settings.place {
@@ -360,6 +377,7 @@ impl Inner {
     }
 
     /// Sees to it that the store has a key to keep values under.
+    #[inline]
     fn ensure_key(&self) -> Result<()> {
         let is_needed = matches!(*self.settings.place, Place::Store(_))
             && self.key.borrow().is_none()

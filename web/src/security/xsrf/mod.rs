@@ -107,6 +107,7 @@ impl Default for Xsrf {
 }
 
 impl Wrap for Xsrf {
+    #[inline]
     async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
         // For the functions of the exchange, which are to use the same cookie.
         exchange.extensions().set(State {

@@ -68,6 +68,7 @@ struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
+    #[inline]
     fn new(boundary: &str, name: &'a str) -> Result<Field<'a>> {
         // The handler's own limits come later. These are only for what is read ahead.
         let parser = Parser::new(boundary, FormLimits::default().max_parts(1000))?;
@@ -96,10 +97,12 @@ impl<'a> Field<'a> {
         Ok(())
     }
 
+    #[inline]
     fn is_done(&self) -> bool {
         self.is_complete || self.parser.is_end()
     }
 
+    #[inline]
     fn text(self) -> Option<String> {
         let text = self.text.filter(|text| self.is_complete && !text.is_empty())?;
         String::from_utf8(text).ok()
