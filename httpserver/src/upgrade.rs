@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use iostream::{Admitted, IOLoop, IOStream};
+use iostream::{AdmittedEntry, IOLoop, IOStream};
 use pin_project_lite::pin_project;
 
 use crate::{
@@ -159,17 +159,17 @@ impl<B: FnOnce(UpgradedConnection) -> F, F: Future<Output = ()>> Stage<B, F> {
 pub(crate) struct Place {
     conn: Rc<UpgradedConn>,
     /// Where the server's list has it.
-    key: usize,
-    /// The protocol is dropped when the client goes.
-    cancels: bool,
+    key: u32,
     /// Its place within the limits of connections.
-    _admitted: Option<Admitted>,
+    admitted: Option<AdmittedEntry>,
 }
 
 /// What the server's list has of an upgraded connection.
 struct UpgradedConn {
     stream: IOStream,
     server: Rc<ServerState>,
+    /// The protocol is dropped when the client goes.
+    cancels: bool,
     /// A drain's deadline has passed: the connection is to end now.
     cut: Cell<bool>,
     /// The connection's task, to be woken for `cut`.
@@ -182,15 +182,15 @@ impl Place {
     pub(crate) fn new(
         stream: IOStream,
         server: Rc<ServerState>,
-        key: usize,
+        key: u32,
         cancels: bool,
-        admitted: Option<Admitted>,
+        admitted: Option<AdmittedEntry>,
     ) -> Place {
         stream.set_write_timeout(Duration::MAX);
-        let conn = Rc::new(UpgradedConn { stream, server, cut: Cell::new(false), task: Cell::new(None) });
+        let conn = Rc::new(UpgradedConn { stream, server, cancels, cut: Cell::new(false), task: Cell::new(None) });
         let weak: std::rc::Weak<UpgradedConn> = Rc::downgrade(&conn);
-        conn.server.replace(key, weak);
-        Place { conn, key, cancels, _admitted: admitted }
+        conn.server.replace(key as usize, weak);
+        Place { conn, key, admitted }
     }
 
     /// Ready when the protocol is to be dropped: a drain's time is over, or the client has gone and the service asked for
@@ -203,7 +203,7 @@ impl Place {
         // Kept if it is still the right one: a clone counts a reference.
         let known = self.conn.task.take().filter(|waker| waker.will_wake(cx.waker()));
         self.conn.task.set(Some(known.unwrap_or_else(|| cx.waker().clone())));
-        if self.cancels { self.conn.stream.poll_peer_closed(cx) } else { Poll::Pending }
+        if self.conn.cancels { self.conn.stream.poll_peer_closed(cx) } else { Poll::Pending }
     }
 
     /// Sends what is left, and closes.
@@ -226,7 +226,11 @@ impl Place {
 impl Drop for Place {
     #[inline]
     fn drop(&mut self) {
-        self.conn.server.unregister(self.key);
+        let server = &self.conn.server;
+        server.unregister(self.key as usize);
+        if let Some(entry) = self.admitted.take() {
+            drop(server.admission.restore(entry));
+        }
     }
 }
 
@@ -254,5 +258,17 @@ impl UpgradedConn {
         if let Some(task) = self.task.take() {
             task.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upgraded_connection_is_small() {
+        assert_eq!(size_of::<Place>(), 16);
+        // The two counters of the Rc come on top.
+        assert!(size_of::<UpgradedConn>() + 16 <= 56);
     }
 }

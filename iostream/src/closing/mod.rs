@@ -62,9 +62,10 @@ impl IOStream {
         // It belongs to the caller, not to the task that closes the stream or happens to be served by it then.
         let callback = Box::new(context::wrap(callback));
         let (previous, watched) = {
-            let mut at_close = self.inner.at_close.borrow_mut();
-            let at_close = at_close.get_or_insert_default();
-            (at_close.callback.replace(callback), mem::replace(&mut at_close.watched, true))
+            let set = |at_close: &mut AtClose| {
+                (at_close.callback.replace(callback), mem::replace(&mut at_close.watched, true))
+            };
+            self.inner.with_at_close(|at_close| set(at_close.get_or_insert_default()))
         };
         if !watched {
             ioloop.spawn_independent(watch(self.downgrade()));
@@ -95,7 +96,7 @@ impl IOStream {
         // Dropped outside of the borrow, because that is user code.
         if !self.is_closed() {
             let guard = Box::new(guard);
-            self.inner.at_close.borrow_mut().get_or_insert_default().guards.push(guard);
+            self.inner.with_at_close(|at_close| at_close.get_or_insert_default().guards.push(guard));
         }
     }
 
@@ -297,15 +298,19 @@ impl Inner {
     /// The buffer is full. Its reader meets the end in time, unless what it wants ends just before.
     #[cold]
     fn look_for_end_later(self: &Rc<Self>) {
-        let is_first = !mem::replace(&mut self.at_close.borrow_mut().get_or_insert_default().looks_later, true);
+        let looks_later =
+            self.with_at_close(|at_close| mem::replace(&mut at_close.get_or_insert_default().looks_later, true));
+        let is_first = !looks_later;
         if let Some(ioloop) = self.ioloop().filter(|_| is_first) {
             let stream = Rc::downgrade(self);
             // Seldom enough to cost nothing, and without a word to the readers, who would have to ask each time.
             ioloop.call_later(LOOKS_EVERY, move || {
                 let Some(inner) = stream.upgrade() else { return };
-                if let Some(at_close) = inner.at_close.borrow_mut().as_mut() {
-                    at_close.looks_later = false;
-                }
+                inner.with_at_close(|at_close| {
+                    if let Some(at_close) = at_close {
+                        at_close.looks_later = false;
+                    }
+                });
                 inner.look_for_end_again();
             });
         }
@@ -322,21 +327,20 @@ impl Inner {
     /// anew.
     #[inline]
     pub(crate) fn look_for_end_again(&self) {
-        let waiting: Vec<Waker> = match self.at_close.borrow_mut().as_mut() {
-            // The places stay taken, because the futures know theirs.
-            Some(at_close) => {
-                at_close.wakers.iter_mut().map(|(_, waker)| mem::replace(waker, Waker::noop().clone())).collect()
-            }
-            None => return,
-        };
+        // The places stay taken, because the futures know theirs.
+        let waiting: Vec<Waker> = self.with_at_close(|at_close| {
+            let wakers = at_close.iter_mut().flat_map(|at_close| at_close.wakers.iter_mut());
+            wakers.map(|(_, waker)| mem::replace(waker, Waker::noop().clone())).collect()
+        });
         waiting.into_iter().for_each(Waker::wake);
     }
 
     #[inline]
     fn is_waiter(&self, place: Option<usize>, waker: &Waker) -> bool {
-        let at_close = self.at_close.borrow();
-        let known = at_close.as_ref().zip(place).and_then(|(at_close, key)| at_close.wakers.get(key));
-        known.is_some_and(|known| known.will_wake(waker))
+        self.with_at_close(|at_close| {
+            let known = at_close.as_ref().zip(place).and_then(|(at_close, key)| at_close.wakers.get(key));
+            known.is_some_and(|known| known.will_wake(waker))
+        })
     }
 
     /// Puts `waker` in its place; returns the one it replaces, or itself when the stream is closed by now.
@@ -345,22 +349,34 @@ impl Inner {
         if self.is_closed() {
             return Some(waker);
         }
-        let mut at_close = self.at_close.borrow_mut();
-        let wakers = &mut at_close.get_or_insert_default().wakers;
-        match place.and_then(|key| wakers.get_mut(key)) {
-            Some(known) => Some(mem::replace(known, waker)),
-            None => {
-                *place = Some(wakers.insert(waker));
-                None
+        self.with_at_close(|at_close| {
+            let wakers = &mut at_close.get_or_insert_default().wakers;
+            match place.and_then(|key| wakers.get_mut(key)) {
+                Some(known) => Some(mem::replace(known, waker)),
+                None => {
+                    *place = Some(wakers.insert(waker));
+                    None
+                }
             }
-        }
+        })
+    }
+
+    /// Has a look at what happens at the close, or changes it. It is out of its place meanwhile, so `change` runs no foreign
+    /// code: nothing that wakes, drops or clones what is the user's.
+    #[inline]
+    fn with_at_close<T>(&self, change: impl FnOnce(&mut Option<Box<AtClose>>) -> T) -> T {
+        let mut at_close = self.at_close.take();
+        let result = change(&mut at_close);
+        self.at_close.set(at_close);
+        result
     }
 
     #[inline]
     fn forget_waiter(&self, place: Option<usize>) {
         let Some(key) = place else { return };
         // When the stream has closed meanwhile, the list is gone; no new one is made, so keys stay valid.
-        let forgotten = self.at_close.borrow_mut().as_mut().and_then(|at_close| at_close.wakers.try_remove(key));
+        let forgotten =
+            self.with_at_close(|at_close| at_close.as_mut().and_then(|at_close| at_close.wakers.try_remove(key)));
         drop(forgotten);
     }
 }
@@ -383,7 +399,8 @@ mod tests {
             for closed in &mut waiting {
                 assert!(Pin::new(closed).poll(&mut Context::from_waker(Waker::noop())).is_pending());
             }
-            let known = || stream.inner.at_close.borrow().as_ref().map_or(0, |at_close| at_close.wakers.len());
+            let known =
+                || stream.inner.with_at_close(|at_close| at_close.as_ref().map_or(0, |at_close| at_close.wakers.len()));
             assert_eq!(known(), 10);
             drop(waiting);
             assert_eq!(known(), 0);

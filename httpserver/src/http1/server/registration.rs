@@ -45,12 +45,11 @@ impl Registration {
     #[inline]
     pub(super) fn hand_over(&self) -> Place {
         let (conn, key) = (&self.conn, self.key.replace(NOWHERE));
-        let admitted = self.admitted.take().map(|entry| conn.server().admission.restore(entry));
         // Time-outs of HTTP end here, and requests that are kept have no connection any more.
         conn.conn.deadline().clear();
         conn.conn.flags.clear(Flag::BUSY);
         let cancels = conn.conn.flags.has(Flag::CANCELS);
-        Place::new(conn.stream().clone(), Rc::clone(conn.server()), key as usize, cancels, admitted)
+        Place::new(conn.stream().clone(), Rc::clone(conn.server()), key, cancels, self.admitted.take())
     }
 
     /// Counts it for an address that has become known. False when there are too many from there.
