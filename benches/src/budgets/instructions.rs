@@ -23,8 +23,6 @@ pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {
         row(options, "instructions per request, pipelined 16 deep", "/plaintext", 16, limits::INSTRUCTIONS_PIPELINED)?
             .gated(limits::GATE_PIPELINED),
         row(options, "instructions per request, JSON", "/json", 1, limits::INSTRUCTIONS_JSON)?.gated(limits::GATE_JSON),
-        web_row(options, "instructions per static file of 1 KiB", "file-1k", Request::get("/files/1k.bin"), 1)?,
-        web_row(options, "instructions per static file of 100 KiB", "file-100k", Request::get("/files/100k.bin"), 1)?,
         web_row(options, "instructions per page of 20 KiB, gzip", "page", Request::get_gzip("/page"), 20)?,
         web_row(options, "instructions per request, four empty wraps", "wrapped", Request::get("/wrapped"), 1)?
             .within(limits::INSTRUCTIONS_WRAPPED),
