@@ -220,7 +220,8 @@ impl IOLoop {
         memory.give_back(now, turn == Turn::IsOver, || {
             // The spare waker was made when the last of them waited, so its block lies behind all of theirs.
             let fresh = Fresh::new(&self.inner.remote);
-            (self.inner.spare.replace(fresh), self.inner.scheduler.borrow_mut().move_ahead())
+            let spare = self.inner.spare.replace(fresh);
+            (spare, self.inner.scheduler.borrow_mut().move_ahead(), self.inner.timers.borrow_mut().move_ahead())
         });
     }
 

@@ -271,6 +271,14 @@ impl Timers {
         self.dead = 0;
     }
 
+    /// Sweeps, and puts what is set to a block that is no larger than it needs. Returns the old one, to be freed.
+    #[cold]
+    pub(crate) fn move_ahead(&mut self) -> impl Send + use<> {
+        self.sweep();
+        let entries = self.heap.as_slice().to_vec();
+        mem::replace(&mut self.heap, BinaryHeap::from(entries)).into_vec()
+    }
+
     /// Numbers the entries from zero on, in the order they had, which leaves the heap in order. Once in four billion
     /// entries this sorts what is set. Letting the numbers wrap instead would not do: compared as they are, they would
     /// turn the order around at the wrap, and compared by their distance they would be no order any more as soon as a

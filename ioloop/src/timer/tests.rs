@@ -246,6 +246,22 @@ fn many_timers_leave_no_more_than_a_quarter_of_the_heap_unused() {
     }
 }
 
+#[test]
+fn timers_that_are_moved_ahead_fire_as_before_and_leave_no_room() {
+    let (mut timers, log) = (Timers::new(), Log::default());
+    let burst: Vec<_> = (0..2000).map(|due| timers.insert(due, Action::Wake(Sleeper::Nobody))).collect();
+    for id in [2, 0, 1] {
+        timers.insert(5000 + id as u64, log.call(id));
+    }
+    burst.into_iter().for_each(|key| drop(timers.remove(key)));
+    drop(timers.move_ahead());
+    assert_eq!((timers.heap.len(), timers.heap.capacity(), timers.dead), (3, 3, 0));
+    timers.insert(5000, log.call(3));
+    let timers = RefCell::new(timers);
+    fire(&timers, 6000);
+    assert_eq!(log.take(), [0, 3, 1, 2]);
+}
+
 /// While timers fire, here all at 10.
 mod while_firing {
     use super::*;
