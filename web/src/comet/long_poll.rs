@@ -168,10 +168,9 @@ impl Future for LongPoll<'_> {
             Err(error) => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
         };
         body.map(|body| {
-            this.exchange.set_header("Cache-Control", "no-store")?;
-            this.exchange.set_header("Content-Type", "application/json")?;
-            this.exchange.write(body);
-            Ok(())
+            // First, so that the head begins with its type, and has room for it elsewhere than among the lines.
+            this.exchange.write_json_bytes(body)?;
+            this.exchange.set_header("Cache-Control", "no-store")
         })
     }
 }

@@ -127,13 +127,30 @@ impl Exchange {
         // Written on its own and not behind what is there: nothing of it is to stay if it fails.
         let mut json = BodyBuffer::new();
         serde_json::to_writer(&mut json, value)?;
+        self.say_json()?;
+        self.write_buffer(json);
+        Ok(())
+    }
+
+    /// [`write`](Exchange::write) for bytes that are JSON already.
+    #[cfg(feature = "comet")]
+    #[inline]
+    pub(crate) fn write_json_bytes(&mut self, json: httpserver::Bytes) -> Result<()> {
+        self.say_json()?;
+        self.write(json);
+        Ok(())
+    }
+
+    /// The type of what is written: a known one, which costs no header line.
+    #[cfg(feature = "json")]
+    #[inline]
+    fn say_json(&mut self) -> Result<()> {
         if self.stage == Stage::Open {
             self.kind = Kind::Json;
             if let Some(head) = &mut self.head {
                 head.set_content_type("application/json")?;
             }
         }
-        self.write_buffer(json);
         Ok(())
     }
 
