@@ -75,22 +75,21 @@ impl Request {
         RequestBuilder::new()
     }
 
-    /// The request with this head, next on `conn`. What follows from the head is for the connection to find.
+    /// The request that `conn` has in hand. Takes its head.
+    ///
+    /// # Panics
+    ///
+    /// Without a head.
     #[inline(always)]
-    pub(crate) fn received(head: RequestHead, conn: &Rc<ServerConn>) -> Request {
-        Request {
-            head,
-            // The turn time, which costs no reading of the clock.
-            received_at: conn.now(),
-            body: None,
-            origin: Origin::Connection { conn: Rc::clone(conn), serial: conn.next_serial() },
-            extensions: OnceCell::new(),
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn head(&self) -> &RequestHead {
-        &self.head
+    pub(crate) fn received(head: &mut Option<RequestHead>, conn: &Rc<ServerConn>) -> Request {
+        let origin = Origin::Connection { conn: Rc::clone(conn), serial: conn.serial() };
+        // The turn time, which costs no reading of the clock.
+        let received_at = conn.now();
+        // Most requests have no body, and nothing to count a reference for.
+        let body = if conn.is_body_done() { None } else { Some(conn.incoming_body()) };
+        // Last, so that nothing is written between taking it and putting it down: the compiler moves it once then.
+        let head = head.take().expect("a request has a head");
+        Request { head, received_at, body, origin, extensions: OnceCell::new() }
     }
 
     /// A request that comes from no connection.

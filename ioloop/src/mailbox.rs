@@ -81,10 +81,16 @@ impl<T> Mailbox<T> {
         let _ = self.state.compare_exchange(SLEEPING, IDLE, Ordering::AcqRel, Ordering::Acquire);
     }
 
+    /// Whether something has come in, at the cost of one load. For the owner, awake.
+    #[inline]
+    pub(crate) fn has_letters(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == PENDING
+    }
+
     /// Moves what has come in to `into`, which is empty and whose capacity is left in exchange. False, at the cost of one
     /// load, when there is nothing. For the owner, awake.
     pub(crate) fn take(&self, into: &mut Vec<T>) -> bool {
-        if self.state.load(Ordering::Relaxed) != PENDING {
+        if !self.has_letters() {
             return false;
         }
         // Cleared before the list is taken: a push that comes in between leaves `PENDING` and an empty list, which costs

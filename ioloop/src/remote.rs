@@ -66,6 +66,12 @@ impl Remote {
         self.mailbox.wake_up();
     }
 
+    /// See [`Mailbox::has_letters`].
+    #[inline]
+    pub(crate) fn has_letters(&self) -> bool {
+        self.mailbox.has_letters()
+    }
+
     /// See [`Mailbox::take`].
     pub(crate) fn take(&self, into: &mut Vec<RemoteWork>) -> bool {
         self.mailbox.take(into)

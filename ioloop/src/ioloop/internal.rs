@@ -219,8 +219,14 @@ impl IOLoop {
     /// Notes when a turn has begun. Gives back when the one before did.
     #[inline]
     pub(super) fn set_turn_time(&self, nanos: u64) -> u64 {
-        self.inner.turn_instant.set(self.instant(nanos));
-        self.inner.turn_time.replace(nanos)
+        let previous = self.inner.turn_time.replace(nanos);
+        let passed = nanos.wrapping_sub(previous);
+        // From the one before, which spares a division.
+        self.inner.turn_instant.set(match u32::try_from(passed) {
+            Ok(passed) if passed < 1_000_000_000 => self.inner.turn_instant.get() + Duration::new(0, passed),
+            _ => self.instant(nanos),
+        });
+        previous
     }
 
     pub(crate) fn turn_nanos(&self) -> u64 {

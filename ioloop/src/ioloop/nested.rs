@@ -89,7 +89,7 @@ impl IOLoop {
     /// How long this loop may be left alone. While it is, other threads and wakers signal it.
     #[inline(never)]
     fn idle_limit(&self) -> Option<Duration> {
-        let (limit, _) = self.poll_timeout();
+        let (limit, _) = self.poll_timeout(self.has_work());
         let is_asleep = || self.inner.resting.get() || self.inner.remote.fall_asleep();
         if limit != Some(Duration::ZERO) && !is_asleep() {
             return Some(Duration::ZERO);

@@ -24,22 +24,23 @@ impl IOLoop {
     pub(super) fn turn(&self) {
         // With nothing queued there is nothing to do but poll. With work queued, a chain of wake-ups is run without a system
         // call between its links, for as long as `pace` allows.
-        if !self.has_work() || self.inner.pace.is_over(|| self.clock_nanos().saturating_sub(self.turn_nanos())) {
-            self.poll_world(None);
+        let has_work = self.has_work();
+        if !has_work || self.inner.pace.is_over(|| self.clock_nanos().saturating_sub(self.turn_nanos())) {
+            self.poll_world(None, has_work);
         }
         self.run_queue();
     }
 
     /// A whole turn, which waits no longer than `limit`.
     pub(super) fn turn_within(&self, limit: Option<Duration>) {
-        self.poll_world(limit);
+        self.poll_world(limit, self.has_work());
         self.run_queue();
     }
 
     /// Takes in everything from outside of the queue.
     #[inline]
-    fn poll_world(&self, limit: Option<Duration>) {
-        self.wait(limit);
+    fn poll_world(&self, limit: Option<Duration>, has_work: bool) {
+        self.wait(limit, has_work);
         // Before the queue, so that a request is read, handled and answered in the turn that finds it: one wait for each.
         self.dispatch();
         self.receive();
@@ -48,14 +49,14 @@ impl IOLoop {
         self.inner.pace.begin();
     }
 
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         self.inner.scheduler.borrow().ready() > 0 || self.inner.root.get() == Root::Ready
     }
 
     #[inline]
-    fn wait(&self, limit: Option<Duration>) {
+    fn wait(&self, limit: Option<Duration>, has_work: bool) {
         let inner = &self.inner;
-        let (mut timeout, asked) = self.poll_timeout();
+        let (mut timeout, asked) = self.poll_timeout(has_work);
         if let Some(limit) = limit {
             timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
         }
@@ -87,8 +88,8 @@ impl IOLoop {
     ///
     /// Inlined by force: the pair goes through memory otherwise, thirty instructions for each wait.
     #[inline(always)]
-    pub(super) fn poll_timeout(&self) -> (Option<Duration>, Option<u64>) {
-        if self.has_work() || self.inner.stopping.get() {
+    pub(super) fn poll_timeout(&self, has_work: bool) -> (Option<Duration>, Option<u64>) {
+        if has_work || self.inner.stopping.get() {
             return (Some(Duration::ZERO), None);
         }
         let now = self.clock_nanos();
@@ -98,11 +99,9 @@ impl IOLoop {
 
     fn dispatch(&self) {
         let inner = &self.inner;
-        // One by one, because a handler may run the loop's methods.
-        let mut at = 0;
-        loop {
-            let Some(&event) = inner.events.borrow().get(at) else { break };
-            at += 1;
+        // Lent out while handlers run: only a turn asks for it, and turns do not nest.
+        let events = inner.events.borrow();
+        for &event in events.iter() {
             if Some(event.token()) == inner.wakeup.get() {
                 if inner.needs_rearming {
                     // The count says nothing; reading it resets the level.
@@ -120,6 +119,7 @@ impl IOLoop {
                 Notify::Handler(callback, location) => self.call_handler(event, callback, location),
             }
         }
+        drop(events);
         inner.events.borrow_mut().clear();
     }
 
@@ -139,6 +139,9 @@ impl IOLoop {
 
     /// Takes in what other threads have sent.
     fn receive(&self) {
+        if !self.inner.remote.has_letters() {
+            return;
+        }
         // Swapped with the senders' list under their lock, which is held for no longer than that.
         let mut inbox = self.inner.inbox.borrow_mut();
         if !self.inner.remote.take(&mut inbox) {

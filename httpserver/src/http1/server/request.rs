@@ -20,7 +20,7 @@ use iostream::Parsed;
 
 use super::{Flag, ServerConn};
 use crate::{
-    Body, Error, Request, Result,
+    Body, Error, Result,
     body::Incoming,
     http1::{
         head_parser::HeadParser,
@@ -58,8 +58,9 @@ impl HeadWait {
 }
 
 impl ServerConn {
-    /// Puts the next request into `request`, or leaves it empty when the connection is to end without an answer: the client
-    /// has left or stays silent, or the server drains. What is ready to be sent is sent before waiting.
+    /// Puts the head of the next request into `head` and takes the request up, or leaves it empty when the connection is to
+    /// end without an answer: the client has left or stays silent, or the server drains. What is ready to be sent is sent
+    /// before waiting.
     ///
     /// # Errors
     ///
@@ -70,16 +71,17 @@ impl ServerConn {
         self: &Rc<Self>,
         cx: &mut Context<'_>,
         wait: &mut HeadWait,
-        request: &mut Option<Request>,
+        head: &mut Option<RequestHead>,
     ) -> Poll<Result<(), Box<Error>>> {
-        // The head is put here by the parser instead of being handed from call to call: moving it costs more than the
+        // The head is put there by the parser instead of being handed from call to call: moving it costs more than the
         // calls.
-        let mut head = None;
-        if let Err(error) = ready!(self.poll_head(cx, wait, &mut head)) {
+        if let Err(error) = ready!(self.poll_head(cx, wait, head)) {
             return Poll::Ready(Err(error));
         }
-        let Some(head) = head else { return Poll::Ready(Ok(())) };
-        Poll::Ready(self.begin(request.insert(Request::received(head, self))))
+        match head {
+            Some(head) => Poll::Ready(self.begin(head)),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     /// Puts the next head into `head`, or leaves it empty when the connection is to end without an answer.
@@ -119,7 +121,7 @@ impl ServerConn {
             }
         }
         // Once it has come to waiting, what was ready has been sent and what was buffered has been looked at.
-        match self.stream().poll_read_with(cx, parse) {
+        match self.stream().poll_read_with(cx, &mut parse) {
             Poll::Ready(Ok(())) => Poll::Ready(fault.map_or(Ok(()), Err)),
             Poll::Ready(Err(error)) if error.is_closed() => Poll::Ready(self.judge_rest().map_err(boxed)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(boxed(Error::connection(error)))),
@@ -181,18 +183,15 @@ impl ServerConn {
         }
     }
 
-    /// The serial of the request that is taken up next.
-    ///
-    /// It wraps after four billion requests. A request that is kept for as long would pass for the one in hand.
+    /// The serial of the request in hand.
     #[inline(always)]
-    pub(crate) fn next_serial(&self) -> u32 {
-        self.conn.serial.get().wrapping_add(1)
+    pub(crate) fn serial(&self) -> u32 {
+        self.conn.serial.get()
     }
 
-    /// Takes up a request that was [received](Request::received).
+    /// Takes up the request with this head.
     #[inline(always)]
-    fn begin(self: &Rc<Self>, request: &mut Request) -> Result<(), Box<Error>> {
-        let head = request.head();
+    fn begin(&self, head: &RequestHead) -> Result<(), Box<Error>> {
         // RFC 9110 10.1.1 leaves the choice. A client that is not refused may wait for what never comes.
         if head.expect == Expect::Other {
             return Err(boxed(Error::ExpectationFailed));
@@ -209,14 +208,16 @@ impl ServerConn {
             .and(Flag::EXPECTS_CONTINUE.when(head.expect == Expect::Continue && !is_body_done))
             .and(Flag::BUSY);
         self.conn.flags.begin_request(flags);
-        self.conn.serial.set(self.next_serial());
-        // Most requests have no body, and nothing to count a reference for.
-        if !is_body_done {
-            self.hold_body();
-            let source = Rc::<ServerConn>::clone(self);
-            request.set_body(Body::incoming(Incoming::new(source, self.conn.serial.get())));
-        }
+        // It wraps after four billion requests. A request that is kept for as long would pass for the one in hand.
+        self.conn.serial.set(self.serial().wrapping_add(1));
         Ok(())
+    }
+
+    /// The body of the request that was taken up last.
+    #[inline(never)]
+    pub(crate) fn incoming_body(self: &Rc<Self>) -> Body {
+        self.hold_body();
+        Body::incoming(Incoming::new(Rc::<ServerConn>::clone(self), self.serial()))
     }
 }
 

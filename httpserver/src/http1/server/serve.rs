@@ -15,7 +15,9 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::{Flag, HeadWait, Registration, ServerConn, answer::Next, contained, ending::Linger, streamed::Streamed};
-use crate::{Error, IntoResponse, Request, Response, Result, Service, upgrade::UpgradeHandler};
+use crate::{
+    Error, IntoResponse, Request, Response, Result, Service, http1::request_head::RequestHead, upgrade::UpgradeHandler,
+};
 
 /// One connection from its first request to its end. The whole of it is one future, so that a request costs no task.
 ///
@@ -38,7 +40,8 @@ fn begin<S: Service>(registration: Registration, service: Rc<S>, has_task: bool)
     async move {
         let held = &held;
         let turn = Turn::Waiting { wait: HeadWait::default(), in_a_row: 0 };
-        Serving { held, call: S::call, turn }.await;
+        // A closure that makes the request: one that is given it would be given a tuple, and that is a copy more.
+        Serving::new(held, turn, |service, head, conn| S::call(service, Request::received(head, conn))).await;
     }
 }
 
@@ -49,8 +52,8 @@ struct Held<S> {
 }
 
 pin_project! {
-    /// Serves one request after the other, and closes. `call` is [`Service::call`]: only by that is the type of the service's
-    /// future known.
+    /// Serves one request after the other, and closes. `call` is [`Service::call`] for a request with a head: only by that is
+    /// the type of the service's future known.
     struct Serving<'h, S, C, F> {
         held: &'h Held<S>,
         call: C,
@@ -85,7 +88,7 @@ pin_project! {
 
 impl<'h, S, C, F> Future for Serving<'h, S, C, F>
 where
-    C: Fn(&'h S, Request) -> F,
+    C: Fn(&'h S, &mut Option<RequestHead>, &Rc<ServerConn>) -> F,
     F: Future<Output = Response>,
 {
     type Output = ();
@@ -106,9 +109,13 @@ where
 
 impl<'h, S, C, F> Serving<'h, S, C, F>
 where
-    C: Fn(&'h S, Request) -> F,
+    C: Fn(&'h S, &mut Option<RequestHead>, &Rc<ServerConn>) -> F,
     F: Future<Output = Response>,
 {
+    fn new(held: &'h Held<S>, turn: Turn<F>, call: C) -> Serving<'h, S, C, F> {
+        Serving { held, call, turn }
+    }
+
     /// Goes from turn to turn until something has to be waited for.
     #[inline]
     fn serve(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -119,22 +126,22 @@ where
             // Whether the connection goes on with another request, and how many it has had in a row.
             let (goes_on, in_a_row) = match turn.as_mut().project() {
                 TurnProjection::Waiting { wait, in_a_row } => {
-                    let mut request = None;
-                    if let Err(error) = ready!(conn.poll_request(cx, wait, &mut request)) {
+                    let mut head = None;
+                    if let Err(error) = ready!(conn.poll_request(cx, wait, &mut head)) {
                         // The next request may begin anywhere behind one that was not understood, so none is served
                         // (RFC 9112 2.2).
                         refuse(conn, *error);
                         turn.set(Turn::Closing);
                         continue;
                     }
-                    let Some(request) = request else {
+                    if head.is_none() {
                         turn.set(Turn::Closing);
                         continue;
-                    };
+                    }
                     let in_a_row = if wait.has_waited() { 1 } else { in_a_row.wrapping_add(1) };
-                    // The request goes from here straight into the service's future: moving it costs more than parsing its
+                    // The request goes from there straight into the service's future: moving it costs more than parsing its
                     // first line.
-                    let future = (this.call)(&held.service, request);
+                    let future = (this.call)(&held.service, &mut head, conn);
                     turn.set(Turn::Answering { waits_since: 0, in_a_row, future });
                     // Polled at once: an answer that does not wait costs no wake-up.
                     continue;
