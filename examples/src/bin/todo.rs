@@ -94,8 +94,7 @@ fn back(exchange: &mut Exchange) -> web::Result<()> {
 async fn show(exchange: &mut Exchange, list: &List, problem: Option<&str>) -> web::Result<()> {
     let items = list.all().await?;
     let open = items.iter().filter(|item| !item.done).count();
-    let token = exchange.xsrf_form_html()?;
-    exchange.render("index.html", Page { items, open, problem, token })
+    exchange.render("index.html", Page { items, open, problem })
 }
 
 /// What the template is given.
@@ -104,8 +103,6 @@ struct Page<'p> {
     items: Vec<Item>,
     open: usize,
     problem: Option<&'p str>,
-    /// A hidden field for each form: HTML already.
-    token: String,
 }
 
 #[derive(Serialize)]

@@ -41,6 +41,8 @@ fn serve(address: SocketAddr, folder: PathBuf) -> Result<(), Box<dyn Error>> {
     let folder = Rc::new(folder);
     let application = Application::new()
         .limits(Limits::default().max_body(MAX_FORM))
+        // As text: the page's script shows it, and so does curl.
+        .error_page(|exchange, error| exchange.write_text(format!("{}\n", error.message())))
         .handler("/files", Files { folder: folder.clone() })
         .handler("/files/{name}", OneFile { folder });
     let server = page::add_to(application, &ASSETS).listen(address)?;
