@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::Future,
-    mem,
+    mem::{self, MaybeUninit},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -18,6 +18,14 @@ use crate::early::{Early, Rest, Watch};
 /// It ends with the response. If that was handed out before, all that is left to say is whether its body is complete:
 /// [`Response::abort`] when it is not, and any other when it is. A type of its own for the two would be moved once more.
 pub(crate) type CallFuture = Pin<Box<dyn Future<Output = Response>>>;
+
+/// The future of a call in the `place` that was allocated for it. That comes before the call is made: allocating may unwind,
+/// and a call that would have to be dropped then is made on the stack and copied into its box.
+#[inline(always)]
+pub(crate) fn put<F: Future<Output = Response> + 'static>(place: Box<MaybeUninit<F>>, future: F) -> CallFuture {
+    let call = Box::write(place, future);
+    Box::into_pin(call)
+}
 
 /// Polls a call until its response is known. If that is before the call's end, the rest of the future becomes the body.
 #[must_use = "futures do nothing unless awaited"]

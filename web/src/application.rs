@@ -415,34 +415,60 @@ impl Application {
         if self.is_for_debug(&request) {
             return self.answer_debug(request);
         }
-        if *request.method() == Method::CONNECT {
-            return self.answer_unrouted(request, self.router.no_params(), None, Unrouted::Connect);
+        // Lent with its place, to be moved once, into the box of its call: an argument that was borrowed before is copied.
+        // First of all: what may unwind before makes it two moves.
+        let mut request = Some(request);
+        match self.find(&request) {
+            Some(Found::Target(target, params)) => self.call(&target.endpoint, &target.scope, params, &mut request),
+            found => self.call_other(found, &mut request),
         }
-        let found =
-            if self.is_plain.get() { self.router.find_for(&request) } else { self.find_first_or_by_host(&request) };
-        match found {
-            Found::Target(target, params) => self.call(request, params, &target.scope, Rc::clone(&target.endpoint)),
-            Found::Nothing(Some(fallback), scope, params) => {
-                self.call(request, params, scope.unwrap_or(&self.no_route), Rc::clone(fallback))
+    }
+
+    /// What the router has for the request; `None` for a CONNECT, which has no path.
+    #[inline(always)]
+    fn find(&self, request: &Option<Request>) -> Option<Found<'_>> {
+        let request = request.as_ref().filter(|request| *request.method() != Method::CONNECT)?;
+        Some(if self.is_plain.get() { self.router.find_for(request) } else { self.find_first_or_by_host(request) })
+    }
+
+    /// Takes the request.
+    #[inline(always)]
+    fn call(
+        &self,
+        endpoint: &Rc<dyn Endpoint>,
+        scope: &Rc<Scope>,
+        params: PathParams,
+        request: &mut Option<Request>,
+    ) -> Answering {
+        let route = Routed { params, application: Rc::clone(&self.scope), route: Rc::clone(scope) };
+        Answering::new(Rc::clone(endpoint).answer(request, route))
+    }
+
+    /// [`call`](Application::call) for what is not simply a route.
+    #[inline(never)]
+    fn call_other(&self, found: Option<Found<'_>>, request: &mut Option<Request>) -> Answering {
+        let (params, scope, answer) = match found {
+            Some(Found::Target(target, params)) => return self.call(&target.endpoint, &target.scope, params, request),
+            Some(Found::Nothing(Some(fallback), scope, params)) => {
+                return self.call(fallback, scope.unwrap_or(&self.no_route), params, request);
             }
-            Found::Nothing(None, scope, params) => self.answer_unrouted(request, params, scope, Unrouted::NotFound),
-            Found::WrongMethod(table, params) => {
-                let answer = Unrouted::WrongMethod(table.allow().to_owned());
-                self.answer_unrouted(request, params, Some(table.scope()), answer)
+            Some(Found::Nothing(None, scope, params)) => (params, scope, Unrouted::NotFound),
+            Some(Found::WrongMethod(table, params)) => {
+                (params, Some(table.scope()), Unrouted::WrongMethod(table.allow().to_owned()))
             }
-            Found::Options(table, params) => {
-                let answer = Unrouted::Options(table.allow().to_owned());
-                self.answer_unrouted(request, params, Some(table.scope()), answer)
+            Some(Found::Options(table, params)) => {
+                (params, Some(table.scope()), Unrouted::Options(table.allow().to_owned()))
             }
-            Found::Moved(path, table, params) => {
-                let query = request.query().map_or(String::new(), |query| format!("?{query}"));
-                self.answer_unrouted(request, params, Some(table.scope()), Unrouted::Moved(path + &query))
+            Some(Found::Moved(path, table, params)) => {
+                let query = request.as_ref().and_then(Request::query);
+                let query = query.map_or(String::new(), |query| format!("?{query}"));
+                (params, Some(table.scope()), Unrouted::Moved(path + &query))
             }
-            Found::ServerOptions => {
-                let answer = Unrouted::Options(self.router.allow());
-                self.answer_unrouted(request, self.router.no_params(), None, answer)
-            }
-        }
+            Some(Found::ServerOptions) => (self.router.no_params(), None, Unrouted::Options(self.router.allow())),
+            None => (self.router.no_params(), None, Unrouted::Connect),
+        };
+        let unrouted: Rc<dyn Endpoint> = Rc::new(answer);
+        self.call(&unrouted, scope.unwrap_or(&self.no_route), params, request)
     }
 
     #[cold]
@@ -478,23 +504,6 @@ impl Application {
             },
             found => found,
         }
-    }
-
-    #[cold]
-    fn answer_unrouted(
-        &self,
-        request: Request,
-        params: PathParams,
-        scope: Option<&Rc<Scope>>,
-        answer: Unrouted,
-    ) -> Answering {
-        self.call(request, params, scope.unwrap_or(&self.no_route), Rc::new(answer))
-    }
-
-    #[inline]
-    fn call(&self, request: Request, params: PathParams, scope: &Rc<Scope>, endpoint: Rc<dyn Endpoint>) -> Answering {
-        let route = Routed { params, application: Rc::clone(&self.scope), route: Rc::clone(scope) };
-        Answering::new(endpoint.answer(request, route))
     }
 
     pub(crate) fn scope_mut(&mut self) -> &mut Scope {

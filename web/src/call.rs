@@ -36,9 +36,14 @@ pub(crate) struct Call {
 
 impl Call {
     /// To be built where it stays, in the box of its future: it is large.
+    ///
+    /// # Panics
+    ///
+    /// When the place of the request is empty.
     #[inline(always)]
-    pub(crate) fn new(request: Request, route: Routed, endpoint: Rc<dyn Endpoint>) -> Call {
+    pub(crate) fn new(request: &mut Option<Request>, route: Routed, endpoint: Rc<dyn Endpoint>) -> Call {
         let Routed { params, application, route } = route;
+        let request = request.take().expect("a request is answered once");
         Call { exchange: Exchange::new(request, params), application, route, endpoint: Some(endpoint) }
     }
 
@@ -71,14 +76,23 @@ impl Call {
 
     /// Makes the response of what the handler left, and winds up. What is returned is that of a
     /// [`CallFuture`](crate::answering::CallFuture).
+    #[inline(always)]
     pub(crate) fn conclude(&mut self, result: Result<()>) -> Response {
+        // Told apart here, because an error is large: handed on with it, a result without one is put together and copied.
+        match result {
+            Ok(()) => self.conclude_well(),
+            Err(error) => self.conclude_any(Err(error)),
+        }
+    }
+
+    fn conclude_well(&mut self) -> Response {
         // The usual way out is short, and moves nothing.
-        if result.is_ok() && self.exchange.is_plain() {
+        if self.exchange.is_plain() {
             let response = self.exchange.take_plain();
             self.end(response.status(), Some(&response));
             return response;
         }
-        self.conclude_any(result)
+        self.conclude_any(Ok(()))
     }
 
     #[inline(never)]

@@ -5,9 +5,9 @@
 //! head, lives inside that future, where nothing outside can reach it. So the two meet here: what a flush hands out during
 //! a poll is taken by whoever polled.
 
-use std::cell::Cell;
 #[cfg(feature = "websocket")]
 use std::rc::Rc;
+use std::{cell::Cell, mem};
 
 use httpserver::{BodyDriver, Response};
 
@@ -63,7 +63,12 @@ impl Watch {
 
     #[inline]
     pub(crate) fn end(self) -> Option<Box<Early>> {
-        take()
+        let early = take();
+        // Nothing is left to be put back, as nearly always: the destructor would look once more.
+        if self.outer.is_none() {
+            mem::forget(self);
+        }
+        early
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use httpserver::{Method, Request, StatusCode};
 
 use crate::{
-    answering::CallFuture,
+    answering::{CallFuture, put},
     call::{Call, Routed, catch_panic, poll_to_end, start_in},
     error::{Error, HttpError, Result},
     exchange::Exchange,
@@ -22,8 +22,8 @@ use crate::{
 
 /// A handler of some type.
 pub(crate) trait Endpoint: AnyHandler {
-    /// Answers a request. The one box per request is made here.
-    fn answer(self: Rc<Self>, request: Request, route: Routed) -> CallFuture;
+    /// Answers a request, which is taken out of its place. The one box per request is made here.
+    fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture;
 
     /// The handler's own page for an error, if it has one.
     fn write_error(&self, exchange: &mut Exchange, error: &Error) {
@@ -51,9 +51,10 @@ impl<H: Handler> AnyHandler for Function<H> {
 }
 
 impl<H: Handler> Endpoint for Function<H> {
-    fn answer(self: Rc<Self>, request: Request, route: Routed) -> CallFuture {
+    fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture {
+        let place = Box::new_uninit();
         let mut call = Call::new(request, route, Rc::<Self>::clone(&self));
-        Box::pin(async move {
+        put(place, async move {
             call.begin();
             let result = match call.is_wrapped() {
                 // What has a name across the `await` is room in every request that waits: of the future it is one pointer.
@@ -86,9 +87,10 @@ impl<H: RequestHandler> AnyHandler for Object<H> {
 }
 
 impl<H: RequestHandler> Endpoint for Object<H> {
-    fn answer(self: Rc<Self>, request: Request, route: Routed) -> CallFuture {
+    fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture {
+        let place = Box::new_uninit();
         let mut call = Call::new(request, route, Rc::<Self>::clone(&self));
-        Box::pin(async move {
+        put(place, async move {
             call.begin();
             let result = match call.is_wrapped() {
                 false => {
@@ -192,9 +194,10 @@ impl AnyHandler for Unrouted {
 }
 
 impl Endpoint for Unrouted {
-    fn answer(self: Rc<Self>, request: Request, route: Routed) -> CallFuture {
+    fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture {
+        let place = Box::new_uninit();
         let mut call = Call::new(request, route, Rc::<Self>::clone(&self));
-        Box::pin(async move {
+        put(place, async move {
             call.begin();
             let result = match call.is_wrapped() {
                 false => self.respond(&mut call.exchange),

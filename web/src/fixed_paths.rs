@@ -25,13 +25,13 @@ impl PathHasher {
 
 impl Hasher for PathHasher {
     fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
+        let Some(last) = bytes.last_chunk() else { return self.add(short(bytes)) };
+        for word in bytes[..bytes.len() - 1].as_chunks::<8>().0 {
             self.add(u64::from_le_bytes(*word));
         }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        self.add(u64::from_le_bytes(last));
+        // The last eight bytes as a whole, whether or not some were in the word before: copying those that were not into a
+        // word of their own is a call.
+        self.add(u64::from_le_bytes(*last));
     }
 
     // In front of the bytes of a slice, where it keeps the slices of a tuple apart. There is only one here.
@@ -41,6 +41,11 @@ impl Hasher for PathHasher {
         // The table takes its index from the low bits and its tags from the high ones.
         self.0 ^ (self.0 >> 32)
     }
+}
+
+/// Fewer than eight bytes in a word.
+fn short(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(1, |word, byte| word << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl Application {
         let scope = Rc::new(scope);
         let params = self.router.no_params();
         let route = Routed { params, application: Rc::clone(&scope), route: scope };
-        Answering::new(Rc::new(Function(reload::answer)).answer(request, route))
+        Answering::new(Rc::new(Function(reload::answer)).answer(&mut Some(request), route))
     }
 
     #[inline]

@@ -66,14 +66,19 @@ use crate::{
 ///     Ok(())
 /// }
 /// ```
+// In C's order the request has no neighbour that is moved in as well. The two would be put together first, and then be
+// copied into the box of the call.
+#[repr(C)]
 pub struct Exchange {
     request: Request,
-    params: PathParams,
-    status: StatusCode,
     /// The headers of the response, once there are any. Boxed, because requests that wait have none yet.
     head: Option<Box<Response>>,
+    params: PathParams,
+    /// What few handlers need.
+    extras: Option<Box<Extras>>,
     /// What was written and not yet sent.
     buffer: Unsent,
+    status: StatusCode,
     head_sent: bool,
     kind: Kind,
     /// Whether `ETag` or `Last-Modified` has been set, so that the request's conditions count.
@@ -81,8 +86,6 @@ pub struct Exchange {
     stage: Stage,
     /// Whether the request's body has been read as a whole, and is kept with the request.
     collected: bool,
-    /// What few handlers need.
-    extras: Option<Box<Extras>>,
 }
 
 /// Where the `Content-Type` of the response comes from.
