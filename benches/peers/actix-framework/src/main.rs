@@ -36,9 +36,6 @@ fn main() -> io::Result<()> {
 fn routes(config: &mut web::ServiceConfig) {
     let mut templates = Environment::new();
     templates.add_template(TEMPLATE_NAME, TEMPLATE).expect("it is well-formed");
-    for number in 0..ROUTES {
-        config.route(&format!("/r{number}/{{id}}"), web::get().to(parameter));
-    }
     let page = Data::new(page());
     let wrapped = web::resource("/wrapped")
         .route(web::get().to(plaintext))
@@ -58,6 +55,10 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(Files::new("/static", directory().expect("a directory of files")))
         .service(web::resource("/page").app_data(page).wrap(Compress::default()).route(web::get().to(whole_page)))
         .service(wrapped);
+    // Last, because actix-web tries its routes one after the other.
+    for number in 0..ROUTES {
+        config.route(&format!("/r{number}/{{id}}"), web::get().to(parameter));
+    }
 }
 
 fn text(text: String) -> HttpResponse {
