@@ -1,10 +1,7 @@
 //! What cannot be nested is refused when the program starts. The hook of panics belongs to the process: this file has one
 //! test.
 
-use std::{
-    panic::{AssertUnwindSafe, Location, catch_unwind},
-    sync::{Arc, Mutex},
-};
+mod util;
 
 use web::{Application, Exchange};
 
@@ -13,20 +10,10 @@ async fn path(exchange: &mut Exchange) -> web::Result<()> {
     Ok(())
 }
 
-/// The message of a panic, and whether it is located in this file: where the application was built.
+/// What building an application says, and whether it says so of this file.
+#[track_caller]
 fn refusal(build: impl FnOnce() -> Application) -> (String, bool) {
-    let place: Arc<Mutex<Option<String>>> = Arc::default();
-    let noted = place.clone();
-    let previous = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        *noted.lock().unwrap() = info.location().map(|location| location.file().to_owned());
-    }));
-    let result = catch_unwind(AssertUnwindSafe(|| drop(build())));
-    std::panic::set_hook(previous);
-    let payload = result.expect_err("it is refused");
-    let message = payload.downcast_ref::<String>().expect("a text").clone();
-    let here = place.lock().unwrap().as_deref() == Some(Location::caller().file());
-    (message, here)
+    util::refusal::refusal(|| drop(build()))
 }
 
 #[test]

@@ -2,12 +2,7 @@
 
 mod util;
 
-use std::{
-    panic::{AssertUnwindSafe, Location, catch_unwind},
-    sync::{Arc, Mutex},
-};
-
-use util::in_process::get;
+use util::{in_process::get, refusal::refusal};
 use web::{Application, Exchange, Method, Needs, Next, RequestHandler, Route, Wrap, with_state};
 
 struct Database;
@@ -50,22 +45,6 @@ impl Wrap for Guard {
     fn needs(&self, needs: &mut Needs) {
         needs.state::<Database>();
     }
-}
-
-/// The message of a panic, and whether it is located in this file: where the application begins to serve.
-fn refusal(serve: impl FnOnce()) -> (String, bool) {
-    let place: Arc<Mutex<Option<String>>> = Arc::default();
-    let noted = place.clone();
-    let previous = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        *noted.lock().unwrap() = info.location().map(|location| location.file().to_owned());
-    }));
-    let result = catch_unwind(AssertUnwindSafe(serve));
-    std::panic::set_hook(previous);
-    let payload = result.expect_err("it is refused");
-    let message = payload.downcast_ref::<String>().expect("a text").clone();
-    let here = place.lock().unwrap().as_deref() == Some(Location::caller().file());
-    (message, here)
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 pub mod in_process;
 pub mod pages;
+pub mod refusal;
 pub mod site;
 pub mod sockets;
 
