@@ -65,8 +65,8 @@ pub enum Error {
         limit: u64,
     },
 
-    /// A part of a form is longer than allowed by `FormLimits`, or by the limit given to `Part::bytes`, of the feature `multipart`. The text says which and how long it may be; of its name, only if that
-    /// is plain. Answered 413.
+    /// A part of a form is longer than allowed by `FormLimits`, or by the limit given to `Part::bytes`, of the feature
+    /// `multipart`. The text names the part if its name is plain, and says how long it may be. Answered 413.
     #[error("{0}")]
     PartTooLarge(Arc<str>),
 

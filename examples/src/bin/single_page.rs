@@ -9,6 +9,7 @@
 
 use std::{env, error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
+use examples::page;
 use serde::Serialize;
 use web::{Application, Exchange, HttpError, IOLoop, StaticFiles, StatusCode, security::SecurityHeaders};
 
@@ -42,7 +43,8 @@ fn application(assets: PathBuf) -> web::Result<Application> {
         .cache_control("no-cache");
     let api = Application::new().get("/layers", layers).get("/layers/{name}", layer).get("/{*path}", nothing);
     let policy = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'";
-    Ok(Application::new()
+    let application = page::add_to(Application::new(), &[page::BASE_STYLE, page::ICON]);
+    Ok(application
         .wrap(SecurityHeaders::new().content_security_policy(policy))
         .nest("/api", api)
         .static_handler("/", files))
