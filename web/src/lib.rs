@@ -67,6 +67,8 @@ pub use input::{Source, TempFile, safe_file_name};
 pub use request_handler::RequestHandler;
 pub use route::Route;
 pub use routing::{Needs, RouteNames, TrailingSlash, UrlArguments, with_state};
+#[cfg(feature = "cookies")]
+pub use set_cookie::{Cookie, SameSite};
 #[cfg(feature = "static-urls")]
 pub use static_files::StaticUrls;
 #[cfg(feature = "static")]
@@ -74,8 +76,6 @@ pub use static_files::{NamedFile, StaticFiles};
 pub use trace::Trace;
 pub use wrap::{Next, Wrap};
 
-#[cfg(feature = "cookies")]
-pub use cookie::{self, Cookie, SameSite};
 pub use httpserver;
 pub use httpserver::httputil::{Arguments, MAX_ARGUMENTS};
 #[doc(no_inline)]

@@ -2,6 +2,8 @@
 
 mod util;
 
+use std::time::Duration;
+
 use util::{Server, serve};
 use web::{Application, Cookie, Exchange, SameSite, StatusCode};
 
@@ -14,7 +16,7 @@ async fn set(exchange: &mut Exchange) -> web::Result<()> {
             .http_only(true)
             .secure(true)
             .same_site(SameSite::Lax)
-            .max_age(web::cookie::time::Duration::hours(1)),
+            .max_age(Duration::from_secs(3600)),
     )?;
     exchange.set_cookie(("plain", "2"))?;
     exchange.clear_cookie("gone")

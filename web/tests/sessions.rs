@@ -4,7 +4,6 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use web::{
     Application, Cookie, Error, Exchange, StatusCode,
-    cookie::time,
     security::{CookieSecret, MemoryStore, SessionStore, Sessions},
     testing::{self, Level, TestClient, TestResponse, capture_log},
 };
@@ -123,7 +122,7 @@ fn the_cookie_is_protected_unless_it_says_otherwise() {
         assert!(cookie.starts_with("session="), "{cookie}");
         assert_eq!(attributes, "HttpOnly; SameSite=Lax; Secure; Path=/");
 
-        let own = Cookie::build("__Host-id").max_age(time::Duration::hours(1)).http_only(false);
+        let own = Cookie::build("__Host-id").max_age(HOUR).http_only(false);
         let response = client(sessions.cookie(own)).get("/set?value=1").send().await;
         let (cookie, attributes) = response.header("set-cookie").unwrap().split_once("; ").unwrap();
         assert!(cookie.starts_with("__Host-id="), "{cookie}");

@@ -229,7 +229,7 @@ fn a_signed_cookie_is_protected_unless_it_says_otherwise() {
 
         let own = async |exchange: &mut Exchange| {
             let cookie = Cookie::build(("user", "ada")).http_only(false).secure(true).same_site(SameSite::Strict);
-            exchange.set_signed_cookie(cookie.max_age(web::cookie::time::Duration::minutes(5)).path("/deep"))
+            exchange.set_signed_cookie(cookie.max_age(Duration::from_secs(300)).path("/deep"))
         };
         let client = TestClient::new(Application::new().cookie_secret(SECRET).get("/", own));
         let response = client.get("/").send().await;

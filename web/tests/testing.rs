@@ -132,7 +132,7 @@ fn a_connection_that_the_server_has_closed_is_replaced() {
 
 async fn count(exchange: &mut Exchange) -> web::Result<()> {
     let visits = 1 + exchange.cookie("visits").and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
-    let cookie = Cookie::build(("visits", visits.to_string())).max_age(web::cookie::time::Duration::hours(1));
+    let cookie = Cookie::build(("visits", visits.to_string())).max_age(Duration::from_secs(3600));
     exchange.set_cookie(cookie)?;
     exchange.write_text(visits.to_string());
     Ok(())

@@ -3,8 +3,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use cookie::Cookie;
-use httpserver::IOLoop;
+use httpserver::{IOLoop, httputil::parse_timestamp};
 
 /// The cookies of a client, kept and sent by the rules of RFC 6265, section 5.
 ///
@@ -30,22 +29,22 @@ impl CookieJar {
     /// Takes in a `Set-Cookie` line of a response to a request for `path` at `host`. A line that a browser would not take is
     /// ignored.
     pub(super) fn set(&mut self, host: &str, path: &str, line: &str) {
-        let Ok(cookie) = Cookie::parse(line) else { return };
+        let Some(line) = Line::parse(line) else { return };
         let host = without_port(host);
-        let domain = cookie.domain().map(str::to_ascii_lowercase);
+        let domain = line.domain.map(str::to_ascii_lowercase);
         if domain.as_deref().is_some_and(|domain| !is_within(&host, domain)) {
             return;
         }
         let kept = Kept {
-            name: cookie.name().to_owned(),
-            value: cookie.value().to_owned(),
+            name: line.name.to_owned(),
+            value: line.value.to_owned(),
             has_subdomains: domain.is_some(),
             domain: domain.unwrap_or(host),
-            path: cookie.path().filter(|path| path.starts_with('/')).unwrap_or_else(|| directory(path)).to_owned(),
+            path: line.path.unwrap_or_else(|| directory(path)).to_owned(),
             expires: None,
         };
         self.0.retain(|known| !known.is_same(&kept));
-        match lifetime(&cookie) {
+        match line.lifetime() {
             None => self.0.push(kept),
             Some(Duration::ZERO) => {}
             Some(lifetime) => self.0.push(Kept { expires: IOLoop::current().time().checked_add(lifetime), ..kept }),
@@ -83,14 +82,63 @@ impl Kept {
     }
 }
 
-/// How long a cookie is to be kept from now on; `None` for the life of the client. `Max-Age` comes before `Expires`.
-fn lifetime(cookie: &Cookie<'_>) -> Option<Duration> {
-    if let Some(age) = cookie.max_age() {
-        return Some(Duration::try_from(age).unwrap_or(Duration::ZERO));
+/// A `Set-Cookie` line, taken apart by RFC 6265, section 5.2. What says nothing of whom the cookie is sent to is left out.
+#[derive(Default)]
+struct Line<'a> {
+    name: &'a str,
+    value: &'a str,
+    /// Without a leading dot.
+    domain: Option<&'a str>,
+    /// Begins with a slash.
+    path: Option<&'a str>,
+    max_age: Option<Duration>,
+    expires: Option<SystemTime>,
+}
+
+impl<'a> Line<'a> {
+    /// `None` for one without a name.
+    fn parse(text: &'a str) -> Option<Line<'a>> {
+        let mut parts = text.split(';');
+        let (name, value) = parts.next()?.split_once('=')?;
+        let mut line = Line { name: name.trim(), value: value.trim(), ..Line::default() };
+        for part in parts {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            line.take(name.trim(), value.trim());
+        }
+        (!line.name.is_empty()).then_some(line)
     }
-    let expires = SystemTime::from(cookie.expires_datetime()?);
-    // The wall clock is real. From here on the time is that of the loop.
-    Some(expires.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO))
+
+    /// Takes in an attribute. The last one of a name counts.
+    fn take(&mut self, name: &str, value: &'a str) {
+        if name.eq_ignore_ascii_case("domain") && !value.is_empty() {
+            self.domain = Some(value.strip_prefix('.').unwrap_or(value));
+        } else if name.eq_ignore_ascii_case("path") {
+            self.path = Some(value).filter(|path| path.starts_with('/'));
+        } else if name.eq_ignore_ascii_case("max-age") {
+            self.max_age = max_age(value).or(self.max_age);
+        } else if name.eq_ignore_ascii_case("expires") {
+            self.expires = parse_timestamp(value.as_bytes()).or(self.expires);
+        }
+    }
+
+    /// How long the cookie is to be kept from now on; `None` for the life of the client. `Max-Age` comes before `Expires`.
+    fn lifetime(&self) -> Option<Duration> {
+        // The wall clock is real. From here on the time is that of the loop.
+        self.max_age.or_else(|| Some(self.expires?.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)))
+    }
+}
+
+/// The seconds of a `Max-Age`; `None` where they are none. Negative ones are over.
+fn max_age(text: &str) -> Option<Duration> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    if digits.len() < text.len() {
+        return Some(Duration::ZERO);
+    }
+    // Digits alone, so it can only be too much.
+    Some(digits.parse().map_or(Duration::MAX, Duration::from_secs))
 }
 
 /// Whether `host` is `domain` or below it (RFC 6265, section 5.1.3).
@@ -127,6 +175,8 @@ impl fmt::Debug for CookieJar {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn sent(lines: &[&str], host: &str, path: &str) -> String {
@@ -180,5 +230,40 @@ mod tests {
             r#"a="two words\073""#
         );
         assert_eq!(sent(&["no cookie", "=x", ""], "www.example.com", "/"), "");
+    }
+
+    /// Lines of parts that mean something, or nearly.
+    fn line() -> impl Strategy<Value = String> {
+        let name = prop::sample::select(vec!["Path", "path", "DOMAIN", "expires", "Secure", "HttpOnly", "x", ""]);
+        let dates = prop::sample::select(&[
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Fri, 01 Jan 2100 00:00:00 GMT",
+        ]);
+        let value = prop_oneof![dates.prop_map(str::to_owned), "[./a=\" -]{0,4}"];
+        let attribute = (name, prop::sample::select(&["", "=", " = "]), value);
+        let attribute = prop_oneof![
+            attribute.prop_map(|(name, sign, value)| format!("; {name}{sign}{value}")),
+            // Without a digit the crate takes it for a very long time, and RFC 6265, section 5.2.2, for nothing.
+            "; ?[mM]ax-[aA]ge= ?-?[0-9]{1,21}x?",
+        ];
+        ("[a= \"]{0,6}", prop::collection::vec(attribute, 0..6)).prop_map(|(pair, rest)| pair + &rest.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_read_as_by_the_cookie_crate(text in line()) {
+            let (line, referee) = (Line::parse(&text), cookie::Cookie::parse(text.as_str()));
+            prop_assert_eq!(line.is_some(), referee.is_ok());
+            let (Some(line), Ok(referee)) = (line, referee) else { return Ok(()) };
+            prop_assert_eq!((line.name, line.value), (referee.name(), referee.value()));
+            prop_assert_eq!(line.domain, referee.domain());
+            // What the crate takes as it is, and leaves to its user.
+            prop_assert_eq!(line.path, referee.path().filter(|path| path.starts_with('/')));
+            let latest = Duration::from_secs(i64::MAX.unsigned_abs());
+            let max_age = referee.max_age().map(|age| Duration::try_from(age).expect("none is negative"));
+            prop_assert_eq!(line.max_age.map(|age| age.min(latest)), max_age);
+            prop_assert_eq!(line.expires, referee.expires_datetime().map(SystemTime::from));
+        }
     }
 }

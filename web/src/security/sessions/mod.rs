@@ -7,7 +7,6 @@ mod store;
 
 use std::{fmt, rc::Rc, time::Duration};
 
-use cookie::{Cookie, SameSite};
 use httpserver::StatusCode;
 
 pub use self::{memory::MemoryStore, session::Session, store::SessionStore};
@@ -17,7 +16,7 @@ use crate::{
     error::{HttpError, Result},
     exchange::Exchange,
     routing::Needs,
-    set_cookie::{check, check_kept, complete},
+    set_cookie::{Cookie, SameSite, check, check_kept, complete},
     wrap::{Next, Wrap},
 };
 
@@ -86,7 +85,7 @@ pub struct Sessions {
 struct Settings {
     place: Rc<Place>,
     /// Name and attributes.
-    cookie: Cookie<'static>,
+    cookie: Cookie,
     idle: Duration,
     lifetime: Duration,
 }
@@ -108,7 +107,7 @@ impl Sessions {
     #[inline]
     fn new(place: Place) -> Sessions {
         let cookie = Cookie::build(("session", "")).secure(true).http_only(true).same_site(SameSite::Lax).path("/");
-        let settings = Settings { place: Rc::new(place), cookie: cookie.into(), idle: DAY, lifetime: 30 * DAY };
+        let settings = Settings { place: Rc::new(place), cookie, idle: DAY, lifetime: 30 * DAY };
         Sessions { settings: Rc::new(settings) }
     }
 
@@ -124,25 +123,21 @@ impl Sessions {
     /// # Examples
     ///
     /// ```
-    /// use web::{Cookie, cookie::time::Duration, security::Sessions};
+    /// use std::time::Duration;
+    /// use web::{Cookie, security::Sessions};
     ///
     /// // Stays when the browser is closed, and cannot be planted by another host of the domain.
-    /// let sessions = Sessions::in_cookie().cookie(Cookie::build("__Host-session").max_age(Duration::days(30)));
+    /// let month = Duration::from_secs(30 * 24 * 60 * 60);
+    /// let sessions = Sessions::in_cookie().cookie(Cookie::build("__Host-session").max_age(month));
     /// ```
     #[track_caller]
     #[must_use]
     #[inline]
-    pub fn cookie(mut self, cookie: impl Into<Cookie<'static>>) -> Sessions {
+    pub fn cookie(mut self, cookie: impl Into<Cookie>) -> Sessions {
         let mut cookie = cookie.into();
-        if cookie.secure().is_none() {
-            cookie.set_secure(true);
-        }
-        if cookie.http_only().is_none() {
-            cookie.set_http_only(true);
-        }
-        if cookie.same_site().is_none() {
-            cookie.set_same_site(SameSite::Lax);
-        }
+        cookie.secure.get_or_insert(true);
+        cookie.http_only.get_or_insert(true);
+        cookie.same_site.get_or_insert(SameSite::Lax);
         complete(&mut cookie);
         if let Err(reason) = check(&cookie).and_then(|()| check_kept(&cookie)) {
             panic!("the cookie {:?} cannot be set: {reason}", cookie.name());

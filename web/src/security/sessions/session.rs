@@ -4,7 +4,6 @@ use std::{
     rc::Rc,
 };
 
-use cookie::{Cookie, Expiration, time::OffsetDateTime};
 use httpserver::Response;
 use serde_core::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -18,6 +17,7 @@ use crate::{
     error::{Error, Result},
     exchange::Exchange,
     security::{CookieSecret, wall_clock},
+    set_cookie::Cookie,
 };
 
 /// The values of one client, by name: [`Exchange::session`] has them. See [`Sessions`](super::Sessions).
@@ -324,11 +324,10 @@ impl Inner {
 
     /// What is to be sent, if anything.
     #[inline]
-    fn cookie(&self) -> Option<Cookie<'static>> {
+    fn cookie(&self) -> Option<Cookie> {
         let mut cookie = self.settings.cookie.clone();
         if self.values.borrow().is_empty() {
-            cookie.set_max_age(cookie::time::Duration::ZERO);
-            cookie.set_expires(Expiration::from(OffsetDateTime::UNIX_EPOCH));
+            cookie.forget();
             // One that the client does not have, it need not forget. One that is no good, it should.
             return self.has_cookie.then_some(cookie);
         }
@@ -339,7 +338,7 @@ impl Inner {
             Place::Cookie => self.signed(),
             Place::Store(_) => self.new_key.borrow().clone().or_else(|| self.key.borrow().clone())?,
         };
-        cookie.set_value(value);
+        cookie.value = value.into();
         Some(cookie)
     }
 

@@ -5,7 +5,6 @@ mod secret;
 
 use std::time::Duration;
 
-use cookie::{Cookie, SameSite};
 use httpserver::{Protocol, StatusCode};
 
 pub use self::secret::CookieSecret;
@@ -14,6 +13,7 @@ use crate::{
     application::Application,
     error::{HttpError, Result},
     exchange::Exchange,
+    set_cookie::{Cookie, SameSite},
 };
 
 const DAY: u64 = 24 * 60 * 60;
@@ -22,7 +22,7 @@ const DAY: u64 = 24 * 60 * 60;
 const MAX_AGE: Duration = Duration::from_secs(31 * DAY);
 
 /// How long a browser keeps one, unless its attributes say otherwise: Tornado's value.
-const KEPT: cookie::time::Duration = cookie::time::Duration::days(30);
+const KEPT: Duration = Duration::from_secs(30 * DAY);
 
 impl Application {
     /// Sets what [signed cookies](Exchange::set_signed_cookie) are signed with: Tornado's setting of the same name. A nested
@@ -95,13 +95,13 @@ impl Exchange {
     ///
     /// [`signed_cookie`]: Exchange::signed_cookie
     #[inline]
-    pub fn set_signed_cookie(&mut self, cookie: impl Into<Cookie<'static>>) -> Result<()> {
+    pub fn set_signed_cookie(&mut self, cookie: impl Into<Cookie>) -> Result<()> {
         let mut cookie = cookie.into();
         let signed = self.cookie_secret()?.sign(cookie.name(), cookie.value(), wall_clock::now());
-        cookie.set_value(signed);
+        cookie.value = signed.into();
         self.protect(&mut cookie);
-        if cookie.max_age().is_none() && cookie.expires().is_none() {
-            cookie.set_max_age(KEPT);
+        if cookie.expires.is_none() {
+            cookie.max_age.get_or_insert(KEPT);
         }
         self.set_cookie(cookie)
     }
@@ -140,15 +140,11 @@ impl Exchange {
 
     /// What a cookie should have that says nothing else.
     #[inline]
-    pub(crate) fn protect(&self, cookie: &mut Cookie<'_>) {
-        if cookie.http_only().is_none() {
-            cookie.set_http_only(true);
-        }
-        if cookie.same_site().is_none() {
-            cookie.set_same_site(SameSite::Lax);
-        }
-        if cookie.secure().is_none() && self.protocol() == Protocol::Https {
-            cookie.set_secure(true);
+    pub(crate) fn protect(&self, cookie: &mut Cookie) {
+        cookie.http_only.get_or_insert(true);
+        cookie.same_site.get_or_insert(SameSite::Lax);
+        if self.protocol() == Protocol::Https {
+            cookie.secure.get_or_insert(true);
         }
     }
 }

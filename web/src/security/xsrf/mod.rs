@@ -6,7 +6,6 @@ mod token;
 
 use std::{cell::Cell, rc::Rc};
 
-use cookie::{Cookie, SameSite};
 use httpserver::{Protocol, StatusCode};
 
 use self::token::Token;
@@ -15,6 +14,7 @@ use crate::{
     error::{HttpError, Result},
     escape::xhtml_escape,
     exchange::Exchange,
+    set_cookie::{Cookie, SameSite},
     wrap::{Next, Wrap},
 };
 
@@ -70,7 +70,7 @@ const NAME: &str = "_xsrf";
 /// ```
 #[derive(Clone, Debug)]
 pub struct Xsrf {
-    cookie: Rc<Cookie<'static>>,
+    cookie: Rc<Cookie>,
 }
 
 impl Xsrf {
@@ -94,7 +94,7 @@ impl Xsrf {
     /// ```
     #[must_use]
     #[inline]
-    pub fn cookie(self, cookie: impl Into<Cookie<'static>>) -> Xsrf {
+    pub fn cookie(self, cookie: impl Into<Cookie>) -> Xsrf {
         Xsrf { cookie: Rc::new(cookie.into()) }
     }
 }
@@ -124,7 +124,7 @@ impl Wrap for Xsrf {
 
 /// What is known of the token of one request.
 struct State {
-    cookie: Rc<Cookie<'static>>,
+    cookie: Rc<Cookie>,
     /// Once one was made.
     token: Cell<Option<Token>>,
     /// What the answer still has to say of it.
@@ -195,12 +195,10 @@ impl Exchange {
         self.check_open()?;
         if unsent == Unsent::Cookie {
             let mut cookie = Cookie::clone(&state.cookie);
-            cookie.set_value(token.masked(random::bytes()?));
-            if cookie.same_site().is_none() {
-                cookie.set_same_site(SameSite::Lax);
-            }
-            if cookie.secure().is_none() && self.protocol() == Protocol::Https {
-                cookie.set_secure(true);
+            cookie.value = token.masked(random::bytes()?).into();
+            cookie.same_site.get_or_insert(SameSite::Lax);
+            if self.protocol() == Protocol::Https {
+                cookie.secure.get_or_insert(true);
             }
             self.set_cookie(cookie)?;
         }

@@ -1,10 +1,12 @@
 //! The cookies that a response sets.
 
+mod cookie;
+
 use std::{borrow::Cow, fmt::Write};
 
-use cookie::{Cookie, Expiration, SameSite, time::OffsetDateTime};
 use httpserver::Response;
 
+pub use self::cookie::{Cookie, SameSite};
 use crate::{
     error::{Error, Result},
     exchange::Exchange,
@@ -44,7 +46,7 @@ impl Exchange {
     ///     exchange.redirect("/")
     /// }
     /// ```
-    pub fn set_cookie(&mut self, cookie: impl Into<Cookie<'static>>) -> Result<()> {
+    pub fn set_cookie(&mut self, cookie: impl Into<Cookie>) -> Result<()> {
         self.check_open()?;
         self.response_cookies().set(cookie.into())
     }
@@ -55,31 +57,29 @@ impl Exchange {
     /// # Errors
     ///
     /// As [`set_cookie`](Exchange::set_cookie).
-    pub fn clear_cookie(&mut self, cookie: impl Into<Cookie<'static>>) -> Result<()> {
+    pub fn clear_cookie(&mut self, cookie: impl Into<Cookie>) -> Result<()> {
         let mut cookie = cookie.into();
-        cookie.set_value("");
-        cookie.set_max_age(cookie::time::Duration::ZERO);
-        cookie.set_expires(Expiration::from(OffsetDateTime::UNIX_EPOCH));
+        cookie.forget();
         self.set_cookie(cookie)
     }
 }
 
 /// The cookies of one response, checked and quoted.
 #[derive(Default)]
-pub(crate) struct SetCookies(Vec<Cookie<'static>>);
+pub(crate) struct SetCookies(Vec<Cookie>);
 
 impl SetCookies {
     #[inline]
-    fn set(&mut self, mut cookie: Cookie<'static>) -> Result<()> {
+    fn set(&mut self, mut cookie: Cookie) -> Result<()> {
         complete(&mut cookie);
         let checked = check(&cookie).and_then(|()| {
-            if let Cow::Owned(quoted) = quote(cookie.value()) {
-                cookie.set_value(quoted);
+            if let Cow::Owned(quoted) = quote(&cookie.value) {
+                cookie.value = Cow::Owned(quoted);
             }
             check_kept(&cookie)
         });
         if let Err(reason) = checked {
-            return Err(Error::InvalidCookie { name: cookie.name().to_owned(), reason });
+            return Err(Error::InvalidCookie { name: cookie.name.into_owned(), reason });
         }
         self.0.retain(|known| !is_same(known, &cookie));
         self.0.push(cookie);
@@ -97,22 +97,22 @@ impl SetCookies {
 
 /// Whether a client keeps one of them only: name, path and domain identify a cookie (RFC 6265, section 5.3).
 #[inline]
-fn is_same(a: &Cookie<'_>, b: &Cookie<'_>) -> bool {
-    a.name() == b.name() && a.path() == b.path() && a.domain() == b.domain()
+fn is_same(a: &Cookie, b: &Cookie) -> bool {
+    a.name == b.name && a.path == b.path && a.domain == b.domain
 }
 
 #[inline]
-pub(crate) fn check(cookie: &Cookie<'_>) -> Result<(), &'static str> {
-    if cookie.name().is_empty() || !cookie.name().bytes().all(is_token) {
+pub(crate) fn check(cookie: &Cookie) -> Result<(), &'static str> {
+    if cookie.name.is_empty() || !cookie.name.bytes().all(is_token) {
         return Err("the name is not a token");
     }
-    if cookie.value().bytes().any(|byte| byte.is_ascii_control()) {
+    if cookie.value.bytes().any(|byte| byte.is_ascii_control()) {
         return Err("control characters in the value");
     }
-    if !cookie.path().unwrap_or_default().bytes().all(is_attribute) {
+    if !cookie.path.as_deref().unwrap_or_default().bytes().all(is_attribute) {
         return Err("forbidden characters in the path");
     }
-    if !cookie.domain().unwrap_or_default().bytes().all(is_attribute) {
+    if !cookie.domain.as_deref().unwrap_or_default().bytes().all(is_attribute) {
         return Err("forbidden characters in the domain");
     }
     Ok(())
@@ -120,21 +120,18 @@ pub(crate) fn check(cookie: &Cookie<'_>) -> Result<(), &'static str> {
 
 /// What the name demands, and the path that most cookies have.
 #[inline]
-pub(crate) fn complete(cookie: &mut Cookie<'_>) {
-    if cookie.path().is_none() {
-        cookie.set_path("/");
-    }
-    let is_secure = has_prefix(cookie, "__Secure-") || has_prefix(cookie, "__Host-");
-    if is_secure && cookie.secure().is_none() {
-        cookie.set_secure(true);
+pub(crate) fn complete(cookie: &mut Cookie) {
+    cookie.path.get_or_insert(Cow::Borrowed("/"));
+    if has_prefix(cookie, "__Secure-") || has_prefix(cookie, "__Host-") {
+        cookie.secure.get_or_insert(true);
     }
 }
 
 /// Whether a browser would keep it (RFC 6265bis, sections 5.6 and 5.7).
 #[inline]
-pub(crate) fn check_kept(cookie: &Cookie<'_>) -> Result<(), &'static str> {
-    let (path, domain) = (cookie.path().unwrap_or("/"), cookie.domain().unwrap_or_default());
-    if cookie.name().len() + cookie.value().len() > 4096 {
+pub(crate) fn check_kept(cookie: &Cookie) -> Result<(), &'static str> {
+    let (path, domain) = (cookie.path.as_deref().unwrap_or("/"), cookie.domain.as_deref().unwrap_or_default());
+    if cookie.name.len() + cookie.value.len() > 4096 {
         return Err("more than 4096 bytes, name and value together");
     }
     if path.len() > 1024 || domain.len() > 1024 {
@@ -143,13 +140,11 @@ pub(crate) fn check_kept(cookie: &Cookie<'_>) -> Result<(), &'static str> {
     if !path.starts_with('/') {
         return Err("a path that does not begin with a slash");
     }
-    let is_partitioned = cookie.partitioned() == Some(true);
-    let is_for_others = is_partitioned || cookie.same_site() == Some(SameSite::None);
     let is_host = has_prefix(cookie, "__Host-");
-    if (is_for_others || is_host || has_prefix(cookie, "__Secure-")) && cookie.secure() == Some(false) {
+    if (cookie.is_for_others() || is_host || has_prefix(cookie, "__Secure-")) && cookie.secure == Some(false) {
         return Err("`SameSite=None`, `Partitioned`, `__Secure-` and `__Host-` need `Secure`");
     }
-    if is_host && (path != "/" || cookie.domain().is_some()) {
+    if is_host && (path != "/" || cookie.domain.is_some()) {
         return Err("`__Host-` allows no domain, and no other path than /");
     }
     Ok(())
@@ -157,8 +152,8 @@ pub(crate) fn check_kept(cookie: &Cookie<'_>) -> Result<(), &'static str> {
 
 /// Browsers look at these prefixes in any case of letters.
 #[inline]
-fn has_prefix(cookie: &Cookie<'_>, prefix: &str) -> bool {
-    cookie.name().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+fn has_prefix(cookie: &Cookie, prefix: &str) -> bool {
+    cookie.name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// A `tchar` of RFC 9110, section 5.6.2.
@@ -202,12 +197,14 @@ fn is_plain(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use httpserver::httputil::parse_cookie;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn refused(cookie: impl Into<Cookie<'static>>) -> bool {
+    fn refused(cookie: impl Into<Cookie>) -> bool {
         SetCookies::default().set(cookie.into()).is_err()
     }
 
@@ -236,7 +233,7 @@ mod tests {
         }
     }
 
-    fn accepted(cookie: impl Into<Cookie<'static>>) -> String {
+    fn accepted(cookie: impl Into<Cookie>) -> String {
         let mut cookies = SetCookies::default();
         cookies.set(cookie.into()).unwrap();
         cookies.0[0].to_string()
@@ -245,7 +242,7 @@ mod tests {
     #[test]
     fn every_attribute_is_sent() {
         let cookie = Cookie::build(("k", "v")).path("/p").domain("example.com").http_only(true).partitioned(true);
-        let cookie = cookie.same_site(SameSite::None).max_age(cookie::time::Duration::hours(1));
+        let cookie = cookie.same_site(SameSite::None).max_age(Duration::from_secs(3600));
         let expected = "k=v; HttpOnly; SameSite=None; Partitioned; Secure; Path=/p; Domain=example.com; Max-Age=3600";
         assert_eq!(accepted(cookie), expected);
     }
@@ -297,7 +294,7 @@ mod tests {
         for value in ["1", "2"] {
             cookies.set(Cookie::new("a", value)).unwrap();
         }
-        cookies.set(Cookie::build(("a", "3")).path("/deep").build()).unwrap();
+        cookies.set(Cookie::build(("a", "3")).path("/deep")).unwrap();
         let sent: Vec<String> = cookies.0.iter().map(Cookie::to_string).collect();
         assert_eq!(sent, ["a=2; Path=/", "a=3; Path=/deep"]);
     }
