@@ -1,5 +1,7 @@
 //! Forms that other sites made.
 
+use std::time::Duration;
+
 use httpserver::multipart::FormLimits;
 use web::{
     Application, Cookie, Exchange, SameSite, ServerOptions, XHeaders,
@@ -298,6 +300,41 @@ fn limits_of_bodies_hold_behind_what_was_read_ahead() {
         );
         client.post("/upload").multipart(&form).chunked().send().await.assert_status(413);
         client.post("/bytes").multipart(&form).chunked().send().await.assert_status(413);
+    });
+}
+
+/// An upload that may be larger than others, and must not stand still.
+async fn patient(exchange: &mut Exchange) -> web::Result<()> {
+    exchange.set_body_limit(1_000_000);
+    exchange.set_body_timeout(Duration::from_secs(2));
+    upload(exchange).await
+}
+
+#[test]
+fn a_handler_sets_limits_and_time_outs_behind_what_was_read_ahead() {
+    testing::run(async {
+        let routes = routes().post("/patient", patient).wrap(Xsrf::new()).body_limit(100_000);
+        let client = TestClient::new(routes);
+        let token = token_of(&client).await;
+        let form = |size| {
+            let file = vec![b'x'; size];
+            MultipartForm::new().text("_xsrf", &token).file("file", "a.bin", "application/octet-stream", file)
+        };
+        let expected = format!("_xsrf={} file=300000 ", token.len());
+        client.post("/patient").multipart(&form(300_000)).chunked().send().await.assert_text(&expected);
+        client.post("/patient").multipart(&form(300_000)).send().await.assert_text(&expected);
+        client.post("/patient").multipart(&form(1_100_000)).chunked().send().await.assert_status(413);
+        client.post("/upload").multipart(&form(300_000)).chunked().send().await.assert_status(413);
+
+        let request = client.post("/patient").header("Content-Type", "multipart/form-data; boundary=x");
+        let (mut body, answer) = request.upload();
+        let field = format!("--x\r\nContent-Disposition: form-data; name=\"_xsrf\"\r\n\r\n{token}\r\n");
+        body.write(field + "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n").await;
+        testing::advance(Duration::from_secs(1)).await;
+        assert!(!answer.is_finished());
+        testing::advance(Duration::from_secs(1)).await;
+        assert!(answer.is_finished());
+        answer.await.assert_status(408);
     });
 }
 

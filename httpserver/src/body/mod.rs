@@ -273,7 +273,7 @@ impl Body {
             Kind::File(part) => part.is_empty(),
             Kind::Stream(stream) => stream.exact_size() == Some(0),
             Kind::Incoming(incoming) => incoming.is_end(),
-            Kind::Limited(limited) => limited.body.is_end(),
+            Kind::Limited(limited) => limited.is_end(),
             Kind::Trailers(_) | Kind::Failed(_) => false,
         }
     }
@@ -333,50 +333,8 @@ impl Body {
             Kind::File(part) => Some(part.len()),
             Kind::Stream(stream) => stream.exact_size(),
             Kind::Incoming(incoming) => incoming.content_length(),
-            Kind::Limited(limited) => limited.body.content_length(),
+            Kind::Limited(limited) => limited.content_length(),
             Kind::Trailers(_) | Kind::Failed(_) => None,
-        }
-    }
-
-    /// Lets at most `max` bytes more through; reading beyond is [`Error::BodyTooLarge`], and so is the first read of a
-    /// body that is known to be longer. Several limits all hold. After such an error the rest is not read any more, and
-    /// later reads repeat it.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use httpserver::{Body, Error, IOLoop};
-    ///
-    /// let mut body = Body::from("twelve bytes");
-    /// body.limit(5);
-    /// let result = IOLoop::current().run_sync(body.bytes(100));
-    /// assert!(matches!(result, Err(Error::BodyTooLarge { limit: 5 })));
-    /// ```
-    pub fn limit(&mut self, max: u64) {
-        let body = mem::take(self);
-        self.kind = Kind::Limited(Box::new(Limited::new(body, max)));
-    }
-
-    /// Sets the limit for the whole body to `max` bytes, what was read before included, in place of the last one set by
-    /// [`limit`](Body::limit): to raise it as well as to lower it. [`Limits::max_body`](crate::Limits::max_body) holds in any
-    /// case.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use httpserver::{Body, IOLoop};
-    ///
-    /// let mut body = Body::from("twelve bytes");
-    /// body.limit(5);
-    /// body.set_limit(20);
-    /// assert_eq!(IOLoop::current().run_sync(body.bytes(100))?.len(), 12);
-    /// # Ok::<_, httpserver::Error>(())
-    /// ```
-    #[inline]
-    pub fn set_limit(&mut self, max: u64) {
-        match &mut self.kind {
-            Kind::Limited(limited) => limited.set_limit(max),
-            _ => self.limit(max),
         }
     }
 
@@ -485,7 +443,7 @@ impl Body {
     fn give_up(&mut self, error: Error) -> Error {
         match &mut self.kind {
             Kind::Incoming(incoming) => incoming.give_up(error),
-            Kind::Limited(limited) => limited.body.give_up(error),
+            Kind::Limited(limited) => limited.give_up(error),
             Kind::Failed(first) => Error::clone(first),
             Kind::Empty | Kind::Bytes(_) | Kind::Buffer(_) | Kind::File(_) | Kind::Stream(_) | Kind::Trailers(_) => {
                 self.kind = Kind::Failed(Box::new(error.clone()));

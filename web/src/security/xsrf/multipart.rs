@@ -1,7 +1,7 @@
 //! A field of a multipart form, without taking the form from the handler.
 
 use httpserver::{
-    Body, Bytes,
+    Bytes,
     multipart::{Event, FormLimits, Parser},
 };
 
@@ -28,34 +28,27 @@ impl Exchange {
             field.push(bytes)?;
             return Ok(field.text());
         }
+        // The handler may raise it, but not before it runs. What is read ahead has a bound of its own.
+        let limit = body.current_limit();
+        if limit.is_some() {
+            body.set_limit(u64::MAX);
+        }
         let mut ahead = Vec::new();
-        let is_complete = loop {
-            if field.is_done() || ahead.len() >= WINDOW {
-                break false;
-            }
-            let Some(chunk) = body.chunk().await? else { break true };
+        while !field.is_done()
+            && ahead.len() < WINDOW
+            && let Some(chunk) = body.chunk().await?
+        {
             ahead.extend_from_slice(&chunk);
             field.push(chunk)?;
-        };
-        let ahead = Bytes::from(ahead);
-        self.put_request_body(match is_complete {
-            true => ahead.into(),
-            false => behind(ahead, body),
-        });
+        }
+        // The body itself, for the limits and time-outs that the handler sets.
+        body.put_back(Bytes::from(ahead));
+        if let Some(limit) = limit {
+            body.set_limit(limit);
+        }
+        self.put_request_body(body);
         Ok(field.text())
     }
-}
-
-/// The body that begins with what was read ahead.
-#[inline]
-fn behind(ahead: Bytes, mut rest: Body) -> Body {
-    Body::writer(async move |mut out| {
-        out.write_bytes(ahead).await?;
-        while let Some(chunk) = rest.chunk().await? {
-            out.write_bytes(chunk).await?;
-        }
-        Ok(())
-    })
 }
 
 /// A field that is being looked for.
