@@ -7,7 +7,7 @@ mod store;
 
 use std::{fmt, rc::Rc, time::Duration};
 
-use httpserver::StatusCode;
+use httpserver::{Extensions, StatusCode};
 
 pub use self::{memory::MemoryStore, session::Session, store::SessionStore};
 use self::{place::Place, session::Opened};
@@ -46,7 +46,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// is over. An answer that has seen the session gets `Vary: Cookie`.
 ///
 /// Changes are saved when the handler has returned, with an error too, and before the answer leaves. A streamed answer is on
-/// its way by then: see [`Session::save`].
+/// its way by then: see [`Session::save`]. If the handler panics, is dropped by a wrap around this one, or the store fails, the
+/// changes are given up, and the client keeps the cookie that it has.
 ///
 /// # Several requests at once
 ///
@@ -168,19 +169,36 @@ impl Wrap for Sessions {
     #[inline]
     async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
         exchange.extensions().set(Rc::clone(&self.settings));
+        let mut unsaved = Unsaved(Some(exchange.extensions().clone()));
         let result = next.run(exchange).await;
-        if let Some(session) = exchange.extensions().get::<Opened>() {
-            // An error of the handler says more than that its changes were not saved either.
-            let saved = session.0.save().await;
-            return result.and(saved);
+        let saved = match exchange.extensions().get::<Opened>() {
+            Some(session) => session.0.save().await,
+            None => Ok(()),
+        };
+        if saved.is_ok() {
+            unsaved.0 = None;
         }
-        result
+        // An error of the handler says more than that its changes were not saved either.
+        result.and(saved)
     }
 
     #[inline]
     fn needs(&self, needs: &mut Needs) {
         if matches!(*self.settings.place, Place::Cookie) {
             needs.state::<CookieSecret>();
+        }
+    }
+}
+
+/// Gives up what was changed in the session of a request, unless it was saved: the handler has panicked, or was dropped by a
+/// wrap further out, which may answer all the same.
+struct Unsaved(Option<Extensions>);
+
+impl Drop for Unsaved {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(session) = self.0.as_ref().and_then(|extensions| extensions.get::<Opened>()) {
+            session.0.give_up();
         }
     }
 }

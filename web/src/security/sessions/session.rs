@@ -1,6 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
-    fmt,
+    fmt, mem,
     rc::Rc,
 };
 
@@ -73,6 +73,8 @@ struct Inner {
     is_cookie_due: Cell<bool>,
     /// Whether the head of the answer has been made, so that no cookie can be sent any more.
     is_sealed: Cell<bool>,
+    /// Whether the changes that are not saved never will be.
+    is_given_up: Cell<bool>,
 }
 
 impl Session {
@@ -124,6 +126,7 @@ impl Session {
             is_changed: Cell::new(false),
             is_cookie_due: Cell::new(is_cookie_due),
             is_sealed: Cell::new(false),
+            is_given_up: Cell::new(false),
         };
         Ok(Session { inner: Rc::new(inner) })
     }
@@ -247,12 +250,19 @@ impl Session {
         if !inner.is_changed.get() {
             return Ok(());
         }
+        // Values that are set meanwhile are changes again.
         inner.is_changed.set(false);
-        let saved = inner.save_to(&**store).await;
-        if saved.is_err() {
-            inner.is_changed.set(true);
-        }
-        saved
+        let unsaved = Unsaved(&inner.is_changed);
+        inner.save_to(&**store).await?;
+        mem::forget(unsaved);
+        Ok(())
+    }
+
+    /// The handler has not come to its end, or the store has failed: what is not saved now is not to be told to the client
+    /// either.
+    #[inline]
+    pub(super) fn give_up(&self) {
+        self.inner.is_given_up.set(true);
     }
 
     /// From now on no cookie can be sent.
@@ -271,6 +281,16 @@ impl Session {
         if let Some(cookie) = inner.cookie() {
             let _ = response.append_header("Set-Cookie", cookie.to_string());
         }
+    }
+}
+
+/// Notes, unless it is forgotten, that changes are not saved: saving them has failed, or was given up.
+struct Unsaved<'s>(&'s Cell<bool>);
+
+impl Drop for Unsaved<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.set(true);
     }
 }
 
@@ -326,6 +346,13 @@ impl Inner {
     #[inline]
     fn cookie(&self) -> Option<Cookie> {
         let mut cookie = self.settings.cookie.clone();
+        if self.is_given_up.get() && self.is_changed.get() {
+            // The key of an earlier `save`, or nothing: the client goes on with what it has.
+            let Place::Store(_) = *self.settings.place else { return None };
+            let saved = self.key.borrow().clone().filter(|_| self.is_cookie_due.get())?;
+            cookie.value = saved.into();
+            return Some(cookie);
+        }
         if self.values.borrow().is_empty() {
             cookie.forget();
             // One that the client does not have, it need not forget. One that is no good, it should.

@@ -48,7 +48,8 @@ pub trait SessionStore: 'static {
     /// Become the answer to the request.
     fn load(&self, key: &str, keep: Duration) -> impl Future<Output = Result<Option<String>>>;
 
-    /// Keeps `data` under a new key for `keep`.
+    /// Keeps `data` under a new key for `keep`. When a future of this was dropped, the same key may come once more: then what
+    /// is there is replaced.
     ///
     /// # Errors
     ///
