@@ -48,7 +48,7 @@ enum Place {
     /// Texts are lent, never copied, so each is known by its address.
     Address(usize),
     /// A number that a text was taken for.
-    Number(String),
+    Number(f64),
 }
 
 impl Fault {
@@ -86,6 +86,18 @@ impl Fault {
         matches!(self.0.what, What::Blank)
     }
 
+    /// Of the field that it is about, if that is known.
+    #[inline]
+    pub(super) fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    /// Whether it is that a field of this name is missing.
+    #[inline]
+    pub(super) fn misses(&self, name: Option<&str>) -> bool {
+        matches!(self.0.what, What::Missing(field) if Some(field) == name)
+    }
+
     #[inline]
     pub(super) fn wanted(&self) -> Option<Wanted> {
         self.0.wanted
@@ -97,7 +109,13 @@ impl Fault {
         match self.0.place.as_ref()? {
             Place::Address(address) => pairs.iter().position(|pair| pair.text.as_ptr().addr() == *address),
             Place::Number(number) => {
-                pairs.iter().position(|pair| pair.kind.get() == Kind::Number && pair.text.trim_ascii() == number)
+                let is_it = |pair: &Pair<'_>| {
+                    pair.kind.get() == Kind::Number
+                        && pair.text.trim_ascii().parse().is_ok_and(|text: f64| text == *number)
+                };
+                // One that was guessed is the likelier one.
+                let guessed = pairs.iter().position(|pair| is_it(pair) && pair.is_guess.get());
+                guessed.or_else(|| pairs.iter().position(is_it))
             }
         }
     }
@@ -136,8 +154,9 @@ impl Fault {
         };
         fault.0.place = match unexpected {
             Unexpected::Str(text) => Some(Place::Address(text.as_ptr().addr())),
-            Unexpected::Unsigned(number) => Some(Place::Number(number.to_string())),
-            Unexpected::Signed(number) => Some(Place::Number(number.to_string())),
+            Unexpected::Unsigned(number) => Some(Place::Number(*number as f64)),
+            Unexpected::Signed(number) => Some(Place::Number(*number as f64)),
+            Unexpected::Float(number) => Some(Place::Number(*number)),
             _ => None,
         };
         fault

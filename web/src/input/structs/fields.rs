@@ -17,6 +17,9 @@ use crate::{error::Result, input::Source};
 /// How often a struct is read anew. Each time one more field has been understood.
 const MOST_ATTEMPTS: usize = 200;
 
+/// After so many attempts it is a map and not a struct that wants numbers or lists: all that look like it are taken for such.
+const PATIENCE: usize = 8;
+
 /// Arguments as a struct reads them: by name, and those of one name in the order in which they were sent.
 pub(crate) struct Fields<'a> {
     source: Source,
@@ -25,6 +28,8 @@ pub(crate) struct Fields<'a> {
     again: Cell<bool>,
     /// Which text was understood last.
     latest: Cell<Option<usize>>,
+    /// Whether guesses have been wrong.
+    is_misled: Cell<bool>,
 }
 
 /// One text.
@@ -34,6 +39,8 @@ pub(super) struct Pair<'a> {
     pub(super) kind: Cell<Kind>,
     /// Whether all texts of this name are a list, where nobody says what they are. Counts on the first one.
     pub(super) is_list: Cell<bool>,
+    /// Whether that is a guess, by what others are.
+    pub(super) is_guess: Cell<bool>,
 }
 
 /// What a text is, where nobody says so.
@@ -44,6 +51,8 @@ pub(super) enum Kind {
     Truth,
     /// Left blank, where it cannot be blank.
     Nothing,
+    /// The same, where only a default helps: as if it had not been sent.
+    Absent,
 }
 
 impl<'a> Fields<'a> {
@@ -52,52 +61,129 @@ impl<'a> Fields<'a> {
         source: Source,
         pairs: impl Iterator<Item = Result<(Cow<'a, str>, Cow<'a, str>)>>,
     ) -> Result<Self> {
-        let pair = |(name, text)| Pair { name, text, kind: Cell::new(Kind::Text), is_list: Cell::new(false) };
+        let pair = |(name, text)| Pair {
+            name,
+            text,
+            kind: Cell::new(Kind::Text),
+            is_list: Cell::new(false),
+            is_guess: Cell::new(false),
+        };
         let mut pairs = pairs.map(|item| item.map(pair)).collect::<Result<Vec<_>>>()?;
         // Stable: of one name, the order is that in which they were sent.
         pairs.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Fields { source, pairs, again: Cell::new(false), latest: Cell::new(None) })
+        Ok(Fields { source, pairs, again: Cell::new(false), latest: Cell::new(None), is_misled: Cell::new(false) })
     }
 
     /// The struct that they make.
     #[inline]
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T> {
-        let mut attempts = 1;
+        let mut blank: Vec<Fault> = Vec::new();
+        let mut attempt = 0;
         loop {
-            match T::deserialize(self) {
+            attempt += 1;
+            let fault = match T::deserialize(self) {
                 Ok(value) => return Ok(value),
-                Err(fault) => {
-                    let is_worthwhile = self.again.take() || self.learn(&fault);
-                    if !is_worthwhile || attempts == MOST_ATTEMPTS {
-                        // A text that was taken for nothing, and must not be nothing.
-                        let latest = self.latest.get().map(|at| &*self.pairs[at].name);
-                        let fault = if fault.is_blank() { fault.named(latest) } else { fault };
-                        return Err(fault.into_error(self.source, &self.pairs));
-                    }
-                    attempts += 1;
-                }
+                Err(fault) => fault,
+            };
+            if attempt < MOST_ATTEMPTS && (self.again.take() || self.learn(&fault, attempt) || self.take_back(&fault)) {
+                continue;
             }
+            // A text that was taken for nothing, and must not be nothing.
+            let latest = self.latest.get().map(|at| &*self.pairs[at].name);
+            let fault = if fault.is_blank() { fault.named(latest) } else { fault };
+            if attempt < MOST_ATTEMPTS && self.leave_out(&fault) {
+                blank.push(fault);
+                continue;
+            }
+            // No default takes the place of what was left out: what was wrong with it says more.
+            let first = blank.into_iter().find(|first| fault.misses(first.name()));
+            return Err(first.unwrap_or(fault).into_error(self.source, &self.pairs));
         }
     }
 
     /// Finds out which text was not of the type that was asked for, and what it is instead. False if nothing is left to try.
     #[inline]
-    fn learn(&self, fault: &Fault) -> bool {
+    fn learn(&self, fault: &Fault, attempt: usize) -> bool {
         let Some(at) = fault.place_in(&self.pairs) else { return false };
         let pair = &self.pairs[at];
         let first = self.pairs.partition_point(|other| other.name < pair.name);
         let is_blank = pair.text.trim_ascii().is_empty();
+        let may_guess = attempt >= PATIENCE && !self.is_misled.get();
         let kind = match fault.wanted() {
-            Some(Wanted::List) => return !self.pairs[first].is_list.replace(true),
+            Some(Wanted::List) => {
+                if may_guess {
+                    self.guess_lists();
+                }
+                return !self.pairs[first].is_list.replace(true);
+            }
             Some(_) if pair.kind.get() != Kind::Text => return false,
             Some(_) if is_blank => Kind::Nothing,
             Some(Wanted::Truth) => Kind::Truth,
             Some(Wanted::Other) => Kind::Number,
             None => return false,
         };
+        if may_guess && kind == Kind::Number {
+            self.guess_numbers();
+        }
         pair.kind.set(kind);
+        pair.is_guess.set(false);
         self.latest.set(Some(at));
         true
+    }
+
+    #[inline]
+    fn guess_numbers(&self) {
+        let is_number =
+            |pair: &&Pair<'_>| pair.kind.get() == Kind::Text && pair.text.trim_ascii().parse::<f64>().is_ok();
+        for pair in self.pairs.iter().filter(is_number) {
+            pair.kind.set(Kind::Number);
+            pair.is_guess.set(true);
+        }
+    }
+
+    #[inline]
+    fn guess_lists(&self) {
+        for pair in self.pairs.iter().filter(|pair| !pair.is_list.get()) {
+            pair.is_list.set(true);
+            pair.is_guess.set(true);
+        }
+    }
+
+    /// Takes back a guess that was wrong; all of them, if the fault does not say which. False if there is none.
+    #[inline]
+    fn take_back(&self, fault: &Fault) -> bool {
+        if let Some(at) = fault.place_in(&self.pairs) {
+            let was_guess = self.pairs[at].is_guess.get();
+            if was_guess {
+                self.pairs[at].take_back();
+            }
+            return was_guess;
+        }
+        let mut guesses = self.pairs.iter().filter(|pair| pair.is_guess.get()).peekable();
+        let is_any = fault.wanted().is_some() && guesses.peek().is_some();
+        if is_any {
+            self.is_misled.set(true);
+            guesses.for_each(Pair::take_back);
+        }
+        is_any
+    }
+
+    /// Leaves out a field that cannot be blank and is, so that its default counts. False if the fault is of another kind.
+    #[inline]
+    fn leave_out(&self, fault: &Fault) -> bool {
+        let named = fault.name().and_then(|name| self.pairs.iter().rposition(|pair| pair.name == name));
+        let Some(at) = named.or_else(|| fault.place_in(&self.pairs)) else { return false };
+        let pair = &self.pairs[at];
+        pair.text.trim_ascii().is_empty() && pair.kind.replace(Kind::Absent) != Kind::Absent
+    }
+}
+
+impl Pair<'_> {
+    #[inline]
+    fn take_back(&self) {
+        self.kind.set(Kind::Text);
+        self.is_list.set(false);
+        self.is_guess.set(false);
     }
 }
 
@@ -164,9 +250,15 @@ impl<'de> MapAccess<'de> for Groups<'de> {
 
     #[inline]
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        let Some(first) = self.rest.first() else { return Ok(None) };
-        let count = self.rest.iter().take_while(|pair| pair.name == first.name).count();
-        (self.current, self.rest) = self.rest.split_at(count);
+        let first = loop {
+            let Some(first) = self.rest.first() else { return Ok(None) };
+            let count = self.rest.iter().take_while(|pair| pair.name == first.name).count();
+            (self.current, self.rest) = self.rest.split_at(count);
+            // Of several the last one counts.
+            if self.current.last().is_some_and(|pair| pair.kind.get() != Kind::Absent) {
+                break first;
+            }
+        };
         seed.deserialize(BorrowedStrDeserializer::new(&first.name)).map(Some)
     }
 

@@ -135,7 +135,7 @@ impl<'de> Deserializer<'de> for Values<'de> {
                 Some(value) => visitor.visit_bool(value),
                 None => visitor.visit_borrowed_str(self.text()),
             },
-            Kind::Nothing => visitor.visit_none(),
+            Kind::Nothing | Kind::Absent => visitor.visit_none(),
         }
     }
 
