@@ -151,6 +151,10 @@ fn json_of_another_type_is_415() {
     let server = server();
     assert_eq!(server.send("POST", "/sum", "Content-Type: text/json\r\n", "[1]").status, 415);
     assert_eq!(server.send("POST", "/sum", "", "[1]").status, 415);
+    // As a form would be: not malformed, but of a kind that is not read here.
+    let compressed = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n";
+    assert_eq!(server.send("POST", "/sum", compressed, "\u{1f}\u{8b}").status, 415);
+    assert_eq!(server.send("POST", "/sum", "Content-Type: application/json\r\n", "\u{1f}\u{8b}").status, 400);
 }
 
 #[test]

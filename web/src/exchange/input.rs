@@ -20,8 +20,9 @@ impl Exchange {
     ///
     /// # Errors
     ///
-    /// 415 when the request's `Content-Type` is neither `application/json` nor one that ends in `+json`; 400 when the
-    /// body is not JSON, 422 when it is JSON and not that of a `T`; and as [`bytes`](Exchange::bytes).
+    /// 415 when the request's `Content-Type` is neither `application/json` nor one that ends in `+json`, and when the body has
+    /// a content coding; 400 when it is not JSON, 422 when it is JSON and not that of a `T`; and as
+    /// [`bytes`](Exchange::bytes).
     ///
     /// # Cancel safety
     ///
@@ -32,7 +33,17 @@ impl Exchange {
             return Err(Error::UnsupportedMediaType { expected: JSON });
         }
         let body = self.collect().await?;
-        serde_json::from_slice(body).map_err(Error::InvalidJson)
+        serde_json::from_slice(body).map_err(|error| self.json_error(error))
+    }
+
+    /// Looked for when it has failed: JSON that is compressed is no JSON.
+    #[cfg(feature = "json")]
+    #[cold]
+    fn json_error(&self, error: serde_json::Error) -> Error {
+        match self.headers().contains("content-encoding") {
+            true => httpserver::Error::UnsupportedMediaType("JSON with a content coding").into(),
+            false => Error::InvalidJson(error),
+        }
     }
 
     /// Returns the body as text, whatever its `Content-Type`.
