@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
     fmt,
+    hash::{BuildHasher, RandomState},
     net::IpAddr,
     rc::Rc,
     time::{Duration, Instant},
@@ -29,7 +30,7 @@ use crate::{
 /// # Memory
 ///
 /// A client with a full bucket is forgotten, since it is as good as new. There are 100,000 others at most, of some 100 bytes
-/// each, unless [`max_clients`](RateLimit::max_clients) says otherwise; one more pushes out the one whose bucket is nearest to
+/// each however long their keys are, unless [`max_clients`](RateLimit::max_clients) says otherwise; one more pushes out the one whose bucket is nearest to
 /// being full. So an attacker with very many addresses makes the limit forget the quiet ones, and never its own loudest.
 ///
 /// Clones share the buckets, and each thread has its own. Costs two look-ups in trees and tables, below a microsecond.
@@ -76,7 +77,12 @@ enum Key {
     /// The first 64 bits.
     V6(u64),
     Text(Rc<str>),
+    /// Of a long text. Clients choose keys, and would choose how much memory they take.
+    Digest([u64; 2]),
 }
+
+/// Longer keys, in bytes, are kept as a digest.
+const MOST_TEXT: usize = 64;
 
 /// Buckets that are not full. Of each there is only the time at which it will be: all else follows from that.
 struct Buckets {
@@ -123,7 +129,8 @@ impl RateLimit {
     #[track_caller]
     #[inline]
     pub fn by(requests: u32, period: Duration, key: impl Fn(&Exchange) -> Option<String> + 'static) -> RateLimit {
-        RateLimit::new(requests, period, Rc::new(move |exchange| key(exchange).map(|key| Key::Text(key.into()))))
+        let hashers = [RandomState::new(), RandomState::new()];
+        RateLimit::new(requests, period, Rc::new(move |exchange| Some(Key::of_text(key(exchange)?, &hashers))))
     }
 
     #[track_caller]
@@ -217,6 +224,15 @@ impl Buckets {
 }
 
 impl Key {
+    /// The digest is of 128 bits, by a key that nobody outside knows: two texts with the same one cannot be found.
+    #[inline]
+    fn of_text(text: String, hashers: &[RandomState; 2]) -> Key {
+        match text.len() {
+            ..=MOST_TEXT => Key::Text(text.into()),
+            _ => Key::Digest(hashers.each_ref().map(|hasher| hasher.hash_one(&text))),
+        }
+    }
+
     #[inline]
     fn of_address(ip: IpAddr) -> Key {
         match ip.to_canonical() {
@@ -254,5 +270,21 @@ impl fmt::Debug for RateLimit {
             .field("burst", &self.burst)
             .field("clients", &self.buckets.borrow().full_at.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_key_takes_no_more_memory_than_a_short_one() {
+        let hashers = [RandomState::new(), RandomState::new()];
+        let key = |length: usize, end: &str| Key::of_text("k".repeat(length) + end, &hashers);
+        assert!(matches!(key(63, "1"), Key::Text(_)));
+        assert!(matches!(key(64, "1"), Key::Digest(_)));
+        assert!(matches!(key(60_000, "1"), Key::Digest(_)));
+        assert_eq!(key(60_000, "1"), key(60_000, "1"));
+        assert_ne!(key(60_000, "1"), key(60_000, "2"));
     }
 }
