@@ -62,6 +62,10 @@ fn add_value(path: &mut String, value: &str, is_rest: bool) -> Result<(), &'stat
     if value.is_empty() {
         return Err("a parameter matches at least one character");
     }
+    // The layer below refuses it, encoded or not: to a program in C it would be the end of the path.
+    if value.contains('\0') {
+        return Err("no path has a NUL");
+    }
     let mut value = value;
     // `//host` in a link is another host.
     if let Some(rest) = value.strip_prefix('/')
@@ -116,6 +120,8 @@ mod tests {
             ("/user/{id}", &[".."], "`.` and `..`"),
             ("/user/{id}/x", &["."], "`.` and `..`"),
             ("/files/{*path}", &["a/../b"], "`.` and `..`"),
+            ("/user/{id}", &["a\0b"], "NUL"),
+            ("/files/{*path}", &["a/\0"], "NUL"),
         ] {
             let refusal = build(pattern, values).unwrap_err();
             assert!(refusal.contains(reason), "{pattern} {values:?}: {refusal}");
