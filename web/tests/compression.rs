@@ -214,8 +214,11 @@ fn parts_of_files_are_left_alone() {
     let ranged = |headers: &str| server.send("GET", "/style.css", &format!("{GZIP}{headers}"), "");
     let part = ranged("Range: bytes=0-99999\r\n");
     assert_eq!((part.status, part.header("content-encoding"), part.body.len()), (206, None, 100_000));
+    // A cache that puts it together with others has to know that there is another version.
+    assert_eq!(part.header("vary"), Some("Accept-Encoding"));
     let parts = ranged("Range: bytes=0-9999,50000-50010\r\n");
     assert_eq!((parts.status, parts.header("content-encoding")), (206, None));
+    assert_eq!(parts.header("vary"), Some("Accept-Encoding"));
     // A range of the compressed bytes that the client has would be one of others.
     let etag = whole.header("etag").unwrap();
     let reply = ranged(&format!("Range: bytes=100-\r\nIf-Range: {etag}\r\n"));

@@ -59,3 +59,16 @@ fn copies_on_two_machines_have_the_same_portable_tag() {
     let [first, second] = etags(|files| files.portable_etags(true));
     assert_ne!(first, second);
 }
+
+#[test]
+fn a_cache_is_told_that_browsers_get_a_page_where_others_get_a_404() {
+    let site = Site::new("fallback");
+    let server = site.serve(|files| files.fallback("a.txt"));
+    let page = server.send("GET", "/users/5", "Accept: text/html\r\n", "");
+    assert_eq!((page.status, page.header("vary")), (200, Some("Accept")));
+    let missing = server.send("GET", "/users/5", "Accept: application/json\r\n", "");
+    assert_eq!((missing.status, missing.header("vary")), (404, Some("Accept")));
+    // These are the same for everybody.
+    assert_eq!(server.get("/users/5.png").header("vary"), None);
+    assert_eq!(server.get("/a.txt").header("vary"), None);
+}

@@ -142,8 +142,10 @@ struct Job {
 impl Job {
     #[inline]
     fn apply(self, response: &mut Response) {
-        if response.status() == StatusCode::NOT_MODIFIED {
-            return self.apply_to_not_modified(response);
+        match response.status() {
+            StatusCode::NOT_MODIFIED => return self.apply_to_not_modified(response),
+            StatusCode::PARTIAL_CONTENT => return apply_to_part(response),
+            _ => {}
         }
         if !self.is_candidate(response) {
             return;
@@ -161,7 +163,7 @@ impl Job {
         if response.is_abort() || status.is_informational() {
             return false;
         }
-        if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT) {
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
             return false;
         }
         if let Some(coding) = response.header_bytes("content-encoding") {
@@ -231,6 +233,19 @@ impl Job {
         if is_known_as_weak {
             weaken_tag(response);
         }
+    }
+}
+
+/// A part is not compressed, but has the `Vary` of the whole, which may be (RFC 9110, section 15.3.7).
+#[inline]
+fn apply_to_part(response: &mut Response) {
+    let is_compressible_whole = response
+        .header_bytes("content-type")
+        .is_some_and(|kind| is_compressible(kind) || kind.starts_with(b"multipart/"));
+    let is_fixed =
+        response.header_bytes("content-encoding").is_some() || has_member(response, "cache-control", b"no-transform");
+    if is_compressible_whole && !is_fixed {
+        add_vary(response);
     }
 }
 

@@ -4,13 +4,19 @@ use httpserver::Method;
 
 use crate::exchange::Exchange;
 
-/// Whether it is a browser that goes to a page: it reads, accepts HTML by name, and asks for nothing with an extension. A
-/// picture that is missing stays missing.
+/// Whether a browser could go to a page there: it reads, and asks for nothing with an extension. A picture that is missing stays
+/// missing.
 #[inline]
-pub(super) fn asks_for_page(exchange: &Exchange) -> bool {
+pub(super) fn may_be_page(exchange: &Exchange) -> bool {
     let is_read = matches!(*exchange.method(), Method::GET | Method::HEAD);
     let name = exchange.request().path().rsplit('/').next().unwrap_or_default();
-    is_read && !name.contains('.') && exchange.headers().get_all("accept").any(accepts_html)
+    is_read && !name.contains('.')
+}
+
+/// Whether it is a browser that goes there: it accepts HTML by name.
+#[inline]
+pub(super) fn asks_for_page(exchange: &Exchange) -> bool {
+    exchange.headers().get_all("accept").any(accepts_html)
 }
 
 #[inline]

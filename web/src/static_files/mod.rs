@@ -231,14 +231,16 @@ impl StaticFiles {
 
     #[inline]
     fn serve_missing(&self, exchange: &mut Exchange, error: Errno) -> Result<()> {
-        let fallback = self.fallback.as_deref().filter(|_| matches!(error, Errno::ENOENT | Errno::ENOTDIR));
-        match fallback {
+        let is_missing = matches!(error, Errno::ENOENT | Errno::ENOTDIR);
+        match self.fallback.as_deref().filter(|_| is_missing && fallback::may_be_page(exchange)) {
             Some(name) if fallback::asks_for_page(exchange) => {
                 let (file, metadata) = self.root.look_up(name).map_err(open_error)?;
                 exchange.append_header("Vary", "Accept")?;
                 self.send(exchange, name, file, metadata)
             }
-            _ => Err(open_error(error)),
+            // Or a cache would hand the 404 of a script to a browser that goes there.
+            Some(_) => Err(HttpError::new(StatusCode::NOT_FOUND).header("Vary", "Accept").into()),
+            None => Err(open_error(error)),
         }
     }
 
