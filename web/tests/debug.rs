@@ -121,6 +121,22 @@ fn the_page_of_an_error_says_what_where_and_when() {
 }
 
 #[test]
+fn secrets_are_masked_wherever_the_request_has_them() {
+    testing::run(async {
+        let _ = testing::capture_log();
+        let client = TestClient::new(Application::new().get("/reset/{token}/{id}", panics).debug(true));
+        let request = client.get("/reset/swordfish/7?%74oken=swordfish").header("Accept", "text/html");
+        let answer = request.header("Referer", "https://a.example/?key=swordfish&page=2").send().await;
+        answer.assert_status(500);
+        assert_shows(
+            &answer,
+            &["/reset/•••/7?", "<th>token<td><pre>•••</pre>", "<th>id<td><pre>7</pre>", "&amp;page=2"],
+        );
+        assert!(!answer.text().contains("swordfish"), "{}", answer.text());
+    });
+}
+
+#[test]
 fn the_page_of_a_panic_has_its_line_and_a_backtrace() {
     let answer = ask(application().debug(true), "/panic");
     assert_shows(

@@ -42,7 +42,7 @@ pub(super) fn sections(exchange: &Exchange, error: &Error) -> Vec<Section> {
         Section::rows("Where", place(exchange, error, panic.as_ref())),
         Section::text("Template", template(error)),
         Section::rows("Request", request(exchange)),
-        Section::rows("Path parameters", exchange.path_texts()),
+        Section::rows("Path parameters", parameters(exchange)),
         Section::rows("Values", exchange.extensions().get::<Noted>().map(|noted| noted.all()).unwrap_or_default()),
         Section::rows("Template values", template_values(exchange)),
         Section::rows("Headers", headers(exchange)),
@@ -131,11 +131,20 @@ fn request(exchange: &Exchange) -> Vec<(String, String)> {
     let request = exchange.request();
     let mut rows = vec![
         ("method".to_owned(), request.method().to_string()),
-        ("target".to_owned(), mask::target(request.target())),
+        ("target".to_owned(), mask::target(request.target(), &exchange.path_texts())),
         ("protocol".to_owned(), exchange.protocol().to_string()),
     ];
     rows.extend(exchange.remote_ip().map(|ip| ("client".to_owned(), ip.to_string())));
     rows
+}
+
+#[inline]
+fn parameters(exchange: &Exchange) -> Vec<(String, String)> {
+    let mut texts = exchange.path_texts();
+    for (name, text) in &mut texts {
+        *text = mask::value(name, text).to_owned();
+    }
+    texts
 }
 
 #[inline]
@@ -144,7 +153,7 @@ fn headers(exchange: &Exchange) -> Vec<(String, String)> {
     headers
         .map(|(name, value)| {
             let text = String::from_utf8_lossy(value);
-            (name.to_string(), mask::value(name, &text).to_owned())
+            (name.to_string(), mask::header(name, &text))
         })
         .collect()
 }
