@@ -182,6 +182,9 @@ impl Application {
     /// prefix; what it does not set is taken from this one, whose wraps run around its own. Its
     /// [`limits`](Application::limits) are not used: those are the server's.
     ///
+    /// Its fallback answers what none of its routes has, before a route of this one that matches the path by a parameter
+    /// where the prefix has text: static files at `/`, for example. Without a fallback such a route answers.
+    ///
     /// # Panics
     ///
     /// As [`route`](Application::route), and if the prefix does not begin with a slash or ends with one.

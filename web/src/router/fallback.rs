@@ -2,6 +2,7 @@
 
 use std::{cmp::Reverse, rc::Rc};
 
+use super::Table;
 use crate::{
     endpoint::Endpoint,
     pattern::{Part, parts},
@@ -34,11 +35,55 @@ impl Fallback {
         Some(pieces)
     }
 
-    /// The longer prefix first, and of two that are as long the one with fewer parameters.
+    /// Whether it answers paths below its prefix before a pattern that matches them as well: one that is less exact in the
+    /// first segment in which they differ, such as `/{*path}` beside `/admin`. Of two texts that differ, one path has one.
     #[inline]
-    pub(super) fn rank(&self) -> (Reverse<usize>, usize) {
-        let parameters = parts(&self.prefix).filter(|part| matches!(part, Part::Parameter(_))).count();
-        (Reverse(self.prefix.split('/').count()), parameters)
+    pub(super) fn goes_before(&self, table: &Table) -> bool {
+        if self.endpoint.is_none() || table.is_regex() {
+            return false;
+        }
+        let mut segments = table.text().split('/').skip(1);
+        for own in self.prefix.split('/').skip(1) {
+            match segments.next() {
+                Some(other) if other == own => {}
+                Some(other) => return exactness(own) < exactness(other),
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// The more exact prefix first, by the first segment in which they differ, and a longer one before its beginning.
+    #[inline]
+    pub(super) fn rank(&self) -> Vec<Exactness> {
+        self.prefix.split('/').skip(1).map(exactness).chain([Exactness::MAX]).collect()
+    }
+}
+
+/// How little is left open. The least one goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Exactness(u8, Reverse<usize>);
+
+impl Exactness {
+    /// Of the end of a prefix: all is left open.
+    const MAX: Exactness = Exactness(u8::MAX, Reverse(0));
+}
+
+/// In the order in which the tree prefers segments: text; a parameter with text beside it, and of those the one with more
+/// text; a parameter; one for all that is left.
+#[inline]
+fn exactness(segment: &str) -> Exactness {
+    let (mut kind, mut text) = (0, 0);
+    for part in parts(segment) {
+        match part {
+            Part::Literal(literal) => text += literal.len(),
+            Part::Parameter(parameter) => kind = if parameter.starts_with("{*") { 3 } else { 2 },
+        }
+    }
+    match (kind, text) {
+        (0, _) => Exactness(0, Reverse(0)),
+        (2, text) if text > 0 => Exactness(1, Reverse(text)),
+        (kind, text) => Exactness(kind, Reverse(text)),
     }
 }
 

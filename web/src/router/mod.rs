@@ -4,12 +4,14 @@ mod fallback;
 mod needs;
 #[cfg(feature = "regex")]
 mod regexes;
+mod table;
 
 use std::{cell::Cell, fmt, rc::Rc};
 
 use httpserver::{Method, Request};
 
-use self::fallback::Fallback;
+pub(crate) use self::table::{Table, Target};
+use self::{fallback::Fallback, table::allow};
 #[cfg(feature = "regex")]
 use crate::routing::PathRegex;
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
     path_params::PathParams,
     pattern::Pattern,
     route::Route,
-    routing::{Home, Needs, RouteInfo, TrailingSlash, UrlPattern},
+    routing::{Home, RouteInfo, TrailingSlash, UrlPattern},
     scope::Scope,
 };
 
@@ -43,16 +45,6 @@ pub(crate) struct Router {
     regexes: Vec<(PathRegex, usize)>,
 }
 
-/// What answers a method of a path.
-#[derive(Clone)]
-pub(crate) struct Target {
-    pub(crate) endpoint: Rc<dyn Endpoint>,
-    pub(crate) scope: Rc<Scope>,
-    info: Rc<RouteInfo>,
-    /// Of the route, beside those of the handler.
-    needs: Needs,
-}
-
 /// What the router found for a request.
 pub(crate) enum Found<'r> {
     /// A route answers it, perhaps a GET route a HEAD.
@@ -67,20 +59,6 @@ pub(crate) enum Found<'r> {
     ServerOptions,
     /// No route has this path. The fallback for it, and what a nested application around it says about its requests.
     Nothing(Option<&'r Rc<dyn Endpoint>>, Option<&'r Rc<Scope>>, PathParams),
-}
-
-/// The routes that share a pattern.
-pub(crate) struct Table {
-    info: Rc<RouteInfo>,
-    /// A handful: a linear search is faster than any map.
-    targets: Vec<(Method, Target)>,
-    allow: String,
-    /// What nested applications around it say about its requests.
-    scope: Rc<Scope>,
-    /// Of the nested application that added it.
-    slash: Option<TrailingSlash>,
-    #[cfg(feature = "regex")]
-    is_regex: bool,
 }
 
 impl Router {
@@ -168,9 +146,9 @@ impl Router {
         let within = |inner: &Rc<Scope>| Rc::new(Scope::clone(inner).within(scope));
         self.redirects_slashes.set(self.redirects_slashes.get() || nested.redirects_slashes.get());
         for table in nested.tables {
-            let own = self.table_below(prefix, &table, within(&table.scope));
+            let own = self.table_below(prefix, &table, within(table.scope()));
             own.slash = own.slash.or(table.slash).or(nested.slash.get());
-            for (method, Target { endpoint, scope, info, needs }) in table.targets {
+            for (method, Target { endpoint, scope, info, needs }) in table.into_targets() {
                 let info = own.info_at(info.home());
                 own.add(method, Target { endpoint, scope: within(&scope), info, needs });
             }
@@ -218,8 +196,9 @@ impl Router {
 
     #[inline]
     fn add_fallback(&mut self, fallback: Fallback) {
+        self.tables.iter_mut().filter(|table| fallback.goes_before(table)).for_each(Table::contest);
         self.fallbacks.push(fallback);
-        self.fallbacks.sort_by_key(Fallback::rank);
+        self.fallbacks.sort_by_cached_key(Fallback::rank);
     }
 
     /// Finds the endpoint for a request. A path without parameters is found by its bytes, without a look at the tree.
@@ -228,7 +207,10 @@ impl Router {
         match self.fixed.get(request.path_bytes()) {
             Some(&at) => {
                 let table = &self.tables[at];
-                table.find(request.method(), PathParams::none)
+                match table.target_for(request.method()) {
+                    Some(target) => Found::Target(target, PathParams::none(&target.info)),
+                    None => table.find(request.method(), PathParams::none),
+                }
             }
             None => self.find(request.method(), request.path()),
         }
@@ -239,16 +221,40 @@ impl Router {
             Ok(matched) => {
                 // The tree holds numbers: tables grow as methods are added, and its values cannot be changed in place.
                 let table = &self.tables[*matched.value];
-                table.find(method, |info| PathParams::new(info, &matched.params, path))
+                match table.target_for(method) {
+                    Some(target) => Found::Target(target, PathParams::new(&target.info, &matched.params, path)),
+                    None => self.find_at(table, method, path, &matched.params),
+                }
             }
             Err(_) => self.find_elsewhere(method, path),
         }
     }
 
+    /// What becomes of a path whose pattern has no target at hand: none for this method, or a contested one.
+    #[cold]
+    fn find_at<'r>(
+        &'r self,
+        table: &'r Table,
+        method: &Method,
+        path: &str,
+        params: &matchit::Params<'_, '_>,
+    ) -> Found<'r> {
+        if table.is_contested() && self.belongs_to_fallback(path, table) {
+            return self.find_elsewhere(method, path);
+        }
+        table.find(method, |info| PathParams::new(info, params, path))
+    }
+
+    /// Whether the path is in a nested application whose fallback goes before the pattern that has matched.
+    fn belongs_to_fallback(&self, path: &str, table: &Table) -> bool {
+        let mut answering = self.fallbacks.iter().filter(|fallback| fallback.endpoint.is_some());
+        answering.find(|fallback| fallback.pieces(path).is_some()).is_some_and(|fallback| fallback.goes_before(table))
+    }
+
     /// The methods that some route has, as the value of an `Allow` header.
     pub(crate) fn allow(&self) -> String {
         let tables = self.tables.iter();
-        allow(tables.flat_map(|table| table.targets.iter().map(|(method, _)| method)))
+        allow(tables.flat_map(|table| table.targets().iter().map(|(method, _)| method)))
     }
 
     fn find_elsewhere(&self, method: &Method, path: &str) -> Found<'_> {
@@ -281,7 +287,8 @@ impl Router {
             let other = policy.other(path)?;
             let matched = self.tree.at(&other).ok()?;
             let table = &self.tables[*matched.value];
-            (table.slash.or(self.slash.get()) == Some(policy)).then(|| {
+            let is_its_own = !table.is_contested() || !self.belongs_to_fallback(&other, table);
+            (is_its_own && table.slash.or(self.slash.get()) == Some(policy)).then(|| {
                 // They stand where they would stand in the path as it was sent.
                 let params = PathParams::new(&table.info, &matched.params, &other);
                 Found::Moved(other.clone(), table, params)
@@ -305,7 +312,7 @@ impl Router {
     #[track_caller]
     fn table_below(&mut self, prefix: &str, table: &Table, scope: Rc<Scope>) -> &mut Table {
         #[cfg(feature = "regex")]
-        if table.is_regex {
+        if table.is_regex() {
             return self.regex_table(&PathRegex::below(prefix, table.text()), table.info.home(), scope);
         }
         self.table(&format!("{prefix}{}", table.text()), table.info.home(), scope)
@@ -331,74 +338,12 @@ impl Router {
             self.fixed.insert(pattern.as_bytes().into(), at);
         }
         let info = Rc::new(RouteInfo::new(parsed, home));
-        self.tables.push(Table {
-            info,
-            targets: Vec::new(),
-            allow: String::new(),
-            scope,
-            slash: None,
-            #[cfg(feature = "regex")]
-            is_regex: false,
-        });
+        let mut table = Table::new(info, scope);
+        if self.fallbacks.iter().any(|fallback| fallback.goes_before(&table)) {
+            table.contest();
+        }
+        self.tables.push(table);
         &mut self.tables[at]
-    }
-}
-
-impl Table {
-    /// The methods of this path, as the value of an `Allow` header.
-    pub(crate) fn allow(&self) -> &str {
-        &self.allow
-    }
-
-    pub(crate) fn scope(&self) -> &Rc<Scope> {
-        &self.scope
-    }
-
-    #[inline]
-    fn is_regex(&self) -> bool {
-        #[cfg(feature = "regex")]
-        return self.is_regex;
-        #[cfg(not(feature = "regex"))]
-        false
-    }
-
-    fn text(&self) -> &str {
-        self.info.pattern().unwrap_or_default()
-    }
-
-    /// What is known of requests of routes that an application with this home has added: a nested one and the one around it
-    /// may have methods of the same path.
-    #[inline]
-    fn info_at(&self, home: &Rc<Home>) -> Rc<RouteInfo> {
-        if Rc::ptr_eq(home, self.info.home()) { Rc::clone(&self.info) } else { Rc::new(self.info.at(home)) }
-    }
-
-    #[track_caller]
-    fn add(&mut self, method: Method, target: Target) {
-        assert!(self.target(&method).is_none(), "{method} {} has two handlers", self.text());
-        self.targets.push((method, target));
-        self.allow = allow(self.targets.iter().map(|(method, _)| method));
-    }
-
-    fn find(&self, method: &Method, params: impl FnOnce(&Rc<RouteInfo>) -> PathParams) -> Found<'_> {
-        match self.target_for(method) {
-            Some(target) => Found::Target(target, params(&target.info)),
-            None if method == Method::OPTIONS => Found::Options(self, params(&self.info)),
-            // 405 rather than the fallback: the path is known (RFC 9110, section 15.5.6).
-            None => Found::WrongMethod(self, params(&self.info)),
-        }
-    }
-
-    /// What answers `method`; HEAD falls back to GET, whose body the layer below leaves out.
-    fn target_for(&self, method: &Method) -> Option<&Target> {
-        match self.target(method) {
-            None if method == Method::HEAD => self.target(&Method::GET),
-            found => found,
-        }
-    }
-
-    fn target(&self, method: &Method) -> Option<&Target> {
-        self.targets.iter().find(|(known, _)| known == method).map(|(_, target)| target)
     }
 }
 
@@ -424,37 +369,6 @@ impl Default for Router {
 impl fmt::Debug for Router {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.tables.iter().map(|table| (table.text(), &table.allow))).finish()
-    }
-}
-
-/// The `Allow` header of routes with these methods: HEAD comes with GET, OPTIONS with everything.
-fn allow<'m>(methods: impl Iterator<Item = &'m Method>) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for method in methods {
-        names.push(method.as_str());
-        if method == Method::GET {
-            names.push(Method::HEAD.as_str());
-        }
-    }
-    names.push(Method::OPTIONS.as_str());
-    let mut seen = Vec::new();
-    names.retain(|name| {
-        let new = !seen.contains(name);
-        seen.push(*name);
-        new
-    });
-    names.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn allow_names_each_method_once() {
-        let methods = [Method::HEAD, Method::GET, Method::POST, Method::GET];
-        assert_eq!(allow(methods.iter()), "HEAD, GET, POST, OPTIONS");
-        assert_eq!(allow([].iter()), "OPTIONS");
+        f.debug_map().entries(self.tables.iter().map(|table| (table.text(), table.allow()))).finish()
     }
 }

@@ -22,7 +22,7 @@ impl Router {
         };
         check(&self.unrouted, &with_wraps(&Needs::default(), &Scope::default()), || "what runs around all".to_owned());
         for table in &self.tables {
-            for (method, target) in &table.targets {
+            for (method, target) in table.targets() {
                 let mut needs = with_wraps(&target.needs, &target.scope);
                 target.endpoint.needs(&mut needs);
                 check(&target.info, &needs, || format!("the route {method} {}", table.text()));

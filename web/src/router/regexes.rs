@@ -27,7 +27,7 @@ impl Router {
         let at = self.tables.len();
         let info = Rc::new(RouteInfo::new(Pattern::of_regex(text, regex.names()), home));
         self.regexes.push((regex, at));
-        self.tables.push(Table { info, targets: Vec::new(), allow: String::new(), scope, slash: None, is_regex: true });
+        self.tables.push(Table::of_regex(info, scope));
         &mut self.tables[at]
     }
 

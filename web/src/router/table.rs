@@ -1,0 +1,183 @@
+//! What answers the methods of a pattern.
+
+use std::rc::Rc;
+
+use httpserver::Method;
+
+use super::Found;
+use crate::{
+    endpoint::Endpoint,
+    path_params::PathParams,
+    routing::{Home, Needs, RouteInfo, TrailingSlash},
+    scope::Scope,
+};
+
+/// What answers a method of a path.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) endpoint: Rc<dyn Endpoint>,
+    pub(crate) scope: Rc<Scope>,
+    pub(super) info: Rc<RouteInfo>,
+    /// Of the route, beside those of the handler.
+    pub(super) needs: Needs,
+}
+
+/// The routes that share a pattern.
+pub(crate) struct Table {
+    pub(super) info: Rc<RouteInfo>,
+    /// A handful: a linear search is faster than any map.
+    targets: Targets,
+    /// Those of a pattern that matches paths of a nested application, whose fallback goes before it. They are not with the
+    /// others, so that no other route pays for the question.
+    contested: Option<Box<Targets>>,
+    allow: String,
+    /// What nested applications around it say about its requests.
+    scope: Rc<Scope>,
+    /// Of the nested application that added it.
+    pub(super) slash: Option<TrailingSlash>,
+    #[cfg(feature = "regex")]
+    is_regex: bool,
+}
+
+pub(super) type Targets = Vec<(Method, Target)>;
+
+impl Table {
+    pub(super) fn new(info: Rc<RouteInfo>, scope: Rc<Scope>) -> Table {
+        Table {
+            info,
+            targets: Vec::new(),
+            contested: None,
+            allow: String::new(),
+            scope,
+            slash: None,
+            #[cfg(feature = "regex")]
+            is_regex: false,
+        }
+    }
+
+    /// That of a regular expression.
+    #[cfg(feature = "regex")]
+    #[inline]
+    pub(super) fn of_regex(info: Rc<RouteInfo>, scope: Rc<Scope>) -> Table {
+        Table { is_regex: true, ..Table::new(info, scope) }
+    }
+
+    /// The methods of this path, as the value of an `Allow` header.
+    pub(crate) fn allow(&self) -> &str {
+        &self.allow
+    }
+
+    pub(crate) fn scope(&self) -> &Rc<Scope> {
+        &self.scope
+    }
+
+    #[inline]
+    pub(super) fn is_regex(&self) -> bool {
+        #[cfg(feature = "regex")]
+        return self.is_regex;
+        #[cfg(not(feature = "regex"))]
+        false
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.info.pattern().unwrap_or_default()
+    }
+
+    /// What is known of requests of routes that an application with this home has added: a nested one and the one around it
+    /// may have methods of the same path.
+    #[inline]
+    pub(super) fn info_at(&self, home: &Rc<Home>) -> Rc<RouteInfo> {
+        if Rc::ptr_eq(home, self.info.home()) { Rc::clone(&self.info) } else { Rc::new(self.info.at(home)) }
+    }
+
+    #[track_caller]
+    pub(super) fn add(&mut self, method: Method, target: Target) {
+        assert!(target_of(self.targets(), &method).is_none(), "{method} {} has two handlers", self.text());
+        let targets = self.contested.as_deref_mut().unwrap_or(&mut self.targets);
+        targets.push((method, target));
+        self.allow = allow(targets.iter().map(|(method, _)| method));
+    }
+
+    /// From now on the fallbacks of nested applications are asked before the routes.
+    #[cold]
+    pub(super) fn contest(&mut self) {
+        let targets = std::mem::take(&mut self.targets);
+        self.contested.get_or_insert_default().extend(targets);
+    }
+
+    #[inline]
+    pub(super) fn is_contested(&self) -> bool {
+        self.contested.is_some()
+    }
+
+    #[inline]
+    pub(super) fn targets(&self) -> &Targets {
+        self.contested.as_deref().unwrap_or(&self.targets)
+    }
+
+    #[inline]
+    pub(super) fn into_targets(self) -> Targets {
+        self.contested.map_or(self.targets, |targets| *targets)
+    }
+
+    /// What the routes say to `method`, contested or not.
+    pub(super) fn find(&self, method: &Method, params: impl FnOnce(&Rc<RouteInfo>) -> PathParams) -> Found<'_> {
+        match target_for(self.targets(), method) {
+            Some(target) => Found::Target(target, params(&target.info)),
+            None if method == Method::OPTIONS => Found::Options(self, params(&self.info)),
+            // 405 rather than the fallback: the path is known (RFC 9110, section 15.5.6).
+            None => Found::WrongMethod(self, params(&self.info)),
+        }
+    }
+
+    /// What answers `method`, unless it is contested.
+    #[inline]
+    pub(super) fn target_for(&self, method: &Method) -> Option<&Target> {
+        target_for(&self.targets, method)
+    }
+}
+
+/// HEAD falls back to GET, whose body the layer below leaves out.
+#[inline]
+fn target_for<'t>(targets: &'t Targets, method: &Method) -> Option<&'t Target> {
+    match target_of(targets, method) {
+        None if method == Method::HEAD => target_of(targets, &Method::GET),
+        found => found,
+    }
+}
+
+#[inline]
+fn target_of<'t>(targets: &'t Targets, method: &Method) -> Option<&'t Target> {
+    targets.iter().find(|(known, _)| known == method).map(|(_, target)| target)
+}
+
+/// The `Allow` header of routes with these methods: HEAD comes with GET, OPTIONS with everything.
+pub(super) fn allow<'m>(methods: impl Iterator<Item = &'m Method>) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for method in methods {
+        names.push(method.as_str());
+        if method == Method::GET {
+            names.push(Method::HEAD.as_str());
+        }
+    }
+    names.push(Method::OPTIONS.as_str());
+    let mut seen = Vec::new();
+    names.retain(|name| {
+        let new = !seen.contains(name);
+        seen.push(*name);
+        new
+    });
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allow_names_each_method_once() {
+        let methods = [Method::HEAD, Method::GET, Method::POST, Method::GET];
+        assert_eq!(allow(methods.iter()), "HEAD, GET, POST, OPTIONS");
+        assert_eq!(allow([].iter()), "OPTIONS");
+    }
+}
