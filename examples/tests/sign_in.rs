@@ -16,16 +16,8 @@ fn client() -> TestClient {
     TestClient::new(sign_in::application(Users::new(argon2, &[("ada", "tea for two")]).unwrap()))
 }
 
-fn token_in(page: &TestResponse) -> String {
-    let field =
-        page.text().split("name=\"_xsrf\" value=\"").nth(1).unwrap_or_else(|| panic!("no token: {}", page.text()));
-    field.split('"').next().unwrap().to_owned()
-}
-
 async fn try_password(client: &TestClient, name: &str, password: &str, next: &str) -> TestResponse {
-    let token = token_in(&client.get("/sign-in").send().await);
-    let form = [("name", name), ("password", password), ("next", next), ("_xsrf", &token)];
-    client.post("/sign-in").form(form).send().await
+    client.post("/sign-in").xsrf_form([("name", name), ("password", password), ("next", next)]).send().await
 }
 
 #[test]
@@ -61,13 +53,14 @@ fn a_wrong_name_or_password_is_refused_in_the_same_words() {
 fn signing_in_changes_the_key_and_signing_out_ends_it() {
     testing::run(async {
         let client = client();
-        let signed_in = try_password(&client, "ada", "tea for two", "").await;
-        let session = signed_in.headers().get_all("set-cookie").map(|line| String::from_utf8_lossy(line).into_owned());
-        let stolen = session.filter(|line| line.starts_with("session=")).last().unwrap();
-        let stolen = stolen.split(';').next().unwrap().to_owned();
-        let account = client.get("/account").send().await;
+        client.session(|session| session.set("before", &true).unwrap()).await;
+        let planted = client.cookie("session").unwrap();
+        try_password(&client, "ada", "tea for two", "").await.assert_status(303);
+        assert_ne!(client.cookie("session").unwrap(), planted);
+        let stolen = format!("session={}", client.cookie("session").unwrap());
         client.another().get("/account").header("Cookie", &stolen).send().await.assert_status(200);
-        client.post("/sign-out").form([("_xsrf", token_in(&account))]).send().await.assert_header("location", "/");
+        let form = [("_xsrf", client.get("/account").send().await.xsrf_token().to_owned())];
+        client.post("/sign-out").form(form).send().await.assert_header("location", "/");
         client.get("/account").send().await.assert_status(302);
         client.another().get("/account").header("Cookie", &stolen).send().await.assert_status(302);
     });

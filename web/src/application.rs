@@ -509,6 +509,14 @@ impl Application {
         }
     }
 
+    /// Hands `look` every wrap there is, some of them several times. For the test kit.
+    #[cfg(all(feature = "testing", feature = "sessions"))]
+    pub(crate) fn each_wrap(&self, look: &mut dyn FnMut(&dyn crate::wrap::AnyWrap)) {
+        let of_hosts = self.hosts.iter().flat_map(|hosts| hosts.iter()).flat_map(|host| host.router.scopes());
+        let scopes = [&*self.scope].into_iter().chain(self.router.scopes()).chain(of_hosts);
+        scopes.flat_map(Scope::wraps).for_each(|wrap| look(&**wrap));
+    }
+
     pub(crate) fn scope_mut(&mut self) -> &mut Scope {
         Rc::make_mut(&mut self.scope)
     }

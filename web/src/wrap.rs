@@ -91,6 +91,10 @@ pub(crate) trait AnyWrap {
     fn wrap<'a>(&'a self, exchange: &'a mut Exchange, next: Next<'a>) -> BoxFuture<'a>;
 
     fn needs(&self, needs: &mut Needs);
+
+    /// For the test kit, which looks for wraps that it knows.
+    #[cfg(all(feature = "testing", feature = "sessions"))]
+    fn as_any(&self) -> &dyn std::any::Any;
 }
 
 impl<W: Wrap> AnyWrap for W {
@@ -100,6 +104,11 @@ impl<W: Wrap> AnyWrap for W {
 
     fn needs(&self, needs: &mut Needs) {
         Wrap::needs(self, needs);
+    }
+
+    #[cfg(all(feature = "testing", feature = "sessions"))]
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 }
 

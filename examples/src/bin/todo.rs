@@ -36,6 +36,16 @@ fn main() -> ExitCode {
 
 fn serve(address: SocketAddr, database: &str) -> Result<(), Box<dyn Error>> {
     let connection = Connection::open(database)?;
+    let server = application(connection)?.listen(address)?;
+    for address in server.local_addrs() {
+        println!("listening on http://{address}");
+    }
+    server.drain_on_signal(Duration::from_secs(10))?;
+    IOLoop::current().start();
+    Ok(())
+}
+
+pub(crate) fn application(connection: Connection) -> Result<Application, Box<dyn Error>> {
     connection.execute_batch(SCHEMA)?;
     let templates = Templates::embedded([
         ("base.html", include_str!("../../todo/base.html")),
@@ -49,13 +59,7 @@ fn serve(address: SocketAddr, database: &str) -> Result<(), Box<dyn Error>> {
         .add(Route::post("/items", with_state(add)).name("add"))
         .add(Route::post("/items/{id}/done", with_state(toggle)).name("done"))
         .add(Route::post("/items/{id}/delete", with_state(delete)).name("delete"));
-    let server = page::add_to(application, &ASSETS).listen(address)?;
-    for address in server.local_addrs() {
-        println!("listening on http://{address}");
-    }
-    server.drain_on_signal(Duration::from_secs(10))?;
-    IOLoop::current().start();
-    Ok(())
+    Ok(page::add_to(application, &ASSETS))
 }
 
 async fn index(exchange: &mut Exchange, list: &List) -> web::Result<()> {

@@ -38,6 +38,16 @@ fn main() -> ExitCode {
 
 fn serve(address: SocketAddr, folder: PathBuf) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&folder)?;
+    let server = application(folder).listen(address)?;
+    for address in server.local_addrs() {
+        println!("listening on http://{address}");
+    }
+    server.drain_on_signal(Duration::from_secs(10))?;
+    IOLoop::current().start();
+    Ok(())
+}
+
+pub(crate) fn application(folder: PathBuf) -> Application {
     let folder = Rc::new(folder);
     let application = Application::new()
         .limits(Limits::default().max_body(MAX_FORM))
@@ -45,13 +55,7 @@ fn serve(address: SocketAddr, folder: PathBuf) -> Result<(), Box<dyn Error>> {
         .error_page(|exchange, error| exchange.write_text(format!("{}\n", error.message())))
         .handler("/files", Files { folder: folder.clone() })
         .handler("/files/{name}", OneFile { folder });
-    let server = page::add_to(application, &ASSETS).listen(address)?;
-    for address in server.local_addrs() {
-        println!("listening on http://{address}");
-    }
-    server.drain_on_signal(Duration::from_secs(10))?;
-    IOLoop::current().start();
-    Ok(())
+    page::add_to(application, &ASSETS)
 }
 
 #[derive(Serialize)]

@@ -122,6 +122,12 @@ impl Exchange {
         values.iter().map(|(name, value)| (name.to_string(), format!("{value:?}"))).collect()
     }
 
+    /// All that [`set_template_value`](Exchange::set_template_value) was given, in its order.
+    #[cfg(feature = "testing")]
+    pub(crate) fn template_values(&self) -> &[(Cow<'static, str>, Value)] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.template_values)
+    }
+
     /// What [`set_template_value`](Exchange::set_template_value) was given under this name.
     #[inline]
     pub(crate) fn template_value(&self, name: &str) -> Option<Value> {

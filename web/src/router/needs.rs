@@ -36,6 +36,13 @@ impl Router {
             check(&fallback.info, &needs, || format!("the fallback below {:?}", fallback.prefix));
         }
     }
+
+    /// All that the routes and nested applications say about their requests.
+    #[cfg(all(feature = "testing", feature = "sessions"))]
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &Scope> {
+        let of_routes = self.tables.iter().flat_map(|table| table.targets().iter().map(|(_, target)| &*target.scope));
+        of_routes.chain(self.fallbacks.iter().map(|fallback| &*fallback.scope))
+    }
 }
 
 #[track_caller]

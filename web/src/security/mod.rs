@@ -30,7 +30,7 @@ mod sessions;
 #[cfg(feature = "signed-cookies")]
 mod signed_cookies;
 #[cfg(any(feature = "signed-cookies", feature = "xsrf"))]
-mod wall_clock;
+pub(crate) mod wall_clock;
 #[cfg(feature = "xsrf")]
 mod xsrf;
 
@@ -43,6 +43,8 @@ pub use self::sessions::{MemoryStore, Session, SessionStore, Sessions};
 pub use self::signed_cookies::CookieSecret;
 #[cfg(feature = "xsrf")]
 pub use self::xsrf::Xsrf;
+#[cfg(all(feature = "testing", feature = "xsrf"))]
+pub(crate) use self::xsrf::{is_token as is_xsrf_token, new_token as new_xsrf_token};
 pub use self::{
     cors::Cors,
     cross_origin::CrossOriginProtection,

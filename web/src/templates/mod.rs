@@ -304,10 +304,19 @@ impl Templates {
     /// Fills in a template. The functions and values that it uses see `exchange`.
     #[inline]
     pub(crate) fn render(&self, name: &str, context: Value, exchange: &Exchange) -> Result<String> {
-        let rendered = self.environment.get_template(name).and_then(|template| {
+        let render = |context| {
+            let template = self.environment.get_template(name)?;
             let context = Names::around(context)?;
             names::with_exchange(exchange, || template.render(context))
-        });
+        };
+        #[cfg(feature = "testing")]
+        let rendered = {
+            let is_template = |name: &str| self.environment.get_template(name).is_ok();
+            let kept = context.clone();
+            crate::testing::noted(exchange, name, &kept, exchange.template_values(), is_template, || render(context))
+        };
+        #[cfg(not(feature = "testing"))]
+        let rendered = render(context);
         rendered.map_err(Error::Template)
     }
 

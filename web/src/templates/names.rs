@@ -71,7 +71,10 @@ impl Object for Names {
 /// What the request has under a name.
 #[inline]
 fn of_request(exchange: &Exchange, name: &str) -> Option<Value> {
-    exchange.template_value(name).or_else(|| exchange.templates()?.value_of(name, exchange))
+    let value = exchange.template_value(name).or_else(|| exchange.templates()?.value_of(name, exchange));
+    #[cfg(feature = "testing")]
+    value.iter().for_each(|value| crate::testing::note_value(name, value));
+    value
 }
 
 /// The name of a template that another one mentions.
@@ -79,6 +82,14 @@ fn of_request(exchange: &Exchange, name: &str) -> Option<Value> {
 /// A relative one that leads out of the root stays as it is, and is therefore not found.
 #[inline]
 pub(super) fn join<'s>(name: &'s str, parent: &'s str) -> Cow<'s, str> {
+    let joined = resolve(name, parent);
+    #[cfg(feature = "testing")]
+    crate::testing::note_part(&joined);
+    joined
+}
+
+#[inline]
+fn resolve<'s>(name: &'s str, parent: &'s str) -> Cow<'s, str> {
     if !name.starts_with("./") && !name.starts_with("../") {
         return Cow::Borrowed(name);
     }

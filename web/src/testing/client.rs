@@ -12,7 +12,12 @@ use httpserver::{
     iostream::memory,
 };
 
-use super::{TestRequest, cookie_jar::CookieJar};
+use super::{
+    TestRequest,
+    cookie_jar::CookieJar,
+    keys::Keys,
+    notes::{Notes, Slot},
+};
 use crate::Application;
 
 /// A client of an application in the same thread, over streams in memory.
@@ -52,20 +57,28 @@ pub struct TestClient {
 /// What the clones of a client and its requests share.
 pub(super) struct Inner {
     server: HttpServer,
-    settings: RefCell<Settings>,
+    pub(super) settings: RefCell<Settings>,
     pub(super) cookies: RefCell<CookieJar>,
     /// Connections that can be used again.
-    idle: RefCell<Vec<Connection>>,
+    idle: RefCell<Vec<Line>>,
     /// How many clients this server has, to give each an address.
     clients: Rc<Cell<u16>>,
 }
 
+/// A connection, and what the application notes of the requests on it.
+pub(super) struct Line {
+    connection: Connection,
+    slot: Slot,
+}
+
 #[derive(Clone)]
-struct Settings {
+pub(super) struct Settings {
     host: String,
     headers: Vec<(String, Vec<u8>)>,
     peer: Option<SocketAddr>,
     capacity: usize,
+    #[cfg_attr(not(any(feature = "signed-cookies", feature = "xsrf")), expect(dead_code, reason = "there are none"))]
+    pub(super) keys: Keys,
 }
 
 /// What a socket's buffers hold, roughly.
@@ -74,12 +87,20 @@ const CAPACITY: usize = 64 * 1024;
 impl TestClient {
     /// A client of `application`.
     pub fn new(application: Application) -> TestClient {
-        TestClient::with_server(application.into_server())
+        let keys = Keys::of(&application);
+        TestClient::first(application.into_server(), keys)
     }
 
     /// A client of a server, which need not listen: for a service of your own, or for a server that real clients have too.
+    ///
+    /// Keys and sessions of the application behind it are not known; name those that the test needs.
     pub fn with_server(server: HttpServer) -> TestClient {
-        let settings = Settings { host: "localhost".to_owned(), headers: Vec::new(), peer: None, capacity: CAPACITY };
+        TestClient::first(server, Keys::default())
+    }
+
+    fn first(server: HttpServer, keys: Keys) -> TestClient {
+        let host = "localhost".to_owned();
+        let settings = Settings { host, headers: Vec::new(), peer: None, capacity: CAPACITY, keys };
         TestClient::build(server, settings, Rc::new(Cell::new(0)))
     }
 
@@ -187,8 +208,7 @@ impl TestClient {
     /// The value of a cookie that the client would send to the path `/`, as it was set: quoted, if it was.
     pub fn cookie(&self, name: &str) -> Option<String> {
         let host = self.inner.host();
-        let cookies = self.inner.cookies.borrow();
-        cookies.matching(&host, "/").find(|cookie| cookie.name == name).map(|cookie| cookie.value.clone())
+        self.inner.cookies.borrow().value(&host, "/", name)
     }
 
     /// Keeps a cookie for all paths, as if it had been set by the application.
@@ -217,7 +237,7 @@ impl TestClient {
     /// });
     /// ```
     pub fn connect(&self) -> IOStream {
-        self.inner.connect()
+        self.inner.connect(Slot::default())
     }
 
     /// Closes the connections on which nothing is under way. The next request opens a new one.
@@ -245,37 +265,43 @@ impl Inner {
         self.settings.borrow().headers.clone()
     }
 
-    fn connect(&self) -> IOStream {
+    fn connect(&self, slot: Slot) -> IOStream {
         let (capacity, peer) = {
             let settings = self.settings.borrow();
             (settings.capacity, settings.peer)
         };
         let (theirs, ours) = memory::pair(capacity);
         let server = self.server.clone();
-        IOLoop::current().spawn_detached(async move { server.serve_stream(theirs, peer).await });
+        IOLoop::current().spawn_detached(slot.around(async move { server.serve_stream(theirs, peer).await }));
         ours
     }
 
-    /// Sends `request`, and returns its response and the connection that its body comes by.
-    pub(super) async fn send(&self, request: Request) -> Result<(ClientResponse, Connection)> {
-        let mut connection = self.take_idle().unwrap_or_else(|| Connection::with_limits(self.connect(), no_limits()));
-        let response = connection.send(request).await?;
-        Ok((response, connection))
+    /// Sends `request`, and returns its response, the connection that its body comes by, and what is noted of it.
+    pub(super) async fn send(&self, request: Request) -> Result<(ClientResponse, Line, Notes)> {
+        let mut line = self.take_idle().unwrap_or_else(|| self.new_line());
+        let notes = line.slot.begin();
+        let response = line.connection.send(request).await?;
+        Ok((response, line, notes))
     }
 
-    fn take_idle(&self) -> Option<Connection> {
+    fn new_line(&self) -> Line {
+        let slot = Slot::default();
+        Line { connection: Connection::with_limits(self.connect(slot.clone()), no_limits()), slot }
+    }
+
+    fn take_idle(&self) -> Option<Line> {
         loop {
-            let connection = self.idle.borrow_mut().pop()?;
-            if connection.is_reusable() {
-                return Some(connection);
+            let line = self.idle.borrow_mut().pop()?;
+            if line.connection.is_reusable() {
+                return Some(line);
             }
         }
     }
 
     /// Keeps a connection whose response has come to its end, if it can be used again.
-    pub(super) fn keep(&self, connection: Connection) {
-        if connection.is_reusable() {
-            self.idle.borrow_mut().push(connection);
+    pub(super) fn keep(&self, line: Line) {
+        if line.connection.is_reusable() {
+            self.idle.borrow_mut().push(line);
         }
     }
 }

@@ -12,10 +12,10 @@ use httpserver::{IOLoop, httputil::parse_timestamp};
 pub(super) struct CookieJar(Vec<Kept>);
 
 /// A cookie that is kept.
-pub(super) struct Kept {
-    pub(super) name: String,
+struct Kept {
+    name: String,
     /// As it was sent, quotes included.
-    pub(super) value: String,
+    value: String,
     /// Without a leading dot.
     domain: String,
     /// Whether hosts below `domain` are sent it, too.
@@ -52,12 +52,17 @@ impl CookieJar {
     }
 
     /// The cookies for a request for `path` at `host`, longer paths first.
-    pub(super) fn matching(&self, host: &str, path: &str) -> impl Iterator<Item = &Kept> {
+    fn matching(&self, host: &str, path: &str) -> impl Iterator<Item = &Kept> {
         let (host, now) = (without_port(host), IOLoop::current().time());
         let mut matching: Vec<&Kept> = self.0.iter().filter(|cookie| cookie.matches(&host, path, now)).collect();
         // Stable, so that among equal ones the earliest comes first.
         matching.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         matching.into_iter()
+    }
+
+    /// The value of the first of them that has this name, as it was set.
+    pub(super) fn value(&self, host: &str, path: &str, name: &str) -> Option<String> {
+        self.matching(host, path).find(|cookie| cookie.name == name).map(|cookie| cookie.value.clone())
     }
 
     /// The `Cookie` line of such a request, without its name. Empty when there are none.

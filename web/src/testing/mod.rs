@@ -14,6 +14,10 @@
 //! | open a WebSocket | `TestRequest::websocket`, with the feature `websocket` |
 //! | send a form with files | [`MultipartForm`] |
 //! | send a body piece by piece | [`TestRequest::upload`] |
+//! | see which templates were rendered, and with what | `TestResponse::template`, with the feature `templates` |
+//! | send a form with its token | `TestRequest::xsrf_form`, with the feature `xsrf` |
+//! | be somebody who has signed in | `TestClient::session`, `TestClient::set_signed_cookie`, with their features |
+//! | read a compressed answer | [`TestResponse::content`], [`TestResponse::text`] |
 //! | go away | drop what was started, or the stream |
 //! | be somebody else | [`TestClient::another`] |
 //! | let time pass | [`advance`], [`settle`], [`elapsed`] |
@@ -50,22 +54,37 @@
 
 mod assertions;
 mod client;
+mod content;
 mod cookie_jar;
 mod events;
+mod keys;
 mod log;
 mod multipart_form;
+mod notes;
 mod patience;
 mod request;
 mod response;
 mod run;
+#[cfg(feature = "sessions")]
+mod sessions;
+#[cfg(feature = "signed-cookies")]
+mod signed_cookies;
 mod started;
 mod streamed;
+#[cfg(feature = "templates")]
+mod templates;
 mod upload;
 #[cfg(feature = "websocket")]
 mod websocket;
+#[cfg(feature = "xsrf")]
+mod xsrf;
 
 pub use ::log::Level;
 
+#[cfg(feature = "templates")]
+pub use self::templates::RenderedTemplate;
+#[cfg(feature = "templates")]
+pub(crate) use self::templates::{note_part, note_value, noted};
 #[cfg(feature = "websocket")]
 pub use self::websocket::TestWebSocket;
 pub use self::{

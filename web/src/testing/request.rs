@@ -272,12 +272,12 @@ impl TestRequest {
         let (what, site, client) = (self.what(), self.site, Rc::clone(&self.client));
         let (host, path) = (client.host(), self.path().to_owned());
         let request = self.build()?;
-        let (response, connection) =
+        let (response, line, notes) =
             waiting_for(|| format!("the answer to {what}"), site, client.send(request)).await?;
         for line in response.headers().get_all("set-cookie") {
             client.cookies.borrow_mut().set(&host, &path, &String::from_utf8_lossy(line));
         }
-        Ok(StreamedResponse::new(response, connection, client, what))
+        Ok(StreamedResponse::new(response, notes, line, client, what))
     }
 
     fn build(self) -> Result<Request> {
@@ -330,6 +330,12 @@ impl TestRequest {
             deflate: self.deflate.clone(),
             site: self.site,
         }
+    }
+
+    /// Of whom it is.
+    #[cfg(feature = "xsrf")]
+    pub(super) fn client(&self) -> &Inner {
+        &self.client
     }
 
     /// Where it was made.

@@ -2,6 +2,8 @@ use std::fmt::{self, Write};
 
 use httpserver::{Headers, StatusCode, client::ClientResponse, iostream::ioloop::Printable};
 
+use super::notes::Notes;
+
 /// An answer: its status, its header lines, and its body as far as it has come.
 ///
 /// The `assert_..` methods panic at the line of their caller, with the whole answer in the text. They return the answer,
@@ -10,12 +12,24 @@ pub struct TestResponse {
     what: String,
     pub(super) head: ClientResponse,
     pub(super) body: Vec<u8>,
+    /// The body decompressed, once somebody has asked.
+    #[cfg(feature = "compression")]
+    pub(super) decoded: std::cell::OnceCell<Vec<u8>>,
+    #[cfg_attr(not(feature = "templates"), expect(dead_code, reason = "there is nothing to note"))]
+    pub(super) notes: Notes,
 }
 
 impl TestResponse {
     /// `head` is a response whose body has been taken.
-    pub(super) fn new(head: ClientResponse, what: String) -> TestResponse {
-        TestResponse { what, head, body: Vec::new() }
+    pub(super) fn new(head: ClientResponse, notes: Notes, what: String) -> TestResponse {
+        TestResponse {
+            what,
+            head,
+            body: Vec::new(),
+            #[cfg(feature = "compression")]
+            decoded: Default::default(),
+            notes,
+        }
     }
 
     /// The status.
@@ -33,26 +47,26 @@ impl TestResponse {
         self.headers().get(name)
     }
 
-    /// The body.
+    /// The body, as it was sent.
     pub fn bytes(&self) -> &[u8] {
         &self.body
     }
 
-    /// The body as text.
+    /// The body as text, decompressed as by [`content`](TestResponse::content).
     ///
     /// # Panics
     ///
-    /// When it is not UTF-8.
+    /// When it is not UTF-8, and as `content`.
     #[track_caller]
     pub fn text(&self) -> &str {
         // No closure: a panic in it would not be at the line of the caller.
-        match str::from_utf8(&self.body) {
+        match str::from_utf8(self.content()) {
             Ok(text) => text,
             Err(error) => self.fail(format_args!("the body is no text: {error}")),
         }
     }
 
-    /// The body, parsed as JSON. The `Content-Type` is not looked at.
+    /// The body, decompressed as by [`content`](TestResponse::content) and parsed as JSON. The `Content-Type` is not looked at.
     ///
     /// # Panics
     ///
@@ -60,7 +74,7 @@ impl TestResponse {
     #[cfg(feature = "json")]
     #[track_caller]
     pub fn json<T: serde_core::de::DeserializeOwned>(&self) -> T {
-        match serde_json::from_slice(&self.body) {
+        match serde_json::from_slice(self.content()) {
             Ok(value) => value,
             Err(error) => self.fail(format_args!("the body is not the JSON expected: {error}")),
         }
@@ -89,14 +103,16 @@ impl fmt::Display for TestResponse {
             writeln!(f, "  {name}: {}", Printable::bytes(value))?;
         }
         f.write_char('\n')?;
-        let beginning = &self.body[..self.body.len().min(BEGINNING)];
+        // One that cannot be decoded is shown as it is.
+        let body = self.decode().unwrap_or(&self.body);
+        let beginning = &body[..body.len().min(BEGINNING)];
         if beginning.contains(&0) {
-            return write!(f, "  ({} bytes)", self.body.len());
+            return write!(f, "  ({} bytes)", body.len());
         }
         for line in beginning.split(|byte| *byte == b'\n') {
             writeln!(f, "  {}", Printable::bytes(line))?;
         }
-        match self.body.len() - beginning.len() {
+        match body.len() - beginning.len() {
             0 => Ok(()),
             rest => write!(f, "  .. and {rest} bytes more"),
         }

@@ -7,12 +7,16 @@ use std::{
     task::Poll,
 };
 
-use httpserver::{
-    Body, Bytes, Result,
-    client::{ClientResponse, Connection},
-};
+use httpserver::{Body, Bytes, Result, client::ClientResponse};
 
-use super::{TestResponse, client::Inner, patience::waiting_for, run::CallSite, settle};
+use super::{
+    TestResponse,
+    client::{Inner, Line},
+    notes::Notes,
+    patience::waiting_for,
+    run::CallSite,
+    settle,
+};
 
 /// An answer whose body is read piece by piece, made by [`TestRequest::stream`](super::TestRequest::stream).
 ///
@@ -54,19 +58,20 @@ pub struct StreamedResponse {
     ahead: Bytes,
     client: Rc<Inner>,
     /// `None` behind the end of the body.
-    connection: Option<Connection>,
+    line: Option<Line>,
 }
 
 impl StreamedResponse {
     pub(super) fn new(
         mut head: ClientResponse,
-        connection: Connection,
+        notes: Notes,
+        line: Line,
         client: Rc<Inner>,
         what: String,
     ) -> StreamedResponse {
         let body = head.take_body();
-        let response = TestResponse::new(head, what);
-        StreamedResponse { response, body, ahead: Bytes::new(), client, connection: Some(connection) }
+        let response = TestResponse::new(head, notes, what);
+        StreamedResponse { response, body, ahead: Bytes::new(), client, line: Some(line) }
     }
 
     /// The next piece of the body, as much as has come, and `None` at its end. What the application has written by itself may
@@ -214,7 +219,7 @@ impl StreamedResponse {
             ahead if ahead.is_empty() => self.receive(site).await?,
             ahead => Some(ahead),
         };
-        Ok(chunk.inspect(|chunk| self.response.body.extend_from_slice(chunk)))
+        Ok(chunk.inspect(|chunk| self.response.push_body(chunk)))
     }
 
     /// The next piece if it is there, which does not wait.
@@ -226,7 +231,9 @@ impl StreamedResponse {
         };
         match chunk {
             Poll::Pending => None,
-            Poll::Ready(chunk) => Some(chunk.inspect(|chunk| self.response.body.extend(chunk.iter().flatten()))),
+            Poll::Ready(chunk) => {
+                Some(chunk.inspect(|chunk| chunk.iter().for_each(|chunk| self.response.push_body(chunk))))
+            }
         }
     }
 
@@ -244,7 +251,7 @@ impl StreamedResponse {
     pub(super) fn hang_up(&mut self) {
         self.body = Body::empty();
         self.ahead = Bytes::new();
-        self.connection = None;
+        self.line = None;
     }
 
     /// Reads as long as what comes is as `expected`, and no further than its end.
@@ -255,23 +262,22 @@ impl StreamedResponse {
             let Some(mut chunk) = self.chunk_at(site).await else { break };
             let over = (found.len() + chunk.len()).saturating_sub(expected.len());
             self.ahead = chunk.split_off(chunk.len() - over);
-            let read = self.response.body.len() - over;
-            self.response.body.truncate(read);
+            self.response.shorten_body(over);
             found.extend_from_slice(&chunk);
         }
         found
     }
 
     async fn receive(&mut self, site: CallSite) -> Result<Option<Bytes>> {
-        if self.connection.is_none() {
+        if self.line.is_none() {
             return Ok(None);
         }
         let what = self.response.what();
         let chunk = waiting_for(|| format!("the next piece of the answer to {what}"), site, self.body.chunk()).await;
         match &chunk {
             Ok(Some(_)) => {}
-            Ok(None) => self.connection.take().into_iter().for_each(|connection| self.client.keep(connection)),
-            Err(_) => self.connection = None,
+            Ok(None) => self.line.take().into_iter().for_each(|line| self.client.keep(line)),
+            Err(_) => self.line = None,
         }
         chunk
     }
@@ -294,7 +300,7 @@ impl fmt::Debug for StreamedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamedResponse")
             .field("response", &self.response)
-            .field("at_end", &self.connection.is_none())
+            .field("at_end", &self.line.is_none())
             .finish_non_exhaustive()
     }
 }

@@ -163,6 +163,28 @@ impl Sessions {
         Rc::make_mut(&mut self.settings).lifetime = lifetime;
         self
     }
+
+    /// Whether both are clones of one.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_same(&self, other: &Sessions) -> bool {
+        Rc::ptr_eq(&self.settings, &other.settings)
+    }
+
+    /// Hands `look` the session of the client that has sent the cookies of `exchange`, and saves what it changes. Returns an
+    /// answer with what the client has to know. For the test kit.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn outside<T>(
+        &self,
+        exchange: &mut Exchange,
+        look: impl FnOnce(&Session) -> T,
+    ) -> Result<(T, httpserver::Response)> {
+        let session = Session::open(Rc::clone(&self.settings), exchange).await?;
+        let result = look(&session);
+        session.save().await?;
+        let mut response = httpserver::Response::html("");
+        session.seal(&mut response);
+        Ok((result, response))
+    }
 }
 
 impl Wrap for Sessions {

@@ -272,6 +272,19 @@ impl Exchange {
     }
 }
 
+/// A token as text, of a secret that nobody has had before. For the test kit.
+#[cfg(feature = "testing")]
+pub(crate) fn new_token() -> Result<String> {
+    let token = Token { secret: random::bytes()?, timestamp: wall_clock::seconds(wall_clock::now()) };
+    Ok(token.masked(random::bytes()?))
+}
+
+/// Whether the text is that of a token. For the test kit.
+#[cfg(feature = "testing")]
+pub(crate) fn is_token(text: &str) -> bool {
+    Token::parse(text).is_some()
+}
+
 #[cold]
 #[inline]
 fn refused(text: &'static str) -> crate::Error {
