@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     rc::{Rc, Weak},
     time::Duration,
@@ -101,8 +101,14 @@ impl Changes {
             Err(Errno::ENOENT | Errno::ENOTDIR) => return,
             Err(error) => return log::error!(target: "web", "changes of {} are not seen: {error}", directory.display()),
         }
-        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-        for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return,
+            Err(error) => {
+                return log::error!(target: "web", "changes below {} are not seen: {error}", directory.display());
+            }
+        };
+        for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
             self.watch(&entry.path());
         }
     }
