@@ -9,8 +9,12 @@ use crate::{
     options::Options,
 };
 
-const PROGRAMS: [(&str, &str); 3] =
-    [("web", "ours-framework"), ("axum", "axum-framework"), ("actix-web", "actix-framework")];
+const PROGRAMS: [(&str, &str); 4] = [
+    ("web", "ours-framework"),
+    ("axum", "axum-framework"),
+    ("actix-web", "actix-framework"),
+    ("nginx", "nginx-framework"),
+];
 
 /// Builds the servers, unless told not to, measures what the command line asks for, and prints the table.
 pub(crate) fn print(options: &Options) -> Result<(), String> {
