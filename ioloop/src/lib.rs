@@ -30,6 +30,7 @@ mod task;
 mod time;
 mod timer;
 mod virtual_clock;
+mod waiter;
 
 pub use crate::{
     clock::{Clock, MonotonicClock},
@@ -50,4 +51,5 @@ pub use crate::{
     time::{Deadline, Sleep, Timeout, sleep, sleep_until, timeout},
     timer::TimeoutHandle,
     virtual_clock::{Advance, VirtualClock},
+    waiter::Waiter,
 };

@@ -2,9 +2,13 @@
 
 mod sync_common;
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, future::poll_fn, rc::Rc, time::Duration};
 
-use ioloop::{IOLoop, spawn, sync::Condition, timeout, yield_now};
+use ioloop::{
+    IOLoop, spawn,
+    sync::{Condition, ConditionPlace},
+    timeout, yield_now,
+};
 use sync_common::{Manual, reentrant_waker};
 
 fn woken<F: Future>(waiters: &[Manual<F>]) -> Vec<bool> {
@@ -109,4 +113,39 @@ fn those_who_join_while_others_are_woken_wait_for_the_next_notification() {
     condition.notify(3);
     assert!(second.is_woken());
     assert_eq!(condition.waiting(), 1);
+}
+
+#[test]
+fn a_place_is_taken_by_the_first_poll_and_again_behind_each_notification() {
+    let condition = Condition::new();
+    let mut place = ConditionPlace::default();
+    {
+        let mut waits = Manual::new(poll_fn(|cx| condition.poll_wait(&mut place, cx)));
+        assert_eq!(condition.waiting(), 0);
+        assert!(waits.poll().is_pending());
+        assert!(waits.poll().is_pending());
+        assert_eq!(condition.waiting(), 1);
+        condition.notify_one();
+        assert!(waits.is_woken());
+        waits.finish();
+    }
+    let mut again = Manual::new(poll_fn(|cx| condition.poll_wait(&mut place, cx)));
+    assert!(again.poll().is_pending());
+    assert_eq!(condition.waiting(), 1);
+    condition.notify_all();
+    again.finish();
+}
+
+#[test]
+fn a_place_that_is_left_passes_its_notification_on() {
+    let condition = Condition::new();
+    let mut place = ConditionPlace::default();
+    condition.leave(&mut place);
+    assert!(Manual::new(poll_fn(|cx| condition.poll_wait(&mut place, cx))).poll().is_pending());
+    let next = Manual::waiting(condition.wait());
+    condition.notify_one();
+    assert!(!next.is_woken());
+    condition.leave(&mut place);
+    assert!(next.is_woken());
+    assert_eq!(condition.waiting(), 0);
 }

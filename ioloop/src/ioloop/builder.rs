@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Counters, IOLoop, Inner, Pace, Root, SCRATCH, Watchdog, pace};
+use super::{Counters, IOLoop, Inner, Pace, Root, SCRATCH, Watchdog, current, pace};
 use crate::{
     Clock, Epoll, Error, Interest, Poller, Result, Trigger, VirtualClock,
     clock::LoopClock,
@@ -204,6 +204,7 @@ fn inner(poller: Box<dyn Poller>, clock: LoopClock, event_interval: u32) -> Resu
         polled: Polled::new(),
         spare: RefCell::new(Fresh::new(&remote)),
         memory: RefCell::default(),
+        number: current::enter(&remote),
         remote,
         wakeup: Cell::new(None),
         epoch,

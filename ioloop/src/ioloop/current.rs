@@ -1,9 +1,17 @@
 //! The thread's current loop.
 
-use std::{cell::RefCell, sync::Arc, task::Wake};
+use std::{
+    cell::{Cell, RefCell},
+    sync::{Arc, Weak},
+    task::{Wake, Waker},
+};
 
 use super::{IOLoop, Root};
-use crate::{context, remote::TaskWaker};
+use crate::{
+    arena::ArenaKey,
+    context,
+    remote::{Remote, TaskWaker},
+};
 
 /// The thread's loop, made when there is none.
 pub(super) fn current() -> IOLoop {
@@ -79,8 +87,63 @@ fn wake_from_outside(waker: &Arc<TaskWaker>) {
     }
 }
 
+/// The number of the loop that runs on this thread and the name of the task that it polls, if that is polled with `waker`.
+#[inline]
+pub(crate) fn polled_task(waker: &Waker) -> Option<(u32, ArenaKey)> {
+    let task = |current: &Current| {
+        let running = current.running.borrow();
+        let inner = &running.as_ref()?.inner;
+        Some((inner.number, inner.polled.task_of(waker)?))
+    };
+    CURRENT.try_with(task).ok()?
+}
+
+/// Wakes a task of the thread's loop with this number.
+#[inline]
+pub(crate) fn wake_task(number: u32, task: ArenaKey) {
+    let wake = |current: &Current| match &*current.running.borrow() {
+        Some(ioloop) if ioloop.inner.number == number => {
+            ioloop.wake_task(task);
+            true
+        }
+        _ => false,
+    };
+    if !CURRENT.try_with(wake).unwrap_or(false) {
+        wake_task_from_outside(number, task);
+    }
+}
+
+/// As a waker does it: see [`wake_from_outside`]. A loop that has gone has left no task to wake.
+#[cold]
+fn wake_task_from_outside(number: u32, task: ArenaKey) {
+    let find = |loops: &RefCell<Vec<(u32, Weak<Remote>)>>| {
+        loops.borrow().iter().find(|(known, _)| *known == number).and_then(|(_, remote)| remote.upgrade())
+    };
+    if let Some(remote) = LOOPS.try_with(find).ok().flatten() {
+        wake_from_outside(&TaskWaker::new(&remote, task));
+    }
+}
+
+/// Takes a loop among those of the thread. Returns its number, by which [`wake_task`] finds it.
+pub(super) fn enter(remote: &Arc<Remote>) -> u32 {
+    let number = NEXT_NUMBER.get();
+    NEXT_NUMBER.set(number.wrapping_add(1));
+    // Fails while the thread is ending, when nothing will run any more.
+    let _ = LOOPS.try_with(|loops| loops.borrow_mut().push((number, Arc::downgrade(remote))));
+    number
+}
+
+/// A loop has gone.
+pub(super) fn leave(number: u32) {
+    // Fails while the thread is ending.
+    let _ = LOOPS.try_with(|loops| loops.borrow_mut().retain(|(known, _)| *known != number));
+}
+
 thread_local! {
     static CURRENT: Current = const { Current { ioloop: RefCell::new(None), running: RefCell::new(None) } };
+    /// All loops of the thread, by their numbers.
+    static LOOPS: RefCell<Vec<(u32, Weak<Remote>)>> = const { RefCell::new(Vec::new()) };
+    static NEXT_NUMBER: Cell<u32> = const { Cell::new(0) };
 }
 
 /// The thread's loop. Closing it when the thread ends breaks the circles of tasks that hold their loop.

@@ -229,10 +229,6 @@ impl IOLoop {
         previous
     }
 
-    pub(crate) fn turn_nanos(&self) -> u64 {
-        self.inner.turn_time.get()
-    }
-
     /// The time now as the timers count it.
     pub(crate) fn clock_nanos(&self) -> u64 {
         self.inner.clock.nanos().saturating_sub(self.inner.origin)

@@ -56,6 +56,7 @@ use std::{
 };
 
 use super::wait_list::{Place, WaitList};
+use crate::Waiter;
 
 /// A channel that keeps its latest `capacity` messages, and one receiver of everything sent from now on.
 ///
@@ -272,12 +273,12 @@ impl<T: ?Sized> Receiver<T> {
         }
         // Not in line: this is the first poll, or what came since has been received by `try_recv`.
         self.place = None;
-        let waker = cx.waker().clone();
+        let waiter = Waiter::new(cx.waker());
         if self.behind() > 0 || self.channel.is_closed() {
             // The clone has sent something, or dropped the last sender.
             return self.poll_recv(cx);
         }
-        self.place = Some(self.channel.waiters.join_with(waker, ()));
+        self.place = Some(self.channel.waiters.join_with(waiter, ()));
         Poll::Pending
     }
 

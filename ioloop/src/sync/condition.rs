@@ -75,7 +75,65 @@ impl Condition {
     /// between counts.
     #[inline]
     pub fn wait(&self) -> ConditionWait<'_> {
-        ConditionWait { condition: self, place: Some(self.waiters.join(())) }
+        ConditionWait { condition: self, place: ConditionPlace(Some(self.waiters.join(()))) }
+    }
+
+    /// [`wait`](Condition::wait) for futures written by hand that reach the condition in some other way than by a reference:
+    /// the place in line is taken by the first call, and is again after one that was ready.
+    ///
+    /// Such a future gives its place up by [`leave`](Condition::leave) when it is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{future::Future, pin::Pin, rc::Rc, task::{Context, Poll}};
+    /// use ioloop::{IOLoop, spawn, sync::{Condition, ConditionPlace}};
+    ///
+    /// struct Changed {
+    ///     condition: Rc<Condition>,
+    ///     place: ConditionPlace,
+    /// }
+    ///
+    /// impl Future for Changed {
+    ///     type Output = ();
+    ///
+    ///     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    ///         let this = &mut *self;
+    ///         this.condition.poll_wait(&mut this.place, cx)
+    ///     }
+    /// }
+    ///
+    /// impl Drop for Changed {
+    ///     fn drop(&mut self) {
+    ///         self.condition.leave(&mut self.place);
+    ///     }
+    /// }
+    ///
+    /// let condition = Rc::new(Condition::new());
+    /// let changed = Changed { condition: Rc::clone(&condition), place: ConditionPlace::default() };
+    /// IOLoop::current().run_sync(async move {
+    ///     spawn(async move { condition.notify_all() });
+    ///     changed.await;
+    /// });
+    /// ```
+    #[inline]
+    pub fn poll_wait(&self, place: &mut ConditionPlace, cx: &mut Context<'_>) -> Poll<()> {
+        let taken = *place.0.get_or_insert_with(|| self.waiters.join(()));
+        let notified = self.waiters.poll_notified(taken, cx);
+        if notified.is_ready() {
+            place.0 = None;
+        }
+        notified
+    }
+
+    /// Gives a place up. A notification that came for it goes to the next in line, as when a [`ConditionWait`] is dropped.
+    #[inline]
+    pub fn leave(&self, place: &mut ConditionPlace) {
+        let Some(place) = place.0.take() else { return };
+        let was_notified = self.waiters.leave(place).is_none();
+        if was_notified && !self.told_all.get().includes(place) {
+            self.waiters.notify_one();
+        }
     }
 
     /// Notifies the `count` tasks that have waited longest, or all if there are fewer.
@@ -105,6 +163,11 @@ impl Condition {
     }
 }
 
+/// A place in the line of a [`Condition`], for [`poll_wait`](Condition::poll_wait), or none, which is the default. Always of
+/// the same condition.
+#[derive(Debug, Default)]
+pub struct ConditionPlace(Option<Place>);
+
 impl Default for Condition {
     #[inline]
     fn default() -> Condition {
@@ -123,8 +186,8 @@ impl Default for Condition {
 #[must_use = "futures do nothing unless awaited"]
 pub struct ConditionWait<'c> {
     condition: &'c Condition,
-    /// `None` once it is done.
-    place: Option<Place>,
+    /// In no line once it is done.
+    place: ConditionPlace,
 }
 
 impl Future for ConditionWait<'_> {
@@ -132,26 +195,16 @@ impl Future for ConditionWait<'_> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(place) = self.place else {
-            return Poll::Ready(());
-        };
-        let notified = self.condition.waiters.poll_notified(place, cx);
-        if notified.is_ready() {
-            self.place = None;
+        match self.place.0 {
+            Some(_) => self.condition.poll_wait(&mut self.place, cx),
+            None => Poll::Ready(()),
         }
-        notified
     }
 }
 
 impl Drop for ConditionWait<'_> {
     #[inline]
     fn drop(&mut self) {
-        let Some(place) = self.place else {
-            return;
-        };
-        let was_notified = self.condition.waiters.leave(place).is_none();
-        if was_notified && !self.condition.told_all.get().includes(place) {
-            self.condition.waiters.notify_one();
-        }
+        self.condition.leave(&mut self.place);
     }
 }

@@ -47,7 +47,7 @@ mod semaphore;
 mod wait_list;
 
 pub use self::{
-    condition::{Condition, ConditionWait},
+    condition::{Condition, ConditionPlace, ConditionWait},
     event::{Event, EventWait},
     lock::{Lock, LockGuard},
     queue::{Fifo, Full, Get, Item, Items, Lifo, LifoQueue, Order, OrderedQueue, Priority, PriorityQueue, Put, Queue},

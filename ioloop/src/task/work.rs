@@ -42,8 +42,9 @@ pub(crate) type BoxedWork = Pin<Box<dyn TaskWork>>;
 pin_project! {
     /// What every task has, and its future.
     struct TaskCell<S> {
-        // Given when somebody has kept a clone of it, and then kept, so that polling touches no reference count.
-        waker: Option<Waker>,
+        // Given when somebody has kept a clone of it, and then kept, so that polling touches no reference count. Boxed, because
+        // few tasks have one.
+        waker: Option<Box<Waker>>,
         location: &'static Location<'static>,
         #[pin]
         stage: S,
@@ -86,12 +87,12 @@ pub(crate) fn take_result<T: 'static>(mut work: BoxedWork) -> Option<T> {
 
 impl<S: Stage> TaskWork for TaskCell<S> {
     fn keep_waker(self: Pin<&mut Self>, waker: Waker) {
-        *self.project().waker = Some(waker);
+        *self.project().waker = Some(Box::new(waker));
     }
 
     fn poll(self: Pin<&mut Self>, spare: &Waker, polled: &Polled) -> Poll<()> {
         let this = self.project();
-        let waker = this.waker.as_ref().unwrap_or(spare);
+        let waker = this.waker.as_deref().unwrap_or(spare);
         polled.begin(waker);
         this.stage.poll(&mut Context::from_waker(waker))
     }

@@ -7,8 +7,10 @@ use std::{
     marker::PhantomData,
     mem,
     num::NonZeroU64,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
+
+use crate::Waiter;
 
 /// Those who wait for one thing, oldest first: the part that everything in [`sync`](crate::sync) has in common.
 ///
@@ -40,7 +42,7 @@ pub(super) struct Place {
 /// Somebody taken out of the line, not woken yet, and what they brought.
 #[must_use = "a waiter that is taken out has to be woken"]
 pub(super) struct Notified<P> {
-    waker: Option<Waker>,
+    waiter: Option<Waiter>,
     pub(super) payload: P,
 }
 
@@ -58,24 +60,26 @@ impl<P: Default> WaitList<P> {
         self.line.borrow_mut().push(None, payload)
     }
 
-    /// [`join`](WaitList::join) and [`poll_notified`](WaitList::poll_notified) in one step. To clone the waker, the caller
-    /// has run foreign code: what it waits for has to be looked at after that.
-    pub(super) fn join_with(&self, waker: Waker, payload: P) -> Place {
-        self.line.borrow_mut().push(Some(waker), payload)
+    /// [`join`](WaitList::join) and [`poll_notified`](WaitList::poll_notified) in one step. To make the waiter, the caller may
+    /// have run foreign code: what it waits for has to be looked at after that.
+    pub(super) fn join_with(&self, waiter: Waiter, payload: P) -> Place {
+        self.line.borrow_mut().push(Some(waiter), payload)
     }
 
     /// Ready once the waiter has been notified, which is as long as it likes: from then on the place means nothing.
     pub(super) fn poll_notified(&self, place: Place, cx: &mut Context<'_>) -> Poll<()> {
         match self.line.borrow_mut().get_mut(place) {
             None => return Poll::Ready(()),
-            Some(node) if node.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) => return Poll::Pending,
+            Some(node) if node.waiter.as_ref().is_some_and(|known| known.will_wake(cx.waker())) => {
+                return Poll::Pending;
+            }
             Some(_) => {}
         }
         // Cloning may run anything, a notification of this very waiter included: look again.
-        let waker = cx.waker().clone();
+        let waiter = Waiter::new(cx.waker());
         let earlier = match self.line.borrow_mut().get_mut(place) {
             None => return Poll::Ready(()),
-            Some(node) => node.waker.replace(waker),
+            Some(node) => node.waiter.replace(waiter),
         };
         drop(earlier);
         Poll::Pending
@@ -128,8 +132,8 @@ impl<P: Default> WaitList<P> {
 
 impl<P> Notified<P> {
     pub(super) fn wake(self) {
-        if let Some(waker) = self.waker {
-            waker.wake();
+        if let Some(waiter) = self.waiter {
+            waiter.wake();
         }
     }
 }
@@ -170,7 +174,7 @@ struct Line<P> {
 struct Node<P> {
     /// 0 when the node is unused.
     ticket: u64,
-    waker: Option<Waker>,
+    waiter: Option<Waiter>,
     older: u32,
     newer: u32,
     payload: P,
@@ -187,13 +191,13 @@ impl<P: Default> Line<P> {
         Line { nodes: Vec::new(), free: NONE, oldest: NONE, newest: NONE, len: 0, next_ticket: 1 }
     }
 
-    fn push(&mut self, waker: Option<Waker>, payload: P) -> Place {
+    fn push(&mut self, waiter: Option<Waiter>, payload: P) -> Place {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let index = self.unused();
         let node = &mut self.nodes[index as usize];
         self.free = node.newer;
-        *node = Node { ticket, waker, older: self.newest, newer: NONE, payload };
+        *node = Node { ticket, waiter, older: self.newest, newer: NONE, payload };
         match self.newest {
             NONE => self.oldest = index,
             newest => self.nodes[newest as usize].newer = index,
@@ -207,7 +211,7 @@ impl<P: Default> Line<P> {
     fn unused(&mut self) -> u32 {
         if self.free == NONE {
             self.free = u32::try_from(self.nodes.len()).expect("memory ends before 2^32 waiters");
-            self.nodes.push(Node { ticket: 0, waker: None, older: NONE, newer: NONE, payload: P::default() });
+            self.nodes.push(Node { ticket: 0, waiter: None, older: NONE, newer: NONE, payload: P::default() });
         }
         self.free
     }
@@ -238,7 +242,7 @@ impl<P: Default> Line<P> {
         let (older, newer) = (node.older, node.newer);
         node.ticket = 0;
         node.newer = mem::replace(&mut self.free, index);
-        let gone = Notified { waker: node.waker.take(), payload: mem::take(&mut node.payload) };
+        let gone = Notified { waiter: node.waiter.take(), payload: mem::take(&mut node.payload) };
         match older {
             NONE => self.oldest = newer,
             older => self.nodes[older as usize].newer = newer,

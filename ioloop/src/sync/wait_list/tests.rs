@@ -4,7 +4,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::Wake,
+    task::{Wake, Waker},
 };
 
 use proptest::prelude::*;
