@@ -1,10 +1,9 @@
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{Cell, RefCell},
     fmt, io,
     net::{SocketAddr, TcpStream},
     os::{fd::BorrowedFd, unix::net::UnixStream},
     rc::{Rc, Weak},
-    sync::Arc,
 };
 
 use ioloop::{IOLoop, Source};
@@ -14,6 +13,7 @@ use crate::{
     buffer::PooledBuffer,
     check,
     closing::AtClose,
+    marks::{Mark, Marks},
     transport::{Tcp, Transport, Unix},
     write::{WriteQueue, WriteTimeout},
 };
@@ -66,30 +66,19 @@ pub struct IOStream {
 /// need is boxed or pooled.
 pub(crate) struct Inner {
     pub(crate) transport: RefCell<Transport>,
-    /// There is no duplicate of the descriptor.
-    pub(crate) sole: Cell<bool>,
     /// Received and not consumed.
     pub(crate) held: RefCell<PooledBuffer>,
     /// Accepted from the user and not yet taken by the kernel. Absent while there is nothing.
     pub(crate) queue: RefCell<Option<Box<WriteQueue>>>,
-    /// What happens at the close. Absent until something is to.
+    /// What happens at the close, and why it was closed. Absent until something is to.
     pub(crate) at_close: Cell<Option<Box<AtClose>>>,
-    /// Why the stream was closed, when the connection broke.
-    pub(crate) cause: OnceCell<Arc<io::Error>>,
     /// How many bytes the kernel has taken in all: a write is done when this reaches its end.
     pub(crate) sent: Cell<u64>,
     /// In 32 bits, because every idle stream has them: 4 GiB is the most, and for writing no limit.
     max_buffer_size: Cell<u32>,
     max_write_buffer_size: Cell<u32>,
     pub(crate) write_timeout: Cell<WriteTimeout>,
-    pub(crate) closed: Cell<bool>,
-    /// The peer's FIN has been read: there is no more input.
-    pub(crate) eof: Cell<bool>,
-    /// We have sent our FIN: nothing more can be written.
-    pub(crate) write_ended: Cell<bool>,
-    /// The stream was closed before everything written had left.
-    pub(crate) unsent: Cell<bool>,
-    half_open: Cell<bool>,
+    pub(crate) marks: Marks,
     /// A read has been polled and is not over.
     pub(crate) claimed: Cell<bool>,
     /// A parser is running and has the stream's buffer.
@@ -186,24 +175,19 @@ impl IOStream {
     pub(crate) fn from_transport(transport: Transport, sole: bool) -> IOStream {
         let inner = Inner {
             transport: RefCell::new(transport),
-            sole: Cell::new(sole),
             held: RefCell::default(),
             queue: RefCell::new(None),
             at_close: Cell::new(None),
-            cause: OnceCell::new(),
             sent: Cell::new(0),
             max_buffer_size: Cell::new(Self::DEFAULT_MAX_BUFFER_SIZE as u32),
             max_write_buffer_size: Cell::new(u32::MAX),
             write_timeout: Cell::new(WriteTimeout::UNSET),
-            closed: Cell::new(false),
-            eof: Cell::new(false),
-            write_ended: Cell::new(false),
-            unsent: Cell::new(false),
-            half_open: Cell::new(false),
+            marks: Marks::default(),
             claimed: Cell::new(false),
             parsing: Cell::new(false),
             recvs: Cell::new(0),
         };
+        inner.marks.set(Mark::SOLE, sole);
         IOStream { inner: Rc::new(inner) }
     }
 
@@ -234,7 +218,7 @@ impl IOStream {
     /// our side too, or until the connection breaks. For protocols where a request ends with the client's FIN, and whenever
     /// the answer is written after the end of input.
     pub fn set_half_open(&self, half_open: bool) {
-        if self.inner.half_open.replace(half_open) != half_open {
+        if self.inner.marks.replace(Mark::HALF_OPEN, half_open) != half_open {
             self.inner.close_after_eof();
             self.inner.look_for_end_again();
         }
@@ -308,7 +292,7 @@ impl IOStream {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "the stream has no descriptor").into());
         };
         // It may be duplicated now, and closing it does not deregister it then.
-        inner.sole.set(false);
+        inner.marks.set(Mark::SOLE, false);
         Ok(look(fd))
     }
 
@@ -329,20 +313,20 @@ impl IOStream {
     /// Whether something is known to wait that has not been received: bytes, or the end of input. Costs no system call.
     /// After a read on a Unix socket, a pipe or a terminal it may be true without cause, until the next read finds nothing.
     pub fn is_readable(&self) -> bool {
-        !self.inner.eof.get() && self.inner.transport.borrow().is_readable()
+        !self.inner.marks.has(Mark::EOF) && self.inner.transport.borrow().is_readable()
     }
 
     /// Whether the peer is known to have ended its input or to be gone (FIN, RST or HUP), read or not, or the stream is
     /// closed. Costs no system call.
     pub fn is_peer_closed(&self) -> bool {
         let inner = &self.inner;
-        inner.is_closed() || inner.eof.get() || inner.transport.borrow().is_peer_closed()
+        inner.is_closed() || inner.marks.has(Mark::EOF) || inner.transport.borrow().is_peer_closed()
     }
 
     /// Whether the connection is known to be dead in both directions: reset, timed out, or FIN in both. Nothing can be
     /// sent any more.
     pub fn is_reset(&self) -> bool {
-        self.inner.cause.get().is_some() || self.inner.transport.borrow().is_broken()
+        self.inner.is_broken() || self.inner.transport.borrow().is_broken()
     }
 
     #[inline]
@@ -369,11 +353,11 @@ impl Inner {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
+        self.marks.has(Mark::CLOSED)
     }
 
     pub(crate) fn is_half_open(&self) -> bool {
-        self.half_open.get()
+        self.marks.has(Mark::HALF_OPEN)
     }
 
     pub(crate) fn ioloop(&self) -> Option<IOLoop> {
@@ -382,7 +366,7 @@ impl Inner {
 
     /// The error of an operation on a closed stream.
     pub(crate) fn closed_error(&self) -> Error {
-        Error::Closed { cause: self.cause.get().cloned() }
+        Error::Closed { cause: self.cause() }
     }
 
     /// Asks the TCP socket; `None` when the stream is of another kind.
@@ -404,7 +388,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // Without handles there is no queue and no task that waits: only the transport and what is attached.
-        if !self.closed.replace(true) {
+        if !self.marks.replace(Mark::CLOSED, true) {
             self.finish_close();
         }
     }
@@ -439,6 +423,6 @@ mod tests {
         // The two counters of the Rc come on top.
         let size = size_of::<Inner>() + 16;
         println!("an idle stream takes {size} bytes beside its place in the loop's registry");
-        assert!(size <= 136, "{size} bytes");
+        assert!(size <= 120, "{size} bytes");
     }
 }

@@ -15,6 +15,7 @@ mod custom;
 mod error;
 mod happy_eyeballs;
 mod iostream;
+mod marks;
 pub mod memory;
 pub mod netutil;
 mod peer;

@@ -4,7 +4,8 @@ use std::{any::Any, fmt, future::poll_fn, io, rc::Rc, sync::Arc, time::Duration}
 
 use ioloop::Printable;
 
-use crate::{Error, error::is_peers_doing, iostream::Inner, transport::Transport};
+use super::AtClose;
+use crate::{Error, error::is_peers_doing, iostream::Inner, marks::Mark, transport::Transport};
 
 impl Inner {
     /// Closes the stream because a system call failed, and says so in the form that the operation reports.
@@ -24,13 +25,13 @@ impl Inner {
 
     /// The peer's FIN has been read.
     pub(crate) fn end_of_input(self: &Rc<Self>) {
-        self.eof.set(true);
+        self.marks.set(Mark::EOF, true);
         self.close_after_eof();
     }
 
     /// Closes a stream whose input is at its end, unless it still has something to send or to say.
     pub(crate) fn close_after_eof(self: &Rc<Self>) {
-        if !self.eof.get() || self.queue.borrow().is_some() {
+        if !self.marks.has(Mark::EOF) || self.queue.borrow().is_some() {
             return;
         }
         // A half-open stream that is dead in the other direction too has no future either.
@@ -41,7 +42,7 @@ impl Inner {
 
     /// Our side has been ended in an orderly way.
     pub(crate) fn end_of_output(self: &Rc<Self>) {
-        self.write_ended.set(true);
+        self.marks.set(Mark::WRITE_ENDED, true);
         // The writing end of a pipe is ended by being closed.
         if self.transport.borrow().is_one_way() {
             return self.close(None);
@@ -53,16 +54,16 @@ impl Inner {
     /// Whether the stream goes on behind the end of its input: a half-open one does, until its own side has ended too. Not
     /// every transport would notice that by itself.
     pub(crate) fn outlives_input(&self) -> bool {
-        self.is_half_open() && !self.write_ended.get()
+        self.is_half_open() && !self.marks.has(Mark::WRITE_ENDED)
     }
 
     /// The one way in which a stream closes while it has handles.
     pub(crate) fn close(self: &Rc<Self>, cause: Option<Arc<io::Error>>) {
-        if self.closed.replace(true) {
+        if self.marks.replace(Mark::CLOSED, true) {
             return;
         }
         if let Some(cause) = cause {
-            let _ = self.cause.set(cause);
+            self.with_at_close(|at_close| at_close.get_or_insert_default().cause = Some(cause));
         }
         // The transport is in use when the close comes from within it: from a waker that it clones or wakes, which is
         // foreign code. The rest follows as soon as that is over.
@@ -81,18 +82,23 @@ impl Inner {
         let ioloop = self.ioloop();
         // Remembered before it goes, so that a flush that comes later fails too.
         let queue = self.queue.take();
-        self.unsent.set(queue.as_ref().is_some_and(|queue| !queue.is_empty()));
+        self.marks.set(Mark::UNSENT, queue.as_ref().is_some_and(|queue| !queue.is_empty()));
         let transport = self.transport.replace(Transport::Closed);
         let mut at_close = self.at_close.take();
-        let is_orderly = !self.unsent.get() && self.cause.get().is_none();
+        // The cause stays, for whoever asks later.
+        let cause = at_close.as_mut().and_then(|at_close| at_close.cause.take());
+        let is_orderly = !self.marks.has(Mark::UNSENT) && cause.is_none();
+        if cause.is_some() {
+            self.at_close.set(Some(Box::new(AtClose { cause, ..AtClose::default() })));
+        }
         match &ioloop {
             Some(ioloop) if is_orderly && !transport.say_goodbye() => {
                 let guards = at_close.as_mut().map(|at_close| at_close.take_guards());
                 let limit = self.write_timeout.get().limit(true);
-                ioloop.spawn_independent(linger(transport, self.sole.get(), guards, limit));
+                ioloop.spawn_independent(linger(transport, self.marks.has(Mark::SOLE), guards, limit));
             }
             // Closes the descriptor and wakes the tasks that wait in the transport.
-            _ => transport.close(self.sole.get()),
+            _ => transport.close(self.marks.has(Mark::SOLE)),
         }
         if let Some(queue) = queue {
             queue.wake_all();

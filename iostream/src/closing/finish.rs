@@ -10,7 +10,7 @@ use std::{
 use ioloop::Deadline;
 
 use super::ClosedFuture;
-use crate::{Error, IOStream, Result, buffer::CHUNK_SIZE, iostream::Inner, write::WriteTimeout};
+use crate::{Error, IOStream, Result, buffer::CHUNK_SIZE, iostream::Inner, marks::Mark, write::WriteTimeout};
 
 impl IOStream {
     /// Sends what is queued, ends our side (FIN), waits until the peer has ended its side too, and closes the stream. When
@@ -102,7 +102,7 @@ impl Inner {
     #[inline]
     fn poll_peers_end(self: &Rc<Self>, cx: &mut Context<'_>, closed: &mut ClosedFuture) -> Poll<()> {
         loop {
-            if self.is_closed() || self.eof.get() {
+            if self.is_closed() || self.marks.has(Mark::EOF) {
                 return Poll::Ready(());
             }
             // A reader meets the end by itself.
@@ -117,7 +117,7 @@ impl Inner {
     /// Whether the stream was closed behind the end of its input and everything that was written, which is what finishing
     /// it comes to.
     fn has_closed_itself(&self) -> bool {
-        self.eof.get() && !self.unsent.get() && self.cause.get().is_none()
+        self.marks.has(Mark::EOF) && !self.marks.has(Mark::UNSENT) && !self.is_broken()
     }
 
     #[inline]

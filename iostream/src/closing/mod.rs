@@ -5,9 +5,10 @@ use std::{
     any::Any,
     fmt,
     future::{Future, poll_fn},
-    mem,
+    io, mem,
     pin::Pin,
     rc::{Rc, Weak},
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use std::{
 use ioloop::{IOLoop, context};
 use slab::Slab;
 
-use crate::{IOStream, iostream::Inner};
+use crate::{IOStream, iostream::Inner, marks::Mark};
 
 /// How often a stream with a full buffer looks whether there is room to read up to its end.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
@@ -117,7 +118,7 @@ impl IOStream {
 
     /// The polling form of [`peer_closed`](IOStream::peer_closed).
     pub fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.inner.is_closed() || self.inner.eof.get() {
+        if self.inner.is_closed() || self.inner.marks.has(Mark::EOF) {
             return Poll::Ready(());
         }
         self.inner.transport.borrow().poll_peer_closed(cx)
@@ -157,7 +158,7 @@ impl IOStream {
 
     /// The polling form of [`broken`](IOStream::broken).
     pub fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.inner.is_closed() || self.inner.cause.get().is_some() {
+        if self.inner.is_closed() || self.inner.is_broken() {
             return Poll::Ready(());
         }
         self.inner.transport.borrow().poll_broken(cx)
@@ -237,6 +238,8 @@ pub(crate) struct AtClose {
     looks_later: bool,
     /// Values to be dropped then.
     guards: Vec<Box<dyn Any>>,
+    /// Why the stream was closed, when the connection broke.
+    cause: Option<Arc<io::Error>>,
 }
 
 impl AtClose {
@@ -288,7 +291,7 @@ impl Inner {
         if self.is_closed() || self.poll_end(cx).is_pending() {
             return;
         }
-        if self.eof.get() {
+        if self.marks.has(Mark::EOF) {
             self.close_after_eof();
         } else if self.receive_rest(cx) {
             self.look_for_end_later();
@@ -361,10 +364,22 @@ impl Inner {
         })
     }
 
+    /// Why the stream was closed, when the connection broke.
+    #[inline]
+    pub(crate) fn cause(&self) -> Option<Arc<io::Error>> {
+        self.with_at_close(|at_close| at_close.as_ref()?.cause.clone())
+    }
+
+    /// Whether the connection broke.
+    #[inline]
+    pub(crate) fn is_broken(&self) -> bool {
+        self.with_at_close(|at_close| at_close.as_ref().is_some_and(|at_close| at_close.cause.is_some()))
+    }
+
     /// Has a look at what happens at the close, or changes it. It is out of its place meanwhile, so `change` runs no foreign
     /// code: nothing that wakes, drops or clones what is the user's.
     #[inline]
-    fn with_at_close<T>(&self, change: impl FnOnce(&mut Option<Box<AtClose>>) -> T) -> T {
+    pub(super) fn with_at_close<T>(&self, change: impl FnOnce(&mut Option<Box<AtClose>>) -> T) -> T {
         let mut at_close = self.at_close.take();
         let result = change(&mut at_close);
         self.at_close.set(at_close);

@@ -54,7 +54,7 @@ use ioloop::{Deadline, IOLoop};
 use send_wrapper::SendWrapper;
 
 use super::write::Writer;
-use crate::{Error, IOStream, Parsed};
+use crate::{Error, IOStream, Parsed, marks::Mark};
 
 /// With the feature `hyper`. Bytes are copied once, from the thread's read chunk to hyper's buffer.
 impl Read for IOStream {
@@ -70,7 +70,7 @@ impl Read for IOStream {
         });
         Poll::Ready(match ready!(read) {
             // How the end of input is told here: nothing was put.
-            Err(Error::Closed { .. }) if self.inner.eof.get() => Ok(()),
+            Err(Error::Closed { .. }) if self.inner.marks.has(Mark::EOF) => Ok(()),
             result => result.map_err(io::Error::from),
         })
     }

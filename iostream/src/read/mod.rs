@@ -18,6 +18,7 @@ use crate::{
     Error, Result,
     buffer::{CHUNK_SIZE, Chunk, PooledBuffer, Window},
     iostream::Inner,
+    marks::Mark,
 };
 
 #[cfg(feature = "regex")]
@@ -72,7 +73,7 @@ impl Inner {
     #[inline(always)]
     fn poll_chunk(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<(Chunk, usize)>> {
         // After the FIN a `recv` would say 0 for ever. The cause tells a broken connection from an ended one.
-        if self.is_closed() || self.eof.get() {
+        if self.is_closed() || self.marks.has(Mark::EOF) {
             return Poll::Ready(Err(self.closed_error()));
         }
         let held = self.held.borrow().len();
@@ -104,7 +105,7 @@ impl Inner {
     pub(crate) fn receive_rest(self: &Rc<Self>, cx: &mut Context<'_>) -> bool {
         loop {
             let room = self.max_buffer_size().saturating_sub(self.held.borrow().len());
-            if self.is_closed() || self.eof.get() {
+            if self.is_closed() || self.marks.has(Mark::EOF) {
                 return false;
             }
             // While a parser runs, the buffer is with it.
@@ -161,7 +162,7 @@ impl Inner {
             self.held.borrow_mut().hold(&mut chunk, moved..count);
             return Poll::Ready(Ok(moved));
         }
-        if self.is_closed() || self.eof.get() {
+        if self.is_closed() || self.marks.has(Mark::EOF) {
             return Poll::Ready(Err(self.closed_error()));
         }
         let most = buf.len().min(usize::from(RECVS_PER_TURN) * CHUNK_SIZE);

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use crate::{Error, IOStream, Result, buffer::PooledBuffer, iostream::Inner};
+use crate::{Error, IOStream, Result, buffer::PooledBuffer, iostream::Inner, marks::Mark};
 
 impl IOStream {
     /// Reads what there is into `buf`: at least one byte, and 0 only at the end of input or when `buf` is empty. The
@@ -202,7 +202,7 @@ impl Inner {
     /// An orderly end of input as nothing, for callers that know it by that.
     fn or_end<T: Default>(&self, result: Result<T>) -> Result<T> {
         match result {
-            Err(Error::Closed { .. }) if self.eof.get() => Ok(T::default()),
+            Err(Error::Closed { .. }) if self.marks.has(Mark::EOF) => Ok(T::default()),
             result => result,
         }
     }

@@ -17,6 +17,7 @@ use super::{TlsAcceptor, TlsConnector, TlsInfo};
 use crate::{
     Error, IOStream, Result,
     iostream::Inner,
+    marks::Mark,
     transport::{Tls, Transport},
 };
 
@@ -204,7 +205,7 @@ impl Inner {
             () if self.queue.borrow().as_ref().is_some_and(|queue| !queue.is_empty()) => {
                 Some("not all that was written has been sent")
             }
-            () if self.write_ended.get() => Some("its writing half has been shut down"),
+            () if self.marks.has(Mark::WRITE_ENDED) => Some("its writing half has been shut down"),
             () if self.transport.try_borrow_mut().is_err() => Some("the call comes from within an operation of it"),
             () => None,
         }

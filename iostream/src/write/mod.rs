@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Error, IOStream, Result, error::kind, iostream::Inner};
+use crate::{Error, IOStream, Result, error::kind, iostream::Inner, marks::Mark};
 use bytes::{Buf, Bytes};
 
 pub use data::WriteData;
@@ -74,7 +74,7 @@ impl IOStream {
     pub fn write_unawaited(&self, data: &[u8]) -> bool {
         let inner = &self.inner;
         // What is queued goes first, and what could not be queued as a whole is refused before any of it is sent.
-        let is_usual = !(inner.is_closed() | inner.write_ended.get() | data.is_empty())
+        let is_usual = !(inner.is_closed() | inner.marks.has(Mark::WRITE_ENDED) | data.is_empty())
             && data.len() <= inner.max_write_buffer_size()
             && inner.queue.borrow().is_none();
         if !is_usual {
@@ -156,7 +156,7 @@ impl IOStream {
     #[inline]
     pub fn flush(&self) -> WriteFuture {
         let inner = &self.inner;
-        if inner.unsent.get() {
+        if inner.marks.has(Mark::UNSENT) {
             return WriteFuture(State::Done(Err(inner.closed_for_writing())));
         }
         // A queue that the kernel has refused waits for room. One that was never offered need not wait for its task.
@@ -237,7 +237,7 @@ impl IOStream {
     /// [`Error::Closed`] when the stream was closed with bytes in its queue.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let inner = &self.inner;
-        if inner.unsent.get() {
+        if inner.marks.has(Mark::UNSENT) {
             return Poll::Ready(Err(inner.closed_for_writing()));
         }
         let queued = inner.queue.borrow().as_ref().map(|queue| queue.len);
@@ -425,12 +425,12 @@ impl Inner {
     /// to give but `ENOTCONN`, which would hide the cause.
     #[inline]
     fn check_writable(&self) -> Result<()> {
-        if self.is_closed() || self.write_ended.get() { Err(self.closed_for_writing()) } else { Ok(()) }
+        if self.is_closed() || self.marks.has(Mark::WRITE_ENDED) { Err(self.closed_for_writing()) } else { Ok(()) }
     }
 
     /// Ends our side, once.
     fn poll_end_output(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.write_ended.get() {
+        if self.marks.has(Mark::WRITE_ENDED) {
             return Poll::Ready(Ok(()));
         }
         if self.is_closed() {
