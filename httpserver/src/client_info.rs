@@ -1,14 +1,24 @@
 //! What a request says of its client.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
 
 #[cfg(feature = "tls")]
 use iostream::tls::TlsInfo;
 
 use crate::{Protocol, Request, request::Origin};
 
+/// What a request that was made in this process has in place of a connection.
+pub(crate) struct Built {
+    /// When it was made, on the loop's clock.
+    pub(crate) received_at: Instant,
+    pub(crate) client: BuiltClient,
+}
+
 /// What a request that was made in this process says of its client.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct BuiltClient {
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) protocol: Protocol,
@@ -19,7 +29,7 @@ impl Request {
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.origin {
             Origin::Connection { conn, .. } => conn.peer(),
-            Origin::Built(built) => built.as_ref()?.peer,
+            Origin::Built(built) => built.client.peer,
         }
     }
 
@@ -32,7 +42,7 @@ impl Request {
     pub fn remote_ip(&self) -> Option<IpAddr> {
         match &self.origin {
             Origin::Connection { conn, .. } => conn.remote_ip(self.headers()),
-            Origin::Built(built) => built.as_ref()?.peer.map(|peer| peer.ip().to_canonical()),
+            Origin::Built(built) => built.client.peer.map(|peer| peer.ip().to_canonical()),
         }
     }
 
@@ -44,7 +54,7 @@ impl Request {
     pub fn protocol(&self) -> Protocol {
         match &self.origin {
             Origin::Connection { conn, .. } => conn.protocol(self.headers()),
-            Origin::Built(built) => built.as_ref().map_or(Protocol::Http, |built| built.protocol),
+            Origin::Built(built) => built.client.protocol,
         }
     }
 

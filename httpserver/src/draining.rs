@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use iostream::ioloop::Waiter;
 use slab::Slab;
 
 use crate::server_state::ServerState;
@@ -23,15 +24,18 @@ use crate::server_state::ServerState;
 pub struct Draining {
     /// `None` for a request that comes from no server, which never drains.
     server: Option<Rc<ServerState>>,
-    /// Its place among those that wait, once it has been polled.
-    place: Option<usize>,
+    /// Its place among those that wait, once it has been polled; [`NOWHERE`] before.
+    place: u32,
 }
+
+/// No place: memory ends before there are so many.
+const NOWHERE: u32 = u32::MAX;
 
 impl Draining {
     /// The news of `server`.
     #[inline]
     pub(crate) fn new(server: Option<Rc<ServerState>>) -> Draining {
-        Draining { server, place: None }
+        Draining { server, place: NOWHERE }
     }
 }
 
@@ -45,8 +49,8 @@ impl Future for Draining {
         if server.waiting.is_told() {
             return Poll::Ready(());
         }
-        this.place = Some(server.waiting.join(this.place, cx.waker()));
-        // Once more, because cloning the waker was foreign code.
+        this.place = server.waiting.join(this.place, cx.waker());
+        // Once more, because keeping a waker may have been foreign code.
         if server.waiting.is_told() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -54,8 +58,8 @@ impl Future for Draining {
 impl Drop for Draining {
     #[inline]
     fn drop(&mut self) {
-        if let (Some(server), Some(place)) = (&self.server, self.place) {
-            server.waiting.leave(place);
+        if let Some(server) = &self.server {
+            server.waiting.leave(self.place);
         }
     }
 }
@@ -67,34 +71,37 @@ impl fmt::Debug for Draining {
     }
 }
 
-/// Those that wait for a drain: a waker each, and nothing for a connection that does not ask.
+/// Those that wait for a drain: 16 bytes each, and nothing for a connection that does not ask.
 #[derive(Default)]
 pub(crate) struct Waiting {
     /// The drain has come so far.
     told: Cell<bool>,
-    wakers: RefCell<Slab<Waker>>,
+    waiters: RefCell<Slab<Waiter>>,
 }
 
 impl Waiting {
     /// Has `waker` woken by [`tell_all`](Waiting::tell_all). Returns the place, which is `place` for one that has joined before.
+    ///
+    /// # Panics
+    ///
+    /// When there would be 2³² - 1, which is out of reach before memory is.
     #[inline]
-    fn join(&self, place: Option<usize>, waker: &Waker) -> usize {
-        let kept = place.filter(|&place| self.wakers.borrow().get(place).is_some_and(|kept| kept.will_wake(waker)));
-        if let Some(place) = kept {
+    fn join(&self, place: u32, waker: &Waker) -> u32 {
+        // There is nobody at `NOWHERE`.
+        if self.waiters.borrow().get(place as usize).is_some_and(|kept| kept.will_wake(waker)) {
             return place;
         }
-        // Cloning and dropping wakers is foreign code: outside of the borrow.
-        let waker = waker.clone();
-        if let Some(place) = place {
-            self.leave(place);
-        }
-        self.wakers.borrow_mut().insert(waker)
+        // Keeping and dropping wakers may be foreign code: outside of the borrow.
+        let waiter = Waiter::new(waker);
+        self.leave(place);
+        let place = self.waiters.borrow_mut().insert(waiter);
+        u32::try_from(place).ok().filter(|&place| place != NOWHERE).expect("fewer than 2^32 - 1 wait")
     }
 
     #[inline]
-    fn leave(&self, place: usize) {
-        let waker = self.wakers.borrow_mut().try_remove(place);
-        drop(waker);
+    fn leave(&self, place: u32) {
+        let waiter = self.waiters.borrow_mut().try_remove(place as usize);
+        drop(waiter);
     }
 
     #[inline]
@@ -107,7 +114,7 @@ impl Waiting {
     pub(crate) fn tell_all(&self) {
         self.told.set(true);
         // Places of those that are dropped from here on are empty.
-        let waiting = self.wakers.take();
-        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        let waiting = self.waiters.take();
+        waiting.into_iter().for_each(|(_, waiter)| waiter.wake());
     }
 }

@@ -28,6 +28,7 @@ mod limits;
 mod metrics;
 #[cfg(feature = "multipart")]
 pub mod multipart;
+mod patience;
 mod pool;
 mod protocol;
 mod request;
@@ -64,6 +65,7 @@ pub use crate::{
     latency::LatencyHistogram,
     limits::Limits,
     metrics::ServerMetrics,
+    patience::{Patience, PatienceOver},
     protocol::Protocol,
     request::{ClientGone, Request},
     request_builder::RequestBuilder,

@@ -19,8 +19,8 @@ use http::{Method, StatusCode, Version};
 use iostream::{IOLoop, IOStream, PeerClosedFuture};
 
 use crate::{
-    Body, Draining, Error, Extensions, Headers, Limits, RequestBuilder, Response, Result, ServerMetrics,
-    client_info::BuiltClient,
+    Body, Draining, Error, Extensions, Headers, Limits, Patience, RequestBuilder, Response, Result, ServerMetrics,
+    client_info::{Built, BuiltClient},
     http1::{request_head::RequestHead, server::ServerConn},
     upgrade::{self, UpgradedConnection},
 };
@@ -47,10 +47,9 @@ use crate::{
 /// ```
 pub struct Request {
     head: RequestHead,
-    /// When the head was complete, on the loop's clock.
-    received_at: Instant,
-    /// `None` is the empty one: most requests have none, and nothing to look at when they are dropped.
-    body: Option<Body>,
+    /// `None` is the empty one: most requests have none, and nothing to look at when they are dropped. Boxed for the same
+    /// reason: a request that waits keeps the room.
+    body: Option<Box<Body>>,
     pub(crate) origin: Origin,
     /// Made when somebody asks for it.
     extensions: OnceCell<Extensions>,
@@ -64,9 +63,11 @@ pub(crate) enum Origin {
         conn: Rc<ServerConn>,
         /// Which request of the connection it is: one kept for longer than its answer must not touch the next.
         serial: u32,
+        /// When the head was complete, as the loop counts.
+        received_at: u64,
     },
-    /// Made in this process, with what it was told of its client.
-    Built(Option<Box<BuiltClient>>),
+    /// Made in this process.
+    Built(Box<Built>),
 }
 
 impl Request {
@@ -82,14 +83,14 @@ impl Request {
     /// Without a head.
     #[inline(always)]
     pub(crate) fn received(head: &mut Option<RequestHead>, conn: &Rc<ServerConn>) -> Request {
-        let origin = Origin::Connection { conn: Rc::clone(conn), serial: conn.serial() };
         // The turn time, which costs no reading of the clock.
-        let received_at = conn.now();
+        let origin =
+            Origin::Connection { conn: Rc::clone(conn), serial: conn.serial(), received_at: conn.turn_nanos() };
         // Most requests have no body, and nothing to count a reference for.
-        let body = if conn.is_body_done() { None } else { Some(conn.incoming_body()) };
+        let body = if conn.is_body_done() { None } else { Some(Box::new(conn.incoming_body())) };
         // Last, so that nothing is written between taking it and putting it down: the compiler moves it once then.
         let head = head.take().expect("a request has a head");
-        Request { head, received_at, body, origin, extensions: OnceCell::new() }
+        Request { head, body, origin, extensions: OnceCell::new() }
     }
 
     /// A request that comes from no connection.
@@ -98,17 +99,15 @@ impl Request {
         let received_at = IOLoop::current().turn_time();
         Request {
             head,
-            received_at,
-            body: Some(body),
-            // Most are told nothing.
-            origin: Origin::Built((client != BuiltClient::default()).then(|| Box::new(client))),
+            body: Some(Box::new(body)),
+            origin: Origin::Built(Box::new(Built { received_at, client })),
             extensions: OnceCell::new(),
         }
     }
 
     /// The method, of any name. Methods a service does not know are for it to refuse (501 or 405).
     pub fn method(&self) -> &Method {
-        &self.head.method
+        self.head.method()
     }
 
     /// The request target as sent: `/path?query`, `http://host/path`, `host:port` (CONNECT) or `*` (OPTIONS).
@@ -175,12 +174,15 @@ impl Request {
     /// Whether the client asks for another protocol on this connection: by `Upgrade` and `Connection: upgrade` in
     /// HTTP/1.1, or by CONNECT. See [`upgrade`](Request::upgrade).
     pub fn is_upgrade(&self) -> bool {
-        self.head.upgrade || self.head.method == Method::CONNECT
+        self.head.upgrade || self.head.is_connect()
     }
 
     /// When the head was complete: the [turn time](crate::IOLoop::turn_time) of the loop then.
     pub fn received_at(&self) -> Instant {
-        self.received_at
+        match &self.origin {
+            Origin::Connection { conn, received_at, .. } => conn.instant(*received_at),
+            Origin::Built(built) => built.received_at,
+        }
     }
 
     /// Values that travel with the request, one of each type. The set is allocated by the first call.
@@ -195,17 +197,17 @@ impl Request {
 
     /// Takes the body out and leaves none: to pass it on, or to put something around it.
     pub fn take_body(&mut self) -> Body {
-        self.body.take().unwrap_or_default()
+        self.body.take().map_or_else(Body::empty, |body| *body)
     }
 
     /// Replaces the body: a wrap that decompresses it, for example, puts its own in place of the one it took.
     pub fn set_body(&mut self, body: impl Into<Body>) {
-        self.body = Some(body.into());
+        self.body = Some(Box::new(body.into()));
     }
 
     /// Whether the body has been read to its end, or there is none.
     pub fn is_body_end(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end)
+        self.body.as_ref().is_none_or(|body| body.is_end())
     }
 
     /// The whole body, of at most [`Limits::max_collected_body`] (1 MiB by default).
@@ -362,7 +364,7 @@ impl Request {
             return Err(Error::InvalidHeader("an informational response has no body"));
         }
         match &self.origin {
-            Origin::Connection { conn, serial } => conn.send_informational(*serial, head),
+            Origin::Connection { conn, serial, .. } => conn.send_informational(*serial, head),
             Origin::Built(_) => Ok(()),
         }
     }
@@ -417,7 +419,7 @@ impl Request {
     /// });
     /// ```
     pub fn cancel_on_disconnect(&self) {
-        if let Origin::Connection { conn, serial } = &self.origin {
+        if let Origin::Connection { conn, serial, .. } = &self.origin {
             conn.cancel_on_disconnect(*serial);
         }
     }
@@ -472,6 +474,32 @@ impl Request {
         Draining::new(self.conn().map(|conn| Rc::clone(conn.server())))
     }
 
+    /// How long the answer has to wait for something: until the server drains, or a time has passed. In less memory than
+    /// [`draining`](Request::draining) and a [`Deadline`](crate::iostream::ioloop::Deadline) beside it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{future::{Future, poll_fn}, pin::pin, task::Poll, time::Duration};
+    /// use httpserver::{Request, Response, sync::Event};
+    ///
+    /// /// An answer as soon as there is news, or without any after 25 seconds, and when the server drains.
+    /// async fn news(request: Request, news: &Event) -> Response {
+    ///     let mut patience = request.patience();
+    ///     patience.set_after(Duration::from_secs(25));
+    ///     let mut news = pin!(news.wait());
+    ///     poll_fn(|cx| match news.as_mut().poll(cx).is_ready() {
+    ///         true => Poll::Ready(Response::text("news")),
+    ///         false => patience.poll_over(cx).map(|_| Response::text("nothing new")),
+    ///     })
+    ///     .await
+    /// }
+    /// ```
+    #[inline]
+    pub fn patience(&self) -> Patience {
+        Patience::new(self)
+    }
+
     /// Whether the server that received the request is [ready](crate::ServerHandle::is_ready) for more: what a readiness
     /// probe is answered. True for a request without a connection.
     #[inline]
@@ -504,7 +532,7 @@ impl fmt::Debug for Request {
             .field("target", &self.target())
             .field("version", &self.version())
             .field("headers", self.headers())
-            .field("body", self.body.as_ref().unwrap_or(&Body::empty()))
+            .field("body", self.body.as_deref().unwrap_or(&Body::empty()))
             .finish()
     }
 }
@@ -532,5 +560,16 @@ impl Future for ClientGone {
             }
             None => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_waits_is_small() {
+        let size = size_of::<Request>();
+        assert!(size <= 104, "{size} bytes");
     }
 }

@@ -148,7 +148,7 @@ impl RequestBuilder {
         // It ends with an empty line, so it is complete or refused.
         let (_, head) = parse_request_head(&head, &limits)?.ok_or(Error::BadRequest("incomplete request head"))?;
         let known = self.body.content_length();
-        if let BodyFraming::Length(announced) = head.body
+        if let BodyFraming::Length(announced) = head.body()
             && known.is_some_and(|length| length != announced)
         {
             return Err(Error::BadRequest("Content-Length is not that of the body"));

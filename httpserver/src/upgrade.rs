@@ -11,11 +11,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use iostream::{AdmittedEntry, IOLoop, IOStream};
+use iostream::{AdmittedEntry, IOLoop, IOStream, ioloop::Waiter};
 use pin_project_lite::pin_project;
 
 use crate::{
@@ -173,7 +173,7 @@ struct UpgradedConn {
     /// A drain's deadline has passed: the connection is to end now.
     cut: Cell<bool>,
     /// The connection's task, to be woken for `cut`.
-    task: Cell<Option<Waker>>,
+    task: Cell<Option<Waiter>>,
 }
 
 impl Place {
@@ -200,9 +200,9 @@ impl Place {
         if self.conn.cut.get() {
             return Poll::Ready(());
         }
-        // Kept if it is still the right one: a clone counts a reference.
-        let known = self.conn.task.take().filter(|waker| waker.will_wake(cx.waker()));
-        self.conn.task.set(Some(known.unwrap_or_else(|| cx.waker().clone())));
+        // Kept if it is still the right one.
+        let known = self.conn.task.take().filter(|task| task.will_wake(cx.waker()));
+        self.conn.task.set(Some(known.unwrap_or_else(|| Waiter::new(cx.waker()))));
         if self.conn.cancels { self.conn.stream.poll_peer_closed(cx) } else { Poll::Pending }
     }
 

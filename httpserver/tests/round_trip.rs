@@ -70,9 +70,9 @@ proptest! {
 
         let (consumed, head) = parse_request_head(&out[6..], &Limits::default()).unwrap().unwrap();
         prop_assert_eq!(consumed, out.len() - 6);
-        prop_assert_eq!((&head.method, head.target(), head.version), (&method, &*target, Version::HTTP_11));
+        prop_assert_eq!((head.method(), head.target(), head.version), (&method, &*target, Version::HTTP_11));
         prop_assert_eq!(head.headers.get("host"), Some(&*host));
-        prop_assert_eq!((head.body, head.keep_alive, head.upgrade), (body, keep_alive, has_upgrade));
+        prop_assert_eq!((head.body(), head.keep_alive, head.upgrade), (body, keep_alive, has_upgrade));
         prop_assert_eq!(own_lines(head.headers.iter()), trimmed(&lines));
     }
 

@@ -12,9 +12,11 @@
 
 use std::mem;
 
-use http::{Method, Version};
+use http::Version;
 
-use super::{request_head::RequestHead, request_headers::RequestHeaders, scan::Cursor, target};
+use super::{
+    request_head::RequestHead, request_headers::RequestHeaders, request_method::RequestMethod, scan::Cursor, target,
+};
 use crate::{Headers, Limits, headers::Entry, span::Span};
 
 /// More lines take the long way. Browsers send about 15; the table is cleared for each head.
@@ -58,14 +60,17 @@ pub(super) fn parse_fast(window: &[u8], limits: &Limits, head: &mut Option<Reque
     }
     let len = window.len() - cursor.rest().len();
     let known = known.outcome(is_http11, Span::EMPTY, limits.max_body).ok()?;
+    let (framing, length) = known.body.split();
     let parsed = RequestHead {
-        body: known.body,
+        framing,
+        length,
         host: known.host,
         keep_alive: known.keep_alive,
         expect: known.expect,
         upgrade: known.upgrade,
         headers: Headers::copied(&window[..len], &table[..count]),
         method,
+        other_method: None,
         version: if is_http11 { Version::HTTP_11 } else { Version::HTTP_10 },
         target,
     };
@@ -79,13 +84,13 @@ pub(super) fn parse_fast(window: &[u8], limits: &Limits, head: &mut Option<Reque
 ///
 /// CONNECT and OPTIONS are not among them, because their targets have other forms.
 #[inline(always)]
-fn take_method(cursor: &mut Cursor<'_>) -> Option<Method> {
+fn take_method(cursor: &mut Cursor<'_>) -> Option<RequestMethod> {
     Some(match () {
-        () if cursor.take_all_of(b"GET ") => Method::GET,
-        () if cursor.take_all_of(b"POST ") => Method::POST,
-        () if cursor.take_all_of(b"HEAD ") => Method::HEAD,
-        () if cursor.take_all_of(b"PUT ") => Method::PUT,
-        () if cursor.take_all_of(b"DELETE ") => Method::DELETE,
+        () if cursor.take_all_of(b"GET ") => RequestMethod::Get,
+        () if cursor.take_all_of(b"POST ") => RequestMethod::Post,
+        () if cursor.take_all_of(b"HEAD ") => RequestMethod::Head,
+        () if cursor.take_all_of(b"PUT ") => RequestMethod::Put,
+        () if cursor.take_all_of(b"DELETE ") => RequestMethod::Delete,
         () => return None,
     })
 }

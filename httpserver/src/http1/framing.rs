@@ -25,6 +25,27 @@ pub enum BodyFraming {
     Chunked,
 }
 
+/// Which [`BodyFraming`] it is. The length stands beside it: in one they take twice the room, which every request that waits
+/// keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FramingKind {
+    None,
+    Length,
+    Chunked,
+}
+
+impl BodyFraming {
+    /// The two apart.
+    #[inline]
+    pub(super) fn split(self) -> (FramingKind, u64) {
+        match self {
+            BodyFraming::None => (FramingKind::None, 0),
+            BodyFraming::Length(length) => (FramingKind::Length, length),
+            BodyFraming::Chunked => (FramingKind::Chunked, 0),
+        }
+    }
+}
+
 /// What Content-Length, Transfer-Encoding, Connection and Upgrade say, gathered line by line.
 #[derive(Default)]
 pub(super) struct FramingHeaders {

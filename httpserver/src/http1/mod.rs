@@ -4,7 +4,7 @@
 //!
 //! 1. characters and reasons: `scan`, `refusal`
 //! 2. grammar: `authority`, `target`, `framing`, `chunked`
-//! 3. what a head comes to: `request_head`, `response_head`
+//! 3. what a head comes to: `request_head` with `request_method`, `response_head`
 //! 4. collectors that the parsers fill: `request_headers`, `header_lines`
 //! 5. parsers: `fast_path`, `request_parser`, `response_parser`, and `head_parser`, which repeats them
 //! 6. encoders: `encode`, `encode_request`
@@ -36,4 +36,5 @@ mod authority;
 mod fast_path;
 mod header_lines;
 mod request_headers;
+mod request_method;
 mod scan;

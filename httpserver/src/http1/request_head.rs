@@ -3,7 +3,9 @@
 use http::{Method, Version};
 
 use super::{
-    framing::BodyFraming,
+    conn::Flag,
+    framing::{BodyFraming, FramingKind},
+    request_method::RequestMethod,
     target::{Target, TargetForm},
 };
 use crate::{Headers, span::Span};
@@ -13,20 +15,23 @@ use crate::{Headers, span::Span};
 /// Owns one allocation: a copy of the head as it came, with the positions of the header lines behind it.
 #[derive(Clone, Debug)]
 pub struct RequestHead {
-    /// The method, of any name.
-    pub method: Method,
+    /// The method, if it is [`RequestMethod::Other`]. Beside it and not within, because that is one byte then. First, because it
+    /// is dropped first: behind the headers the destructor would have to keep where it is.
+    pub(super) other_method: Option<Box<Method>>,
     /// `HTTP_11` or `HTTP_10`; a higher minor version counts as 1.1 (RFC 9110 2.5).
     pub version: Version,
     /// The header lines.
     pub headers: Headers,
-    /// How the body is framed.
-    pub body: BodyFraming,
     /// Whether the client lets the connection be kept.
     pub keep_alive: bool,
     /// What the client wants to hear before it sends the body.
     pub expect: Expect,
     /// Whether the client asks for another protocol: an Upgrade line, `Connection: upgrade`, and HTTP/1.1.
     pub upgrade: bool,
+    pub(super) framing: FramingKind,
+    /// Of the body, if that is [`FramingKind::Length`].
+    pub(super) length: u64,
+    pub(super) method: RequestMethod,
     /// The target taken apart. Only `target` makes one, so its parts lie within the text.
     pub(super) target: Target,
     /// The authority of the target if it has one, else the Host line; empty without either (HTTP/1.0).
@@ -45,6 +50,40 @@ pub enum Expect {
 }
 
 impl RequestHead {
+    /// The method, of any name.
+    #[inline]
+    pub fn method(&self) -> &Method {
+        self.method.get(self.other_method.as_deref())
+    }
+
+    /// What the method says to the connection.
+    #[inline(always)]
+    pub(super) fn method_flags(&self) -> Flag {
+        Flag::of_method(self.method)
+    }
+
+    /// Whether the method is CONNECT, at the cost of a comparison.
+    #[inline]
+    pub(crate) fn is_connect(&self) -> bool {
+        matches!(self.method, RequestMethod::Connect)
+    }
+
+    /// Whether a body is announced, which may be empty.
+    #[inline]
+    pub(super) fn has_body(&self) -> bool {
+        self.framing != FramingKind::None
+    }
+
+    /// How the body is framed.
+    #[inline]
+    pub fn body(&self) -> BodyFraming {
+        match self.framing {
+            FramingKind::None => BodyFraming::None,
+            FramingKind::Length => BodyFraming::Length(self.length),
+            FramingKind::Chunked => BodyFraming::Chunked,
+        }
+    }
+
     /// The target as sent.
     pub fn target(&self) -> &str {
         self.text(self.target.whole)
@@ -66,7 +105,7 @@ impl RequestHead {
         match self.bytes(self.target.path) {
             // `http://host` without a path means the root, but for OPTIONS the server itself (RFC 9112 3.2.4).
             b"" if self.target.form == TargetForm::Absolute => {
-                if self.method == Method::OPTIONS && self.target.query().is_none() { b"*" } else { b"/" }
+                if *self.method() == Method::OPTIONS && self.target.query().is_none() { b"*" } else { b"/" }
             }
             path => path,
         }
@@ -96,4 +135,15 @@ impl RequestHead {
 /// A part of the target: only ASCII passes the checks of `target`, so the default is never taken.
 fn ascii(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_small() {
+        let size = size_of::<RequestHead>();
+        assert!(size <= 64, "{size} bytes");
+    }
 }

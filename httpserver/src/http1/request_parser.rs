@@ -23,6 +23,7 @@ use super::{
     refusal::{BARE_LINE_END, bad, has_bare_line_end},
     request_head::RequestHead,
     request_headers::RequestHeaders,
+    request_method::RequestMethod,
     target,
 };
 use crate::{
@@ -176,14 +177,18 @@ fn build(head: &[u8], skipped: usize, request: &httparse::Request<'_, '_>, limit
     let is_http11 = version == Version::HTTP_11;
     // Only now have all lines been seen: a Connection line may be the last one.
     let known = known.outcome(is_http11, target.authority, limits.max_body)?;
+    let (framing, length) = known.body.split();
+    let (method, other_method) = RequestMethod::of(method);
     let request = RequestHead {
-        body: known.body,
+        framing,
+        length,
         host: known.host,
         keep_alive: known.keep_alive,
         expect: known.expect,
         upgrade: known.upgrade,
         headers,
         method,
+        other_method,
         version,
         target,
     };
@@ -332,7 +337,7 @@ mod tests {
                 let request = format!("{method} /a/b?c=d {version:?}\r\nHost: a:80\r\n\r\nrest");
                 let (len, head) = parse_fast(request.as_bytes(), &Limits::default()).expect("usual");
                 assert_eq!(len, request.len() - 4);
-                assert_eq!((head.method.as_str(), head.version), (method, version));
+                assert_eq!((head.method().as_str(), head.version), (method, version));
                 assert_eq!((head.path(), head.query(), head.host()), ("/a/b", Some("c=d"), Some("a:80")));
             }
         }

@@ -5,7 +5,7 @@ use httpserver::codec::{BodyFraming, Expect};
 use super::parsing::{head, refused};
 
 fn body(lines: &str) -> BodyFraming {
-    head(format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n")).body
+    head(format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n")).body()
 }
 
 fn body_refused(status: u16, lines: &str) {

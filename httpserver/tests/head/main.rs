@@ -19,14 +19,14 @@ use parsing::{drip, head, parse, refused};
 #[test]
 fn a_usual_request_is_taken_apart() {
     let head = head("GET /a/b?c=d&e HTTP/1.1\r\nHost: x:80\r\nAccept:\t*/* \r\nConnection: keep-alive\r\n\r\n");
-    assert_eq!(head.method, Method::GET);
+    assert_eq!(head.method(), Method::GET);
     assert_eq!(head.version, Version::HTTP_11);
     assert_eq!((head.target(), head.form()), ("/a/b?c=d&e", TargetForm::Origin));
     assert_eq!((head.path(), head.query()), ("/a/b", Some("c=d&e")));
     assert_eq!(head.host(), Some("x:80"));
     assert_eq!(head.headers.get("accept"), Some("*/*"));
     assert_eq!(head.headers.len(), 3);
-    assert_eq!((head.body, head.keep_alive), (BodyFraming::None, true));
+    assert_eq!((head.body(), head.keep_alive), (BodyFraming::None, true));
     assert_eq!((head.expect, head.upgrade), (Expect::None, false));
 }
 

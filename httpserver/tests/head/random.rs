@@ -59,12 +59,12 @@ proptest! {
             (Err(_), Ok(None)) => {}
             (Ok(Some((consumed, head))), Ok(Some(expected))) => {
                 prop_assert_eq!(consumed, expected.consumed);
-                prop_assert_eq!(head.method.as_str(), expected.method);
+                prop_assert_eq!(head.method().as_str(), expected.method);
                 prop_assert_eq!(head.target(), expected.target);
                 prop_assert_eq!(head.host(), expected.host.as_deref());
                 prop_assert_eq!(head.version == Version::HTTP_11, expected.is_http11);
                 prop_assert_eq!(head.keep_alive, expected.keep_alive);
-                prop_assert_eq!(head.body, expected.body);
+                prop_assert_eq!(head.body(), expected.body);
                 let lines: Vec<_> = head.headers.iter().map(|(n, v)| (n.to_string(), v.to_vec())).collect();
                 prop_assert_eq!(lines, expected.headers);
             }

@@ -73,7 +73,7 @@ fn request(how: u8, pairs: &[(&str, &[u8])]) {
     let limits = Limits::default().max_target(60_000);
     let (consumed, head) = parse_request_head(&out, &limits).expect("a request").expect("a whole one");
     assert_eq!(consumed, out.len());
-    assert_eq!((&head.method, head.target(), head.keep_alive), (&method, target, start.keep_alive));
+    assert_eq!((head.method(), head.target(), head.keep_alive), (&method, target, start.keep_alive));
     assert_eq!(head.headers.get("host"), Some(host));
     let free = pairs.iter().skip(1).filter(|(name, _)| is_free(name));
     assert_eq!(

@@ -1,5 +1,7 @@
 use std::cell::Cell;
 
+use crate::http1::request_method::RequestMethod;
+
 /// What is true of a server's connection and of the request that it has in hand, a bit each: idle connections have them
 /// all, and taking up a request sets most of them.
 pub(crate) struct Flags(Cell<u16>);
@@ -36,10 +38,21 @@ impl Flag {
     /// The connection is a task of its own.
     pub(crate) const HAS_TASK: Flag = Flag(1 << 12);
 
+    /// The deadline is lent to who answers the request; see [`Patience`](crate::Patience).
+    pub(crate) const LENT: Flag = Flag(1 << 13);
+    /// What ends with the answer.
+    pub(crate) const IN_HAND: Flag = Flag::BUSY.and(Flag::LENT);
+
     /// What the head of the request says, as far as it matters to that of the answer.
     pub(crate) const MESSAGE: Flag = Flag(0x1f);
     /// All that a request brings along. What belongs to the connection stays from one to the next.
     const REQUEST: Flag = Flag(0xff);
+
+    /// What a connection has to know of the method of a request.
+    #[inline(always)]
+    pub(crate) const fn of_method(method: RequestMethod) -> Flag {
+        Flag(method as u16 & (Flag::HEAD.0 | Flag::CONNECT.0))
+    }
 
     /// This flag if it is `on`, else none.
     #[inline(always)]

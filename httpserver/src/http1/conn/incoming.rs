@@ -132,6 +132,12 @@ pub(crate) enum Taken {
 }
 
 impl Conn {
+    /// Takes up a message without a body.
+    pub(crate) fn begin_without_body(&self) {
+        self.body.set(BodyState::Done);
+        self.announced.set(None);
+    }
+
     /// Takes up a message with a body framed like this.
     pub(crate) fn begin_body(&self, framing: BodyFraming) {
         // An announced length of 0 is no body, so a reader and `Expect` are treated alike for both.

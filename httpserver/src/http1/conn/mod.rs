@@ -78,4 +78,15 @@ impl Conn {
     pub(crate) fn now(&self) -> Instant {
         self.deadline.ioloop().turn_time()
     }
+
+    /// The same as the loop counts it.
+    pub(crate) fn turn_nanos(&self) -> u64 {
+        self.deadline.ioloop().turn_nanos()
+    }
+
+    /// What [`turn_nanos`](Conn::turn_nanos) has given, as an instant.
+    #[inline]
+    pub(crate) fn instant(&self, nanos: u64) -> Instant {
+        self.deadline.ioloop().instant_at(nanos)
+    }
 }

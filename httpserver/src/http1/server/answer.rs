@@ -46,7 +46,7 @@ impl ServerConn {
         // answer is out, and no other may follow it.
         self.conn.flags.set(Flag::ANSWERED);
         self.conn.with_output(|out| encode::encode_usual(out, response, self.now(), &self.server.date));
-        self.conn.flags.clear(Flag::BUSY);
+        self.conn.flags.clear(Flag::IN_HAND);
         self.server.counters.answered_usually();
         Next::Request
     }
@@ -79,7 +79,7 @@ impl ServerConn {
         if let Some(body) = encoded.rest {
             self.conn.start_flush_with(body);
         }
-        self.conn.flags.clear(Flag::BUSY);
+        self.conn.flags.clear(Flag::IN_HAND);
         if encoded.keep_alive { Next::Request } else { Next::End }
     }
 
@@ -99,7 +99,7 @@ impl ServerConn {
         let body = response.take_body();
         if encoded.framing == StreamFraming::None {
             // The answer is complete with its head: whatever makes the body need not begin.
-            self.conn.flags.clear(Flag::BUSY);
+            self.conn.flags.clear(Flag::IN_HAND);
             drop(body);
             return if encoded.keep_alive { Next::Request } else { Next::End };
         }
@@ -155,7 +155,7 @@ impl ServerConn {
     /// chunk, and a counted one some of its bytes (RFC 9112 8).
     pub(super) fn break_off(&self) {
         self.conn.start_flush();
-        self.conn.flags.clear(Flag::BUSY);
+        self.conn.flags.clear(Flag::IN_HAND);
         self.stream().close();
     }
 

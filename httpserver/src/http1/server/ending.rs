@@ -4,7 +4,10 @@
 //! left of the request's body is read and dropped, when keep-alive was announced. A connection that closes with input
 //! unread lingers. And a drain cuts whatever is left.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use iostream::Parsed;
 
@@ -143,5 +146,13 @@ impl Registered for ServerConn {
             task.wake();
         }
         is_first
+    }
+
+    #[inline]
+    fn tell_draining(&self) {
+        // Whoever waits for it looks for the drain first.
+        if self.conn.flags.has(Flag::LENT) {
+            self.deadline().set_after(Duration::ZERO);
+        }
     }
 }

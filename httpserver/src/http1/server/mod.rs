@@ -23,6 +23,7 @@ mod contained;
 mod ending;
 mod front;
 mod informational;
+mod peer_addr;
 mod registration;
 mod request;
 mod serve;
@@ -36,8 +37,9 @@ use std::{
     time::Instant,
 };
 
-use iostream::IOStream;
+use iostream::{IOStream, ioloop::Deadline};
 
+use self::peer_addr::PeerAddr;
 use super::conn::{BodyBounds, Conn, Flag, Taken};
 use crate::{
     Error, Headers, Limits, Protocol, Result, Trailers, body::IncomingSource, http1::encode::CONTINUE,
@@ -59,7 +61,7 @@ pub(crate) struct ServerConn {
     server: Rc<ServerState>,
     /// Known from `accept`, so that asking for it costs no system call, or from a proxy's header. `None` for a stream that
     /// has no address.
-    peer: Cell<Option<SocketAddr>>,
+    peer: PeerAddr,
     /// The connection's task, where it cannot wait for the stream: see `poll_cancelled`. Boxed, because it is rare.
     task: Cell<Option<Box<Waker>>>,
 }
@@ -77,7 +79,7 @@ impl ServerConn {
         let conn = Conn::new(stream);
         #[cfg(feature = "tls")]
         conn.flags.replace(Flag::TLS, is_tls);
-        ServerConn { conn, server, peer: Cell::new(peer), task: Cell::new(None) }
+        ServerConn { conn, server, peer: PeerAddr::new(peer), task: Cell::new(None) }
     }
 
     pub(crate) fn stream(&self) -> &IOStream {
@@ -119,6 +121,43 @@ impl ServerConn {
     /// The loop's turn time, which costs no reading of the clock.
     pub(crate) fn now(&self) -> Instant {
         self.conn.now()
+    }
+
+    /// The same as the loop counts it.
+    pub(crate) fn turn_nanos(&self) -> u64 {
+        self.conn.turn_nanos()
+    }
+
+    /// What [`turn_nanos`](ServerConn::turn_nanos) has given, as an instant.
+    #[inline]
+    pub(crate) fn instant(&self, nanos: u64) -> Instant {
+        self.conn.instant(nanos)
+    }
+
+    /// The deadline of waiting for input.
+    #[inline]
+    pub(crate) fn deadline(&self) -> &Deadline {
+        self.conn.deadline()
+    }
+
+    /// Lends the deadline, which is not set then, to who answers the request with this number. False if it is lent already, or
+    /// is still needed for the body.
+    #[inline]
+    pub(crate) fn lend_deadline(&self, serial: u32) -> bool {
+        if !self.is_current(serial) || !self.is_body_done() || self.conn.flags.replace(Flag::LENT, true) {
+            return false;
+        }
+        self.deadline().clear();
+        true
+    }
+
+    /// Ends the loan, if the request with this number is still in hand.
+    #[inline]
+    pub(crate) fn take_deadline_back(&self, serial: u32) {
+        if self.is_current(serial) {
+            self.conn.flags.clear(Flag::LENT);
+            self.deadline().clear();
+        }
     }
 
     /// [`Conn::poll_flush`] by the limits of the server.
@@ -239,7 +278,7 @@ mod tests {
     fn an_idle_connection_is_small() {
         // The two counters of the Rc come on top.
         let size = size_of::<ServerConn>() + 16;
-        assert!(size <= 136, "{size} bytes");
+        assert!(size <= 120, "{size} bytes");
         assert_eq!(size_of::<Registration>(), 16);
     }
 }

@@ -47,7 +47,7 @@ impl Registration {
         let (conn, key) = (&self.conn, self.key.replace(NOWHERE));
         // Time-outs of HTTP end here, and requests that are kept have no connection any more.
         conn.conn.deadline().clear();
-        conn.conn.flags.clear(Flag::BUSY);
+        conn.conn.flags.clear(Flag::IN_HAND);
         let cancels = conn.conn.flags.has(Flag::CANCELS);
         Place::new(conn.stream().clone(), Rc::clone(conn.server()), key, cancels, self.admitted.take())
     }

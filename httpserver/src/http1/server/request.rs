@@ -15,7 +15,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Method, Version};
+use http::Version;
 use iostream::Parsed;
 
 use super::{Flag, ServerConn};
@@ -196,12 +196,17 @@ impl ServerConn {
         if head.expect == Expect::Other {
             return Err(boxed(Error::ExpectationFailed));
         }
-        self.conn.begin_body(head.body);
-        let is_body_done = self.conn.is_body_done();
+        // Asked for first: nearly no request has one.
+        let is_body_done = if head.has_body() {
+            self.conn.begin_body(head.body());
+            self.conn.is_body_done()
+        } else {
+            self.conn.begin_without_body();
+            true
+        };
         let flags = Flag::HTTP11
             .when(head.version == Version::HTTP_11)
-            .and(Flag::HEAD.when(head.method == Method::HEAD))
-            .and(Flag::CONNECT.when(head.method == Method::CONNECT))
+            .and(head.method_flags())
             .and(Flag::UPGRADE.when(head.upgrade))
             .and(Flag::KEEP_ALIVE.when(head.keep_alive))
             // Without a body there is nothing to continue with (RFC 9110 10.1.1).

@@ -84,7 +84,7 @@ impl ServerConn {
         if !is_whole {
             self.break_off();
         }
-        self.conn.flags.clear(Flag::BUSY);
+        self.conn.flags.clear(Flag::IN_HAND);
         // Its destructor is the user's, too. From here on a panic comes behind the answer and takes nothing from it.
         drop(mem::take(&mut streamed.body));
         Poll::Ready(is_whole && streamed.keep_alive)
