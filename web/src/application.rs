@@ -9,7 +9,7 @@ use httpserver::{
 
 use crate::{
     answering::Answering,
-    call::Routed,
+    call::{Routed, Way},
     endpoint::{Endpoint, Function, Unrouted},
     error::{Error, Result},
     exchange::Exchange,
@@ -422,7 +422,7 @@ impl Application {
         // First of all: what may unwind before makes it two moves.
         let mut request = Some(request);
         match self.find(&request) {
-            Some(Found::Target(target, params)) => self.call(&target.endpoint, &target.scope, params, &mut request),
+            Some(Found::Target(target, params)) => self.call(&target.way, params, &mut request),
             found => self.call_other(found, &mut request),
         }
     }
@@ -436,24 +436,30 @@ impl Application {
 
     /// Takes the request.
     #[inline(always)]
-    fn call(
+    fn call(&self, way: &Rc<Way>, params: PathParams, request: &mut Option<Request>) -> Answering {
+        let route = Routed { params, application: Rc::clone(&self.scope), way: Rc::clone(way) };
+        Answering::new(Rc::clone(&way.endpoint).answer(request, route))
+    }
+
+    /// [`call`](Application::call) for what is no route.
+    fn call_endpoint(
         &self,
-        endpoint: &Rc<dyn Endpoint>,
-        scope: &Rc<Scope>,
+        endpoint: Rc<dyn Endpoint>,
+        scope: Option<&Rc<Scope>>,
         params: PathParams,
         request: &mut Option<Request>,
     ) -> Answering {
-        let route = Routed { params, application: Rc::clone(&self.scope), route: Rc::clone(scope) };
-        Answering::new(Rc::clone(endpoint).answer(request, route))
+        let way = Way { endpoint, scope: Rc::clone(scope.unwrap_or(&self.no_route)) };
+        self.call(&Rc::new(way), params, request)
     }
 
     /// [`call`](Application::call) for what is not simply a route.
     #[inline(never)]
     fn call_other(&self, found: Option<Found<'_>>, request: &mut Option<Request>) -> Answering {
         let (params, scope, answer) = match found {
-            Some(Found::Target(target, params)) => return self.call(&target.endpoint, &target.scope, params, request),
+            Some(Found::Target(target, params)) => return self.call(&target.way, params, request),
             Some(Found::Nothing(Some(fallback), scope, params)) => {
-                return self.call(fallback, scope.unwrap_or(&self.no_route), params, request);
+                return self.call_endpoint(Rc::clone(fallback), scope, params, request);
             }
             Some(Found::Nothing(None, scope, params)) => (params, scope, Unrouted::NotFound),
             Some(Found::WrongMethod(table, params)) => {
@@ -470,8 +476,7 @@ impl Application {
             Some(Found::ServerOptions) => (self.router.no_params(), None, Unrouted::Options(self.router.allow())),
             None => (self.router.no_params(), None, Unrouted::Connect),
         };
-        let unrouted: Rc<dyn Endpoint> = Rc::new(answer);
-        self.call(&unrouted, scope.unwrap_or(&self.no_route), params, request)
+        self.call_endpoint(Rc::new(answer), scope, params, request)
     }
 
     #[cold]

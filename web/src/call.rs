@@ -29,9 +29,8 @@ use crate::{
 pub(crate) struct Call {
     pub(crate) exchange: Exchange,
     application: Rc<Scope>,
-    route: Rc<Scope>,
     /// `None` once the request is over.
-    endpoint: Option<Rc<dyn Endpoint>>,
+    way: Option<Rc<Way>>,
 }
 
 impl Call {
@@ -41,23 +40,29 @@ impl Call {
     ///
     /// When the place of the request is empty.
     #[inline(always)]
-    pub(crate) fn new(request: &mut Option<Request>, route: Routed, endpoint: Rc<dyn Endpoint>) -> Call {
-        let Routed { params, application, route } = route;
+    pub(crate) fn new(request: &mut Option<Request>, route: Routed) -> Call {
+        let Routed { params, application, way } = route;
         let request = request.take().expect("a request is answered once");
-        Call { exchange: Exchange::new(request, params), application, route, endpoint: Some(endpoint) }
+        Call { exchange: Exchange::new(request, params), application, way: Some(way) }
     }
 
     /// Takes up the request.
     #[inline]
     pub(crate) fn begin(&mut self) {
-        if let Some(max) = self.route.body_limit.or(self.application.body_limit) {
+        if let Some(max) = self.route().and_then(|route| route.body_limit).or(self.application.body_limit) {
             self.exchange.limit_body(max);
         }
     }
 
     /// Whether anything runs around the handler.
     pub(crate) fn is_wrapped(&self) -> bool {
-        self.application.runs_around() || self.route.runs_around()
+        self.application.runs_around() || self.route().is_some_and(Scope::runs_around)
+    }
+
+    /// What the route says; nothing once the request is over.
+    #[inline]
+    fn route(&self) -> Option<&Scope> {
+        self.way.as_ref().map(|way| &*way.scope)
     }
 
     /// Runs the handler inside the wraps.
@@ -67,7 +72,10 @@ impl Call {
         &'a mut self,
         handler: &'a dyn AnyHandler,
     ) -> impl Future<Output = Result<()>> + use<'a> {
-        let Call { exchange, application, route, .. } = self;
+        let Call { exchange, application, way } = self;
+        let application = &*application;
+        // It is there until the request is over.
+        let route = way.as_ref().map_or(application, |way| &way.scope);
         let next = Next::new(application, route, handler);
         let started: Result<BoxFuture<'a>> = start(|| next.start(exchange));
         let mut future = Some(started.unwrap_or_else(|error| Box::pin(future::ready(Err(error)))));
@@ -174,10 +182,11 @@ impl Call {
         if crate::debug::write_page(exchange, error) {
             return;
         }
-        if let Some(endpoint) = &self.endpoint {
-            endpoint.write_error(exchange, error);
+        if let Some(way) = &self.way {
+            way.endpoint.write_error(exchange, error);
         }
-        if let Some(page) = self.route.error_page.as_ref().or(self.application.error_page.as_ref())
+        let of_route = self.way.as_ref().and_then(|way| way.scope.error_page.as_ref());
+        if let Some(page) = of_route.or(self.application.error_page.as_ref())
             && is_untouched(exchange)
         {
             page(exchange, error);
@@ -189,14 +198,14 @@ impl Call {
 
     /// `response` is the whole one, if there is one.
     fn end(&mut self, status: StatusCode, response: Option<&Response>) {
-        let Some(endpoint) = self.endpoint.take() else { return };
-        if !self.application.no_access_log && !self.route.no_access_log {
+        let Some(way) = self.way.take() else { return };
+        if !self.application.no_access_log && !way.scope.no_access_log {
             access_log::record(&self.exchange, status, response, self.application.access_log_format);
         }
         if let Some(observer) = &self.application.observer {
             observer.ended(&self.exchange, status);
         }
-        self.guard(|call| endpoint.on_finish(&mut call.exchange));
+        self.guard(|call| way.endpoint.on_finish(&mut call.exchange));
     }
 
     /// Runs code of the application that comes after the handler. False if it panicked, which is logged: the response is
@@ -232,7 +241,7 @@ impl Call {
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
-        if self.endpoint.is_some() {
+        if self.way.is_some() {
             self.abandon();
         }
     }
@@ -242,7 +251,14 @@ impl Drop for Call {
 pub(crate) struct Routed {
     pub(crate) params: PathParams,
     pub(crate) application: Rc<Scope>,
-    pub(crate) route: Rc<Scope>,
+    pub(crate) way: Rc<Way>,
+}
+
+/// What answers the requests of a route, and what the route says of them. In one block, because every request that waits
+/// keeps both.
+pub(crate) struct Way {
+    pub(crate) endpoint: Rc<dyn Endpoint>,
+    pub(crate) scope: Rc<Scope>,
 }
 
 fn is_untouched(exchange: &Exchange) -> bool {
@@ -312,5 +328,16 @@ fn log_error(error: &Error, exchange: &Exchange) {
         report_failure("web", format_args!("{} {summary}: {}", status.as_u16(), Printable::display(error)));
     } else if error.has_detail() {
         log::warn!(target: "web", "{} {summary}: {}", status.as_u16(), Printable::display(error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_waits_is_small() {
+        let size = size_of::<Call>();
+        assert!(size <= 192, "{size} bytes");
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 
 /// A handler of some type.
 pub(crate) trait Endpoint: AnyHandler {
-    /// Answers a request, which is taken out of its place. The one box per request is made here.
+    /// Answers a request, which is taken out of its place, and whose way leads here. The one box per request is made here.
     fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture;
 
     /// The handler's own page for an error, if it has one.
@@ -53,7 +53,7 @@ impl<H: Handler> AnyHandler for Function<H> {
 impl<H: Handler> Endpoint for Function<H> {
     fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture {
         let place = Box::new_uninit();
-        let mut call = Call::new(request, route, Rc::<Self>::clone(&self));
+        let mut call = Call::new(request, route);
         put(place, async move {
             call.begin();
             let result = match call.is_wrapped() {
@@ -89,7 +89,7 @@ impl<H: RequestHandler> AnyHandler for Object<H> {
 impl<H: RequestHandler> Endpoint for Object<H> {
     fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture {
         let place = Box::new_uninit();
-        let mut call = Call::new(request, route, Rc::<Self>::clone(&self));
+        let mut call = Call::new(request, route);
         put(place, async move {
             call.begin();
             let result = match call.is_wrapped() {
@@ -196,7 +196,7 @@ impl AnyHandler for Unrouted {
 impl Endpoint for Unrouted {
     fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture {
         let place = Box::new_uninit();
-        let mut call = Call::new(request, route, Rc::<Self>::clone(&self));
+        let mut call = Call::new(request, route);
         put(place, async move {
             call.begin();
             let result = match call.is_wrapped() {

@@ -60,7 +60,7 @@ pub use application::Application;
 pub use compression::Compress;
 pub use error::{Error, HttpError, Result};
 pub use escape::xhtml_escape;
-pub use exchange::{Content, Exchange};
+pub use exchange::{Content, Exchange, WhileConnected};
 pub use from_text::FromText;
 pub use handler::Handler;
 pub use input::{Source, TempFile, safe_file_name};

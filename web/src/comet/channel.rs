@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use httpserver::{Bytes, iostream::ioloop::IOLoop, sync::broadcast};
+use httpserver::{Bytes, iostream::ioloop::IOLoop, sync::Condition};
 
 use super::{cursor::Cursor, history::History, message::Message, options::HubOptions, presence::Members};
 
@@ -16,8 +16,8 @@ pub(super) struct Channel {
     pub(super) options: Rc<HubOptions>,
     /// `None` until the broker has begun to feed it. Borrowed for a moment at a time.
     pub(super) history: RefCell<Option<History>>,
-    /// Wakes those who wait. What is sent says nothing.
-    pub(super) news: broadcast::Sender<()>,
+    /// Wakes those who wait.
+    pub(super) news: Condition,
     pub(super) subscribers: Cell<usize>,
     /// When somebody was last interested.
     pub(super) used: Cell<Instant>,
@@ -36,11 +36,6 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
-thread_local! {
-    /// What is sent to wake waiters: the same each time.
-    static NOTHING: Rc<()> = Rc::new(());
-}
-
 impl Channel {
     #[inline]
     pub(super) fn new(name: Rc<str>, options: Rc<HubOptions>, ioloop: IOLoop) -> Channel {
@@ -48,7 +43,7 @@ impl Channel {
             name,
             options,
             history: RefCell::new(None),
-            news: broadcast::Sender::new(1),
+            news: Condition::new(),
             subscribers: Cell::new(0),
             used: Cell::new(ioloop.turn_time()),
             answer: RefCell::new(None),
@@ -116,6 +111,6 @@ impl Channel {
     }
 
     fn wake(&self) {
-        self.news.send_rc(NOTHING.with(Rc::clone));
+        self.news.notify_all();
     }
 }

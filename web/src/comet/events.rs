@@ -30,10 +30,10 @@ pub(super) fn answer(delivery: Delivery, exchange: &mut Exchange) -> Result<()> 
     let subscription = delivery.subscribe(cursor)?;
     exchange.set_event_stream_head()?;
     exchange.cancel_on_disconnect();
-    let (retry, patience) = delivery.events.parts();
+    let (retry, timing) = delivery.events.parts();
     let events = Events { subscription, retry: retry.map(whole_millis), is_new };
-    let draining = exchange.request().draining();
-    exchange.finish_with(Body::stream(Kept::new(events, draining, patience)))
+    let silence = exchange.request().patience();
+    exchange.finish_with(Body::stream(Kept::new(events, silence, timing)))
 }
 
 /// The body of such an answer: no handler, and nothing that waits but a subscription.
@@ -91,5 +91,16 @@ impl BodyStream for Events {
             return Poll::Ready(Some(Ok(Frame::Data(opening))));
         }
         this.subscription.poll_next(cx).map(|update| update.map(|update| Ok(Frame::Data(this.bytes_of(&update)))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_waits_is_small() {
+        let size = size_of::<Kept<Events>>();
+        assert!(size <= 104, "{size} bytes");
     }
 }

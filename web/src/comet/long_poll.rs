@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use httpserver::{Bytes, Draining, Method, iostream::ioloop::Deadline};
+use httpserver::{Bytes, Method, Patience, PatienceOver};
 
 use super::{channel::Answer, delivery::Delivery, subscription::Subscription, update::Update};
 use crate::{
@@ -31,9 +31,8 @@ pub struct LongPoll<'e> {
 
 struct Waiting {
     subscription: Subscription,
-    /// When it is answered without news.
-    until: Deadline,
-    draining: Draining,
+    /// Until when it waits for news.
+    patience: Patience,
     /// It is answered as soon as it has a cursor.
     at_once: bool,
 }
@@ -52,10 +51,10 @@ impl Waiting {
         let cursor: Option<String> = exchange.query_opt("cursor")?;
         let subscription = delivery.subscribe(cursor.as_deref())?;
         exchange.cancel_on_disconnect();
-        let until = Deadline::new();
-        until.set_after(jitter::between(delivery.poll_wait.mul_f32(0.8)..=delivery.poll_wait));
+        let patience = exchange.request().patience();
+        patience.set_after(jitter::between(delivery.poll_wait.mul_f32(0.8)..=delivery.poll_wait));
         let at_once = cursor.is_none() || *exchange.method() == Method::HEAD;
-        Ok(Waiting { subscription, until, draining: exchange.request().draining(), at_once })
+        Ok(Waiting { subscription, patience, at_once })
     }
 
     #[inline]
@@ -65,11 +64,12 @@ impl Waiting {
         if let Poll::Ready(update) = self.subscription.poll_next(cx) {
             return Poll::Ready(self.answer(from, update));
         }
-        if Pin::new(&mut self.draining).poll(cx).is_ready() {
+        let over = self.patience.poll_over(cx);
+        if over == Poll::Ready(PatienceOver::Draining) {
             let retry = jitter::between(Duration::from_secs(1)..=Duration::from_secs(5));
             return Poll::Ready(News { retry: Some(retry), ..News::default() }.into_json(&self.subscription));
         }
-        let is_over = self.until.poll_expired(cx).is_ready() || (self.at_once && self.subscription.cursor().is_some());
+        let is_over = over.is_ready() || (self.at_once && self.subscription.cursor().is_some());
         if is_over { Poll::Ready(News::default().into_json(&self.subscription)) } else { Poll::Pending }
     }
 
@@ -179,5 +179,16 @@ impl fmt::Debug for LongPoll<'_> {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LongPoll")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_that_waits_is_small() {
+        let size = size_of::<LongPoll<'_>>();
+        assert!(size <= 88, "{size} bytes");
     }
 }

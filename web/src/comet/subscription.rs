@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use httpserver::sync::broadcast::Receiver;
+use httpserver::sync::ConditionPlace;
 
 use super::{
     channel::Channel,
@@ -36,8 +36,8 @@ pub enum Start {
 /// hundred bytes, and 32 more in the channel while it waits.
 pub struct Subscription {
     channel: Rc<Channel>,
-    /// What wakes it. That it has news says nothing; the history decides.
-    news: Receiver<()>,
+    /// Its place among those who are woken when there is something new.
+    waits: ConditionPlace,
     place: Place,
     shared: bool,
     policy: SlowPolicy,
@@ -59,14 +59,20 @@ impl Subscription {
     #[inline]
     pub(super) fn new(channel: Rc<Channel>, start: Start, shared: bool) -> Subscription {
         channel.subscribers.set(channel.subscribers.get() + 1);
-        let news = channel.news.subscribe();
         let resolved = channel.history.borrow().as_ref().and_then(|history| resolve(history, start, shared));
         let place = match resolved {
             Some((number, None)) => Place::Before(number),
             // What it has missed is told when it asks.
             _ => Place::Unresolved(Box::new(start)),
         };
-        Subscription { channel, news, place, shared, policy: SlowPolicy::DropOldest, seat: None }
+        Subscription {
+            channel,
+            waits: ConditionPlace::default(),
+            place,
+            shared,
+            policy: SlowPolicy::DropOldest,
+            seat: None,
+        }
     }
 
     /// What happens when it does not keep up; [`SlowPolicy::DropOldest`] by default.
@@ -101,8 +107,8 @@ impl Subscription {
             if let Poll::Ready(update) = self.try_next() {
                 return Poll::Ready(update);
             }
-            // Ready when something was published since it last waited, which may have been received already.
-            if self.news.poll_recv(cx).is_pending() {
+            // Ready when something was published since it began to wait, which may have been received already.
+            if self.channel.news.poll_wait(&mut self.waits, cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -206,6 +212,7 @@ fn resolve(history: &History, start: Start, shared: bool) -> Option<(u64, Option
 impl Drop for Subscription {
     #[inline]
     fn drop(&mut self) {
+        self.channel.news.leave(&mut self.waits);
         self.channel.subscribers.set(self.channel.subscribers.get() - 1);
         self.channel.used.set(self.channel.now());
     }
@@ -218,5 +225,16 @@ impl fmt::Debug for Subscription {
             .field("channel", &self.channel())
             .field("cursor", &self.cursor())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_that_waits_is_small() {
+        let size = size_of::<Subscription>();
+        assert!(size <= 56, "{size} bytes");
     }
 }

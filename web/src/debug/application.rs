@@ -8,7 +8,7 @@ use super::{mode::DebugMode, reload};
 use crate::{
     answering::Answering,
     application::Application,
-    call::Routed,
+    call::{Routed, Way},
     endpoint::{Endpoint, Function},
     scope::Scope,
 };
@@ -53,8 +53,10 @@ impl Application {
         scope.no_access_log = true;
         let scope = Rc::new(scope);
         let params = self.router.no_params();
-        let route = Routed { params, application: Rc::clone(&scope), route: scope };
-        Answering::new(Rc::new(Function(reload::answer)).answer(&mut Some(request), route))
+        let endpoint = Rc::new(Function(reload::answer));
+        let way = Way { endpoint: Rc::<Function<_>>::clone(&endpoint), scope: Rc::clone(&scope) };
+        let route = Routed { params, application: scope, way: Rc::new(way) };
+        Answering::new(endpoint.answer(&mut Some(request), route))
     }
 
     #[inline]

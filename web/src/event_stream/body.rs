@@ -2,12 +2,12 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use httpserver::{BodyStream, Bytes, Draining, Error, Frame, Result, iostream::ioloop::Deadline};
+use httpserver::{BodyStream, Bytes, Error, Frame, Patience, PatienceOver, Result};
 
-use super::{Event, options::Patience};
+use super::{Event, options::Timing};
 
 /// What is sent when nothing else was for a while: a comment and the end of an empty event, which clients skip.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
@@ -19,16 +19,15 @@ const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 pub(crate) struct Kept<S> {
     /// `None` behind the farewell.
     source: Option<S>,
-    draining: Draining,
-    /// When silence will have lasted too long. Moving it with each event is a store.
-    silence: Deadline,
-    patience: Patience,
+    /// Until silence will have lasted too long, or the server drains. Moving it with each event is a store.
+    silence: Patience,
+    timing: Timing,
 }
 
 impl<S> Kept<S> {
     #[inline]
-    pub(crate) fn new(source: S, draining: Draining, patience: Patience) -> Kept<S> {
-        let kept = Kept { source: Some(source), draining, silence: Deadline::new(), patience };
+    pub(crate) fn new(source: S, silence: Patience, timing: Timing) -> Kept<S> {
+        let kept = Kept { source: Some(source), silence, timing };
         kept.heard();
         kept
     }
@@ -36,7 +35,7 @@ impl<S> Kept<S> {
     /// Begins the silence anew.
     #[inline]
     fn heard(&self) {
-        if let Some(keep_alive) = self.patience.keep_alive() {
+        if let Some(keep_alive) = self.timing.keep_alive() {
             self.silence.set_after(keep_alive);
         }
     }
@@ -46,7 +45,7 @@ impl<S> Kept<S> {
     fn farewell(&self) -> Bytes {
         // Nothing in it can be at fault.
         Event::without_data()
-            .retry(self.patience.drain_retry())
+            .retry(self.timing.drain_retry())
             .encode()
             .map(|event| event.into_bytes())
             .unwrap_or_default()
@@ -63,15 +62,16 @@ impl<S: BodyStream + Unpin> BodyStream for Kept<S> {
             return Poll::Ready(frame);
         }
         // Behind what the source has ready: the last events are not lost.
-        if Pin::new(&mut this.draining).poll(cx).is_ready() {
-            this.source = None;
-            return Poll::Ready(Some(Ok(Frame::Data(this.farewell()))));
-        }
-        if this.silence.poll_expired(cx).is_ready() {
-            this.heard();
-            return Poll::Ready(Some(Ok(Frame::Data(KEEP_ALIVE))));
-        }
-        Poll::Pending
+        Poll::Ready(Some(Ok(Frame::Data(match ready!(this.silence.poll_over(cx)) {
+            PatienceOver::Draining => {
+                this.source = None;
+                this.farewell()
+            }
+            _ => {
+                this.heard();
+                KEEP_ALIVE
+            }
+        }))))
     }
 
     #[inline]

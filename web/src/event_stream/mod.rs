@@ -10,8 +10,8 @@
 //!
 //! # Costs
 //!
-//! Beyond a request that waits, an idle stream holds its body, one timer for the keep-alive comments and a place among
-//! those that are told of a drain. An event is copied once into what is sent; formatting it costs one allocation, or none
+//! Beyond a request that waits, an idle stream holds its body. The timer for the keep-alive comments is the connection's own.
+//! An event is copied once into what is sent; formatting it costs one allocation, or none
 //! where the stream sends an [`EncodedEvent`]. Each event leaves by one `send`, and events that are sent without a wait in
 //! between share one.
 

@@ -17,12 +17,12 @@ use crate::jitter;
 #[derive(Clone, Debug)]
 pub struct EventStreamOptions {
     pub(super) retry: Option<Duration>,
-    pub(super) patience: Patience,
+    pub(super) timing: Timing,
 }
 
 /// What a stream has to remember of the options, in few bytes. In milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct Timing {
     /// 0 when silence is not broken.
     keep_alive: u32,
     drain_retry: (u32, u32),
@@ -32,7 +32,7 @@ impl EventStreamOptions {
     /// A comment after 15 s of silence, no `retry` at the beginning, and one between 1 and 5 s when the server drains.
     #[inline]
     pub fn new() -> EventStreamOptions {
-        EventStreamOptions { retry: None, patience: Patience { keep_alive: 15_000, drain_retry: (1000, 5000) } }
+        EventStreamOptions { retry: None, timing: Timing { keep_alive: 15_000, drain_retry: (1000, 5000) } }
     }
 
     /// After how much silence a comment is sent. It keeps proxies from taking the connection for dead, which the quickest of
@@ -42,7 +42,7 @@ impl EventStreamOptions {
     #[must_use]
     pub fn keep_alive(mut self, silence: Duration) -> Self {
         // A shorter time than can be told is not none.
-        self.patience.keep_alive = if silence.is_zero() { 0 } else { millis(silence).max(1) };
+        self.timing.keep_alive = if silence.is_zero() { 0 } else { millis(silence).max(1) };
         self
     }
 
@@ -61,7 +61,7 @@ impl EventStreamOptions {
     #[inline]
     #[must_use]
     pub fn drain_retry(mut self, wait: RangeInclusive<Duration>) -> Self {
-        self.patience.drain_retry = (millis(*wait.start()), millis(*wait.end()));
+        self.timing.drain_retry = (millis(*wait.start()), millis(*wait.end()));
         self
     }
 }
@@ -70,12 +70,12 @@ impl EventStreamOptions {
 impl EventStreamOptions {
     /// What the client is told at the beginning, and what the stream remembers.
     #[inline]
-    pub(crate) fn parts(&self) -> (Option<Duration>, Patience) {
-        (self.retry, self.patience)
+    pub(crate) fn parts(&self) -> (Option<Duration>, Timing) {
+        (self.retry, self.timing)
     }
 }
 
-impl Patience {
+impl Timing {
     #[inline]
     pub(super) fn keep_alive(self) -> Option<Duration> {
         (self.keep_alive > 0).then(|| Duration::from_millis(self.keep_alive.into()))

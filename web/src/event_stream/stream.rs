@@ -67,12 +67,12 @@ impl Exchange {
     #[inline]
     pub fn event_stream_with(&mut self, options: &EventStreamOptions) -> Result<EventStream<'_>> {
         self.set_event_stream_head()?;
-        let draining = self.request().draining();
-        let patience = options.patience;
+        let silence = self.request().patience();
+        let timing = options.timing;
         if let Some(wait) = options.retry {
             self.write(Event::without_data().retry(wait).encode()?.into_bytes());
         }
-        self.hand_out_head_with(move |body| Body::stream(Kept::new(Handler(body), draining, patience)))?;
+        self.hand_out_head_with(move |body| Body::stream(Kept::new(Handler(body), silence, timing)))?;
         self.cancel_on_disconnect();
         let mut events = EventStream { exchange: self };
         events.send_written();

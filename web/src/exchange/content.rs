@@ -20,8 +20,8 @@ impl<T: sealed::Sealed> Content for T {}
 #[derive(Debug)]
 pub enum Unsent {
     Gathered(BodyBuffer),
-    /// Bytes that were there as such, and nothing else.
-    One(Bytes),
+    /// Bytes that were there as such, and nothing else. Boxed, because every request that waits has the room.
+    One(Box<Bytes>),
 }
 
 impl Unsent {
@@ -36,7 +36,7 @@ impl Unsent {
         match std::mem::take(self) {
             Unsent::Gathered(buffer) if buffer.is_empty() => Body::empty(),
             Unsent::Gathered(buffer) => buffer.into(),
-            Unsent::One(bytes) => bytes.into(),
+            Unsent::One(bytes) => (*bytes).into(),
         }
     }
 
@@ -44,7 +44,7 @@ impl Unsent {
     pub(super) fn take(&mut self) -> Bytes {
         match std::mem::take(self) {
             Unsent::Gathered(buffer) => buffer.into_bytes(),
-            Unsent::One(bytes) => bytes,
+            Unsent::One(bytes) => *bytes,
         }
     }
 
@@ -65,7 +65,7 @@ impl Unsent {
 
     fn append(&mut self, piece: Bytes) {
         if self.is_empty() && !piece.is_empty() {
-            *self = Unsent::One(piece);
+            *self = Unsent::One(Box::new(piece));
         } else {
             self.copy(&piece);
         }
@@ -74,7 +74,7 @@ impl Unsent {
     fn append_vec(&mut self, piece: Vec<u8>) {
         // A short piece is copied, because memory that is used again costs less than a handle to memory that is not.
         if self.is_empty() && piece.len() > MOST_COPIED {
-            *self = Unsent::One(piece.into());
+            *self = Unsent::One(Box::new(piece.into()));
         } else {
             self.copy(&piece);
         }

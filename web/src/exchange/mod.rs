@@ -18,14 +18,9 @@ mod routed;
 #[cfg(feature = "serde")]
 mod structs;
 mod trailers;
+mod while_connected;
 
-use std::{
-    fmt,
-    future::{Future, poll_fn},
-    net::IpAddr,
-    pin::pin,
-    task::Poll,
-};
+use std::{fmt, future::Future, net::IpAddr};
 
 use httpserver::{
     Body, BodyWriter, ClientGone, Extensions, Protocol, Request, Response, StatusCode, Trailers,
@@ -34,14 +29,11 @@ use httpserver::{
 
 #[cfg(feature = "static")]
 pub(crate) use self::conditional::precondition_failed;
-pub use self::content::Content;
 use self::content::Unsent;
+pub use self::{content::Content, while_connected::WhileConnected};
+use crate::path_params::PathParams;
 #[cfg(feature = "cookies")]
 use crate::set_cookie::SetCookies;
-use crate::{
-    error::{Error, Result},
-    path_params::PathParams,
-};
 
 /// One request and the response to it while a handler makes it: what every handler is given.
 ///
@@ -265,7 +257,7 @@ impl Exchange {
     ///
     /// # Errors
     ///
-    /// [`Error::ClientGone`] as soon as the client has gone away or closed its side; with `?` that ends the handler, and
+    /// [`Error::ClientGone`](crate::Error::ClientGone) as soon as the client has gone away or closed its side; with `?` that ends the handler, and
     /// everything it holds is released at once.
     ///
     /// # Cancel safety
@@ -283,16 +275,9 @@ impl Exchange {
     ///     Ok(())
     /// }
     /// ```
-    pub async fn while_connected<F: Future>(&self, future: F) -> Result<F::Output> {
-        let mut future = pin!(future);
-        let mut gone = pin!(self.request.client_gone());
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = future.as_mut().poll(cx) {
-                return Poll::Ready(Ok(output));
-            }
-            gone.as_mut().poll(cx).map(|_| Err(Error::ClientGone))
-        })
-        .await
+    #[inline]
+    pub fn while_connected<F: Future>(&self, future: F) -> WhileConnected<'_, F> {
+        WhileConnected::new(self, future)
     }
 
     #[cfg(feature = "cookies")]
@@ -313,5 +298,16 @@ impl fmt::Debug for Exchange {
             .field("target", &self.request.target())
             .field("status", &self.status)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_that_waits_is_small() {
+        let size = size_of::<Exchange>();
+        assert!(size <= 176, "{size} bytes");
     }
 }

@@ -15,6 +15,7 @@ use self::{fallback::Fallback, table::allow};
 #[cfg(feature = "regex")]
 use crate::routing::PathRegex;
 use crate::{
+    call::Way,
     endpoint::Endpoint,
     fixed_paths::FixedPaths,
     path_params::PathParams,
@@ -86,7 +87,8 @@ impl Router {
         };
         #[cfg(not(feature = "regex"))]
         let table = self.table(&path, &home, Rc::default());
-        let target = Target { endpoint, scope: Rc::new(scope), info: table.info_at(&home), needs };
+        let way = Rc::new(Way { endpoint, scope: Rc::new(scope) });
+        let target = Target { way, info: table.info_at(&home), needs };
         for method in methods {
             table.add(method, target.clone());
         }
@@ -148,9 +150,10 @@ impl Router {
         for table in nested.tables {
             let own = self.table_below(prefix, &table, within(table.scope()));
             own.slash = own.slash.or(table.slash).or(nested.slash.get());
-            for (method, Target { endpoint, scope, info, needs }) in table.into_targets() {
+            for (method, Target { way, info, needs }) in table.into_targets() {
                 let info = own.info_at(info.home());
-                own.add(method, Target { endpoint, scope: within(&scope), info, needs });
+                let way = Way { endpoint: Rc::clone(&way.endpoint), scope: within(&way.scope) };
+                own.add(method, Target { way: Rc::new(way), info, needs });
             }
         }
         let mut fallbacks = nested.fallbacks;

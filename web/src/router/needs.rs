@@ -23,8 +23,8 @@ impl Router {
         check(&self.unrouted, &with_wraps(&Needs::default(), &Scope::default()), || "what runs around all".to_owned());
         for table in &self.tables {
             for (method, target) in table.targets() {
-                let mut needs = with_wraps(&target.needs, &target.scope);
-                target.endpoint.needs(&mut needs);
+                let mut needs = with_wraps(&target.needs, &target.way.scope);
+                target.way.endpoint.needs(&mut needs);
                 check(&target.info, &needs, || format!("the route {method} {}", table.text()));
             }
         }
@@ -40,7 +40,8 @@ impl Router {
     /// All that the routes and nested applications say about their requests.
     #[cfg(all(feature = "testing", feature = "sessions"))]
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &Scope> {
-        let of_routes = self.tables.iter().flat_map(|table| table.targets().iter().map(|(_, target)| &*target.scope));
+        let of_routes =
+            self.tables.iter().flat_map(|table| table.targets().iter().map(|(_, target)| &*target.way.scope));
         of_routes.chain(self.fallbacks.iter().map(|fallback| &*fallback.scope))
     }
 }

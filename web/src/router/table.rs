@@ -6,7 +6,7 @@ use httpserver::Method;
 
 use super::Found;
 use crate::{
-    endpoint::Endpoint,
+    call::Way,
     path_params::PathParams,
     routing::{Home, Needs, RouteInfo, TrailingSlash},
     scope::Scope,
@@ -15,8 +15,7 @@ use crate::{
 /// What answers a method of a path.
 #[derive(Clone)]
 pub(crate) struct Target {
-    pub(crate) endpoint: Rc<dyn Endpoint>,
-    pub(crate) scope: Rc<Scope>,
+    pub(crate) way: Rc<Way>,
     pub(super) info: Rc<RouteInfo>,
     /// Of the route, beside those of the handler.
     pub(super) needs: Needs,

@@ -15,7 +15,7 @@ use httpserver::{
 };
 use pin_project_lite::pin_project;
 
-use super::{Core, Phase, closing::Failure, keep_waker};
+use super::{Core, Phase, closing::Failure, keep_waiter};
 use crate::websocket::codec::{CloseCode, Role};
 
 /// Runs `handler`, whose result says whether it ended in order, and the connection around it, until both are over. The peer
@@ -131,7 +131,7 @@ impl Drop for Driving<'_> {
 impl Core {
     /// Does what nobody else does. Ready when the connection is over.
     fn poll_drive(&self, cx: &mut Context<'_>, has_handler: bool) -> Poll<()> {
-        keep_waker(&self.driver, cx.waker());
+        keep_waiter(&self.driver, cx.waker());
         if matches!(self.phase.get(), Phase::Open | Phase::Closing | Phase::ClosedByPeer) {
             // What the handler has sent leaves here, in one piece.
             let _ = self.poll_pump(cx);

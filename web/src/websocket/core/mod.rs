@@ -21,7 +21,10 @@ use std::{
     task::Waker,
 };
 
-use httpserver::{IOStream, iostream::ioloop::Deadline};
+use httpserver::{
+    IOStream,
+    iostream::ioloop::{Deadline, Waiter},
+};
 
 use self::outbox::Outbox;
 pub(super) use self::{closing::End, driving::drive, receiving::Received, sending::Outgoing};
@@ -46,9 +49,9 @@ pub(super) struct Core {
     /// Messages that wait for a slow peer, for policies by which they may still be dropped.
     outbox: Cell<Option<Box<Outbox>>>,
     /// Who is receiving.
-    receiver: Cell<Option<Waker>>,
+    receiver: Cell<Option<Waiter>>,
     /// The task of the driver.
-    driver: Cell<Option<Waker>>,
+    driver: Cell<Option<Waiter>>,
     /// Who waits for the end.
     watchers: Cell<Option<Box<Vec<Waker>>>>,
     /// Of the next ping, of its answer, of the peer's close frame: those waits exclude each other.
@@ -195,16 +198,16 @@ impl Core {
     #[inline]
     fn wake_driver(&self) {
         if !self.driving.get()
-            && let Some(waker) = self.driver.take()
+            && let Some(driver) = self.driver.take()
         {
-            waker.wake();
+            driver.wake();
         }
     }
 
     #[inline]
     fn wake_receiver(&self) {
-        if let Some(waker) = self.receiver.take() {
-            waker.wake();
+        if let Some(receiver) = self.receiver.take() {
+            receiver.wake();
         }
     }
 
@@ -217,9 +220,20 @@ impl Core {
     }
 }
 
-/// Keeps the waker in its place, if it is not the one that is there: a clone counts a reference.
+/// Keeps who is polled with `waker` in its place, if it is not the one that is there.
 #[inline]
-fn keep_waker(place: &Cell<Option<Waker>>, waker: &Waker) {
+fn keep_waiter(place: &Cell<Option<Waiter>>, waker: &Waker) {
     let known = place.take().filter(|known| known.will_wake(waker));
-    place.set(Some(known.unwrap_or_else(|| waker.clone())));
+    place.set(Some(known.unwrap_or_else(|| Waiter::new(waker))));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_socket_is_small() {
+        let size = size_of::<Core>();
+        assert!(size <= 216, "{size} bytes");
+    }
 }

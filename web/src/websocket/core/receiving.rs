@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use httpserver::iostream::{self, Parsed};
 
-use super::{Core, Phase, closing::Failure, keep_waker};
+use super::{Core, Phase, closing::Failure, keep_waiter};
 use crate::{
     error::Result,
     websocket::codec::{Event, Message, ProtocolError},
@@ -44,7 +44,7 @@ impl Core {
                 Poll::Ready(Some(received)) => break Ok(Some(received)),
                 Poll::Pending => {
                     self.has_read.set(true);
-                    keep_waker(&self.receiver, cx.waker());
+                    keep_waiter(&self.receiver, cx.waker());
                     return Poll::Pending;
                 }
             }
