@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use httpserver::multipart::FormLimits;
 use web::{
-    Application, Cookie, Exchange, SameSite, ServerOptions, XHeaders,
+    Application, Cookie, Error, Exchange, SameSite, ServerOptions, StatusCode, XHeaders,
     security::{CrossOriginProtection, Xsrf},
     testing::{self, MultipartForm, TestClient, TestResponse},
 };
@@ -214,6 +214,24 @@ fn the_cookie_is_set_once_and_only_when_it_is_needed() {
         // One that cannot be read is replaced.
         let response = client.another().get("/form").header("Cookie", "_xsrf=broken").send().await;
         assert!(response.header("set-cookie").unwrap().starts_with("_xsrf=2|"));
+    });
+}
+
+#[test]
+fn an_error_page_with_a_token_depends_on_the_cookie_too() {
+    testing::run(async {
+        let fails = async |exchange: &mut Exchange| {
+            exchange.xsrf_token()?;
+            Err(Error::http(StatusCode::NOT_FOUND, "No such page"))
+        };
+        let page = |exchange: &mut Exchange, _: &Error| {
+            let field = exchange.xsrf_form_html().unwrap_or_default();
+            exchange.write(field);
+        };
+        let client = TestClient::new(Application::new().get("/", fails).error_page(page).wrap(Xsrf::new()));
+        for _ in 0..2 {
+            client.get("/").send().await.assert_status(404).assert_header("vary", "Cookie").assert_contains("_xsrf");
+        }
     });
 }
 

@@ -58,20 +58,9 @@ impl Exchange {
     #[inline]
     pub(crate) fn vary_by_language(&mut self) {
         let by_browser = self.extensions().get::<Found>().is_some_and(|found| found.by_browser);
-        if by_browser && self.check_open().is_ok() && !self.varies_by_language() {
-            // Cannot fail: name and value are valid, and the head is open.
-            let _ = self.append_header("Vary", "Accept-Language");
+        if by_browser {
+            // Fails once the head has been sent: then it is too late.
+            let _ = self.vary_by("Accept-Language");
         }
-    }
-
-    #[inline]
-    fn varies_by_language(&self) -> bool {
-        let head = self.head.as_ref();
-        head.is_some_and(|head| {
-            head.headers().filter(|(name, _)| name.eq_ignore_ascii_case("vary")).any(|(_, value)| {
-                let mut fields = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-                fields.any(|field| field.eq_ignore_ascii_case(b"accept-language") || field == b"*")
-            })
-        })
     }
 }

@@ -18,6 +18,8 @@ mod routed;
 #[cfg(feature = "serde")]
 mod structs;
 mod trailers;
+#[cfg(any(feature = "locales", feature = "xsrf"))]
+mod vary;
 mod while_connected;
 
 use std::{fmt, future::Future, net::IpAddr};

@@ -191,9 +191,12 @@ impl Exchange {
     #[inline]
     pub(crate) fn send_xsrf_cookie(&mut self) -> Result<()> {
         let Some(state) = self.extensions().get::<State>() else { return Ok(()) };
-        let (Some(unsent), Some(token)) = (state.unsent.get(), state.token.get()) else { return Ok(()) };
+        let (unsent, Some(token)) = (state.unsent.get(), state.token.get()) else { return Ok(()) };
+        if unsent.is_none() && self.check_open().is_err() {
+            return Ok(());
+        }
         self.check_open()?;
-        if unsent == Unsent::Cookie {
+        if unsent == Some(Unsent::Cookie) {
             let mut cookie = Cookie::clone(&state.cookie);
             cookie.value = token.masked(random::bytes()?).into();
             cookie.same_site.get_or_insert(SameSite::Lax);
@@ -202,7 +205,8 @@ impl Exchange {
             }
             self.set_cookie(cookie)?;
         }
-        self.append_header("Vary", "Cookie")?;
+        // Also if it was set before: an error page has a head of its own, and keeps the cookies alone.
+        self.vary_by("Cookie")?;
         state.unsent.set(None);
         Ok(())
     }
