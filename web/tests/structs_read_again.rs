@@ -98,6 +98,9 @@ fn a_flattened_map_takes_as_many_values_as_may_be_sent() {
     assert_eq!(read(&query(900, "7")), format!("{:?}", Rest { rest: numbers }));
     assert!(read(&(query(900, "7") + "&x=abc")).contains("Invalid argument x"));
     assert!(read(&(query(900, "7") + "&x=1.5")).contains("Invalid argument x"));
+    // Blank ones are missing, but not any number of them: each takes an attempt.
+    assert_eq!(read("k0=&k1=&k2=7"), "Rest { rest: {\"k2\": 7} }");
+    assert!(read(&query(900, "")).contains("Missing argument"));
     let lists: BTreeMap<String, Vec<i8>> = (0..450).map(|at| (format!("k{at:03}"), vec![-7, -7])).collect();
     let both = format!("{}&{}", query(450, "-7"), query(450, "-7"));
     assert_eq!(self::read::<Rest<Vec<i8>>>(&both), format!("{:?}", Rest { rest: lists }));

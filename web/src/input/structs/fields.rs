@@ -14,8 +14,11 @@ use serde_core::{
 use super::{fault::Fault, values::Values};
 use crate::{error::Result, input::Source};
 
-/// How often a struct is read anew. Each time one more field has been understood.
+/// How often a struct is read anew, if it is short. Each time one more field has been understood.
 const MOST_ATTEMPTS: usize = 200;
+
+/// How many texts are read in all attempts together: a millisecond or two.
+const MOST_WORK: usize = 20_000;
 
 /// After so many attempts it is a map and not a struct that wants numbers or lists: all that look like it are taken for such.
 const PATIENCE: usize = 8;
@@ -78,6 +81,7 @@ impl<'a> Fields<'a> {
     #[inline]
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T> {
         let mut blank: Vec<Fault> = Vec::new();
+        let most = (MOST_WORK / self.pairs.len().max(1)).min(MOST_ATTEMPTS);
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -85,13 +89,13 @@ impl<'a> Fields<'a> {
                 Ok(value) => return Ok(value),
                 Err(fault) => fault,
             };
-            if attempt < MOST_ATTEMPTS && (self.again.take() || self.learn(&fault, attempt) || self.take_back(&fault)) {
+            if attempt < most && (self.again.take() || self.learn(&fault, attempt) || self.take_back(&fault)) {
                 continue;
             }
             // A text that was taken for nothing, and must not be nothing.
             let latest = self.latest.get().map(|at| &*self.pairs[at].name);
             let fault = if fault.is_blank() { fault.named(latest) } else { fault };
-            if attempt < MOST_ATTEMPTS && self.leave_out(&fault) {
+            if attempt < most && self.leave_out(&fault) {
                 blank.push(fault);
                 continue;
             }
