@@ -24,6 +24,7 @@ fn a_redirection_keeps_parameters_and_query() {
         .redirect("/{a}/x/{b}.html", "/{b}/{a}")
         .redirect("/docs/{*page}", "https://docs.example.org/{page}#top")
         .redirect("/find/{what}", "/search?q={what}&in=all")
+        .redirect("/page/{number}", "/book#page-{number}")
         .redirect("/away", "http://example.org");
     for (target, to) in [
         ("/", "/home"),
@@ -33,7 +34,10 @@ fn a_redirection_keeps_parameters_and_query() {
         ("/1/x/2.html", "/2/1"),
         ("/docs/a/b%20c?v=2", "https://docs.example.org/a/b%20c?v=2#top"),
         ("/find/a%26b=c+d?page=2", "/search?q=a%26b%3Dc%2Bd&in=all&page=2"),
+        ("/page/7", "/book#page-7"),
+        ("/page/a%20b%23?x=1", "/book?x=1#page-a%20b%23"),
         ("/away", "http://example.org/"),
+        ("/away?", "http://example.org/"),
     ] {
         assert_eq!(location(&get(&application, target)), (301, to), "{target}");
     }

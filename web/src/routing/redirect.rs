@@ -58,7 +58,7 @@ impl Redirect {
             origin: origin.to_owned(),
             path: with_kinds(path, &kinds)?,
             query: query.map(|query| with_kinds(&query, &kinds)).transpose()?,
-            fragment: fragment.to_owned(),
+            fragment: with_kinds(fragment, &kinds)?,
         })
     }
 
@@ -80,11 +80,12 @@ impl Redirect {
         let path = path.map_err(|_| Error::http(StatusCode::NOT_FOUND, "Not Found"))?;
         let mut location = format!("{}{path}", self.origin);
         let own = self.query.as_deref().map(|query| filled(query, exchange)).transpose()?;
-        for (at, query) in own.as_deref().into_iter().chain(exchange.request().query()).enumerate() {
+        let sent = exchange.request().query().filter(|query| !query.is_empty());
+        for (at, query) in own.as_deref().into_iter().chain(sent).enumerate() {
             location.push(if at == 0 { '?' } else { '&' });
             location.push_str(query);
         }
-        location.push_str(&self.fragment);
+        location.push_str(&filled(&self.fragment, exchange)?);
         Ok(location)
     }
 }
@@ -125,7 +126,7 @@ fn with_kinds(template: &str, kinds: &[&str]) -> Result<String, String> {
     Ok(text)
 }
 
-/// A query with the values of its parameters.
+/// A query or a fragment with the values of its parameters.
 fn filled(query: &str, exchange: &Exchange) -> Result<String> {
     let mut text = String::new();
     for part in parts(query) {
