@@ -94,6 +94,8 @@ fn what_says_so_is_left_alone() {
         ("Cache-Control", "max-age=5, No-Transform"),
         ("Content-Range", "bytes 0-1999/5000"),
         ("Content-Encoding", "identity"),
+        ("Content-Digest", "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:"),
+        ("Repr-Digest", "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:"),
     ] {
         let server = serve_one(async move |exchange: &mut Exchange| {
             exchange.set_header(name, value)?;

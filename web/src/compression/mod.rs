@@ -26,6 +26,7 @@ use crate::{
 /// * what has a `Content-Encoding` or `Cache-Control: no-transform`. A handler that sets `Content-Encoding: identity` asks for
 ///   its response to be left alone; the line itself is not sent;
 /// * parts of files: a 206, or anything with a `Content-Range`;
+/// * what has a digest of its bytes: `Content-Digest`, `Repr-Digest`, `Digest`, `Content-MD5`;
 /// * what has no body: 204, 304, upgrades. The head for HEAD is that for GET, but for the length of a body that would have
 ///   to be made.
 ///
@@ -73,6 +74,9 @@ pub struct Compress {
     level: u8,
     min_size: u64,
 }
+
+/// Headers that are about the bytes as they are. The digests are those of RFC 9530 and the older ones.
+const FIXED: [&str; 5] = ["content-range", "content-digest", "repr-digest", "digest", "content-md5"];
 
 /// Up to this many bytes are compressed at once, so that their length is known.
 const MOST_AT_ONCE: usize = 64 * 1024;
@@ -172,8 +176,8 @@ impl Job {
             }
             return false;
         }
-        let is_fixed =
-            response.header_bytes("content-range").is_some() || has_member(response, "cache-control", b"no-transform");
+        let is_fixed = FIXED.iter().any(|name| response.header_bytes(name).is_some())
+            || has_member(response, "cache-control", b"no-transform");
         if is_fixed || !response.header_bytes("content-type").is_some_and(is_compressible) {
             return false;
         }
