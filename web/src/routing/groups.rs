@@ -144,10 +144,10 @@ impl Application {
 
     /// Redirects `from` to `to` for good: 301, for GET and HEAD. Tornado's `RedirectHandler`.
     ///
-    /// `to` is a path, or a URL with scheme and host, and may have the parameters of `from` in its path and its query. They
-    /// are percent-encoded, so that a value stays one segment, and slashes of a `{*rest}` stay slashes. The query of the
-    /// request is kept, behind that of `to`. The host is always the one that is written here: no request leads the client
-    /// elsewhere.
+    /// `to` is a path, or a URL with scheme and host, and may have the parameters of `from` in its path, its query and its
+    /// fragment. They are percent-encoded, so that a value stays one segment, and slashes of a `{*rest}` stay slashes. The
+    /// query of the request is kept, behind that of `to`. The host is always the one that is written here: no request leads the
+    /// client elsewhere.
     ///
     /// # Panics
     ///
