@@ -197,6 +197,12 @@ fn a_catalogue_that_cannot_be_used_is_refused() {
     let refused = |file: &[u8]| Locales::new("en").mo("de", file).unwrap_err().to_string();
     let of = |header: &'static str| mo(&[("", header)], u32::to_le_bytes);
     assert_eq!(refused(b""), "catalogue of \"de\": it is no .mo file");
+    // In the second word, little-endian: the major revision.
+    let mut file = std::fs::read(translations().join("pl/LC_MESSAGES/shop.mo")).unwrap();
+    file[6] = 1;
+    assert!(Locales::new("en").mo("pl", &file).is_ok(), "its additions can be overlooked");
+    file[6] = 2;
+    assert_eq!(refused(&file), "catalogue of \"de\": it is of an unknown revision");
     assert_eq!(refused(b"msgid \"\"\nmsgstr \"\"\n"), "catalogue of \"de\": it is no .mo file");
     assert_eq!(
         refused(&of("Content-Type: text/plain; charset=iso-8859-2\n")),

@@ -421,6 +421,36 @@ fn a_changed_file_shows_when_reloading_and_only_then() {
 }
 
 #[test]
+fn a_file_that_was_replaced_by_one_as_long_and_as_old_is_read_again() {
+    let scratch = Scratch::new().with("a.html", "1");
+    let time = fs::metadata(scratch.path("a.html")).unwrap().modified().unwrap();
+    let application = page("a.html", open(&scratch).reload(true));
+    testing::run(async {
+        let client = TestClient::new(application);
+        client.get("/").send().await.assert_text("1");
+        fs::write(scratch.path("new"), "2").unwrap();
+        fs::File::options().write(true).open(scratch.path("new")).unwrap().set_modified(time).unwrap();
+        fs::rename(scratch.path("new"), scratch.path("a.html")).unwrap();
+        client.get("/").send().await.assert_text("2");
+    });
+}
+
+#[test]
+fn of_two_values_of_a_name_the_last_one_counts() {
+    let templates = Templates::embedded([("a.html", "{{ theme }}")]).unwrap();
+    let templates = templates.value("theme", |_| Ok("first")).value("theme", |_| Ok("last"));
+    ask(page("a.html", templates)).assert_text("last");
+}
+
+#[test]
+fn what_is_shown_as_markup_is_escaped_as_markup() {
+    for name in ["a.html", "a.htm", "a.xhtml", "a.xml", "a.svg", "a.svg.j2"] {
+        let response = show(name, &[(name, "{{ name }}")]);
+        assert!(!response.text().contains('<'), "{name}: {}", response.text());
+    }
+}
+
+#[test]
 fn all_files_can_be_checked_at_the_start() {
     let scratch = Scratch::new().with("a.html", "{{ x }}").with("logo.png", [0xff, 0xfe]).with(".git/b.html", "{{");
     open(&scratch).check().unwrap();

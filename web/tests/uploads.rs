@@ -317,3 +317,26 @@ fn prepare_sets_the_time_outs_of_one_request() {
         }
     });
 }
+
+#[test]
+fn a_file_that_is_kept_is_given_up_without_a_word_and_received_as_a_whole() {
+    let directory = Directory::new();
+    let path = directory.0.clone();
+    testing::run(async move {
+        let log = testing::capture_log();
+        let application = Application::new().post("/", async move |exchange: &mut Exchange| {
+            let mut form = exchange.multipart(FormLimits::default())?;
+            let mut part = form.next_part().await?.expect("a file");
+            let file = TempFile::receive(&mut part, &path).await?;
+            // Others may open it before it has its name.
+            let length = fs::metadata(file.path())?.len();
+            file.persist(path.join("kept")).await?;
+            exchange.write_text(length.to_string());
+            Ok(())
+        });
+        let form = MultipartForm::new().file("file", "a", "text/plain", "some bytes");
+        TestClient::new(application).post("/").multipart(&form).send().await.assert_text("10");
+        log.assert_quiet(testing::Level::Warn);
+    });
+    assert_eq!(directory.files(), ["kept"]);
+}

@@ -49,8 +49,8 @@ impl Ended<'_> {
 
     fn write_json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let request = self.exchange.request();
-        let Date { day, month, year, time } = &Date::now();
-        let month = MONTHS.iter().position(|known| known == month).map_or(0, |at| at + 1);
+        let date = &Date::now();
+        let (Date { day, year, time, .. }, month) = (date, date.month_number());
         write!(f, "{{\"time\":\"{year}-{month:02}-{day}T{time}Z\",\"status\":{}", self.status.as_u16())?;
         let mut member = |name: &str, value: &[u8]| write!(f, ",\"{name}\":\"{}\"", Json(value));
         member("method", request.method().as_str().as_bytes())?;
@@ -104,6 +104,11 @@ impl Date {
         let text = format_timestamp(time);
         let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default().to_owned();
         Date { day: part(5..7), month: part(8..11), year: part(12..16), time: part(17..25) }
+    }
+
+    /// From 1 to 12.
+    fn month_number(&self) -> usize {
+        MONTHS.iter().position(|known| *known == self.month).map_or(0, |at| at + 1)
     }
 }
 
@@ -160,6 +165,14 @@ mod tests {
     fn dates_are_cut_from_that_of_http() {
         let Date { day, month, year, time } = Date::of(UNIX_EPOCH + Duration::from_secs(784_111_777));
         assert_eq!([day, month, year, time], ["06", "Nov", "1994", "08:49:37"]);
+    }
+
+    #[test]
+    fn months_are_counted_from_one() {
+        // The middle of each month of 1970.
+        let numbers = (0..12)
+            .map(|month| Date::of(UNIX_EPOCH + Duration::from_secs(month * 2_629_746 + 1_296_000)).month_number());
+        assert_eq!(numbers.collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>());
     }
 
     #[test]

@@ -56,7 +56,8 @@ mod tests {
         for none in ["", "*", "en-", "-en", "en--gb", "1", "é", "en GB", "../etc", "waytoolongpart", "en/x"] {
             assert_eq!(normalize(none), None, "{none}");
         }
-        assert_eq!(normalize(&"a-".repeat(50)), None);
+        assert_eq!(normalize(&("a-".repeat(31) + "a")).map(|code| code.len()), Some(63));
+        assert_eq!(normalize(&("a-".repeat(32) + "a")), None);
     }
 
     #[test]

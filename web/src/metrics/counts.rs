@@ -102,3 +102,27 @@ fn label(method: &Method) -> &'static str {
     ];
     known.iter().find(|(known, _)| known == method).map_or("other", |(_, name)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_adds_up_what_its_requests_took() {
+        let mut counts = RouteCounts::default();
+        counts.add("GET", 200, Duration::from_millis(20));
+        counts.add("GET", 200, Duration::from_millis(300));
+        counts.add("PUT", 409, Duration::from_secs(60));
+        assert_eq!((counts.count(), counts.sum), (3, Duration::from_millis(60_320)));
+        assert_eq!(counts.answers, [(("GET", 200), 2), (("PUT", 409), 1)]);
+        assert_eq!(counts.steps.iter().sum::<u64>(), 2, "the third is beyond the last step");
+    }
+
+    #[test]
+    fn methods_have_their_names_and_those_that_nobody_knows_share_one() {
+        for name in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            assert_eq!(label(&Method::from_bytes(name.as_bytes()).unwrap()), name);
+        }
+        assert_eq!(label(&Method::from_bytes(b"BREW").unwrap()), "other");
+    }
+}

@@ -72,3 +72,16 @@ pub(super) fn new_key() -> Result<String> {
 pub(super) fn is_key(text: &str) -> bool {
     text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_asked_for_keys_alone() {
+        assert!(is_key(&new_key().unwrap()));
+        for text in [String::new(), "a".repeat(42), "a".repeat(44), "a".repeat(42) + ":", "a".repeat(41) + "é"] {
+            assert!(!is_key(&text), "{text}");
+        }
+    }
+}
