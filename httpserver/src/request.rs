@@ -131,6 +131,12 @@ impl Request {
         self.head.query()
     }
 
+    /// The query as bytes, which are not looked at; empty when there is none.
+    #[inline]
+    pub(crate) fn query_bytes(&self) -> &[u8] {
+        self.head.query_bytes()
+    }
+
     /// HTTP/1.1 or HTTP/1.0. A client that speaks a higher minor version counts as 1.1 (RFC 9110 2.5).
     pub fn version(&self) -> Version {
         self.head.version

@@ -116,6 +116,12 @@ impl RequestHead {
         self.target.query().map(|span| self.text(span))
     }
 
+    /// [`query`](RequestHead::query) as bytes; empty when there is none.
+    #[inline]
+    pub(crate) fn query_bytes(&self) -> &[u8] {
+        self.target.query().map_or(&[], |span| self.bytes(span))
+    }
+
     /// The authority of the target if it has one, else the value of Host. Never empty.
     pub fn host(&self) -> Option<&str> {
         (!self.host.is_empty()).then(|| self.text(self.host))

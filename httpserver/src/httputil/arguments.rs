@@ -1,4 +1,4 @@
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, iter};
 
 use crate::{Error, Request, Result};
 
@@ -166,7 +166,7 @@ impl Request {
     /// ```
     #[inline]
     pub fn query_arguments(&self) -> Result<Arguments<'_>> {
-        Arguments::parse(self.query().unwrap_or_default().as_bytes())
+        Arguments::parse(self.query_bytes())
     }
 }
 
@@ -194,13 +194,18 @@ pub(super) fn raw_pairs(encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> 
 #[inline]
 fn find_pairs(encoded: &[u8]) -> impl Iterator<Item = Pair> {
     let mut at = 0;
-    let pieces = encoded.split(|&byte| byte == b'&').map(move |piece| {
-        let start = at;
-        at += piece.len() + 1;
-        let name_len = piece.iter().position(|&byte| byte == b'=').unwrap_or(piece.len());
-        Pair { start, name_end: start + name_len, end: start + piece.len() }
-    });
-    pieces.filter(|pair| pair.start < pair.end)
+    iter::from_fn(move || {
+        // Empty pieces are passed over.
+        at += encoded[at..].iter().take_while(|&&byte| byte == b'&').count();
+        let (start, rest) = (at, &encoded[at..]);
+        if rest.is_empty() {
+            return None;
+        }
+        let len = memchr::memchr(b'&', rest).unwrap_or(rest.len());
+        let name_len = memchr::memchr(b'=', &rest[..len]).unwrap_or(len);
+        at += len;
+        Some(Pair { start, name_end: start + name_len, end: at })
+    })
 }
 
 impl fmt::Debug for Arguments<'_> {

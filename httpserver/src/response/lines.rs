@@ -23,7 +23,8 @@ impl Response {
     /// All lines so far as name and value, in the order they will be sent.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let content_type = self.content_type_value().map(|value| ("Content-Type", value));
-        content_type.into_iter().chain(self.lines.iter())
+        let beside = (self.content_type == ContentType::UncachedJson).then_some(ContentType::UNCACHED);
+        content_type.into_iter().chain(beside).chain(self.lines.iter())
     }
 
     /// Sets a header line, instead of all lines with this name. White space around the value is left out.
@@ -62,6 +63,7 @@ impl Response {
     pub fn set_content_type(&mut self, value: &'static str) -> Result<()> {
         check_header(b"Content-Type", value.as_bytes())?;
         if !self.is_marked(mark::REFUSED) {
+            self.unfold();
             self.lines.remove(b"content-type");
             self.content_type = ContentType::Value;
             self.rare.parts().own_type = Some(value);
@@ -86,6 +88,7 @@ impl Response {
         if self.is_marked(mark::REFUSED) {
             return;
         }
+        self.unfold();
         match Special::of(name.as_bytes()) {
             Special::ContentType => self.content_type = ContentType::None,
             Special::Date => self.mark(mark::HAS_DATE, false),
@@ -121,6 +124,7 @@ impl Response {
         if self.is_marked(mark::REFUSED) {
             return Ok(());
         }
+        self.unfold();
         match Special::of(name.as_bytes()) {
             Special::None => {}
             Special::ContentType => self.content_type = ContentType::None,
@@ -152,6 +156,16 @@ impl Response {
         Ok(())
     }
 
+    /// Makes a line of its own of what goes along with the type, before any of them changes.
+    #[inline]
+    fn unfold(&mut self) {
+        if self.content_type == ContentType::UncachedJson {
+            self.content_type = ContentType::Json;
+            let (name, value) = ContentType::UNCACHED;
+            self.lines.push(name.as_bytes(), value);
+        }
+    }
+
     /// Whether a Date was set, so that none is added.
     pub(crate) fn has_date(&self) -> bool {
         self.is_marked(mark::HAS_DATE)
@@ -171,7 +185,7 @@ impl Response {
     pub(crate) fn content_type_value(&self) -> Option<&'static [u8]> {
         match self.content_type {
             ContentType::Value => self.rare.0.as_deref()?.own_type.map(str::as_bytes),
-            usual => usual.line()?.strip_prefix(b"Content-Type: ")?.strip_suffix(b"\r\n"),
+            usual => usual.value(),
         }
     }
 

@@ -133,6 +133,26 @@ impl Response {
         Response::with_parts(StatusCode::OK, ContentType::Json, body.into())
     }
 
+    /// [`json_bytes`](Response::json_bytes) with `Cache-Control: no-store`: JSON of which nobody is to keep a copy, such as
+    /// the state of this moment.
+    ///
+    /// The line costs nothing here, and a buffer when it is set as others are. It can be changed and removed like any other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut response = httpserver::Response::uncached_json_bytes("[]");
+    /// assert_eq!(response.header("Content-Type"), Some("application/json"));
+    /// assert_eq!(response.header("Cache-Control"), Some("no-store"));
+    /// response.set_header("Cache-Control", "max-age=1")?;
+    /// assert_eq!(response.headers().count(), 2);
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    #[inline]
+    pub fn uncached_json_bytes(body: impl Into<Body>) -> Self {
+        Response::with_parts(StatusCode::OK, ContentType::UncachedJson, body.into())
+    }
+
     /// 200 with a body of `application/octet-stream`.
     pub fn bytes(body: impl Into<Body>) -> Self {
         Response::with_parts(StatusCode::OK, ContentType::Octets, body.into())

@@ -264,6 +264,21 @@ impl Inner {
         value
     }
 
+    /// [`show_held`](Inner::show_held) with nothing behind it and a user's parser: what each pipelined request passes.
+    #[inline]
+    fn show_all_held<T>(&self, parse: &mut impl FnMut(&[u8]) -> Parsed<T>) -> Option<T> {
+        let mut borrowed = Borrowed::from(self);
+        let shown = borrowed.buffer.as_slice();
+        match parse(shown) {
+            Parsed::Incomplete => None,
+            Parsed::Done { consumed, value } => {
+                assert!(consumed <= shown.len(), "the parser consumed {consumed} of {} bytes", shown.len());
+                borrowed.buffer.consume(consumed);
+                Some(value)
+            }
+        }
+    }
+
     fn show_held(&self, received: &[u8], shown: &mut usize, parse: &mut Parse<'_>) -> bool {
         let mut borrowed = Borrowed::from(self);
         let buffer = &mut borrowed.buffer;

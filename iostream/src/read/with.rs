@@ -134,9 +134,7 @@ impl IOStream {
         if inner.claimed.get() || inner.parsing.get() || inner.held.borrow().is_empty() {
             return None;
         }
-        let mut value = None;
-        inner.show_held(&[], &mut 0, &mut |window| run_parser(&mut parse, window, &mut value));
-        value
+        inner.show_all_held(&mut parse)
     }
 }
 

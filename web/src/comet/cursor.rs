@@ -79,23 +79,49 @@ impl fmt::Display for Cursor {
 impl FromStr for Cursor {
     type Err = ParseCursorError;
 
+    /// One pass: each poll brings one.
     #[inline]
     fn from_str(text: &str) -> Result<Cursor, ParseCursorError> {
-        let (epoch, position) = match text.split_once('.') {
-            Some((epoch, position)) => (number(epoch, 16)?, position),
-            None => (0, text),
+        let mut rest = text.as_bytes();
+        let epoch = match rest.contains(&b'.') {
+            true => {
+                let epoch = number(&mut rest, 16)?;
+                skip(&mut rest, b'.')?;
+                epoch
+            }
+            false => 0,
         };
-        let (major, minor) = position.split_once('-').unwrap_or((position, "0"));
-        Ok(Cursor { epoch, position: (number(major, 10)?, number(minor, 10)?) })
+        let major = number(&mut rest, 10)?;
+        let minor = match rest {
+            [] => 0,
+            _ => {
+                skip(&mut rest, b'-')?;
+                number(&mut rest, 10)?
+            }
+        };
+        if rest.is_empty() { Ok(Cursor { epoch, position: (major, minor) }) } else { Err(ParseCursorError) }
     }
 }
 
-fn number(text: &str, radix: u32) -> Result<u64, ParseCursorError> {
-    // The library takes a sign, which `Display` does not write.
-    if text.starts_with('+') {
-        return Err(ParseCursorError);
+/// Takes the digits that `text` begins with, of which there is one at least.
+#[inline]
+fn number(text: &mut &[u8], radix: u32) -> Result<u64, ParseCursorError> {
+    let mut value = 0_u64;
+    let mut count = 0;
+    while let Some(digit) = text.get(count).and_then(|&byte| char::from(byte).to_digit(radix)) {
+        let shifted = value.checked_mul(radix.into()).ok_or(ParseCursorError)?;
+        value = shifted.checked_add(digit.into()).ok_or(ParseCursorError)?;
+        count += 1;
     }
-    u64::from_str_radix(text, radix).map_err(|_| ParseCursorError)
+    *text = &text[count..];
+    if count > 0 { Ok(value) } else { Err(ParseCursorError) }
+}
+
+#[inline]
+fn skip(text: &mut &[u8], byte: u8) -> Result<(), ParseCursorError> {
+    let (&first, behind) = text.split_first().ok_or(ParseCursorError)?;
+    *text = behind;
+    if first == byte { Ok(()) } else { Err(ParseCursorError) }
 }
 
 /// A text that is no [`Cursor`].
@@ -111,3 +137,40 @@ impl fmt::Display for ParseCursorError {
 }
 
 impl std::error::Error for ParseCursorError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// By the library's parser, piece by piece.
+    fn model(text: &str) -> Option<Cursor> {
+        let number = |text: &str, radix| {
+            let parsed = u64::from_str_radix(text, radix).ok();
+            // It takes a sign, which `Display` does not write.
+            parsed.filter(|_| !text.starts_with('+'))
+        };
+        let (epoch, position) = match text.split_once('.') {
+            Some((epoch, position)) => (number(epoch, 16)?, position),
+            None => (0, text),
+        };
+        let (major, minor) = position.split_once('-').unwrap_or((position, "0"));
+        Some(Cursor::new(epoch, (number(major, 10)?, number(minor, 10)?)))
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(epoch: u64, major: u64, minor: u64, is_short: bool) {
+            let cursor = Cursor::new(epoch, (major, if is_short { 0 } else { minor }));
+            prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+
+        #[test]
+        fn any_text_is_taken_as_the_library_takes_its_numbers(
+            text in prop_oneof!["[0-9a-fA-F.+ -]{0,12}", "[0-9a-f]{15,18}\\.[0-9]{18,21}(-[0-9]{18,21})?", "[0-9a-f.-]{0,30}é?"],
+        ) {
+            prop_assert_eq!(text.parse().ok(), model(&text));
+        }
+    }
+}

@@ -48,11 +48,12 @@ impl<'e> LongPoll<'e> {
 impl Waiting {
     #[inline]
     fn begin(delivery: &Delivery, exchange: &Exchange) -> Result<Waiting> {
-        let cursor: Option<String> = exchange.query_opt("cursor")?;
+        // Looked at where it was received.
+        let cursor = exchange.query_arguments()?.get("cursor")?;
         let subscription = delivery.subscribe(cursor.as_deref())?;
         exchange.cancel_on_disconnect();
-        let patience = exchange.request().patience();
-        patience.set_after(jitter::between(delivery.poll_wait.mul_f32(0.8)..=delivery.poll_wait));
+        let (patience, wait) = (exchange.request().patience(), delivery.poll_wait);
+        patience.set_after(jitter::between(wait - wait / 5..=wait));
         let at_once = cursor.is_none() || *exchange.method() == Method::HEAD;
         Ok(Waiting { subscription, patience, at_once })
     }
@@ -167,11 +168,7 @@ impl Future for LongPoll<'_> {
             Ok(waiting) => waiting.poll(cx),
             Err(error) => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
         };
-        body.map(|body| {
-            // First, so that the head begins with its type, and has room for it elsewhere than among the lines.
-            this.exchange.write_json_bytes(body)?;
-            this.exchange.set_header("Cache-Control", "no-store")
-        })
+        body.map(|body| this.exchange.write_uncached_json(body))
     }
 }
 

@@ -92,6 +92,9 @@ enum Kind {
     /// Something was written as JSON.
     #[cfg(feature = "json")]
     Json,
+    /// JSON that nobody is to keep was written, and no header was set.
+    #[cfg(feature = "comet")]
+    UncachedJson,
     /// The handler has set a `Content-Type`.
     Own,
 }
@@ -105,6 +108,8 @@ impl Kind {
             Kind::Text => Response::text(body),
             #[cfg(feature = "json")]
             Kind::Json => Response::json_bytes(body),
+            #[cfg(feature = "comet")]
+            Kind::UncachedJson => Response::uncached_json_bytes(body),
         }
     }
 }

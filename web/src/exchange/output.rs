@@ -132,11 +132,20 @@ impl Exchange {
         Ok(())
     }
 
-    /// [`write`](Exchange::write) for bytes that are JSON already.
+    /// [`write`](Exchange::write) for bytes that are JSON already, of which nobody is to keep a copy:
+    /// `Cache-Control: no-store`.
     #[cfg(feature = "comet")]
     #[inline]
-    pub(crate) fn write_json_bytes(&mut self, json: httpserver::Bytes) -> Result<()> {
-        self.say_json()?;
+    pub(crate) fn write_uncached_json(&mut self, json: Bytes) -> Result<()> {
+        self.check_open()?;
+        match self.head {
+            // The usual way has both with the type, and needs no head.
+            None => self.kind = Kind::UncachedJson,
+            Some(_) => {
+                self.say_json()?;
+                self.set_header("Cache-Control", "no-store")?;
+            }
+        }
         self.write(json);
         Ok(())
     }

@@ -44,11 +44,14 @@ impl Encoded {
     pub(crate) fn new(message: &[u8]) -> Encoded {
         let event = [b"data: ", message, b"\n\n"].concat();
         let event = [format!("{:x}\r\n", event.len()).as_bytes(), &event, b"\r\n"].concat();
+        // What `web` sends: the answer of a poll that is asked with a cursor.
+        let body = [b"{\"cursor\":\"0123456789ab.1\",\"messages\":[\"", message, b"\"]}"].concat();
         let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nDate: {DATE}\r\n\r\n",
-            message.len()
+            "HTTP/1.1 200 OK\r\nDate: {DATE}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\
+             Content-Length: {}\r\n\r\n",
+            body.len()
         );
-        Encoded { frame: frame::text(message), event, answer: [head.as_bytes(), message].concat() }
+        Encoded { frame: frame::text(message), event, answer: [head.as_bytes(), &body].concat() }
     }
 }
 
@@ -95,7 +98,8 @@ impl Connection {
             self.partial = input.to_vec();
             return Ok(Next::Wait);
         };
-        let target = input.split(|&byte| byte == b' ').nth(1).ok_or(ErrorKind::InvalidData)?;
+        // Without the cursor of a poll, which is of no use here.
+        let target = input.split(|&byte| byte == b' ' || byte == b'?').nth(1).ok_or(ErrorKind::InvalidData)?;
         let (role, head) = match target {
             b"/echo" => (Role::Echo, frame::SWITCHING.to_owned()),
             b"/deflate" => (Role::DeflateEcho, frame::SWITCHING_TO_DEFLATE.to_owned()),
