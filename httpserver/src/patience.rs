@@ -20,7 +20,8 @@ use crate::{Draining, Request, body::IncomingSource, http1::server::ServerConn, 
 /// its connection has no use for its own timer, and lends it. So it takes no memory but its own 16 bytes. The first one of a
 /// request whose body has been read, or which has none, is made so; any other has a timer of its own.
 ///
-/// Once the answer is complete, it is over: as if the server drained.
+/// Once the answer is complete, it is over: as if the server drained. It is for the future that makes the answer. Another task
+/// that waits for it is not woken by that, because the connection has its timer back by then; it is told when it asks again.
 pub struct Patience {
     kind: Kind,
 }
@@ -70,8 +71,8 @@ impl Patience {
         }
     }
 
-    /// Ready when the server drains, when the time has passed, or when the answer was complete; otherwise the task is woken
-    /// then, in place of the one that waited before. Without a time it is ready for the other two alone.
+    /// Ready when the server drains, when the time has passed, or when the answer was complete. Otherwise the task is woken when
+    /// the server drains or the time has passed, in place of the one that waited before.
     ///
     /// # Cancel safety
     ///
