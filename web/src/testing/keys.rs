@@ -30,7 +30,8 @@ impl Keys {
             secret: application.router.home().state().ok(),
             #[cfg(feature = "sessions")]
             sessions: sessions(application),
-            ..Keys::default()
+            #[cfg(feature = "xsrf")]
+            xsrf_cookie: String::new(),
         }
     }
 }
