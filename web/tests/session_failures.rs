@@ -1,23 +1,16 @@
 //! What becomes of a session when its request fails.
 
+#[path = "util/session_values.rs"]
+mod session_values;
+
 use std::{cell::Cell, rc::Rc, time::Duration};
 
+use session_values::{get, set};
 use web::{
     Application, Error, Exchange, Next, StatusCode,
     security::{MemoryStore, SessionStore, Sessions},
     testing::{self, TestClient, TestResponse},
 };
-
-async fn set(exchange: &mut Exchange) -> web::Result<()> {
-    let value: String = exchange.query("value")?;
-    exchange.session().await?.set("value", &value)
-}
-
-async fn get(exchange: &mut Exchange) -> web::Result<()> {
-    let value: Option<String> = exchange.session().await?.get("value");
-    exchange.write_text(value.unwrap_or_default());
-    Ok(())
-}
 
 /// Changes the session as it is told.
 async fn change(exchange: &mut Exchange) -> web::Result<()> {

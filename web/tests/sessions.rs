@@ -1,7 +1,11 @@
 //! What is remembered of a client.
 
+#[path = "util/session_values.rs"]
+mod session_values;
+
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
+use session_values::{get, set};
 use web::{
     Application, Cookie, Error, Exchange, StatusCode,
     security::{CookieSecret, MemoryStore, SessionStore, Sessions},
@@ -10,17 +14,6 @@ use web::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-async fn set(exchange: &mut Exchange) -> web::Result<()> {
-    let value: String = exchange.query("value")?;
-    exchange.session().await?.set("value", &value)
-}
-
-async fn get(exchange: &mut Exchange) -> web::Result<()> {
-    let value: Option<String> = exchange.session().await?.get("value");
-    exchange.write_text(value.unwrap_or_default());
-    Ok(())
-}
 
 async fn remove(exchange: &mut Exchange) -> web::Result<()> {
     exchange.session().await?.remove("value")

@@ -1,40 +1,24 @@
 //! The test kit: what it does for those who write tests.
 
+#[path = "util/failure.rs"]
+mod failure;
+
 use std::{
-    any::Any,
     cell::{Cell, RefCell},
     future::pending,
     net::IpAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     rc::Rc,
     time::Duration,
 };
 
+use failure::failure;
 use web::{
-    Application, Cookie, Error, Exchange, IOLoop, Limits, Method, PeriodicCallback, StatusCode,
-    event_stream::{Event, EventStreamOptions},
-    interval, run_in_executor, sleep, spawn,
-    sync::broadcast,
-    testing::{self, Level, Runner, TestClient, capture_log},
-    yield_now,
+    Application, Cookie, Error, Exchange, IOLoop, Limits, Method, StatusCode, sleep, spawn,
+    testing::{self, Level, TestClient, capture_log},
 };
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-/// The text that `test` fails with.
-fn failure(test: impl FnOnce()) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(test)).expect_err("it fails");
-    text_of(&*payload)
-}
-
-fn text_of(payload: &(dyn Any + Send)) -> String {
-    match payload.downcast_ref::<String>() {
-        Some(text) => text.clone(),
-        None => (*payload.downcast_ref::<&str>().expect("a text")).to_owned(),
-    }
 }
 
 /// Answers with what it was sent.
@@ -404,140 +388,6 @@ fn answers_that_are_as_expected_pass() {
     });
 }
 
-/// A test without patience.
-fn impatient() -> Runner {
-    Runner::new().patience(Duration::from_millis(100))
-}
-
-#[test]
-fn a_test_that_waits_for_ever_fails_and_says_what_for() {
-    let text = failure(|| {
-        impatient().run(async {
-            let client = TestClient::new(Application::new().get("/never", never));
-            let _beside = client.get("/never?beside").start();
-            client.get("/never").send().await;
-        });
-    });
-    assert!(text.starts_with("the test waits for ever: nothing came to it for 100ms."), "{text}");
-    assert!(text.contains("\n  waiting for the answer to GET /never (at web/tests/testing.rs:"), "{text}");
-    assert!(text.contains("\n  waiting for the answer to GET /never?beside (at"), "{text}");
-    let text = failure(|| {
-        impatient().run(async {
-            let client = TestClient::new(Application::new().get("/", never).post("/", never)).capacity(100);
-            let (mut upload, _answer) = client.post("/").upload();
-            upload.write([0; 10_000]).await;
-        });
-    });
-    assert!(text.contains("waiting for the application to read the body of POST /"), "{text}");
-}
-
-#[test]
-fn work_that_takes_long_is_no_waiting() {
-    impatient().run(async {
-        let task = spawn(async {
-            for _ in 0..3 {
-                // Computes.
-                std::thread::sleep(Duration::from_millis(150));
-                yield_now().await;
-            }
-        });
-        task.await.unwrap();
-    });
-}
-
-/// The timers of an application keep a clock that advances by itself busy for ever.
-#[test]
-fn a_test_that_waits_for_ever_fails_while_timers_go_on() {
-    let text = failure(|| {
-        impatient().run(async {
-            let ticks = PeriodicCallback::new(s(1), || {});
-            ticks.start();
-            let _task = spawn(async {
-                let mut ticks = interval(s(1));
-                loop {
-                    ticks.tick().await;
-                }
-            });
-            pending::<()>().await;
-        });
-    });
-    assert!(text.starts_with("the test waits for ever"), "{text}");
-}
-
-#[test]
-fn a_test_on_a_clock_that_stands_still_fails_instead_of_hanging() {
-    let text = failure(|| impatient().auto_advance(false).run(async { sleep(s(1)).await }));
-    assert!(text.contains("Its clock shows 0ns; 0 tasks and 1 timers are left."), "{text}");
-}
-
-#[test]
-fn a_panic_behind_the_back_of_a_test_fails_it() {
-    let text = failure(|| {
-        testing::run(async {
-            IOLoop::current().add_callback(|| panic!("first"));
-            testing::settle().await;
-        });
-    });
-    assert!(text.starts_with("behind the back of the test, panic in the callback registered at"), "{text}");
-    assert!(text.ends_with("first"), "{text}");
-    // It is why a test waits for ever, most of the time.
-    let text = failure(|| {
-        impatient().run(async {
-            IOLoop::current().spawn_detached(async { panic!("second") });
-            pending::<()>().await;
-        });
-    });
-    assert!(text.contains("\nBefore that, panic in the task registered at"), "{text}");
-    testing::run(async {
-        IOLoop::current().add_callback(|| panic!("third"));
-        testing::settle().await;
-        assert_eq!(testing::take_panics().len(), 1);
-    });
-}
-
-#[test]
-fn what_a_test_leaves_behind_is_dropped_with_it() {
-    let kept = Rc::new(());
-    for fails in [false, true] {
-        let held = Rc::clone(&kept);
-        let test = || {
-            testing::run(async move {
-                let ioloop = IOLoop::current();
-                IOLoop::current().spawn_detached(async move {
-                    let _held = (held, ioloop);
-                    pending::<()>().await;
-                });
-                assert!(!fails, "on purpose");
-            });
-        };
-        assert_eq!(catch_unwind(AssertUnwindSafe(test)).is_err(), fails);
-        assert_eq!(Rc::strong_count(&kept), 1);
-    }
-}
-
-#[test]
-fn tests_return_what_they_like() -> web::Result<()> {
-    let seconds = testing::run(async {
-        sleep(s(5)).await;
-        testing::elapsed().as_secs()
-    });
-    assert_eq!(seconds, 5);
-    testing::run(async { Ok(()) })
-}
-
-#[test]
-fn other_threads_are_waited_for() {
-    async fn compute(exchange: &mut Exchange) -> web::Result<()> {
-        let sum = run_in_executor(|| (0..1000).sum::<u32>()).await?;
-        exchange.write_text(sum.to_string());
-        Ok(())
-    }
-    testing::run(async {
-        TestClient::new(Application::new().get("/", compute)).get("/").send().await.assert_text("499500");
-        assert_eq!(testing::elapsed(), Duration::ZERO);
-    });
-}
-
 #[test]
 fn a_client_works_on_any_loop() {
     let ioloop = IOLoop::new().unwrap();
@@ -613,103 +463,4 @@ fn clients_come_from_loopback() {
     testing::run(async {
         TestClient::new(Application::new().get("/", ip)).get("/").send().await.assert_text("true");
     });
-}
-
-/// Sends what has been published since the event that the client has seen, then what comes.
-fn news(published: &broadcast::Sender<u32>) -> Application {
-    let published = published.clone();
-    Application::new().get("/news", async move |exchange: &mut Exchange| {
-        let seen: u32 = exchange.header("last-event-id").and_then(|id| id.parse().ok()).unwrap_or(0);
-        let mut reader = published.subscribe();
-        let mut events = exchange.event_stream_with(&EventStreamOptions::new().retry(s(7)))?;
-        events.send(Event::new(format!("seen {seen}")).name("hello")).await?;
-        while let Ok(number) = reader.recv().await {
-            events.send(Event::new(format!("news {number}")).id(number.to_string())).await?;
-        }
-        Ok(())
-    })
-}
-
-#[test]
-fn event_streams_are_followed_and_reconnect_with_the_last_id() {
-    testing::run(async {
-        let published = broadcast::Sender::new(16);
-        let client = TestClient::new(news(&published));
-        let mut events = client.get("/news").events().await;
-        assert_eq!(events.assert_next("seen 0").await.name, "hello");
-        assert_eq!((events.retry(), events.last_event_id()), (Some(s(7)), ""));
-        events.assert_nothing().await;
-        published.send(1);
-        published.send(2);
-        let event = events.assert_next("news 1").await;
-        assert_eq!((event.name.as_str(), event.id.as_str()), ("message", "1"));
-        assert_eq!(events.last_event_id(), "1");
-
-        events.reconnect().await;
-        assert_eq!(testing::elapsed(), s(7));
-        events.assert_next("seen 1").await;
-        assert_eq!(client.server().connections(), 1, "the one before was closed");
-
-        testing::advance(s(31)).await;
-        events.assert_nothing().await;
-        assert_eq!(events.comments(), ["", ""], "after 15 s of silence each");
-        published.send(3);
-        let waiting = async { events.next_event().await };
-        assert_eq!(waiting.await.unwrap().data, "news 3");
-        events.close();
-        testing::settle().await;
-        assert_eq!((published.waiting(), client.server().connections()), (0, 0));
-    });
-}
-
-#[test]
-fn a_last_id_that_a_test_begins_with_gives_way_to_later_ones() {
-    testing::run(async {
-        let published = broadcast::Sender::new(16);
-        let client = TestClient::new(news(&published));
-        let mut events = client.get("/news").header("last-event-id", "5").events().await;
-        events.assert_next("seen 5").await;
-        events.reconnect().await;
-        events.assert_next("seen 5").await;
-        published.send(6);
-        events.assert_next("news 6").await;
-        events.reconnect().await;
-        events.assert_next("seen 6").await;
-    });
-}
-
-#[test]
-fn an_event_stream_that_ends_or_is_none_is_told() {
-    testing::run(async {
-        let application = Application::new()
-            .get("/short", async |exchange: &mut Exchange| exchange.event_stream()?.send(Event::new("only")).await)
-            .get("/broken", async |exchange: &mut Exchange| {
-                exchange.event_stream()?.send(Event::new("only")).await?;
-                panic!("on purpose")
-            });
-        let client = TestClient::new(application);
-        let mut events = client.get("/short").events().await;
-        events.assert_next("only").await;
-        events.assert_end().await;
-        assert_eq!(events.next_event().await, None);
-        events.reconnect().await;
-        assert_eq!(testing::elapsed(), s(3));
-        events.assert_next("only").await;
-        client.get("/broken").events().await.assert_cut().await;
-    });
-    let failing = |test: fn(TestClient) -> Pin<Box<dyn Future<Output = ()>>>| {
-        failure(|| testing::run(async { test(TestClient::new(news(&broadcast::Sender::new(1)))).await }))
-    };
-    let text = failing(|client| Box::pin(async move { drop(client.get("/olds").events().await) }));
-    assert!(text.starts_with("GET /olds: expected an event stream (at web/tests/testing.rs:"), "{text}");
-    let text = failing(|client| {
-        Box::pin(async move {
-            client.get("/news").events().await.assert_next("olds").await;
-        })
-    });
-    assert!(text.contains("expected an event with the data \"olds\", got ReceivedEvent { name: \"hello\""), "{text}");
-    let text = failing(|client| Box::pin(async move { client.get("/news").events().await.assert_nothing().await }));
-    assert!(text.contains("expected no event yet, got ReceivedEvent"), "{text}");
-    let text = failing(|client| Box::pin(async move { client.get("/news").events().await.assert_end().await }));
-    assert!(text.contains("expected the end of the stream, got ReceivedEvent"), "{text}");
 }

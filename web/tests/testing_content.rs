@@ -1,16 +1,13 @@
 //! The test kit: answers that were compressed.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+#[path = "util/failure.rs"]
+mod failure;
 
+use failure::failure;
 use web::{
     Application, Compress, Exchange,
     testing::{self, TestClient},
 };
-
-fn failure<T>(test: impl FnOnce() -> T) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(test)).map(drop).expect_err("it fails");
-    payload.downcast_ref::<String>().expect("a text").clone()
-}
 
 fn rose() -> String {
     "a rose is ".repeat(1000)

@@ -1,10 +1,11 @@
 //! The test kit: tokens of forms, signed cookies and sessions of a client.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
+#[path = "util/failure.rs"]
+mod failure;
 
+use std::time::Duration;
+
+use failure::failure;
 use web::{
     Application, Cookie, Exchange, Next, Route, StatusCode,
     security::{CookieSecret, LoginRequired, MemoryStore, Sessions, Xsrf},
@@ -14,14 +15,6 @@ use web::{
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-fn failure<T>(test: impl FnOnce() -> T) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(test)).map(drop).expect_err("it fails");
-    match payload.downcast_ref::<String>() {
-        Some(text) => text.clone(),
-        None => (*payload.downcast_ref::<&str>().expect("a text")).to_owned(),
-    }
-}
 
 /// Reads the field `text`, wherever it is.
 async fn take(exchange: &mut Exchange) -> web::Result<()> {

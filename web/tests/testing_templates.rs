@@ -1,7 +1,9 @@
 //! The test kit: which templates were rendered, and with what.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+#[path = "util/failure.rs"]
+mod failure;
 
+use failure::failure;
 use serde::{Deserialize, Serialize};
 use web::{
     Application, Error, Exchange, Next, StatusCode, spawn,
@@ -77,11 +79,6 @@ fn client() -> TestClient {
         .wrap(theme)
         .templates(templates());
     TestClient::new(application)
-}
-
-fn failure<T>(test: impl FnOnce() -> T) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(test)).map(drop).expect_err("it fails");
-    payload.downcast_ref::<String>().expect("a text").clone()
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The test kit's WebSocket, against servers that do as they are told, frame by frame.
 
-use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
+#[path = "util/failure.rs"]
+mod failure;
 
+use std::time::Duration;
+
+use failure::failure as failure_of;
 use web::{
     HttpServer, Request, Response, StatusCode,
     httpserver::IOStream,
@@ -100,9 +100,7 @@ fn echoing() -> TestClient {
 
 /// The text that `test` fails with.
 fn failure<F: Future>(test: F) -> String {
-    let payload = catch_unwind(AssertUnwindSafe(|| testing::run(async { drop(test.await) }))).expect_err("it fails");
-    let payload: &(dyn Any + Send) = &*payload;
-    payload.downcast_ref::<String>().expect("a text").clone()
+    failure_of(|| testing::run(async { drop(test.await) }))
 }
 
 #[test]
