@@ -28,8 +28,15 @@ const JOINS: usize = 72 * 1024;
 /// How many blocks of a size glibc keeps for a thread.
 const KEPT: usize = 7;
 
+/// No more are taken to find out that it keeps none.
+const MOST_TAKEN: usize = 64;
+
 /// The largest of those.
 const LARGEST_KEPT: usize = 1032;
+
+/// What a block takes beside what was asked for, and by how much sizes differ.
+const OVERHEAD: usize = 8;
+const STEP: usize = 16;
 
 /// As often as a burst ebbs.
 const SETS: usize = 5;
@@ -68,7 +75,7 @@ impl Memory {
         // Joined before as well: what is taken beside the kept blocks comes from free memory then, and not from lists of
         // blocks that are better joined.
         join();
-        let kept = blocks(LARGEST_KEPT, KEPT);
+        let kept = kept_blocks();
         // The thread keeps none now. From here on it takes from these, and keeps them in the end.
         if is_over {
             self.reserve = Vec::new();
@@ -81,10 +88,37 @@ impl Memory {
     }
 }
 
-/// So many blocks of each size that a thread keeps.
+/// What this thread keeps, and some more.
+///
+/// To take as many as it keeps is not enough: when it has fewer, glibc hands it all others of that size that it finds on
+/// its lists of free blocks, and they are kept from then on. There are none left when blocks are cut, one behind the other,
+/// from a larger one.
+fn kept_blocks() -> Vec<Block> {
+    let mut taken = Vec::with_capacity(LARGEST_KEPT / STEP * 2 * KEPT);
+    for size in sizes(LARGEST_KEPT) {
+        taken.extend(iter::repeat_with(|| block(size)).take(KEPT));
+        let (mut last, mut count) = (0, KEPT);
+        while count < MOST_TAKEN {
+            let next = block(size);
+            let (previous, at) = (last, next.as_ptr().addr());
+            (last, count) = (at, count + 1);
+            taken.push(next);
+            if at == previous + size + OVERHEAD {
+                break;
+            }
+        }
+    }
+    taken
+}
+
+/// All that are kept: as large as a block can be that takes so much of the heap.
+fn sizes(largest: usize) -> impl Iterator<Item = usize> {
+    (STEP + OVERHEAD..=largest).step_by(STEP)
+}
+
+/// So many blocks of each size.
 fn blocks(largest: usize, of_a_size: usize) -> Vec<Block> {
-    let sizes = (24..=largest).step_by(16);
-    sizes.flat_map(|size| iter::repeat_with(move || block(size)).take(of_a_size)).collect()
+    sizes(largest).flat_map(|size| iter::repeat_with(move || block(size)).take(of_a_size)).collect()
 }
 
 fn block(size: usize) -> Block {

@@ -263,18 +263,23 @@ impl Timers {
         }
     }
 
-    /// Drops all outdated entries.
+    /// Drops all outdated entries, and room that is not needed for the others.
     fn sweep(&mut self) {
+        self.retain_live();
+        self.heap.shrink_to(2 * self.heap.len());
+    }
+
+    fn retain_live(&mut self) {
         let slots = &self.slots;
         self.heap.retain(|entry| entry.is_live(slots));
-        self.heap.shrink_to(2 * self.heap.len());
         self.dead = 0;
     }
 
-    /// Sweeps, and puts what is set to a block that is no larger than it needs. Returns the old one, to be freed.
+    /// Drops all outdated entries, and puts the others to a block that is no larger than they need. Returns the old one, to
+    /// be freed by somebody else: this thread would keep it, though nothing is left in it.
     #[cold]
     pub(crate) fn move_ahead(&mut self) -> impl Send + use<> {
-        self.sweep();
+        self.retain_live();
         let entries = self.heap.as_slice().to_vec();
         mem::replace(&mut self.heap, BinaryHeap::from(entries)).into_vec()
     }
