@@ -4,8 +4,30 @@
 # axum leaves to other crates. Prints the processor time of each build and its ratio to axum's, the medians over the rounds
 # given by the first argument (1 by default). Needs cargo and its registry; a round takes a few minutes. Nothing is left
 # behind.
+#
+# `build-cost.sh features [NAME...]` prints what each feature of `web` adds to that, or those that are named: all that cargo
+# builds when the feature is switched on, less what the default build takes for crates of the same names. One round, and a
+# crate varies by a sixth from one build to the next.
 set -euo pipefail
 export LC_ALL=C
+
+# As cargo's wrapper of rustc: notes the processor time of each crate.
+if [[ ${CRATE_TIMES:-} ]]; then
+    crate='' before=''
+    for argument; do
+        [[ $before == --crate-name ]] && crate=$argument
+        before=$argument
+    done
+    # What cargo asks of the compiler itself is no crate.
+    case $crate in '' | ___) exec "$@" ;; esac
+    own=$(mktemp "$CRATE_TIMES.XXXXXX") TIMEFORMAT='%U %S' status=0
+    exec 3>&2
+    { time "$@" 2>&3 || status=$?; } 2>"$own"
+    echo "$CARGO_PKG_NAME:$crate $(<"$own")" >>"$CRATE_TIMES"
+    rm "$own"
+    exit "$status"
+fi
+
 layers=$(cd "$(dirname "$0")/.." && pwd)
 # Outside the workspace: a fresh package takes neither its profile nor its lock file.
 work=$(mktemp -d)
@@ -14,6 +36,10 @@ trap 'rm -rf "$work"' EXIT
 names=(web web-json httpserver axum)
 
 main() {
+    if [[ ${1:-} == features ]]; then
+        features "${@:2}"
+        return
+    fi
     local rounds=${1:-1} round name
     write_packages
     for ((round = 1; round <= rounds; round++)); do
@@ -29,10 +55,34 @@ main() {
     done
 }
 
-write_packages() {
-    local hello_web
-    hello_web=$(
-        cat <<'RUST'
+features() {
+    local names=("$@") name
+    ((${#names[@]})) || read -ra names < <(sed -n 's/^waterspout-web //p' "$layers/.ci/features")
+    printf '%s\n\n' "$(rustc --version)"
+    printf '| %-14s | %10s |\n' feature 'user + sys' --- ---:
+    hello_web | package default "waterspout-web = { path = \"$layers/web\" }"
+    CRATE_TIMES=$work/default/crates build_time default >/dev/null
+    for name in "${names[@]}"; do
+        hello_web | package "$name" "waterspout-web = { path = \"$layers/web\", features = [\"$name\"] }"
+        cp -a "$work/default/target" "$work/$name/target"
+        : >"$work/$name/crates"
+        CRATE_TIMES=$work/$name/crates build_more "$name" >"$work/$name/times"
+        printf '| %-14s | %10s |\n' "$name" "$(added "$name") s"
+        rm -rf "${work:?}/$name"
+    done
+}
+
+# What was built, less what the default build takes for crates of the same names.
+added() {
+    awk 'FNR == 1 { file++ }
+        file == 1 { before[$1] += $2 + $3 }
+        file == 2 { total = $1 }
+        file == 3 && !seen[$1]++ { total -= before[$1] }
+        END { printf "%.1f\n", total }' "$work/default/crates" "$work/$1/times" "$work/$1/crates"
+}
+
+hello_web() {
+    cat <<'RUST'
 use web::{Application, Exchange, IOLoop};
 
 async fn hello(exchange: &mut Exchange) -> web::Result<()> {
@@ -45,10 +95,12 @@ fn main() {
     IOLoop::current().start();
 }
 RUST
-    )
-    package web "waterspout-web = { path = \"$layers/web\" }" <<<"$hello_web"
-    package web-json "waterspout-web = { path = \"$layers/web\", default-features = false, features = [\"json\"] }" \
-        <<<"$hello_web"
+}
+
+write_packages() {
+    hello_web | package web "waterspout-web = { path = \"$layers/web\" }"
+    hello_web | package web-json \
+        "waterspout-web = { path = \"$layers/web\", default-features = false, features = [\"json\"] }"
 
     package httpserver "waterspout-httpserver = { path = \"$layers/httpserver\" }" <<'RUST'
 use httpserver::{HttpServer, IOLoop, Request, Response};
@@ -86,11 +138,16 @@ package() {
 
 # Seconds of processor time, cargo, compiler and linker together. Settings of the caller's that change a build are left out.
 build_time() {
-    local folder=$work/$1 TIMEFORMAT='%U %S'
-    rm -rf "$folder/target"
+    rm -rf "$work/$1/target"
+    build_more "$1"
+}
+
+# Without what is there already.
+build_more() {
+    local folder=$work/$1 wrapper=${CRATE_TIMES:+RUSTC_WRAPPER=$(realpath "$0")} TIMEFORMAT='%U %S'
     {
         time env --chdir "$folder" -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS -u CARGO_BUILD_RUSTFLAGS -u RUSTC_WRAPPER \
-            CARGO_TARGET_DIR="$folder/target" cargo build --quiet --release --offline 2>"$folder/errors"
+            CARGO_TARGET_DIR="$folder/target" ${wrapper:+"$wrapper"} cargo build --quiet --release --offline 2>"$folder/errors"
     } 2>"$folder/time" || { cat "$folder/errors" >&2 && return 1; }
     awk '{ printf "%.1f\n", $1 + $2 }' "$folder/time"
 }

@@ -168,7 +168,7 @@ impl Request {
     pub fn host_name(&self) -> Option<&str> {
         let host = self.host()?;
         // The colons of an IPv6 address are in front of a bracket.
-        let port = host.rfind(':').filter(|at| !host[*at..].contains(']'));
+        let port = host.rfind(':').filter(|at| !host.as_bytes()[*at..].contains(&b']'));
         Some(port.map_or(host, |at| &host[..at]))
     }
 

@@ -522,6 +522,7 @@ impl Application {
         scopes.flat_map(Scope::wraps).for_each(|wrap| look(&**wrap));
     }
 
+    #[inline]
     pub(crate) fn scope_mut(&mut self) -> &mut Scope {
         Rc::make_mut(&mut self.scope)
     }

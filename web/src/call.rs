@@ -200,7 +200,7 @@ impl Call {
     fn end(&mut self, status: StatusCode, response: Option<&Response>) {
         let Some(way) = self.way.take() else { return };
         if !self.application.no_access_log && !way.scope.no_access_log {
-            access_log::record(&self.exchange, status, response, self.application.access_log_format);
+            access_log::record(&self.exchange, status, response, self.application.access_log_writer);
         }
         if let Some(observer) = &self.application.observer {
             observer.ended(&self.exchange, status);

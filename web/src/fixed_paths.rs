@@ -9,6 +9,11 @@ use std::{
 /// look-up here costs a third of a walk down the tree.
 pub(crate) type FixedPaths = HashMap<Box<[u8]>, usize, BuildHasherDefault<PathHasher>>;
 
+/// Inserts. In one place, because each that calls the map itself has a copy of all that makes it grow.
+pub(crate) fn insert(paths: &mut FixedPaths, path: &str, at: usize) {
+    paths.insert(path.as_bytes().into(), at);
+}
+
 /// A multiplicative hash over eight bytes at a time. The keys are the programmer's, so nobody can make them collide; a
 /// client can only ask for paths that are not there.
 #[derive(Default)]

@@ -93,6 +93,19 @@ fn first_part(pattern: &str) -> Option<(Part<'_>, &str)> {
     (!pattern.is_empty()).then_some((Part::Literal(pattern), ""))
 }
 
+/// A literal as a path has it, with its doubled braces single.
+pub(crate) fn unescaped(literal: &str) -> String {
+    let mut text = String::with_capacity(literal.len());
+    let mut rest = literal.chars();
+    while let Some(c) = rest.next() {
+        text.push(c);
+        if matches!(c, '{' | '}') && rest.as_str().starts_with(c) {
+            rest.next();
+        }
+    }
+    text
+}
+
 /// Refuses `:id`, `*path` and `<id>`, by which other frameworks mean parameters. As literal text they would match nothing
 /// that a client asks for.
 fn check_foreign_parameters(pattern: &str) -> Result<(), String> {
@@ -100,9 +113,14 @@ fn check_foreign_parameters(pattern: &str) -> Result<(), String> {
     if !is_foreign {
         return Ok(());
     }
-    let segments: Vec<String> =
-        pattern.split('/').map(|segment| own_parameter(segment).unwrap_or_else(|| segment.to_owned())).collect();
-    Err(format!("writes its parameters as other frameworks do; write {:?}", segments.join("/")))
+    let mut own = String::new();
+    for (at, segment) in pattern.split('/').enumerate() {
+        if at > 0 {
+            own.push('/');
+        }
+        own.push_str(&own_parameter(segment).unwrap_or_else(|| segment.to_owned()));
+    }
+    Err(format!("writes its parameters as other frameworks do; write {own:?}"))
 }
 
 /// What is written here for a parameter in the style of another framework.
@@ -186,7 +204,8 @@ fn is_escape(text: &str) -> bool {
 /// Whether a path may hold the character as it is: those of RFC 3986, and those that browsers do not encode. The layer
 /// below refuses all others, as a URL does.
 fn is_sent(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-._~!$&'()*+;=,:@/[]{}|^`".contains(c)
+    // Bytes: a search for a `char` builds the whole search for text.
+    c.is_ascii_alphanumeric() || u8::try_from(c).is_ok_and(|byte| b"-._~!$&'()*+;=,:@/[]{}|^`".contains(&byte))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use crate::{access_log::AccessLogFormat, error::Error, exchange::Exchange, metrics::Observer, wrap::AnyWrap};
+use crate::{access_log, error::Error, exchange::Exchange, metrics::Observer, wrap::AnyWrap};
 
 /// What an application gave for making error pages.
 pub(crate) type ErrorPage = Rc<dyn Fn(&mut Exchange, &Error)>;
@@ -20,8 +20,8 @@ pub(crate) struct Scope {
     /// The longest body of a request, in bytes.
     pub(crate) body_limit: Option<u64>,
     pub(crate) no_access_log: bool,
-    /// Of the outermost application.
-    pub(crate) access_log_format: AccessLogFormat,
+    /// Of the outermost application, if it has chosen a format.
+    pub(crate) access_log_writer: Option<access_log::Writer>,
     /// Of the outermost application: who is told of requests that have ended.
     pub(crate) observer: Option<Rc<dyn Observer>>,
 }

@@ -126,6 +126,7 @@ impl Exchange {
     }
 
     /// The trace of this request, if it came with one or a handler has asked for one.
+    #[inline]
     pub(crate) fn known_trace(&self) -> Option<Rc<Trace>> {
         match self.extensions().get::<Trace>() {
             None => self.received_trace().map(Rc::new),
@@ -133,6 +134,7 @@ impl Exchange {
         }
     }
 
+    #[inline]
     fn received_trace(&self) -> Option<Trace> {
         let mut lines = self.headers().get_all("traceparent");
         let line = lines.next()?;

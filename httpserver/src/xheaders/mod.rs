@@ -6,7 +6,7 @@
 mod forwarded;
 mod node;
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use iostream::netutil::IpNetwork;
 
@@ -67,6 +67,14 @@ pub struct XHeaders {
     /// Names, in the order in which they are looked for.
     remote_ip: Vec<String>,
     protocol: Vec<String>,
+    readers: Readers,
+}
+
+/// What looks into the headers, by pointers: a program that never makes an [`XHeaders`] is built without it.
+#[derive(Clone, Copy)]
+struct Readers {
+    remote_ip: fn(&XHeaders, Option<IpAddr>, &Headers) -> Option<IpAddr>,
+    protocol: fn(&XHeaders, Option<IpAddr>, &Headers) -> Option<Protocol>,
 }
 
 /// The header of RFC 7239, which has a syntax of its own.
@@ -79,6 +87,7 @@ impl XHeaders {
             trusted: networks.into_iter().collect(),
             remote_ip: vec!["X-Forwarded-For".to_owned()],
             protocol: vec!["X-Forwarded-Proto".to_owned()],
+            readers: Readers { remote_ip: XHeaders::read_remote_ip, protocol: XHeaders::read_protocol },
         }
     }
 
@@ -125,19 +134,27 @@ impl XHeaders {
     }
 
     /// The client's address, if `peer` has said it.
-    #[cold]
     #[inline]
     pub(crate) fn remote_ip(&self, peer: Option<IpAddr>, headers: &Headers) -> Option<IpAddr> {
+        (self.readers.remote_ip)(self, peer, headers)
+    }
+
+    /// The client's protocol, if `peer` has said it.
+    #[inline]
+    pub(crate) fn protocol(&self, peer: Option<IpAddr>, headers: &Headers) -> Option<Protocol> {
+        (self.readers.protocol)(self, peer, headers)
+    }
+
+    #[inline]
+    fn read_remote_ip(&self, peer: Option<IpAddr>, headers: &Headers) -> Option<IpAddr> {
         match self.believed(&self.remote_ip, peer, headers)? {
             FORWARDED => self.client(elements(headers)?.iter().map(|element| element.node())),
             name => self.client(entries(headers, name).map(parse_node)),
         }
     }
 
-    /// The client's protocol, if `peer` has said it.
-    #[cold]
     #[inline]
-    pub(crate) fn protocol(&self, peer: Option<IpAddr>, headers: &Headers) -> Option<Protocol> {
+    fn read_protocol(&self, peer: Option<IpAddr>, headers: &Headers) -> Option<Protocol> {
         let name = self.believed(&self.protocol, peer, headers)?;
         let value = match name {
             FORWARDED => {
@@ -157,12 +174,14 @@ impl XHeaders {
         Some(if name.eq_ignore_ascii_case(FORWARDED) { FORWARDED } else { name })
     }
 
+    #[inline]
     fn client(&self, nodes: impl Iterator<Item = Option<IpAddr>>) -> Option<IpAddr> {
         self.decisive(nodes.map(|node| (node, ())))?.0
     }
 
     /// The rightmost entry that is not a trusted proxy's, or else the leftmost. An entry without an address is nobody's that
     /// is trusted: what stands to the left of it was written by somebody unknown.
+    #[inline]
     fn decisive<T>(&self, entries: impl Iterator<Item = (Option<IpAddr>, T)>) -> Option<(Option<IpAddr>, T)> {
         let (mut first, mut found) = (None, None);
         for entry in entries {
@@ -175,8 +194,26 @@ impl XHeaders {
     }
 }
 
+/// There is one reader of each kind; addresses of functions, in contrast, may differ from one copy to the next.
+impl PartialEq for Readers {
+    #[inline]
+    fn eq(&self, _: &Readers) -> bool {
+        true
+    }
+}
+
+impl Eq for Readers {}
+
+impl fmt::Debug for Readers {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}
+
 /// What stands between the commas of all lines with this name. Quotes mean nothing in these headers: to a parser that knows
 /// them, one that a client has sent could hide the entry that a proxy adds behind it.
+#[inline]
 fn entries<'h>(headers: &'h Headers, name: &str) -> impl Iterator<Item = &'h [u8]> {
     let entries = headers.get_all(name).flat_map(|line| line.split(|&byte| byte == b','));
     entries.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty())

@@ -14,7 +14,7 @@ mod header;
 mod v1;
 mod v2;
 
-use std::{future::Future, io, time::Duration};
+use std::{fmt, future::Future, io, pin::Pin, time::Duration};
 
 use crate::{Error, IOStream, Parsed, Peer, Result, netutil::IpNetwork};
 
@@ -39,16 +39,21 @@ pub use self::header::{Header, Tlv};
 /// # server.listen(("127.0.0.1", 0))?.stop();
 /// # Ok::<_, iostream::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct ProxyProtocol {
     trusted: Vec<IpNetwork>,
     timeout: Duration,
+    /// [`read_in_time`], by a pointer: a program that never makes a `ProxyProtocol` is built without the parsers.
+    read: for<'s> fn(&'s IOStream, Duration) -> Reading<'s>,
 }
+
+type Reading<'s> = Pin<Box<dyn Future<Output = Result<Header>> + 's>>;
 
 impl ProxyProtocol {
     /// Expects a header from every peer in one of `networks`, within 5 s.
     pub fn trusting(networks: impl IntoIterator<Item = IpNetwork>) -> ProxyProtocol {
-        ProxyProtocol { trusted: networks.into_iter().collect(), timeout: Duration::from_secs(5) }
+        let trusted = networks.into_iter().collect();
+        ProxyProtocol { trusted, timeout: Duration::from_secs(5), read: read_in_time }
     }
 
     /// Sets how long a header may take; the specification asks for 3 s at least, the time of a lost packet.
@@ -71,13 +76,33 @@ impl ProxyProtocol {
     /// As [`read_header`]. [`Error::Io`], for which [`Error::is_timed_out`] holds, when it takes longer.
     #[inline]
     pub fn read_header(&self, stream: &IOStream) -> impl Future<Output = Result<Header>> {
-        let limit = self.timeout;
-        async move {
-            ioloop::timeout(limit, read_header(stream)).await.unwrap_or_else(|_| {
-                let text = format!("no header of the PROXY protocol within {limit:?}");
-                Err(io::Error::new(io::ErrorKind::TimedOut, text).into())
-            })
-        }
+        (self.read)(stream, self.timeout)
+    }
+}
+
+#[inline]
+fn read_in_time(stream: &IOStream, limit: Duration) -> Reading<'_> {
+    Box::pin(async move {
+        ioloop::timeout(limit, read_header(stream)).await.unwrap_or_else(|_| {
+            let text = format!("no header of the PROXY protocol within {limit:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, text).into())
+        })
+    })
+}
+
+impl PartialEq for ProxyProtocol {
+    #[inline]
+    fn eq(&self, other: &ProxyProtocol) -> bool {
+        self.trusted == other.trusted && self.timeout == other.timeout
+    }
+}
+
+impl Eq for ProxyProtocol {}
+
+impl fmt::Debug for ProxyProtocol {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyProtocol").field("trusted", &self.trusted).field("timeout", &self.timeout).finish()
     }
 }
 
@@ -109,6 +134,7 @@ impl ProxyProtocol {
 /// # Ok::<_, iostream::Error>(())
 /// ```
 #[expect(clippy::manual_async_fn, reason = "a public async function is compiled here, whether it is called or not")]
+#[inline]
 pub fn read_header(stream: &IOStream) -> impl Future<Output = Result<Header>> {
     async {
         let read = stream.read_with(|bytes| match parse(bytes) {

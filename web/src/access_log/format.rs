@@ -41,7 +41,7 @@ impl Application {
     /// ```
     #[inline]
     pub fn access_log_format(mut self, format: AccessLogFormat) -> Application {
-        self.scope_mut().access_log_format = format;
+        self.scope_mut().access_log_writer = Some(format.writer());
         self
     }
 }

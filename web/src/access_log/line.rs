@@ -10,22 +10,33 @@ use httpserver::{Version, httputil::format_timestamp, iostream::ioloop::Printabl
 use super::{AccessLogFormat, Ended, Summary};
 use crate::security::request_id;
 
-impl fmt::Display for Ended<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.format {
-            AccessLogFormat::Tornado => self.write_tornado(f),
-            AccessLogFormat::Combined => self.write_combined(f),
-            AccessLogFormat::Json => self.write_json(f),
+/// What writes a line. Chosen where a format is set, so that a program that sets none is built without the others.
+pub(crate) type Writer = fn(&Ended<'_>, &mut fmt::Formatter<'_>) -> fmt::Result;
+
+impl AccessLogFormat {
+    #[inline]
+    pub(super) fn writer(self) -> Writer {
+        match self {
+            AccessLogFormat::Tornado => |ended, f| ended.write_tornado(f),
+            AccessLogFormat::Combined => |ended, f| ended.write_combined(f),
+            AccessLogFormat::Json => |ended, f| ended.write_json(f),
         }
     }
 }
 
+impl fmt::Display for Ended<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.writer)(self, f)
+    }
+}
+
 impl Ended<'_> {
-    fn write_tornado(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn write_tornado(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = self.duration.as_secs_f64() * 1000.0;
         write!(f, "{} {} {milliseconds:.2}ms", self.status.as_u16(), Summary(self.exchange.request()))
     }
 
+    #[inline]
     fn write_combined(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let request = self.exchange.request();
         match request.remote_ip() {
@@ -47,6 +58,7 @@ impl Ended<'_> {
         Ok(())
     }
 
+    #[inline]
     fn write_json(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let request = self.exchange.request();
         let date = &Date::now();
@@ -95,10 +107,12 @@ struct Date {
 }
 
 impl Date {
+    #[inline]
     fn now() -> Date {
         Date::of(SystemTime::now().max(UNIX_EPOCH))
     }
 
+    #[inline]
     fn of(time: SystemTime) -> Date {
         // `Sun, 06 Nov 1994 08:49:37 GMT`, whose length never changes.
         let text = format_timestamp(time);
@@ -112,6 +126,7 @@ impl Date {
     }
 }
 
+#[inline]
 fn version(version: Version) -> &'static str {
     if version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" }
 }
@@ -120,6 +135,7 @@ fn version(version: Version) -> &'static str {
 struct Quoted<'t>(&'t [u8]);
 
 impl fmt::Display for Quoted<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for piece in self.0.split_inclusive(|byte| matches!(byte, b'"' | b'\\')) {
             match piece {
@@ -137,6 +153,7 @@ impl fmt::Display for Quoted<'_> {
 struct Json<'t>(&'t [u8]);
 
 impl fmt::Display for Json<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.utf8_chunks().flat_map(|chunk| {
             let replaced = (!chunk.invalid().is_empty()).then_some(char::REPLACEMENT_CHARACTER);

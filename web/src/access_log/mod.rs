@@ -9,6 +9,7 @@ use httpserver::{Method, Request, Response, StatusCode, iostream::ioloop::Printa
 use log::Level;
 
 pub use self::format::AccessLogFormat;
+pub(crate) use self::line::Writer;
 use crate::{error::client_closed_request, exchange::Exchange, security::InLog};
 
 /// The target of the lines, for the logger's filter.
@@ -18,22 +19,23 @@ pub(crate) const TARGET: &str = "web::access";
 ///
 /// The clock is read and the line is made only if the logger wants it. Switched off, this costs a comparison.
 #[inline]
-pub(crate) fn record(exchange: &Exchange, status: StatusCode, response: Option<&Response>, format: AccessLogFormat) {
+pub(crate) fn record(exchange: &Exchange, status: StatusCode, response: Option<&Response>, writer: Option<Writer>) {
     let level = level_of(status);
     if log::log_enabled!(target: TARGET, level) {
-        write(level, exchange, status, response, format);
+        write(level, exchange, status, response, writer);
     }
 }
 
 #[cold]
-fn write(level: Level, exchange: &Exchange, status: StatusCode, response: Option<&Response>, format: AccessLogFormat) {
+fn write(level: Level, exchange: &Exchange, status: StatusCode, response: Option<&Response>, writer: Option<Writer>) {
+    let writer = writer.unwrap_or(|ended, f| ended.write_tornado(f));
     let duration = exchange.request().received_at().elapsed();
     let has_no_body = *exchange.method() == Method::HEAD || matches!(status.as_u16(), 204 | 304);
     let length = match response {
         _ if has_no_body => Some(0),
         response => response.and_then(|response| response.content_length().or(response.body().content_length())),
     };
-    log::log!(target: TARGET, level, "{}", Ended { exchange, status, duration, length, format });
+    log::log!(target: TARGET, level, "{}", Ended { exchange, status, duration, length, writer });
 }
 
 fn level_of(status: StatusCode) -> Level {
@@ -47,13 +49,13 @@ fn level_of(status: StatusCode) -> Level {
 }
 
 /// A request that has been answered, as a line.
-struct Ended<'e> {
+pub(crate) struct Ended<'e> {
     exchange: &'e Exchange,
     status: StatusCode,
     duration: Duration,
     /// Of the body, as far as it is known.
     length: Option<u64>,
-    format: AccessLogFormat,
+    writer: Writer,
 }
 
 /// A request in a log line: `GET /path?query (127.0.0.1)`, with its id behind if it has one.

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, rc::Rc};
 use super::Table;
 use crate::{
     endpoint::Endpoint,
-    pattern::{Part, parts},
+    pattern::{Part, parts, unescaped},
     routing::RouteInfo,
     scope::Scope,
 };
@@ -96,7 +96,7 @@ fn match_segment<'p>(pattern: &str, text: &'p str, pieces: &mut Vec<&'p str>) ->
             Part::Parameter(_) => has_parameter = true,
             Part::Literal(literal) => {
                 let side = if has_parameter { &mut behind } else { &mut before };
-                side.push_str(&literal.replace("{{", "{").replace("}}", "}"));
+                side.push_str(&unescaped(literal));
             }
         }
     }

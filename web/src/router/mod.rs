@@ -17,7 +17,7 @@ use crate::routing::PathRegex;
 use crate::{
     call::Way,
     endpoint::Endpoint,
-    fixed_paths::FixedPaths,
+    fixed_paths::{self, FixedPaths},
     path_params::PathParams,
     pattern::Pattern,
     route::Route,
@@ -144,6 +144,7 @@ impl Router {
 
     /// Takes the routes of another router, and with `whole` what it says about paths that it does not have.
     #[track_caller]
+    #[inline]
     fn take_in(&mut self, prefix: &str, nested: Router, scope: &Scope, whole: bool) {
         let within = |inner: &Rc<Scope>| Rc::new(Scope::clone(inner).within(scope));
         self.redirects_slashes.set(self.redirects_slashes.get() || nested.redirects_slashes.get());
@@ -338,7 +339,7 @@ impl Router {
         }
         // Literal braces are doubled in the pattern and not in the path, so these stay with the tree.
         if !pattern.contains(['{', '}']) {
-            self.fixed.insert(pattern.as_bytes().into(), at);
+            fixed_paths::insert(&mut self.fixed, pattern, at);
         }
         let info = Rc::new(RouteInfo::new(parsed, home));
         let mut table = Table::new(info, scope);

@@ -153,20 +153,26 @@ fn target_of<'t>(targets: &'t Targets, method: &Method) -> Option<&'t Target> {
 /// The `Allow` header of routes with these methods: HEAD comes with GET, OPTIONS with everything.
 pub(super) fn allow<'m>(methods: impl Iterator<Item = &'m Method>) -> String {
     let mut names: Vec<&str> = Vec::new();
+    let mut add = |name| {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    };
     for method in methods {
-        names.push(method.as_str());
+        add(method.as_str());
         if method == Method::GET {
-            names.push(Method::HEAD.as_str());
+            add(Method::HEAD.as_str());
         }
     }
-    names.push(Method::OPTIONS.as_str());
-    let mut seen = Vec::new();
-    names.retain(|name| {
-        let new = !seen.contains(name);
-        seen.push(*name);
-        new
-    });
-    names.join(", ")
+    add(Method::OPTIONS.as_str());
+    let mut line = String::new();
+    for name in names {
+        if !line.is_empty() {
+            line.push_str(", ");
+        }
+        line.push_str(name);
+    }
+    line
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl HostPattern {
             let labels = vec![Label::Fixed(name.to_ascii_lowercase())];
             return Ok(HostPattern { text: text.to_owned(), is_open, labels });
         }
-        if name.contains(':') {
+        if name.as_bytes().contains(&b':') {
             return Err("has a port: hosts are compared without it");
         }
         let labels: Vec<Label> = name.split('.').map(Label::parse).collect::<Result<_, _>>()?;

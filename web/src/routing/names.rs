@@ -8,7 +8,7 @@ use super::{Home, UrlArguments, build_path};
 use crate::{
     application::Application,
     error::{Error, Result},
-    fixed_paths::FixedPaths,
+    fixed_paths::{self, FixedPaths},
 };
 
 /// The names of an application's routes, from [`Application::route_names`](crate::Application::route_names): for code that
@@ -113,7 +113,7 @@ impl Names {
             panic!("the name {name:?} has two routes, {:?} and {:?}", known.text(), pattern.text());
         }
         let at = list.patterns.len();
-        list.places.insert(name.as_bytes().into(), at);
+        fixed_paths::insert(&mut list.places, name, at);
         list.patterns.push((name.to_owned(), pattern));
     }
 

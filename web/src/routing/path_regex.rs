@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
 use super::build_path;
-use crate::pattern::{Part, parts};
+use crate::pattern::{Part, parts, unescaped};
 
 /// A regular expression that has to match a path as a whole.
 ///
@@ -38,7 +38,7 @@ impl PathRegex {
         let mut whole = String::new();
         for part in parts(prefix) {
             match part {
-                Part::Literal(text) => whole.push_str(&regex::escape(&text.replace("{{", "{").replace("}}", "}"))),
+                Part::Literal(text) => whole.push_str(&regex::escape(&unescaped(text))),
                 Part::Parameter(text) => whole.push_str(&format!("(?<{}>[^/]+)", text.trim_matches(['{', '}']))),
             }
         }

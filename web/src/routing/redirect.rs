@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     exchange::Exchange,
     handler::Handler,
-    pattern::{Part, parts},
+    pattern::{Part, parts, unescaped},
 };
 
 /// What a value in a query has as it is. The rest would end it, or begin another one.
@@ -73,6 +73,7 @@ impl Redirect {
         }
     }
 
+    #[inline]
     fn location(&self, exchange: &Exchange) -> Result<String> {
         let values = parts(&self.path).filter_map(parameter).map(|text| exchange.path(name_of(text)));
         let path = build_path(&self.path, &values.collect::<Result<Vec<String>>>()?);
@@ -91,6 +92,7 @@ impl Redirect {
 }
 
 impl Handler for Redirect {
+    #[inline]
     async fn handle(&self, exchange: &mut Exchange) -> Result<()> {
         let location = self.location(exchange)?;
         exchange.redirect_with(self.status, &location)
@@ -98,6 +100,7 @@ impl Handler for Redirect {
 }
 
 /// How long scheme and host are; 0 for a path.
+#[inline]
 fn origin_len(to: &str) -> Option<usize> {
     if to.starts_with('/') {
         return Some(0);
@@ -108,6 +111,7 @@ fn origin_len(to: &str) -> Option<usize> {
 }
 
 /// `template` with each parameter written as the route has it, which says whether slashes are part of it.
+#[inline]
 fn with_kinds(template: &str, kinds: &[&str]) -> Result<String, String> {
     let mut text = String::new();
     for part in parts(template) {
@@ -127,11 +131,12 @@ fn with_kinds(template: &str, kinds: &[&str]) -> Result<String, String> {
 }
 
 /// A query or a fragment with the values of its parameters.
+#[inline]
 fn filled(query: &str, exchange: &Exchange) -> Result<String> {
     let mut text = String::new();
     for part in parts(query) {
         match part {
-            Part::Literal(literal) => text.push_str(&literal.replace("{{", "{").replace("}}", "}")),
+            Part::Literal(literal) => text.push_str(&unescaped(literal)),
             Part::Parameter(parameter) => {
                 let value: String = exchange.path(name_of(parameter))?;
                 text.extend(utf8_percent_encode(&value, COMPONENT));
@@ -141,6 +146,7 @@ fn filled(query: &str, exchange: &Exchange) -> Result<String> {
     Ok(text)
 }
 
+#[inline]
 fn parameter(part: Part<'_>) -> Option<&str> {
     match part {
         Part::Literal(_) => None,
@@ -149,6 +155,7 @@ fn parameter(part: Part<'_>) -> Option<&str> {
 }
 
 /// The name of a parameter with its braces.
+#[inline]
 fn name_of(parameter: &str) -> &str {
     parameter.trim_matches(['{', '}']).trim_start_matches('*')
 }

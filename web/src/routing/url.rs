@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::pattern::{Part, parts};
+use crate::pattern::{Part, parts, unescaped};
 
 /// What a segment of a path has as it is (RFC 3986 3.3); all else is encoded, slashes and backslashes included, so that a
 /// value never becomes more than one segment.
@@ -40,7 +40,7 @@ pub(crate) fn build_path(pattern: &str, values: &[String]) -> Result<String, &'s
     for part in parts(pattern) {
         match part {
             // Braces are doubled in patterns only.
-            Part::Literal(text) => path.push_str(&text.replace("{{", "{").replace("}}", "}")),
+            Part::Literal(text) => path.push_str(&unescaped(text)),
             Part::Parameter(text) => {
                 let value = values.next().ok_or("the route has more parameters than there are values")?;
                 add_value(&mut path, value, text.starts_with("{*"))?;
