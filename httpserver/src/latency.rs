@@ -1,4 +1,4 @@
-use std::{cell::Cell, fmt, time::Duration};
+use std::{cell::Cell, fmt, num::NonZeroU32, time::Duration};
 
 /// How many answers took how long, in steps of powers of two. See [`ServerMetrics::latency`](crate::ServerMetrics::latency).
 ///
@@ -94,10 +94,35 @@ impl Waited {
     }
 }
 
-/// `time` in units, around after 19.5 hours.
+/// When somebody has begun to wait, in 32 bits, because every connection has room for one.
+///
+/// Of the nanoseconds that the loop counts, and not of an `Instant`: the difference of two of those takes as long as encoding
+/// the head of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp(
+    /// One unit later, so that the first is not 0.
+    NonZeroU32,
+);
+
+impl Stamp {
+    /// This moment, by the loop's count.
+    #[inline]
+    pub(crate) fn at(nanos: u64) -> Stamp {
+        // Every 19.5 hours a unit early: a moment that lay behind the one it is compared with would be a wait of hours.
+        Stamp(NonZeroU32::new(units(nanos).wrapping_add(1)).unwrap_or(NonZeroU32::MAX))
+    }
+
+    /// How long ago it was at a later moment of the same loop.
+    #[inline]
+    pub(crate) fn units_until(self, nanos: u64) -> u32 {
+        units(nanos).wrapping_sub(self.0.get() - 1)
+    }
+}
+
+/// A time in units, around after 19.5 hours.
 #[inline]
-pub(crate) fn units(time: Duration) -> u32 {
-    (time.as_nanos() >> UNIT_BITS) as u32
+fn units(nanos: u64) -> u32 {
+    (nanos >> UNIT_BITS) as u32
 }
 
 #[inline]
@@ -116,14 +141,14 @@ mod tests {
 
     fn histogram(times: &[Duration]) -> LatencyHistogram {
         let waited = Waited::default();
-        times.iter().for_each(|&time| waited.add(units(time)));
+        times.iter().for_each(|&time| waited.add(Stamp::at(0).units_until(time.as_nanos() as u64)));
         waited.snapshot(times.len() as u64)
     }
 
     #[test]
     fn answers_that_did_not_wait_are_in_the_first_step() {
         let waited = Waited::default();
-        waited.add(units(Duration::from_millis(5)));
+        waited.add(Stamp::at(0).units_until(5_000_000));
         let histogram = waited.snapshot(100);
         assert_eq!(histogram.count(), 100);
         assert_eq!(histogram.steps().next().unwrap().1, 99);
@@ -139,6 +164,16 @@ mod tests {
         waited.add(1000);
         let between = waited.snapshot(7).since(&before);
         assert_eq!((between.count(), between.steps().next().unwrap().1), (2, 1));
+    }
+
+    #[test]
+    fn no_wait_is_shorter_than_none() {
+        let unit = 1 << UNIT_BITS;
+        for began in [0, 1, unit - 1, unit, u64::from(u32::MAX) * unit - 1, u64::from(u32::MAX) * unit, unit << 32] {
+            let stamp = Stamp::at(began);
+            assert!(stamp.units_until(began) <= 1, "{began}");
+            assert!((9..=11).contains(&stamp.units_until(began + 10 * unit)), "{began}");
+        }
     }
 
     proptest! {

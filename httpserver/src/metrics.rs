@@ -9,7 +9,7 @@ use iostream::ioloop::Printable;
 
 use crate::{
     Error, LatencyHistogram,
-    latency::{Waited, units},
+    latency::{Stamp, Waited},
 };
 
 /// What a server has done so far, and what it holds; a snapshot by
@@ -57,8 +57,6 @@ pub(crate) struct Counters {
     refused: Cell<u64>,
     failed_bodies: Cell<u64>,
     waited: Waited,
-    /// What times are counted from.
-    began: Cell<Option<Instant>>,
     lines: Lines,
 }
 
@@ -70,7 +68,6 @@ impl Counters {
             refused: Cell::new(0),
             failed_bodies: Cell::new(0),
             waited: Waited::default(),
-            began: Cell::new(None),
             lines: Lines::default(),
         }
     }
@@ -93,26 +90,10 @@ impl Counters {
         add_one(&self.unanswered);
     }
 
-    /// A time for [`waited_since`](Counters::waited_since), never 0: a number of 32 bits, because every connection has room
-    /// for one.
+    /// An answer that was waited for since `stamp`, and is there at `now`.
     #[inline]
-    pub(crate) fn stamp(&self, now: Instant) -> u32 {
-        self.units(now).max(1)
-    }
-
-    /// An answer that was waited for since `stamp`.
-    #[inline]
-    pub(crate) fn waited_since(&self, stamp: u32, now: Instant) {
-        self.waited.add(self.units(now).wrapping_sub(stamp));
-    }
-
-    #[inline]
-    fn units(&self, now: Instant) -> u32 {
-        let began = self.began.get().unwrap_or_else(|| {
-            self.began.set(Some(now));
-            now
-        });
-        units(now - began)
+    pub(crate) fn waited_since(&self, stamp: Stamp, now: u64) {
+        self.waited.add(stamp.units_until(now));
     }
 
     /// A request that no service has seen: refused, or broken off with its connection.

@@ -16,7 +16,8 @@ use pin_project_lite::pin_project;
 
 use super::{Flag, HeadWait, Registration, ServerConn, answer::Next, contained, ending::Linger, streamed::Streamed};
 use crate::{
-    Error, IntoResponse, Request, Response, Result, Service, http1::request_head::RequestHead, upgrade::UpgradeHandler,
+    Error, IntoResponse, Request, Response, Result, Service, http1::request_head::RequestHead, latency::Stamp,
+    upgrade::UpgradeHandler,
 };
 
 /// One connection from its first request to its end. The whole of it is one future, so that a request costs no task.
@@ -70,8 +71,8 @@ pin_project! {
     enum Turn<F> {
         // For the head of a request.
         Waiting { wait: HeadWait, in_a_row: u32 },
-        // The service's future, which holds the request, and since when it has been waited for; 0 before that.
-        Answering { waits_since: u32, in_a_row: u32, #[pin] future: F },
+        // The service's future, which holds the request, and since when it has been waited for.
+        Answering { waits_since: Option<Stamp>, in_a_row: u32, #[pin] future: F },
         // The body of an answer is sent as it comes. The service's future has gone.
         Streaming { streamed: Box<Streamed>, in_a_row: u32 },
         // What a service left of a body has to be passed to get to the next request.
@@ -142,7 +143,7 @@ where
                     // The request goes from there straight into the service's future: moving it costs more than parsing its
                     // first line.
                     let future = (this.call)(&held.service, &mut head, conn);
-                    turn.set(Turn::Answering { waits_since: 0, in_a_row, future });
+                    turn.set(Turn::Answering { waits_since: None, in_a_row, future });
                     // Polled at once: an answer that does not wait costs no wake-up.
                     continue;
                 }
@@ -210,14 +211,14 @@ where
 fn poll_service(
     conn: &ServerConn,
     future: Pin<&mut impl Future<Output = Response>>,
-    waits_since: &mut u32,
+    waits_since: &mut Option<Stamp>,
     cx: &mut Context<'_>,
 ) -> Poll<Next> {
     // The answer is encoded and dropped where it is: it is large, and a move costs as much as a line of its head.
     if let Poll::Ready(ref mut response) = future.poll(cx) {
         // Nearly every service answers at once, and there is no time to be counted.
-        if *waits_since != 0 {
-            conn.server().counters.waited_since(*waits_since, conn.now());
+        if let Some(since) = *waits_since {
+            conn.server().counters.waited_since(since, conn.turn_nanos());
         }
         return Poll::Ready(conn.answer(response));
     }
@@ -226,10 +227,10 @@ fn poll_service(
 
 /// The service waits for something.
 #[inline(never)]
-fn poll_waiting(conn: &ServerConn, waits_since: &mut u32, cx: &mut Context<'_>) -> Poll<Next> {
+fn poll_waiting(conn: &ServerConn, waits_since: &mut Option<Stamp>, cx: &mut Context<'_>) -> Poll<Next> {
     // The turn is still the one in which the request was taken up.
-    if *waits_since == 0 {
-        *waits_since = conn.server().counters.stamp(conn.now());
+    if waits_since.is_none() {
+        *waits_since = Some(Stamp::at(conn.turn_nanos()));
     }
     // The answers to earlier requests do not wait for this one.
     conn.conn.start_flush();
