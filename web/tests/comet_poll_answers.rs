@@ -217,6 +217,7 @@ proptest! {
         polls in prop::collection::vec(asked(), 1..5),
         messages in 1_u32..3,
         waits: bool,
+        is_long: bool,
     ) {
         // A poll with HEAD does not wait for messages.
         let polls: Vec<_> = polls.into_iter().map(|asked| Asked { is_head: asked.is_head && !waits, ..asked }).collect();
@@ -225,9 +226,9 @@ proptest! {
             let host = host(&hub, setting, &body);
             let newest = || hub.cursor("news").expect("a name").expect("a cursor");
             let target = format!("/poll?cursor={}", newest());
-            let mut numbers = Vec::new();
+            let mut texts = Vec::new();
             if !waits {
-                publish(&hub, messages, &mut numbers).await;
+                publish(&hub, messages, is_long, &mut texts).await;
             }
             let mut pages = Vec::new();
             for asked in &polls {
@@ -238,10 +239,10 @@ proptest! {
             clock.advance(Duration::ZERO).await;
             if waits {
                 // All that is there when the first of them looks.
-                publish(&hub, messages, &mut numbers).await;
+                publish(&hub, messages, is_long, &mut texts).await;
                 clock.advance(Duration::ZERO).await;
             }
-            *body.borrow_mut() = format!("{{\"cursor\":\"{}\",\"messages\":[{}]}}", newest(), numbers.join(","));
+            *body.borrow_mut() = format!("{{\"cursor\":\"{}\",\"messages\":[{}]}}", newest(), texts.join(","));
             for (page, asked) in pages.iter().zip(&polls) {
                 let model = host.connect();
                 ask(&model, *asked, "/model").await;
@@ -253,9 +254,11 @@ proptest! {
     }
 }
 
-async fn publish(hub: &Hub, messages: u32, numbers: &mut Vec<String>) {
+/// Messages with different texts, which are short enough to be copied or not.
+async fn publish(hub: &Hub, messages: u32, is_long: bool, texts: &mut Vec<String>) {
     for number in 0..messages {
-        numbers.push(number.to_string());
-        hub.publish("news", &number).await.expect("it is published");
+        let text = number.to_string().repeat(if is_long { 600 } else { 1 });
+        hub.publish("news", &text).await.expect("it is published");
+        texts.push(format!("\"{text}\""));
     }
 }

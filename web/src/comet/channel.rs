@@ -28,12 +28,20 @@ pub(super) struct Channel {
     ioloop: IOLoop,
 }
 
-/// What a poll that came from in front of message `from` and has seen all up to `to` is answered.
-#[derive(Clone)]
+/// What a poll is answered.
 pub(super) struct Answer {
+    pub(super) span: Span,
+    /// Counted here: `Bytes` counts by atomic operations, each of which is worth a dozen others.
+    pub(super) body: Rc<Bytes>,
+}
+
+/// What there is for a subscriber.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The number of the message in front of which it stands.
     pub(super) from: u64,
+    /// The number of the next message that the channel will have.
     pub(super) to: u64,
-    pub(super) body: Bytes,
 }
 
 impl Channel {

@@ -4,13 +4,19 @@ use std::{
     fmt::{self, Write},
     future::Future,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use httpserver::{Bytes, Method, Patience, PatienceOver};
 
-use super::{channel::Answer, delivery::Delivery, subscription::Subscription, update::Update};
+use super::{
+    channel::{Answer, Span},
+    delivery::Delivery,
+    subscription::Subscription,
+    update::Update,
+};
 use crate::{
     error::{Error, Result},
     exchange::Exchange,
@@ -59,11 +65,15 @@ impl Waiting {
     }
 
     #[inline]
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        let from = self.subscription.number();
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Rc<Bytes>> {
+        let span = self.subscription.span();
+        // Of ten thousand that wait for a message, all but the first find their answer made.
+        if let Some(body) = span.and_then(|span| self.made(span)) {
+            return Poll::Ready(body);
+        }
         // What is ready goes first, and with it everything that is there.
         if let Poll::Ready(update) = self.subscription.poll_next(cx) {
-            return Poll::Ready(self.answer(from, update));
+            return Poll::Ready(self.answer(span, update));
         }
         let over = self.patience.poll_over(cx);
         if over == Poll::Ready(PatienceOver::Draining) {
@@ -74,25 +84,27 @@ impl Waiting {
         if is_over { Poll::Ready(News::default().into_json(&self.subscription)) } else { Poll::Pending }
     }
 
+    /// What another one was answered who waited at the same place.
+    #[inline]
+    fn made(&mut self, span: Span) -> Option<Rc<Bytes>> {
+        let made = self.subscription.state().answer.borrow();
+        let body = made.as_ref().filter(|made| made.span == span).map(|made| Rc::clone(&made.body))?;
+        drop(made);
+        self.subscription.skip_to(span.to);
+        Some(body)
+    }
+
     /// The answer with `first`, and what else there is. Those who wait at the same place get the same bytes.
     #[inline]
-    fn answer(&mut self, from: Option<u64>, first: Option<Update>) -> Bytes {
-        let channel = self.subscription.state();
-        let to = channel.history.borrow().as_ref().map(|history| history.next());
-        let shared = from.zip(to).filter(|_| self.subscription.leaves_nothing_out());
-        let made = channel.answer.borrow().as_ref().filter(|made| shared == Some((made.from, made.to))).cloned();
-        if let Some(Answer { to, body, .. }) = made {
-            self.subscription.skip_to(to);
-            return body;
-        }
+    fn answer(&mut self, span: Option<Span>, first: Option<Update>) -> Rc<Bytes> {
         let mut news = News::default();
         news.add(first);
         while let Poll::Ready(Some(update)) = self.subscription.try_next() {
             news.add(Some(update));
         }
         let body = news.into_json(&self.subscription);
-        if let Some((from, to)) = shared {
-            let answer = Answer { from, to, body: body.clone() };
+        if let Some(span) = span {
+            let answer = Answer { span, body: Rc::clone(&body) };
             let previous = self.subscription.state().answer.replace(Some(answer));
             drop(previous);
         }
@@ -127,7 +139,7 @@ impl News {
     }
 
     #[inline]
-    fn into_json(mut self, subscription: &Subscription) -> Bytes {
+    fn into_json(mut self, subscription: &Subscription) -> Rc<Bytes> {
         self.messages.pop();
         let mut json = String::with_capacity(128);
         // Writing to a string cannot fail.
@@ -151,7 +163,7 @@ impl News {
         let mut json = json.into_bytes();
         json.extend_from_slice(&self.messages);
         json.extend_from_slice(b"]}");
-        json.into()
+        Rc::new(json.into())
     }
 }
 
@@ -168,7 +180,7 @@ impl Future for LongPoll<'_> {
             Ok(waiting) => waiting.poll(cx),
             Err(error) => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
         };
-        body.map(|body| this.exchange.write_uncached_json(body))
+        body.map(|body| this.exchange.write_uncached_json(&body))
     }
 }
 

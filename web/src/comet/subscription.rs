@@ -8,7 +8,7 @@ use std::{
 use httpserver::sync::ConditionPlace;
 
 use super::{
-    channel::Channel,
+    channel::{Channel, Span},
     cursor::Cursor,
     history::{Found, History},
     presence::Seat,
@@ -172,24 +172,22 @@ impl Subscription {
         &self.channel
     }
 
-    /// The number of the message in front of which it stands, if it has missed none.
+    /// What there is for it, if it has missed nothing and receives all messages: whoever stands at the same place gets the same.
     #[inline]
-    pub(super) fn number(&self) -> Option<u64> {
-        let Place::Before(number) = self.place else { return None };
+    pub(super) fn span(&self) -> Option<Span> {
+        let Place::Before(from) = self.place else { return None };
+        if self.policy == SlowPolicy::Coalesce {
+            return None;
+        }
         let history = self.channel.history.borrow();
-        history.as_ref().is_some_and(|history| history.missed(number).is_none()).then_some(number)
+        let history = history.as_ref().filter(|history| history.missed(from).is_none())?;
+        Some(Span { from, to: history.next() })
     }
 
     /// Goes on behind message `number`, all before having been received.
     #[inline]
     pub(super) fn skip_to(&mut self, number: u64) {
         self.place = Place::Before(number);
-    }
-
-    /// Whether all messages are received by everybody, so that what they are answered is the same.
-    #[inline]
-    pub(super) fn leaves_nothing_out(&self) -> bool {
-        self.policy != SlowPolicy::Coalesce
     }
 }
 

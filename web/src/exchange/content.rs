@@ -88,7 +88,7 @@ impl Default for Unsent {
 }
 
 /// Owned pieces up to this many bytes are copied.
-const MOST_COPIED: usize = 512;
+pub(super) const MOST_COPIED: usize = 512;
 
 mod sealed {
     use super::{Bytes, Cow, Unsent};

@@ -136,7 +136,7 @@ impl Exchange {
     /// `Cache-Control: no-store`.
     #[cfg(feature = "comet")]
     #[inline]
-    pub(crate) fn write_uncached_json(&mut self, json: Bytes) -> Result<()> {
+    pub(crate) fn write_uncached_json(&mut self, json: &Bytes) -> Result<()> {
         self.check_open()?;
         match self.head {
             // The usual way has both with the type, and needs no head.
@@ -146,7 +146,11 @@ impl Exchange {
                 self.set_header("Cache-Control", "no-store")?;
             }
         }
-        self.write(json);
+        match json.len() {
+            // A handle is a block of memory and two atomic operations.
+            ..=super::content::MOST_COPIED => self.write(&json[..]),
+            _ => self.write(json),
+        }
         Ok(())
     }
 
