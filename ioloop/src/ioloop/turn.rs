@@ -191,7 +191,14 @@ impl IOLoop {
         for at in 0..count {
             // Each borrow ends before what it has found is run: a task may spawn, wake and abort any other, and itself.
             // Finds neither for a task that was aborted after it had been woken, and when the loop was closed meanwhile.
-            let (key, work) = self.inner.scheduler.borrow_mut().begin(at);
+            let (key, work) = {
+                let mut scheduler = self.inner.scheduler.borrow_mut();
+                let next = at + 1;
+                if next < count {
+                    scheduler.look_ahead(next);
+                }
+                scheduler.begin(at)
+            };
             match work {
                 Some(work) => self.run_task(key, work),
                 None => self.run_callback(key),
