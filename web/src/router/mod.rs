@@ -258,7 +258,7 @@ impl Router {
     /// The methods that some route has, as the value of an `Allow` header.
     pub(crate) fn allow(&self) -> String {
         let tables = self.tables.iter();
-        allow(tables.flat_map(|table| table.targets().iter().map(|(method, _)| method)))
+        allow(&mut tables.flat_map(|table| table.targets().iter().map(|(method, _)| method)))
     }
 
     fn find_elsewhere(&self, method: &Method, path: &str) -> Found<'_> {

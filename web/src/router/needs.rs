@@ -20,12 +20,12 @@ impl Router {
             application.wraps().iter().chain(scope.wraps()).for_each(|wrap| wrap.needs(&mut needs));
             needs
         };
-        check(&self.unrouted, &with_wraps(&Needs::default(), &Scope::default()), || "what runs around all".to_owned());
+        check(&self.unrouted, &with_wraps(&Needs::default(), &Scope::default()), &|| "what runs around all".to_owned());
         for table in &self.tables {
             for (method, target) in table.targets() {
                 let mut needs = with_wraps(&target.needs, &target.way.scope);
                 target.way.endpoint.needs(&mut needs);
-                check(&target.info, &needs, || format!("the route {method} {}", table.text()));
+                check(&target.info, &needs, &|| format!("the route {method} {}", table.text()));
             }
         }
         for fallback in &self.fallbacks {
@@ -33,7 +33,7 @@ impl Router {
             if let Some(endpoint) = &fallback.endpoint {
                 endpoint.needs(&mut needs);
             }
-            check(&fallback.info, &needs, || format!("the fallback below {:?}", fallback.prefix));
+            check(&fallback.info, &needs, &|| format!("the fallback below {:?}", fallback.prefix));
         }
     }
 
@@ -47,7 +47,7 @@ impl Router {
 }
 
 #[track_caller]
-fn check(info: &RouteInfo, needs: &Needs, what: impl FnOnce() -> String) {
+fn check(info: &RouteInfo, needs: &Needs, what: &dyn Fn() -> String) {
     if let Some(name) = info.home().lacks(needs) {
         panic!(
             "{} needs state of type {name}, which neither its application nor one around it has: add it with \
