@@ -3,6 +3,7 @@
 use std::{
     fmt::{self, Write},
     future::Future,
+    hint::black_box,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -177,7 +178,13 @@ impl Future for LongPoll<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
         let body = match &mut this.waiting {
-            Ok(waiting) => waiting.poll(cx),
+            Ok(waiting) => {
+                // Has the processor fetch the connection, its stream and what the loop knows of its socket, while the answer is
+                // made: of ten thousand that are answered at once each lies in memory that has left the cache. What comes of
+                // it is not used, so nothing waits for it.
+                black_box(this.exchange.is_client_gone());
+                waiting.poll(cx)
+            }
             Err(error) => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
         };
         body.map(|body| this.exchange.write_uncached_json(&body))
