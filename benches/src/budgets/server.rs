@@ -105,8 +105,9 @@ impl Server {
         while quiet < 3 {
             sleep(Duration::from_millis(10));
             let now = self.cpu_time()?;
-            // A timer may still tick: less than 0.2 ms of work in 10 is rest.
-            quiet = if now - before < Duration::from_micros(200) { quiet + 1 } else { 0 };
+            // A timer may still tick: less than 0.2 ms of work in 10 is rest. The time of a thread that has ended meanwhile is
+            // not in the sum any more.
+            quiet = if now.saturating_sub(before) < Duration::from_micros(200) { quiet + 1 } else { 0 };
             before = now;
             if Instant::now() > patience {
                 return Err("the server does not come to rest".into());
