@@ -12,7 +12,7 @@ use std::{
 use iostream::ioloop::Waiter;
 use slab::Slab;
 
-use crate::server_state::ServerState;
+use crate::server_state::{ServerState, move_ahead};
 
 /// The future of [`Request::draining`](crate::Request::draining): completes when the server has stopped accepting and wants
 /// the answers that are still open to end.
@@ -102,6 +102,12 @@ impl Waiting {
     fn leave(&self, place: u32) {
         let waiter = self.waiters.borrow_mut().try_remove(place as usize);
         drop(waiter);
+    }
+
+    /// Puts those that wait to memory that is allocated now, and returns what is left.
+    #[inline]
+    pub(crate) fn move_ahead(&self) -> Slab<Waiter> {
+        move_ahead(&mut self.waiters.borrow_mut())
     }
 
     #[inline]

@@ -79,10 +79,10 @@ fn fetch(block: &[u8]) {
     let _ = block;
 }
 
-/// Frees the kept block.
+/// The kept block, which the thread keeps no more.
 #[inline]
-pub(crate) fn forget() {
-    let _ = LAST.try_with(Cell::take);
+pub(crate) fn take() -> Option<Box<[u8]>> {
+    LAST.take()
 }
 
 #[cfg(test)]

@@ -4,7 +4,15 @@
 //! answer until it is sent, so thousands of connections share a handful. There are three places: two buffers at hand, and
 //! a stack for what is given back while those are there.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use iostream::ioloop::{Ebb, on_ebb};
+
+use crate::head_block;
 
 /// A buffer of the pool. Boxed, because its holders, connections and responses, exist in thousands and mostly hold none.
 #[allow(clippy::box_collection, reason = "8 bytes in every holder instead of 24")]
@@ -26,6 +34,24 @@ thread_local! {
     static SECOND: Cell<Option<Buffer>> = const { Cell::new(None) };
     /// The others. Touched only when several are in use at once.
     static POOL: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
+    /// Made with the first buffer.
+    static KEPT: Rc<Kept> = {
+        let kept = Rc::new(Kept);
+        let holder = Rc::downgrade(&kept);
+        on_ebb(holder);
+        kept
+    };
+}
+
+/// What the thread keeps goes when a burst of connections ebbs: made for the last of them, it lies behind all the memory
+/// that is free then.
+struct Kept;
+
+impl Ebb for Kept {
+    #[inline]
+    fn ebb(&self) -> Box<dyn Any> {
+        Box::new((LAST.take(), SECOND.take(), POOL.take(), head_block::take()))
+    }
 }
 
 /// An empty buffer with some room.
@@ -42,7 +68,10 @@ fn take_pooled() -> Buffer {
 #[cold]
 fn take_others() -> Buffer {
     let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
-    pooled.unwrap_or_else(|| Box::new(Vec::with_capacity(INITIAL)))
+    pooled.unwrap_or_else(|| {
+        let _ = KEPT.try_with(|_| ());
+        Box::new(Vec::with_capacity(INITIAL))
+    })
 }
 
 /// Keeps the buffer for the next one who needs one, unless it has grown large, or came from elsewhere and is small: it

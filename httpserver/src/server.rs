@@ -20,7 +20,7 @@ use std::{
 
 use iostream::{
     Admitted, IOLoop, IOStream, Peer, Refusal,
-    ioloop::Printable,
+    ioloop::{Printable, on_ebb},
     netutil::{self, AcceptHandle, BindOptions, Listener, ToListenAddrs, UnixBindOptions},
     threads,
 };
@@ -100,10 +100,13 @@ impl HttpServer {
 
     /// A server with options of your own: HTTPS, proxies in front, limits.
     pub fn with_options(service: impl Service, options: ServerOptions) -> HttpServer {
+        let state = Rc::new(ServerState::new(options));
+        let holder = Rc::downgrade(&state);
+        on_ebb(holder);
         HttpServer {
             inner: Rc::new(Inner {
                 connector: Box::new(Rc::new(service)),
-                state: Rc::new(ServerState::new(options)),
+                state,
                 bound: RefCell::default(),
                 listening: RefCell::default(),
             }),

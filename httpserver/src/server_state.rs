@@ -5,19 +5,21 @@
 //! the rest when its time is over. In between it waits until the list is empty.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     future::poll_fn,
+    mem,
     rc::{Rc, Weak},
     task::{Poll, Waker},
     time::Duration,
 };
 
-use iostream::{Admission, ConnectionLimits};
+use iostream::{Admission, ConnectionLimits, ioloop::Ebb};
 use slab::Slab;
 
 use crate::{
-    Limits, Protocol, ServerMetrics, ServerOptions, XHeaders, date::DateCache, draining::Waiting, head_block,
-    http1::server::Front, metrics::Counters,
+    Limits, Protocol, ServerMetrics, ServerOptions, XHeaders, date::DateCache, draining::Waiting, http1::server::Front,
+    metrics::Counters,
 };
 
 /// What a server's connections share, whatever the service.
@@ -49,6 +51,28 @@ pub(crate) struct ServerState {
     connections: RefCell<Slab<Weak<dyn Registered>>>,
     /// Who waits for the last connection's end.
     drained: RefCell<Vec<Waker>>,
+}
+
+impl Ebb for ServerState {
+    #[inline]
+    fn ebb(&self) -> Box<dyn Any> {
+        let connections = move_ahead(&mut self.connections.borrow_mut());
+        Box::new((connections, self.waiting.move_ahead(), self.admission.move_ahead()))
+    }
+}
+
+/// Frees what lies behind the last entry of a table, and puts a small one to memory that is allocated now. A large one is not
+/// worth it: it is mapped apart from the heap, or much of what is before it is in use too. Returns the table that is left.
+pub(crate) fn move_ahead<T>(table: &mut Slab<T>) -> Slab<T> {
+    const SMALL: usize = 1024;
+
+    table.shrink_to_fit();
+    if table.capacity() > SMALL {
+        return Slab::new();
+    }
+    let mut left = mem::take(table);
+    *table = (0..left.capacity()).filter_map(|key| Some((key, left.try_remove(key)?))).collect();
+    left
 }
 
 /// What a server asks of its connections when it drains.
@@ -149,8 +173,6 @@ impl ServerState {
             if connections.is_empty() {
                 // Gives back what a peak of connections needed.
                 *connections = Slab::new();
-                // It was made for the last request of a peak, so it lies behind all that is free now.
-                head_block::forget();
             }
             connections.is_empty()
         };

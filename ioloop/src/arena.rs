@@ -1,3 +1,5 @@
+use std::mem;
+
 use slab::Slab;
 
 /// A slab whose keys carry a generation, so that a key kept after its entry was removed finds nothing, even when the
@@ -104,6 +106,22 @@ impl<T> Arena<T> {
         }
     }
 
+    /// Frees what lies behind the last entry, and puts a small table to memory that is allocated now.
+    ///
+    /// A large one is left where it is: glibc has it mapped apart from the heap, and when such a block is freed it maps no
+    /// block of that size apart from then on. Returns what is left.
+    #[cold]
+    pub(crate) fn move_ahead(&mut self) -> impl Sized + use<T> {
+        self.entries.shrink_to_fit();
+        if self.entries.capacity() > KEEP {
+            return Slab::new();
+        }
+        let mut left = mem::take(&mut self.entries);
+        self.entries = (0..left.capacity()).filter_map(|index| Some((index, left.try_remove(index)?))).collect();
+        self.entries.shrink_to_fit();
+        left
+    }
+
     /// The names of all entries.
     pub(crate) fn keys(&self) -> Vec<ArenaKey> {
         // `insert` has checked that every index fits.
@@ -115,7 +133,7 @@ impl<T> Arena<T> {
 
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> Vec<(ArenaKey, T)> {
-        std::mem::take(&mut self.entries)
+        mem::take(&mut self.entries)
             .into_iter()
             .map(|(index, Entry { generation, value })| {
                 // `insert` has checked that every index fits.
@@ -133,7 +151,7 @@ pub(crate) fn growth(len: usize) -> usize {
 }
 
 /// Room for this many entries is kept in any case.
-const KEEP: usize = 1024;
+pub(crate) const KEEP: usize = 1024;
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -178,6 +196,21 @@ pub(crate) mod tests {
         assert_eq!(arena.get(stays), Some(&0));
         let next = arena.insert(1);
         assert_eq!((arena.get(next), arena.len()), (Some(&1), 2));
+    }
+
+    #[test]
+    fn entries_that_are_moved_ahead_keep_their_names() {
+        let mut arena = Arena::new();
+        let keys: Vec<ArenaKey> = (0..200).map(|n| arena.insert(n)).collect();
+        for key in keys.iter().filter(|key| key.index % 50 != 7) {
+            arena.remove(*key);
+        }
+        drop(arena.move_ahead());
+        assert_eq!((arena.len(), arena.entries.capacity()), (4, 158));
+        for (n, key) in (0..).zip(keys) {
+            assert_eq!(arena.get(key), (n % 50 == 7).then_some(&n));
+        }
+        assert!(arena.insert(200).index < 158);
     }
 
     #[test]

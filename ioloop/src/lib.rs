@@ -41,6 +41,7 @@ pub use crate::{
     interval::{Interval, interval},
     ioloop::{Builder, IOLoop, Metrics, PollerFactory, SlowCallback},
     join::JoinHandle,
+    memory::{Ebb, on_ebb},
     panic::panic_message,
     periodic::PeriodicCallback,
     poller::{Epoll, Event, Interest, Poller, PosixPoll, Ready, Token, Trigger},

@@ -1,9 +1,10 @@
 //! How many connections are taken on, in all and from one address.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     collections::HashMap,
-    fmt,
+    fmt, mem,
     net::IpAddr,
     num::NonZeroU32,
     rc::Rc,
@@ -204,6 +205,13 @@ impl Admission {
     pub fn connections(&self) -> usize {
         self.shared.open.get()
     }
+
+    /// Puts what is known of addresses to memory that is allocated now, and returns what is left: for an
+    /// [`Ebb`](ioloop::Ebb).
+    #[inline]
+    pub fn move_ahead(&self) -> Box<dyn Any> {
+        Box::new(self.shared.addresses.borrow_mut().move_ahead())
+    }
 }
 
 impl Shared {
@@ -262,7 +270,7 @@ impl Admitted {
     /// Takes the place apart, to be put together again by [`Admission::restore`].
     pub fn into_entry(mut self) -> AdmittedEntry {
         // Dropped without its entry, it gives up nothing but its share of the admission.
-        let entry = std::mem::replace(&mut self.entry, TAKEN);
+        let entry = mem::replace(&mut self.entry, TAKEN);
         AdmittedEntry(NonZeroU32::MIN.saturating_add(entry))
     }
 }
@@ -309,6 +317,12 @@ impl Addresses {
         Ok(entry)
     }
 
+    fn move_ahead(&mut self) -> Addresses {
+        let entries = self.entries.iter().map(|(&address, &entry)| (address, entry)).collect();
+        let entries = mem::replace(&mut self.entries, entries);
+        Addresses { entries, counts: move_ahead(&mut self.counts) }
+    }
+
     fn leave(&mut self, entry: u32) {
         let (address, count) = &mut self.counts[entry as usize];
         *count -= 1;
@@ -322,6 +336,20 @@ impl Addresses {
             *self = Addresses::default();
         }
     }
+}
+
+/// Frees what lies behind the last entry of a table, and puts a small one to memory that is allocated now. A large one is not
+/// worth it: it is mapped apart from the heap, or much of what is before it is in use too. Returns the table that is left.
+pub(crate) fn move_ahead<T>(table: &mut Slab<T>) -> Slab<T> {
+    const SMALL: usize = 1024;
+
+    table.shrink_to_fit();
+    if table.capacity() > SMALL {
+        return Slab::new();
+    }
+    let mut left = mem::take(table);
+    *table = (0..left.capacity()).filter_map(|key| Some((key, left.try_remove(key)?))).collect();
+    left
 }
 
 impl fmt::Debug for Admission {

@@ -1,10 +1,13 @@
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     mem,
     ops::{Deref, DerefMut, Range},
+    rc::Rc,
 };
 
 use bytes::Bytes;
+use ioloop::{Ebb, on_ebb};
 
 /// How much one `recv` may bring, in bytes.
 pub(crate) const CHUNK_SIZE: usize = 64 * 1024;
@@ -24,6 +27,23 @@ thread_local! {
     static CHUNK: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
     #[allow(clippy::vec_box, reason = "a stream holds a pointer")]
     static POOL: RefCell<Vec<Box<Held>>> = const { RefCell::new(Vec::new()) };
+    /// Made by the thread's first read.
+    static KEPT: Rc<Kept> = {
+        let kept = Rc::new(Kept);
+        let holder = Rc::downgrade(&kept);
+        on_ebb(holder);
+        kept
+    };
+}
+
+/// What a burst of streams has made the thread keep goes when it ebbs: it lies behind the memory that is free then.
+struct Kept;
+
+impl Ebb for Kept {
+    #[inline]
+    fn ebb(&self) -> Box<dyn Any> {
+        Box::new((CHUNK.take(), POOL.take()))
+    }
 }
 
 /// The thread's read chunk, taken out of its place: a read inside a parser (user code) then finds none and gets a fresh
@@ -32,7 +52,14 @@ pub(crate) struct Chunk(Box<[u8]>);
 
 impl Chunk {
     pub(crate) fn take() -> Chunk {
-        Chunk(CHUNK.take().unwrap_or_else(|| vec![0; CHUNK_SIZE].into_boxed_slice()))
+        Chunk(CHUNK.take().unwrap_or_else(Chunk::fresh))
+    }
+
+    #[cold]
+    fn fresh() -> Box<[u8]> {
+        // Fails while the thread ends.
+        let _ = KEPT.try_with(|_| ());
+        vec![0; CHUNK_SIZE].into_boxed_slice()
     }
 
     /// The bytes in `rest` as a buffer, with the memory of the chunk.

@@ -11,6 +11,8 @@ use super::{IOLoop, Root};
 use crate::{
     Event, JoinError, WorkKind,
     arena::ArenaKey,
+    clock::nanos,
+    memory,
     panic::{self, Payload},
     registry::{HandlerCallback, Notify},
     remote::RemoteWork,
@@ -223,16 +225,45 @@ impl IOLoop {
     /// A burst of tasks begins, ebbs or is over.
     #[cold]
     fn turn_memory(&self, turn: Turn) {
-        let (mut memory, now) = (self.inner.memory.borrow_mut(), self.turn_nanos());
-        if turn == Turn::Begins {
-            return memory.begin(now);
+        let now = self.turn_nanos();
+        match turn {
+            Turn::Begins => return self.inner.memory.borrow_mut().begin(now),
+            Turn::Ebbs | Turn::IsOver => {
+                // Out of its place: others are told meanwhile.
+                let mut memory = self.inner.memory.take();
+                self.guard_foreign(|| memory.give_back(now, turn == Turn::IsOver, || self.move_ahead()));
+                self.inner.memory.replace(memory);
+            }
+            Turn::Trickles => {}
         }
-        memory.give_back(now, turn == Turn::IsOver, || {
-            // The spare waker was made when the last of them waited, so its block lies behind all of theirs.
-            let fresh = Fresh::new(&self.inner.remote);
-            let spare = self.inner.spare.replace(fresh);
-            (spare, self.inner.scheduler.borrow_mut().move_ahead(), self.inner.timers.borrow_mut().move_ahead())
-        });
+        let wants_look = self.inner.scheduler.borrow_mut().wants_look();
+        if wants_look {
+            let look = || IOLoop::current().look_at_tide();
+            self.insert_call(now.saturating_add(nanos(memory::LOOK_AFTER)), Box::new(look), Location::caller());
+        }
+    }
+
+    fn look_at_tide(&self) {
+        let turn = self.inner.scheduler.borrow_mut().look();
+        if let Some(turn) = turn {
+            self.turn_memory(turn);
+        }
+    }
+
+    /// Puts what stays of a burst to other places. Returns what is left, to be dropped when all has been allocated.
+    fn move_ahead(&self) -> impl Sized + use<> {
+        let holders = memory::holders();
+        let mut of_others = Vec::with_capacity(holders.len());
+        for holder in &holders {
+            self.guard_foreign(|| of_others.push(holder.ebb()));
+        }
+        // The spare waker was made when the last task of a burst waited, so its block lies behind all of theirs.
+        let fresh = Fresh::new(&self.inner.remote);
+        let spare = self.inner.spare.replace(fresh);
+        let scheduler = self.inner.scheduler.borrow_mut().move_ahead();
+        let timers = self.inner.timers.borrow_mut().move_ahead();
+        let registry = self.inner.registry.borrow_mut().move_ahead();
+        (holders, of_others, spare, scheduler, timers, registry)
     }
 
     #[inline]

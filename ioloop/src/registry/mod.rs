@@ -122,6 +122,12 @@ impl Registry {
         }
     }
 
+    /// Does [`Arena::move_ahead`].
+    #[cold]
+    pub(crate) fn move_ahead(&mut self) -> impl Sized + use<> {
+        self.slots.move_ahead()
+    }
+
     /// Takes everything out: handlers, to be dropped outside of the borrow, and the wakers and tasks that wait for a source.
     pub(crate) fn drain(&mut self) -> (Vec<Removed>, Vec<Waker>, Vec<ArenaKey>) {
         let (mut handlers, mut wakers, mut tasks) = (Vec::new(), Vec::new(), Vec::new());

@@ -343,9 +343,13 @@ impl Scheduler {
     /// Behind the work that is queued: what this task and others of its turn have left is free by then.
     #[cold]
     fn tell(&mut self, turn: Turn) {
-        if self.turn.replace(turn).is_none() {
-            self.queue.push(TIDE);
+        match self.turn {
+            None => self.queue.push(TIDE),
+            // Whoever hears of the other will ask for this.
+            Some(_) if turn == Turn::Trickles => return,
+            Some(_) => {}
         }
+        self.turn = Some(turn);
     }
 
     /// What is to be done about memory for an entry of the queue that is neither a task nor a callback.
@@ -354,12 +358,28 @@ impl Scheduler {
         if key == TIDE { self.turn.take() } else { None }
     }
 
-    /// Allocates anew what grows with the tasks and stays. Returns what is to be freed.
+    /// Whether somebody is to [`look`](Scheduler::look) a while later, which this takes as a promise to do.
     #[cold]
-    pub(crate) fn move_ahead(&mut self) -> impl Send + use<> {
+    pub(crate) fn wants_look(&mut self) -> bool {
+        self.tide.wants_look()
+    }
+
+    /// What the tide has to tell a while after it ebbed.
+    #[cold]
+    pub(crate) fn look(&mut self) -> Option<Turn> {
+        self.tide.look(self.tasks.len())
+    }
+
+    /// Allocates anew what grows with the tasks and stays. Returns what is left.
+    #[cold]
+    pub(crate) fn move_ahead(&mut self) -> impl Sized + use<> {
         let mut queue = Vec::with_capacity(self.queue.len().max(LEAST_CAPACITY));
         queue.extend_from_slice(&self.queue);
-        mem::replace(&mut self.queue, queue)
+        let mut callbacks = VecDeque::with_capacity(self.callbacks.len());
+        callbacks.append(&mut self.callbacks);
+        let queue = mem::replace(&mut self.queue, queue);
+        let callbacks = mem::replace(&mut self.callbacks, callbacks);
+        (queue, callbacks, self.tasks.move_ahead())
     }
 
     #[inline]

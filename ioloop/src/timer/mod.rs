@@ -6,7 +6,7 @@ mod tests;
 
 use std::{cmp::Ordering, collections::BinaryHeap, mem, panic::Location, task::Waker};
 
-use crate::arena::{Arena, ArenaKey, growth};
+use crate::arena::{Arena, ArenaKey, KEEP, growth};
 
 use slot::Slot;
 pub(crate) use slot::{Action, Sleeper};
@@ -275,13 +275,18 @@ impl Timers {
         self.dead = 0;
     }
 
-    /// Drops all outdated entries, and puts the others to a block that is no larger than they need. Returns the old one, to
-    /// be freed by somebody else: this thread would keep it, though nothing is left in it.
+    /// Drops all outdated entries, and does with the others as [`Arena::move_ahead`].
     #[cold]
-    pub(crate) fn move_ahead(&mut self) -> impl Send + use<> {
+    pub(crate) fn move_ahead(&mut self) -> impl Sized + use<> {
         self.retain_live();
-        let entries = self.heap.as_slice().to_vec();
-        mem::replace(&mut self.heap, BinaryHeap::from(entries)).into_vec()
+        let mut left = BinaryHeap::new();
+        if self.heap.len() <= KEEP {
+            let entries = self.heap.as_slice().to_vec();
+            left = mem::replace(&mut self.heap, BinaryHeap::from(entries));
+        } else {
+            self.heap.shrink_to_fit();
+        }
+        (left, self.slots.move_ahead())
     }
 
     /// Numbers the entries from zero on, in the order they had, which leaves the heap in order. Once in four billion

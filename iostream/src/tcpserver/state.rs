@@ -1,6 +1,7 @@
 //! What a server, its handles and its connections share.
 
 use std::{
+    any::Any,
     cell::RefCell,
     future::poll_fn,
     io, mem,
@@ -9,7 +10,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use ioloop::{IOLoop, Printable};
+use ioloop::{Ebb, IOLoop, Printable, on_ebb};
 use slab::Slab;
 
 #[cfg(feature = "tls")]
@@ -17,6 +18,7 @@ use super::tls::serve_after;
 use super::{ServerOptions, log_error};
 use crate::{
     Admission, Admitted, IOStream, Peer, Refusal, Result,
+    admission::move_ahead,
     burst::Burst,
     iostream::Inner,
     netutil::{AcceptHandle, Listener, add_accept_handler, add_unix_accept_handler},
@@ -44,7 +46,7 @@ pub(super) struct ServerState {
 impl ServerState {
     #[inline]
     pub(super) fn new(serve: Serve, options: ServerOptions) -> Rc<ServerState> {
-        Rc::new(ServerState {
+        let state = Rc::new(ServerState {
             serve,
             admission: Admission::new(options.limits),
             options,
@@ -54,7 +56,10 @@ impl ServerState {
             failures: Burst::default(),
             #[cfg(feature = "tls")]
             bad_handshakes: Burst::default(),
-        })
+        });
+        let holder = Rc::downgrade(&state);
+        on_ebb(holder);
+        state
     }
 
     /// Returns the first address, or that which stands for a Unix socket.
@@ -205,6 +210,13 @@ impl ServerState {
         self.drained.borrow_mut().push(waker);
         // Cloning a waker is foreign code; the last connection may have ended meanwhile.
         if self.connections() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Ebb for ServerState {
+    #[inline]
+    fn ebb(&self) -> Box<dyn Any> {
+        Box::new((move_ahead(&mut self.open.borrow_mut()), self.admission.move_ahead()))
     }
 }
 
