@@ -9,16 +9,16 @@ use httpserver::{
 
 use crate::{
     answering::Answering,
-    call::{Routed, Way},
     endpoint::{Endpoint, Function, Unrouted},
     error::{Error, Result},
     exchange::Exchange,
     handler::Handler,
+    mounted::{Mounted, Routed},
     path_params::PathParams,
     request_handler::RequestHandler,
     route::Route,
     router::{Found, Router},
-    routing::Hosts,
+    routing::{Hosts, RouteInfo},
     scope::Scope,
     wrap::Wrap,
 };
@@ -62,10 +62,8 @@ use crate::{
 #[must_use = "an application answers nothing until it listens or is called"]
 pub struct Application {
     pub(crate) router: Router,
-    pub(crate) scope: Rc<Scope>,
+    pub(crate) scope: Scope,
     pub(crate) options: ServerOptions,
-    /// What is said about requests that no route answers.
-    no_route: Rc<Scope>,
     /// Those for which there are other applications.
     pub(crate) hosts: Option<Box<Hosts>>,
     /// Whether each request goes straight to the router: what handlers need is known to be there, and the host does not matter.
@@ -422,7 +420,7 @@ impl Application {
         // First of all: what may unwind before makes it two moves.
         let mut request = Some(request);
         match self.find(&request) {
-            Some(Found::Target(target, params)) => self.call(&target.way, params, &mut request),
+            Some(Found::Target(target, params)) => call(target.mounted(&self.scope), params, &mut request),
             found => self.call_other(found, &mut request),
         }
     }
@@ -434,49 +432,46 @@ impl Application {
         Some(if self.is_plain.get() { self.router.find_for(request) } else { self.find_first_or_by_host(request) })
     }
 
-    /// Takes the request.
-    #[inline(always)]
-    fn call(&self, way: &Rc<Way>, params: PathParams, request: &mut Option<Request>) -> Answering {
-        let route = Routed { params, application: Rc::clone(&self.scope), way: Rc::clone(way) };
-        Answering::new(Rc::clone(&way.endpoint).answer(request, route))
-    }
-
-    /// [`call`](Application::call) for what is no route.
-    fn call_endpoint(
-        &self,
-        endpoint: Rc<dyn Endpoint>,
-        scope: Option<&Rc<Scope>>,
-        params: PathParams,
-        request: &mut Option<Request>,
-    ) -> Answering {
-        let way = Way { endpoint, scope: Rc::clone(scope.unwrap_or(&self.no_route)) };
-        self.call(&Rc::new(way), params, request)
-    }
-
-    /// [`call`](Application::call) for what is not simply a route.
+    /// [`call`] for what is not simply a route.
     #[inline(never)]
     fn call_other(&self, found: Option<Found<'_>>, request: &mut Option<Request>) -> Answering {
-        let (params, scope, answer) = match found {
-            Some(Found::Target(target, params)) => return self.call(&target.way, params, request),
-            Some(Found::Nothing(Some(fallback), scope, params)) => {
-                return self.call_endpoint(Rc::clone(fallback), scope, params, request);
+        let (answer, said, params) = match found {
+            Some(Found::Target(target, params)) => return call(target.mounted(&self.scope), params, request),
+            Some(Found::Nothing(Some(fallback), said, params)) => {
+                return self.call_here(fallback, said, params, request);
             }
-            Some(Found::Nothing(None, scope, params)) => (params, scope, Unrouted::NotFound),
+            Some(Found::Nothing(None, said, params)) => (Unrouted::NotFound, said, params),
             Some(Found::WrongMethod(table, params)) => {
-                (params, Some(table.scope()), Unrouted::WrongMethod(table.allow().to_owned()))
+                (Unrouted::WrongMethod(table.allow().to_owned()), Some(table.said()), params)
             }
             Some(Found::Options(table, params)) => {
-                (params, Some(table.scope()), Unrouted::Options(table.allow().to_owned()))
+                (Unrouted::Options(table.allow().to_owned()), Some(table.said()), params)
             }
             Some(Found::Moved(path, table, params)) => {
                 let query = request.as_ref().and_then(Request::query);
                 let query = query.map_or(String::new(), |query| format!("?{query}"));
-                (params, Some(table.scope()), Unrouted::Moved(path + &query))
+                (Unrouted::Moved(path + &query), Some(table.said()), params)
             }
-            Some(Found::ServerOptions) => (self.router.no_params(), None, Unrouted::Options(self.router.allow())),
-            None => (self.router.no_params(), None, Unrouted::Connect),
+            Some(Found::ServerOptions) => (Unrouted::Options(self.router.allow()), None, PathParams::none()),
+            None => (Unrouted::Connect, None, PathParams::none()),
         };
-        self.call_endpoint(Rc::new(answer), scope, params, request)
+        let unrouted: Rc<dyn Endpoint> = Rc::new(answer);
+        self.call_here(&unrouted, said, params, request)
+    }
+
+    /// [`call`] of an endpoint that is mounted for this request alone, with what nested applications say about it.
+    fn call_here(
+        &self,
+        endpoint: &Rc<dyn Endpoint>,
+        said: Option<(&Rc<Scope>, &Rc<RouteInfo>)>,
+        params: PathParams,
+        request: &mut Option<Request>,
+    ) -> Answering {
+        let mounted = match said {
+            Some((scope, info)) => Mounted::new(endpoint, info, scope, &self.scope),
+            None => Mounted::new(endpoint, self.router.unrouted(), &Scope::default(), &self.scope),
+        };
+        call(&mounted, params, request)
     }
 
     #[cold]
@@ -505,9 +500,9 @@ impl Application {
         let host = if request.path() == "*" { None } else { hosts.find(request) };
         let Some(host) = host else { return self.router.find_for(request) };
         match host.router.find_for(request) {
-            Found::Nothing(None, scope, params) => match self.router.find_for(request) {
+            Found::Nothing(None, said, params) => match self.router.find_for(request) {
                 // With the error page of the application that is in charge of the host.
-                Found::Nothing(None, ..) => Found::Nothing(None, scope, params),
+                Found::Nothing(None, ..) => Found::Nothing(None, said, params),
                 found => found,
             },
             found => found,
@@ -518,14 +513,33 @@ impl Application {
     #[cfg(all(feature = "testing", feature = "sessions"))]
     pub(crate) fn each_wrap(&self, look: &mut dyn FnMut(&dyn crate::wrap::AnyWrap)) {
         let of_hosts = self.hosts.iter().flat_map(|hosts| hosts.iter()).flat_map(|host| host.router.scopes());
-        let scopes = [&*self.scope].into_iter().chain(self.router.scopes()).chain(of_hosts);
+        let scopes = [&self.scope].into_iter().chain(self.router.scopes()).chain(of_hosts);
         scopes.flat_map(Scope::wraps).for_each(|wrap| look(&**wrap));
     }
 
     #[inline]
     pub(crate) fn scope_mut(&mut self) -> &mut Scope {
-        Rc::make_mut(&mut self.scope)
+        if self.are_hosts_checked.get() {
+            self.unmount();
+        }
+        &mut self.scope
     }
+
+    /// For an application that is changed after it has been called.
+    #[cold]
+    fn unmount(&mut self) {
+        self.router.unmount();
+        for host in self.hosts.iter_mut().flat_map(|hosts| hosts.iter_mut()) {
+            host.router.unmount();
+        }
+    }
+}
+
+/// Takes the request.
+#[inline(always)]
+fn call(mounted: &Rc<Mounted>, params: PathParams, request: &mut Option<Request>) -> Answering {
+    let route = Routed { mounted: Rc::clone(mounted), params };
+    Answering::new(Rc::clone(&mounted.endpoint).answer(request, route))
 }
 
 impl Service for Application {

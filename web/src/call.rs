@@ -16,21 +16,20 @@ use httpserver::{
 
 use crate::{
     access_log::{self, Summary},
-    endpoint::Endpoint,
     error::{Error, HttpError, Result, client_closed_request},
     error_page::write_default_page,
     exchange::Exchange,
-    path_params::PathParams,
-    scope::Scope,
-    wrap::{AnyHandler, BoxFuture, Next},
+    mounted::{Mounted, Routed},
+    wrap::{Next, Running},
 };
+
+/// What a handler has come to. The error is boxed: it is large, and a result with room for it would be put together and
+/// copied by every request, of which few have one.
+pub(crate) type Outcome = Result<(), Box<Error>>;
 
 /// A request from the call of its handler to the end of its response.
 pub(crate) struct Call {
     pub(crate) exchange: Exchange,
-    application: Rc<Scope>,
-    /// `None` once the request is over.
-    way: Option<Rc<Way>>,
 }
 
 impl Call {
@@ -41,55 +40,46 @@ impl Call {
     /// When the place of the request is empty.
     #[inline(always)]
     pub(crate) fn new(request: &mut Option<Request>, route: Routed) -> Call {
-        let Routed { params, application, way } = route;
         let request = request.take().expect("a request is answered once");
-        Call { exchange: Exchange::new(request, params), application, way: Some(way) }
+        Call { exchange: Exchange::new(request, route) }
     }
 
     /// Takes up the request.
     #[inline]
     pub(crate) fn begin(&mut self) {
-        if let Some(max) = self.route().and_then(|route| route.body_limit).or(self.application.body_limit) {
+        if let Some(max) = self.mounted().scope.body_limit {
             self.exchange.limit_body(max);
         }
     }
 
     /// Whether anything runs around the handler.
     pub(crate) fn is_wrapped(&self) -> bool {
-        self.application.runs_around() || self.route().is_some_and(Scope::runs_around)
+        self.mounted().scope.runs_around()
     }
 
-    /// What the route says; nothing once the request is over.
+    /// What answers.
     #[inline]
-    fn route(&self) -> Option<&Scope> {
-        self.way.as_ref().map(|way| &*way.scope)
+    pub(crate) fn mounted(&self) -> &Rc<Mounted> {
+        self.exchange.mounted()
     }
 
     /// Runs the handler inside the wraps.
     ///
     /// No async function, because every waiting request would have room for its arguments, wrapped or not.
-    pub(crate) fn run_wrapped<'a>(
-        &'a mut self,
-        handler: &'a dyn AnyHandler,
-    ) -> impl Future<Output = Result<()>> + use<'a> {
-        let Call { exchange, application, way } = self;
-        let application = &*application;
-        // It is there until the request is over.
-        let route = way.as_ref().map_or(application, |way| &way.scope);
-        let next = Next::new(application, route, handler);
-        let started: Result<BoxFuture<'a>> = start(|| next.start(exchange));
-        let mut future = Some(started.unwrap_or_else(|error| Box::pin(future::ready(Err(error)))));
+    pub(crate) fn run_wrapped<'a>(&'a mut self, mounted: &'a Mounted) -> impl Future<Output = Outcome> + use<'a> {
+        let started: Result<Running<'a>, Box<Error>> = start(|| Next::new(mounted).start(&mut self.exchange));
+        let failed = |error: Box<Error>| Running::Boxed(Box::pin(future::ready(Err(*error))));
+        let mut future = Some(started.unwrap_or_else(failed));
         catch_panic(move |cx| poll_to_end(Pin::new(&mut future), cx))
     }
 
     /// Makes the response of what the handler left, and winds up. What is returned is that of a
     /// [`CallFuture`](crate::answering::CallFuture).
     #[inline(always)]
-    pub(crate) fn conclude(&mut self, result: Result<()>) -> Response {
-        // Told apart here, because an error is large: handed on with it, a result without one is put together and copied.
-        match result {
+    pub(crate) fn conclude(&mut self, outcome: Outcome) -> Response {
+        match outcome {
             Ok(()) => self.conclude_well(),
-            Err(error) => self.conclude_any(Err(error)),
+            Err(error) => self.conclude_any(Err(*error)),
         }
     }
 
@@ -182,11 +172,9 @@ impl Call {
         if crate::debug::write_page(exchange, error) {
             return;
         }
-        if let Some(way) = &self.way {
-            way.endpoint.write_error(exchange, error);
-        }
-        let of_route = self.way.as_ref().and_then(|way| way.scope.error_page.as_ref());
-        if let Some(page) = of_route.or(self.application.error_page.as_ref())
+        let mounted = Rc::clone(exchange.mounted());
+        mounted.endpoint.write_error(exchange, error);
+        if let Some(page) = &mounted.scope.error_page
             && is_untouched(exchange)
         {
             page(exchange, error);
@@ -198,14 +186,26 @@ impl Call {
 
     /// `response` is the whole one, if there is one.
     fn end(&mut self, status: StatusCode, response: Option<&Response>) {
-        let Some(way) = self.way.take() else { return };
-        if !self.application.no_access_log && !way.scope.no_access_log {
-            access_log::record(&self.exchange, status, response, self.application.access_log_writer);
+        if self.exchange.is_over() {
+            return;
         }
-        if let Some(observer) = &self.application.observer {
+        self.exchange.set_over();
+        let Mounted { scope, has_on_finish, .. } = &**self.mounted();
+        if !scope.no_access_log {
+            access_log::record(&self.exchange, status, response, scope.access_log_writer);
+        }
+        if let Some(observer) = &scope.observer {
             observer.ended(&self.exchange, status);
         }
-        self.guard(|call| way.endpoint.on_finish(&mut call.exchange));
+        if *has_on_finish {
+            self.tell_finished();
+        }
+    }
+
+    #[inline(never)]
+    fn tell_finished(&mut self) {
+        let endpoint = Rc::clone(&self.mounted().endpoint);
+        self.guard(|call| endpoint.on_finish(&mut call.exchange));
     }
 
     /// Runs code of the application that comes after the handler. False if it panicked, which is logged: the response is
@@ -241,24 +241,10 @@ impl Call {
 impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
-        if self.way.is_some() {
+        if !self.exchange.is_over() {
             self.abandon();
         }
     }
-}
-
-/// Where a request belongs.
-pub(crate) struct Routed {
-    pub(crate) params: PathParams,
-    pub(crate) application: Rc<Scope>,
-    pub(crate) way: Rc<Way>,
-}
-
-/// What answers the requests of a route, and what the route says of them. In one block, because every request that waits
-/// keeps both.
-pub(crate) struct Way {
-    pub(crate) endpoint: Rc<dyn Endpoint>,
-    pub(crate) scope: Rc<Scope>,
 }
 
 fn is_untouched(exchange: &Exchange) -> bool {
@@ -270,12 +256,15 @@ fn internal_error() -> Response {
 }
 
 /// Makes a handler's future. A panic on the way becomes an error, as one of [`catch_panic`] does.
-pub(crate) fn start<F>(make: impl FnOnce() -> F) -> Result<F> {
+pub(crate) fn start<F>(make: impl FnOnce() -> F) -> Result<F, Box<Error>> {
     catch_unwind(AssertUnwindSafe(make)).map_err(|payload| panicked(&*payload))
 }
 
 /// [`start`], with the future put where it stays.
-pub(crate) fn start_in<F>(mut place: Pin<&mut Option<F>>, make: impl FnOnce() -> F) -> Result<Pin<&mut Option<F>>> {
+pub(crate) fn start_in<F>(
+    mut place: Pin<&mut Option<F>>,
+    make: impl FnOnce() -> F,
+) -> Result<Pin<&mut Option<F>>, Box<Error>> {
     place.set(Some(start(make)?));
     Ok(place)
 }
@@ -285,9 +274,7 @@ pub(crate) fn start_in<F>(mut place: Pin<&mut Option<F>>, make: impl FnOnce() ->
 ///
 /// `AssertUnwindSafe`: the future is dropped without being polled again; of the exchange it leaves, nothing but the
 /// request is used. What else the handler has shared, it shares at its own risk, as with every panic that is caught.
-pub(crate) fn catch_panic(
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<()>>,
-) -> impl Future<Output = Result<()>> {
+pub(crate) fn catch_panic(mut poll: impl FnMut(&mut Context<'_>) -> Poll<Outcome>) -> impl Future<Output = Outcome> {
     poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| poll(cx))) {
         Ok(result) => result,
         Err(payload) => Poll::Ready(Err(panicked(&*payload))),
@@ -299,16 +286,21 @@ pub(crate) fn catch_panic(
 pub(crate) fn poll_to_end(
     mut future: Pin<&mut Option<impl Future<Output = Result<()>>>>,
     cx: &mut Context<'_>,
-) -> Poll<Result<()>> {
+) -> Poll<Outcome> {
     let Some(handler) = future.as_mut().as_pin_mut() else { return Poll::Pending };
-    let result = ready!(handler.poll(cx));
+    let outcome = ready!(handler.poll(cx)).map_err(boxed);
     future.set(None);
-    Poll::Ready(result)
+    Poll::Ready(outcome)
 }
 
 #[cold]
-fn panicked(payload: &(dyn Any + Send)) -> Error {
-    Error::panicked(payload)
+fn boxed(error: Error) -> Box<Error> {
+    Box::new(error)
+}
+
+#[cold]
+fn panicked(payload: &(dyn Any + Send)) -> Box<Error> {
+    Box::new(Error::panicked(payload))
 }
 
 /// A panic of what a request left behind, which comes too late for its answer.

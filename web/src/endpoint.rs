@@ -4,20 +4,21 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
-    task::Context,
+    task::{Context, Poll},
 };
 
 use httpserver::{Method, Request, StatusCode};
 
 use crate::{
     answering::{CallFuture, put},
-    call::{Call, Routed, catch_panic, poll_to_end, start_in},
+    call::{Call, catch_panic, poll_to_end, start_in},
     error::{Error, HttpError, Result},
     exchange::Exchange,
     handler::Handler,
+    mounted::Routed,
     request_handler::{RequestHandler, dispatch},
     routing::Needs,
-    wrap::{AnyHandler, BoxFuture},
+    wrap::{AnyHandler, BoxFuture, begin},
 };
 
 /// A handler of some type.
@@ -28,6 +29,11 @@ pub(crate) trait Endpoint: AnyHandler {
     /// The handler's own page for an error, if it has one.
     fn write_error(&self, exchange: &mut Exchange, error: &Error) {
         let _ = (exchange, error);
+    }
+
+    /// Whether [`on_finish`](Endpoint::on_finish) does anything.
+    fn has_on_finish(&self) -> bool {
+        false
     }
 
     /// Runs when the response is complete.
@@ -45,8 +51,13 @@ pub(crate) trait Endpoint: AnyHandler {
 pub(crate) struct Function<H>(pub(crate) H);
 
 impl<H: Handler> AnyHandler for Function<H> {
-    fn handle<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a> {
-        Box::pin(self.0.handle(exchange))
+    fn begin<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        cx: &mut Context<'_>,
+        rest: &mut Option<BoxFuture<'a>>,
+    ) -> Poll<Result<()>> {
+        begin(self.0.handle(exchange), cx, rest)
     }
 }
 
@@ -66,7 +77,10 @@ impl<H: Handler> Endpoint for Function<H> {
                     };
                     catch_panic(move |cx| poll_to_end(future.as_mut(), cx)).await
                 }
-                true => call.run_wrapped(&*self).await,
+                true => {
+                    let mounted = Rc::clone(call.mounted());
+                    call.run_wrapped(&mounted).await
+                }
             };
             call.conclude(result)
         })
@@ -81,8 +95,13 @@ impl<H: Handler> Endpoint for Function<H> {
 pub(crate) struct Object<H>(pub(crate) H);
 
 impl<H: RequestHandler> AnyHandler for Object<H> {
-    fn handle<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a> {
-        Box::pin(self.run(exchange))
+    fn begin<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        cx: &mut Context<'_>,
+        rest: &mut Option<BoxFuture<'a>>,
+    ) -> Poll<Result<()>> {
+        begin(self.run(exchange), cx, rest)
     }
 }
 
@@ -97,7 +116,10 @@ impl<H: RequestHandler> Endpoint for Object<H> {
                     let mut future = pin!(Some(self.run(&mut call.exchange)));
                     catch_panic(|cx| poll_to_end(future.as_mut(), cx)).await
                 }
-                true => call.run_wrapped(&*self).await,
+                true => {
+                    let mounted = Rc::clone(call.mounted());
+                    call.run_wrapped(&mounted).await
+                }
             };
             call.conclude(result)
         })
@@ -105,6 +127,10 @@ impl<H: RequestHandler> Endpoint for Object<H> {
 
     fn write_error(&self, exchange: &mut Exchange, error: &Error) {
         self.0.write_error(exchange, error);
+    }
+
+    fn has_on_finish(&self) -> bool {
+        true
     }
 
     fn on_finish(&self, exchange: &mut Exchange) {
@@ -188,8 +214,13 @@ impl Unrouted {
 }
 
 impl AnyHandler for Unrouted {
-    fn handle<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a> {
-        Box::pin(async { self.respond(exchange) })
+    fn begin<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        _: &mut Context<'_>,
+        _: &mut Option<BoxFuture<'a>>,
+    ) -> Poll<Result<()>> {
+        Poll::Ready(self.respond(exchange))
     }
 }
 
@@ -200,8 +231,11 @@ impl Endpoint for Unrouted {
         put(place, async move {
             call.begin();
             let result = match call.is_wrapped() {
-                false => self.respond(&mut call.exchange),
-                true => call.run_wrapped(&*self).await,
+                false => self.respond(&mut call.exchange).map_err(Box::new),
+                true => {
+                    let mounted = Rc::clone(call.mounted());
+                    call.run_wrapped(&mounted).await
+                }
             };
             call.conclude(result)
         })

@@ -27,6 +27,7 @@ mod jitter;
 #[cfg(feature = "locales")]
 pub mod locale;
 pub mod metrics;
+mod mounted;
 mod origin;
 mod path_params;
 mod pattern;

@@ -1,9 +1,9 @@
 //! The parameters that a route found in a path.
 
-use std::{borrow::Cow, ops::Range, rc::Rc};
+use std::{borrow::Cow, ops::Range};
 
 use httpserver::StatusCode;
-use percent_encoding::percent_decode_str;
+use percent_encoding::percent_decode;
 
 use crate::{
     error::{Error, HttpError, Result},
@@ -11,26 +11,21 @@ use crate::{
     routing::RouteInfo,
 };
 
-/// Where the parameters of the matched route stand in the path. Positions instead of copies, and the names shared with
-/// the route: a match allocates nothing unless it has more than [`INLINE`] parameters.
-pub(crate) struct PathParams {
-    /// Of the route. Thin, since every waiting request holds one.
-    info: Rc<RouteInfo>,
-    places: Places,
+/// Where the parameters of the matched route stand in the path. Positions instead of copies, and the names are those of the
+/// route: a match allocates nothing unless it has more than [`INLINE`] parameters.
+pub(crate) enum PathParams {
+    /// As many of these are used as there are names.
+    Few([Place; INLINE]),
+    /// Boxed twice: a slice would take more room than the few, in every request that waits.
+    Many(Box<Vec<Place>>),
 }
 
 /// As many as most routes have at the most.
-const INLINE: usize = 4;
-
-enum Places {
-    /// As many of these are used as there are names.
-    Few([Place; INLINE]),
-    Many(Box<[Place]>),
-}
+const INLINE: usize = 3;
 
 /// Where a parameter stands. 16 bits do: a request's head is never longer than 64 KiB.
 #[derive(Clone, Copy, Default)]
-struct Place {
+pub(crate) struct Place {
     start: u16,
     len: u16,
 }
@@ -38,52 +33,47 @@ struct Place {
 impl PathParams {
     /// `params` are those of a match on `path`, in the order of the pattern's names.
     #[inline]
-    pub(crate) fn new(info: &Rc<RouteInfo>, params: &matchit::Params<'_, '_>, path: &str) -> PathParams {
-        let names = info.names();
-        if names.is_empty() {
-            return PathParams::none(info);
-        }
-        let mut found = params.iter().map(|(_, value)| Place::of(value, path));
+    pub(crate) fn new(params: &matchit::Params<'_, '_>, path: &str) -> PathParams {
         // The tree returns slices of the path; kept as such they would borrow the request that moves into the exchange.
-        let places = if names.len() <= INLINE {
-            Places::Few(std::array::from_fn(|_| found.next().unwrap_or_default()))
-        } else {
-            Places::Many(found.collect())
-        };
-        PathParams { info: Rc::clone(info), places }
+        PathParams::of(params.iter().map(|(_, value)| Place::of(value, path)), params.len())
     }
 
     /// `texts` are pieces of `path`, or empty, in the order of the pattern's names.
     #[inline]
-    pub(crate) fn of_pieces(info: &Rc<RouteInfo>, texts: &[&str], path: &str) -> PathParams {
-        let mut found = texts.iter().map(|text| if text.is_empty() { Place::default() } else { Place::of(text, path) });
-        let places = if texts.len() <= INLINE {
-            Places::Few(std::array::from_fn(|_| found.next().unwrap_or_default()))
-        } else {
-            Places::Many(found.collect())
-        };
-        PathParams { info: Rc::clone(info), places }
+    pub(crate) fn of_pieces(texts: &[&str], path: &str) -> PathParams {
+        let place = |text: &&str| if text.is_empty() { Place::default() } else { Place::of(text, path) };
+        PathParams::of(texts.iter().map(place), texts.len())
+    }
+
+    #[inline]
+    fn of(mut found: impl Iterator<Item = Place>, count: usize) -> PathParams {
+        if count > INLINE {
+            return PathParams::Many(Box::new(found.collect()));
+        }
+        PathParams::Few(std::array::from_fn(|_| found.next().unwrap_or_default()))
+    }
+
+    /// The only one, which is all of a path of `len` bytes from `start` on.
+    #[inline]
+    pub(crate) fn last(start: usize, len: usize) -> PathParams {
+        let mut places = [Place::default(); INLINE];
+        places[0] = Place { start: start as u16, len: (len - start) as u16 };
+        PathParams::Few(places)
     }
 
     /// Those of a route without parameters, or of no route.
     #[inline]
-    pub(crate) fn none(info: &Rc<RouteInfo>) -> PathParams {
-        PathParams { info: Rc::clone(info), places: Places::default() }
+    pub(crate) fn none() -> PathParams {
+        PathParams::Few([Place::default(); INLINE])
     }
 
-    /// The route that matched.
+    /// The parameter as it stands in the path, still percent-encoded. The names are those of the route that matched.
     #[inline]
-    pub(crate) fn info(&self) -> &RouteInfo {
-        &self.info
-    }
-
-    /// The parameter as it stands in the path, still percent-encoded.
-    #[inline]
-    pub(crate) fn raw<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
-        let at = self.info.names().iter().position(|known| known == name)?;
-        let places = match &self.places {
-            Places::Few(places) => &places[..],
-            Places::Many(places) => places,
+    pub(crate) fn raw<'p>(&self, name: &str, info: &RouteInfo, path: &'p [u8]) -> Option<&'p [u8]> {
+        let at = info.names().iter().position(|known| known == name)?;
+        let places = match self {
+            PathParams::Few(places) => &places[..],
+            PathParams::Many(places) => places,
         };
         path.get(places.get(at)?.range())
     }
@@ -94,35 +84,42 @@ impl PathParams {
     ///
     /// 400 when it is not UTF-8, 500 when the route has no such parameter.
     #[inline]
-    pub(crate) fn decoded<'p>(&self, name: &str, path: &'p str) -> Result<Cow<'p, str>> {
-        let Some(raw) = self.raw(name, path) else {
-            return Err(self.unknown(name, path));
-        };
-        // The decoder leaves such escapes as they are; then `%zz` and `%25zz` would name the same thing.
-        let is_whole = |behind: &str| behind.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
-        if !raw.split('%').skip(1).all(is_whole) {
-            return Err(Error::invalid(Source::Path, name, "a percent sign without two digits behind it"));
+    pub(crate) fn decoded<'p>(&self, name: &str, info: &RouteInfo, path: &'p [u8]) -> Result<Cow<'p, str>> {
+        let Some(raw) = self.raw(name, info, path) else { return Err(unknown(name, info, path)) };
+        if raw.contains(&b'%') {
+            return decode(name, raw);
         }
-        percent_decode_str(raw).decode_utf8().map_err(|_| Error::invalid(Source::Path, name, "it is not UTF-8"))
-    }
-
-    /// No client can mend this: the handler asks for what the route it was given does not have.
-    #[cold]
-    #[inline]
-    fn unknown(&self, name: &str, path: &str) -> Error {
-        let text = match self.info.pattern() {
-            Some(pattern) => format!("the route {pattern:?} has no parameter {name:?}"),
-            None => format!("the route of {path:?} has no parameters, {name:?} was asked for"),
-        };
-        HttpError::new(StatusCode::INTERNAL_SERVER_ERROR).log(text).into()
+        str::from_utf8(raw).map(Cow::Borrowed).map_err(|_| not_utf8(name))
     }
 }
 
-impl Default for Places {
-    #[inline]
-    fn default() -> Self {
-        Places::Few([Place::default(); INLINE])
+#[cold]
+fn decode<'p>(name: &str, raw: &'p [u8]) -> Result<Cow<'p, str>> {
+    // The decoder leaves such escapes as they are; then `%zz` and `%25zz` would name the same thing.
+    let is_whole = |behind: &[u8]| behind.iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2;
+    if !raw.split(|&byte| byte == b'%').skip(1).all(is_whole) {
+        return Err(Error::invalid(Source::Path, name, "a percent sign without two digits behind it"));
     }
+    percent_decode(raw).decode_utf8().map_err(|_| not_utf8(name))
+}
+
+#[cold]
+fn not_utf8(name: &str) -> Error {
+    Error::invalid(Source::Path, name, "it is not UTF-8")
+}
+
+/// No client can mend this: the handler asks for what the route it was given does not have.
+#[cold]
+#[inline]
+fn unknown(name: &str, info: &RouteInfo, path: &[u8]) -> Error {
+    let text = match info.pattern() {
+        Some(pattern) => format!("the route {pattern:?} has no parameter {name:?}"),
+        None => {
+            let path = String::from_utf8_lossy(path);
+            format!("the route of {path:?} has no parameters, {name:?} was asked for")
+        }
+    };
+    HttpError::new(StatusCode::INTERNAL_SERVER_ERROR).log(text).into()
 }
 
 impl Place {
@@ -142,48 +139,62 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
     use crate::{pattern::Pattern, routing::Home};
 
-    fn found(pattern: &str, path: &str) -> PathParams {
+    /// What is found of a path, by the name of the parameter.
+    struct Found<'p>(PathParams, RouteInfo, &'p str);
+
+    impl<'p> Found<'p> {
+        fn raw(&self, name: &str) -> Option<&'p str> {
+            let Found(params, info, path) = self;
+            params.raw(name, info, path.as_bytes()).map(|raw| str::from_utf8(raw).unwrap())
+        }
+
+        fn decoded(&self, name: &str) -> Result<Cow<'p, str>> {
+            let Found(params, info, path) = self;
+            params.decoded(name, info, path.as_bytes())
+        }
+    }
+
+    fn found<'p>(pattern: &str, path: &'p str) -> Found<'p> {
         let mut router = matchit::Router::new();
         router.insert(pattern, ()).unwrap();
         let matched = router.at(path).unwrap();
         let info = RouteInfo::new(Pattern::parse(pattern).unwrap(), &Rc::new(Home::default()));
-        PathParams::new(&Rc::new(info), &matched.params, path)
+        Found(PathParams::new(&matched.params, path), info, path)
     }
 
     #[test]
     fn parameters_are_found_by_name_and_decoded() {
-        let path = "/room/a%20b+c/x/y/z";
-        let params = found("/room/{id}/{*rest}", path);
-        assert_eq!(params.decoded("id", path).unwrap(), "a b+c");
-        assert_eq!(params.raw("rest", path), Some("x/y/z"));
+        let params = found("/room/{id}/{*rest}", "/room/a%20b+c/x/y/z");
+        assert_eq!(params.decoded("id").unwrap(), "a b+c");
+        assert_eq!(params.raw("rest"), Some("x/y/z"));
     }
 
     #[test]
     fn a_parameter_that_the_route_does_not_have_is_the_programs_fault() {
-        let error = found("/room/{id}", "/room/7").decoded("ID", "/room/7").unwrap_err();
+        let error = found("/room/{id}", "/room/7").decoded("ID").unwrap_err();
         assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(error.to_string(), "the route \"/room/{id}\" has no parameter \"ID\"");
         assert_eq!(error.message(), "Internal Server Error");
-        let error =
-            PathParams::none(&Rc::new(RouteInfo::unrouted(&Rc::default()))).decoded("id", "/plain").unwrap_err();
+        let unrouted = Found(PathParams::none(), RouteInfo::unrouted(&Rc::default()), "/plain");
+        let error = unrouted.decoded("id").unwrap_err();
         assert_eq!(error.to_string(), "the route of \"/plain\" has no parameters, \"id\" was asked for");
     }
 
     #[test]
     fn more_parameters_than_fit_inline_are_found_too() {
-        let path = "/1/22/333/4444/55555";
-        let params = found("/{a}/{b}/{c}/{d}/{e}", path);
-        assert_eq!(params.raw("a", path), Some("1"));
-        assert_eq!(params.raw("e", path), Some("55555"));
+        let params = found("/{a}/{b}/{c}/{d}/{e}", "/1/22/333/4444/55555");
+        assert_eq!(params.raw("a"), Some("1"));
+        assert_eq!(params.raw("e"), Some("55555"));
     }
 
     #[test]
     fn bytes_that_are_not_utf8_are_refused() {
-        let path = "/%ff";
-        let error = found("/{x}", path).decoded("x", path).unwrap_err();
+        let error = found("/{x}", "/%ff").decoded("x").unwrap_err();
         assert!(matches!(error, Error::InvalidArgument { .. }));
     }
 }

@@ -68,4 +68,13 @@ impl Scope {
         self.no_access_log |= outer.no_access_log;
         self
     }
+
+    /// These settings [within](Scope::within) those of the outermost application.
+    #[inline]
+    pub(crate) fn mounted_in(self, outermost: &Scope) -> Scope {
+        let mut scope = self.within(outermost);
+        scope.access_log_writer = outermost.access_log_writer;
+        scope.observer.clone_from(&outermost.observer);
+        scope
+    }
 }

@@ -303,6 +303,17 @@ fn a_wrap_that_does_not_run_next_is_the_whole_answer() {
 }
 
 #[test]
+fn an_application_can_be_changed_after_it_has_been_called() {
+    let application = Application::new().get("/", hello);
+    assert_eq!(get(&application, "/").text(), "hello");
+    let members = async |_: &mut Exchange, _: Next<'_>| Err(Error::http(StatusCode::FORBIDDEN, "Members only"));
+    let application = application.wrap(members);
+    assert_eq!(get(&application, "/").status, 403);
+    let application = Application::new().nest("/inner", application).get("/", hello);
+    assert_eq!((get(&application, "/inner/").status, get(&application, "/").status), (403, 200));
+}
+
+#[test]
 fn a_type_can_be_a_wrap_of_several_applications() {
     #[derive(Clone)]
     struct Counted(Rc<Cell<u32>>);

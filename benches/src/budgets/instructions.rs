@@ -25,14 +25,16 @@ pub(super) fn measure(options: &Options) -> Result<Vec<Row>> {
         row(options, "instructions per request, JSON", "/json", 1, limits::INSTRUCTIONS_JSON)?.gated(limits::GATE_JSON),
         web_row(options, "instructions per page of 20 KiB, gzip", "page", Request::get_gzip("/page"), 20)?,
         web_row(options, "instructions per request, four empty wraps", "wrapped", Request::get("/wrapped"), 1)?
-            .within(limits::INSTRUCTIONS_WRAPPED),
+            .within(limits::INSTRUCTIONS_WRAPPED)
+            .gated(limits::GATE_WRAPPED),
         web_row(
             options,
             "instructions per request, a parameter among 300 routes",
             "route",
             Request::get("/routes/277/1234"),
             1,
-        )?,
+        )?
+        .gated(limits::GATE_ROUTE),
     ])
 }
 

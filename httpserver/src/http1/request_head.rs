@@ -103,11 +103,18 @@ impl RequestHead {
     #[inline]
     pub fn path_bytes(&self) -> &[u8] {
         match self.bytes(self.target.path) {
-            // `http://host` without a path means the root, but for OPTIONS the server itself (RFC 9112 3.2.4).
-            b"" if self.target.form == TargetForm::Absolute => {
-                if *self.method() == Method::OPTIONS && self.target.query().is_none() { b"*" } else { b"/" }
-            }
+            b"" => self.path_of_no_bytes(),
             path => path,
+        }
+    }
+
+    /// `http://host` without a path means the root, but for OPTIONS the server itself (RFC 9112 3.2.4).
+    #[cold]
+    fn path_of_no_bytes(&self) -> &'static [u8] {
+        match self.target.form {
+            TargetForm::Absolute if *self.method() == Method::OPTIONS && self.target.query().is_none() => b"*",
+            TargetForm::Absolute => b"/",
+            _ => b"",
         }
     }
 

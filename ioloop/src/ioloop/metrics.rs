@@ -128,6 +128,26 @@ impl IOLoop {
         }
     }
 
+    /// [`Metrics::waits`] alone, which costs nothing to read: tells code that is called by the loop whether the loop has polled
+    /// since the call before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ioloop::{IOLoop, sleep};
+    ///
+    /// let ioloop = IOLoop::current();
+    /// let before = ioloop.waits();
+    /// ioloop.run_sync(sleep(Duration::from_millis(1)));
+    /// assert!(ioloop.waits() > before);
+    /// assert_eq!(ioloop.waits(), ioloop.metrics().waits);
+    /// ```
+    #[inline]
+    pub fn waits(&self) -> u64 {
+        self.inner.counters.waits.get()
+    }
+
     /// Begins [`longest_turn`](Metrics::longest_turn) and [`longest_lag`](Metrics::longest_lag) anew, for a report once
     /// a minute of the longest in that minute.
     pub fn reset_peaks(&self) {

@@ -214,7 +214,7 @@ impl Acceptor {
     /// Ready at one poll after the other may mean that there are more than were accepted, or that they come one by one and
     /// fast. Which it is shows the attempt to take twice as many. When that was in vain, the next one takes longer.
     fn size_batch(&self) {
-        let poll = self.ioloop.metrics().waits;
+        let poll = self.ioloop.waits();
         if self.woken_in.replace(poll) != poll.wrapping_sub(1) {
             self.streak.set(0);
             self.batch.set(1);

@@ -4,8 +4,6 @@ mod gzip;
 mod media_type;
 mod stream;
 
-use std::future::Future;
-
 use httpserver::{Body, Method, Response, StatusCode};
 
 use self::{gzip::compress_whole, media_type::is_compressible, stream::Compressed};
@@ -120,7 +118,7 @@ impl Default for Compress {
 
 impl Wrap for Compress {
     #[inline]
-    fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> impl Future<Output = Result<()>> {
+    async fn wrap(&self, exchange: &mut Exchange, next: Next<'_>) -> Result<()> {
         let job = Job {
             level: self.level,
             min_size: self.min_size,
@@ -129,7 +127,7 @@ impl Wrap for Compress {
             known_tags: exchange.headers().get_all("if-none-match").map(<[u8]>::to_vec).collect(),
         };
         exchange.on_response(move |response| job.apply(response));
-        next.run(exchange)
+        next.run(exchange).await
     }
 }
 

@@ -8,8 +8,9 @@ use super::{mode::DebugMode, reload};
 use crate::{
     answering::Answering,
     application::Application,
-    call::{Routed, Way},
     endpoint::{Endpoint, Function},
+    mounted::{Mounted, Routed},
+    path_params::PathParams,
     scope::Scope,
 };
 
@@ -51,11 +52,9 @@ impl Application {
     pub(crate) fn answer_debug(&self, request: Request) -> Answering {
         let mut scope = Scope::default();
         scope.no_access_log = true;
-        let scope = Rc::new(scope);
-        let params = self.router.no_params();
-        let endpoint = Rc::new(Function(reload::answer));
-        let way = Way { endpoint: Rc::<Function<_>>::clone(&endpoint), scope: Rc::clone(&scope) };
-        let route = Routed { params, application: scope, way: Rc::new(way) };
+        let endpoint: Rc<dyn Endpoint> = Rc::new(Function(reload::answer));
+        let mounted = Mounted::new(&endpoint, self.router.unrouted(), &scope, &Scope::default());
+        let route = Routed { mounted, params: PathParams::none() };
         Answering::new(endpoint.answer(&mut Some(request), route))
     }
 

@@ -1,5 +1,7 @@
 //! Arguments: of the path, the query and forms.
 
+use std::borrow::Cow;
+
 use httpserver::httputil::Arguments;
 
 use super::Exchange;
@@ -17,7 +19,7 @@ impl Exchange {
     /// 400 when it is not UTF-8 or does not parse as `T`. A parameter that the route's pattern does not have is a mistake
     /// in the program: 500, and a log line that names parameter and pattern.
     pub fn path<T: FromText>(&self, name: &str) -> Result<T> {
-        input::parse(Source::Path, name, &self.params.decoded(name, self.request.path())?)
+        input::parse(Source::Path, name, &self.path_param(name)?)
     }
 
     /// Returns the parameter `{name}` of the route's path, or `None` when the route does not have it: for a handler of
@@ -31,7 +33,7 @@ impl Exchange {
         if !self.has_path_param(name) {
             return Ok(None);
         }
-        input::optional(Source::Path, name, Some(self.params.decoded(name, self.request.path())?))
+        input::optional(Source::Path, name, Some(self.path_param(name)?))
     }
 
     /// Returns the argument `name` of the query string, decoded and parsed: `exchange.query::<u32>("page")?`. If there are
@@ -255,6 +257,12 @@ impl Exchange {
     /// Whether the route has this parameter.
     #[inline]
     pub(crate) fn has_path_param(&self, name: &str) -> bool {
-        self.params.raw(name, self.request.path()).is_some()
+        self.params.raw(name, self.info(), self.request.path_bytes()).is_some()
+    }
+
+    /// The parameter of the route's path, decoded.
+    #[inline]
+    pub(super) fn path_param(&self, name: &str) -> Result<Cow<'_, str>> {
+        self.params.decoded(name, self.info(), self.request.path_bytes())
     }
 }

@@ -22,7 +22,7 @@ mod trailers;
 mod vary;
 mod while_connected;
 
-use std::{fmt, future::Future, net::IpAddr};
+use std::{fmt, future::Future, net::IpAddr, rc::Rc};
 
 use httpserver::{
     Body, BodyWriter, ClientGone, Extensions, Protocol, Request, Response, StatusCode, Trailers,
@@ -33,9 +33,13 @@ use httpserver::{
 pub(crate) use self::conditional::precondition_failed;
 use self::content::Unsent;
 pub use self::{content::Content, while_connected::WhileConnected};
-use crate::path_params::PathParams;
 #[cfg(feature = "cookies")]
 use crate::set_cookie::SetCookies;
+use crate::{
+    mounted::{Mounted, Routed},
+    path_params::PathParams,
+    routing::RouteInfo,
+};
 
 /// One request and the response to it while a handler makes it: what every handler is given.
 ///
@@ -67,6 +71,8 @@ pub struct Exchange {
     request: Request,
     /// The headers of the response, once there are any. Boxed, because requests that wait have none yet.
     head: Option<Box<Response>>,
+    /// What answers.
+    mounted: Rc<Mounted>,
     params: PathParams,
     /// What few handlers need.
     extras: Option<Box<Extras>>,
@@ -80,6 +86,8 @@ pub struct Exchange {
     stage: Stage,
     /// Whether the request's body has been read as a whole, and is kept with the request.
     collected: bool,
+    /// Whether the request is over: the log has been told, and the handler.
+    over: bool,
 }
 
 /// Where the `Content-Type` of the response comes from.
@@ -146,9 +154,10 @@ struct Extras {
 }
 
 impl Exchange {
-    pub(crate) fn new(request: Request, params: PathParams) -> Exchange {
+    pub(crate) fn new(request: Request, Routed { mounted, params }: Routed) -> Exchange {
         Exchange {
             request,
+            mounted,
             params,
             status: StatusCode::OK,
             head: None,
@@ -158,8 +167,32 @@ impl Exchange {
             has_validators: false,
             stage: Stage::Open,
             collected: false,
+            over: false,
             extras: None,
         }
+    }
+
+    /// What answers.
+    #[inline]
+    pub(crate) fn mounted(&self) -> &Rc<Mounted> {
+        &self.mounted
+    }
+
+    /// What is known of the route.
+    #[inline]
+    fn info(&self) -> &RouteInfo {
+        &self.mounted.info
+    }
+
+    /// Whether the request is over.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    #[inline]
+    pub(crate) fn set_over(&mut self) {
+        self.over = true;
     }
 
     /// The request as the layer below received it.
@@ -201,7 +234,7 @@ impl Exchange {
     /// The pattern of the route that answers, such as `/user/{id}`: for logs and metrics, which want to know what kind of
     /// request it was. `None` when no route has the path.
     pub fn pattern(&self) -> Option<&str> {
-        self.params.info().pattern()
+        self.info().pattern()
     }
 
     /// Shows a value on the page of an error, in debug mode (`Application::debug`, feature `debug`). It is formatted at once.
@@ -228,8 +261,11 @@ impl Exchange {
     /// The path's parameters, for those who look at them all.
     #[cfg(feature = "debug")]
     pub(crate) fn path_texts(&self) -> Vec<(String, String)> {
-        let names = self.params.info().names();
-        let text = |name: &String| self.params.raw(name, self.request.path()).unwrap_or_default().to_owned();
+        let names = self.info().names();
+        let text = |name: &String| {
+            let raw = self.params.raw(name, self.info(), self.request.path_bytes());
+            String::from_utf8_lossy(raw.unwrap_or_default()).into_owned()
+        };
         names.iter().map(|name| (name.clone(), text(name))).collect()
     }
 

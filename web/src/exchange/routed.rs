@@ -38,7 +38,7 @@ impl Exchange {
     /// ```
     #[inline]
     pub fn reverse_url(&self, name: &str, values: impl UrlArguments) -> Result<String> {
-        self.params.info().home().reverse_url(name, &values.texts())
+        self.info().home().reverse_url(name, &values.texts())
     }
 
     /// The application's [state](crate::Application::state) of this type. A nested application's own goes before that of the
@@ -69,7 +69,7 @@ impl Exchange {
     /// ```
     #[inline]
     pub fn state<T: Any>(&self) -> Result<Rc<T>> {
-        self.params.info().home().state()
+        self.info().home().state()
     }
 
     /// The parameter `name` of the pattern by which the [host](crate::Application::host) was found, in lower case and parsed:
@@ -83,7 +83,7 @@ impl Exchange {
     #[inline]
     pub fn host_param<T: FromText>(&self, name: &str) -> Result<T> {
         let host = self.request.host_name().unwrap_or_default();
-        let value = self.params.info().home().host_param(name, host).ok_or_else(|| no_host_param(name))?;
+        let value = self.info().home().host_param(name, host).ok_or_else(|| no_host_param(name))?;
         input::parse(Source::Host, name, &value)
     }
 }

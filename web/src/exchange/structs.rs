@@ -117,9 +117,8 @@ impl Exchange {
     /// log line.
     #[inline]
     pub fn path_as<T: DeserializeOwned>(&self) -> Result<T> {
-        let path = self.request.path();
-        let names = self.params.info().names().iter().map(String::as_str);
-        let parameters = names.map(|name| Ok((Cow::Borrowed(name), self.params.decoded(name, path)?)));
+        let names = self.info().names().iter().map(String::as_str);
+        let parameters = names.map(|name| Ok((Cow::Borrowed(name), self.path_param(name)?)));
         Fields::new(Source::Path, parameters)?.read()
     }
 }

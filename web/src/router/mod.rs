@@ -1,6 +1,7 @@
 //! From a method and a path to the endpoint that answers.
 
 mod fallback;
+mod last_params;
 mod needs;
 #[cfg(feature = "regex")]
 mod regexes;
@@ -11,11 +12,10 @@ use std::{cell::Cell, fmt, rc::Rc};
 use httpserver::{Method, Request};
 
 pub(crate) use self::table::{Table, Target};
-use self::{fallback::Fallback, table::allow};
+use self::{fallback::Fallback, last_params::LastParams, table::allow};
 #[cfg(feature = "regex")]
 use crate::routing::PathRegex;
 use crate::{
-    call::Way,
     endpoint::Endpoint,
     fixed_paths::{self, FixedPaths},
     path_params::PathParams,
@@ -28,7 +28,8 @@ use crate::{
 /// The routes of an application: a radix tree of patterns, and at each of them a small table of methods.
 pub(crate) struct Router {
     tree: matchit::Router<usize>,
-    fixed: FixedPaths,
+    fixed: FixedPaths<usize>,
+    last_params: LastParams,
     tables: Vec<Table>,
     /// What answers paths that no route has, by the prefix below which it does: innermost first.
     fallbacks: Vec<Fallback>,
@@ -59,7 +60,7 @@ pub(crate) enum Found<'r> {
     /// `OPTIONS *`: a question about the server as a whole.
     ServerOptions,
     /// No route has this path. The fallback for it, and what a nested application around it says about its requests.
-    Nothing(Option<&'r Rc<dyn Endpoint>>, Option<&'r Rc<Scope>>, PathParams),
+    Nothing(Option<&'r Rc<dyn Endpoint>>, Option<(&'r Rc<Scope>, &'r Rc<RouteInfo>)>, PathParams),
 }
 
 impl Router {
@@ -87,8 +88,7 @@ impl Router {
         };
         #[cfg(not(feature = "regex"))]
         let table = self.table(&path, &home, Rc::default());
-        let way = Rc::new(Way { endpoint, scope: Rc::new(scope) });
-        let target = Target { way, info: table.info_at(&home), needs };
+        let target = Target::new(endpoint, Rc::new(scope), table.info_at(&home), needs);
         for method in methods {
             table.add(method, target.clone());
         }
@@ -151,10 +151,9 @@ impl Router {
         for table in nested.tables {
             let own = self.table_below(prefix, &table, within(table.scope()));
             own.slash = own.slash.or(table.slash).or(nested.slash.get());
-            for (method, Target { way, info, needs }) in table.into_targets() {
-                let info = own.info_at(info.home());
-                let way = Way { endpoint: Rc::clone(&way.endpoint), scope: within(&way.scope) };
-                own.add(method, Target { way: Rc::new(way), info, needs });
+            for (method, target) in table.into_targets() {
+                let info = own.info_at(target.info.home());
+                own.add(method, Target::new(target.endpoint, within(&target.scope), info, target.needs));
             }
         }
         let mut fallbacks = nested.fallbacks;
@@ -212,9 +211,21 @@ impl Router {
             Some(&at) => {
                 let table = &self.tables[at];
                 match table.target_for(request.method()) {
-                    Some(target) => Found::Target(target, PathParams::none(&target.info)),
+                    Some(target) => Found::Target(target, PathParams::none()),
                     None => table.find(request.method(), PathParams::none),
                 }
+            }
+            None => self.find_with_params(request),
+        }
+    }
+
+    #[inline(never)]
+    fn find_with_params(&self, request: &Request) -> Found<'_> {
+        let path = request.path_bytes();
+        match self.last_params.get(path) {
+            Some((at, start)) => {
+                let params = || PathParams::last(start, path.len());
+                self.find_at(&self.tables[at], request.method(), || request.path(), params)
             }
             None => self.find(request.method(), request.path()),
         }
@@ -225,28 +236,31 @@ impl Router {
             Ok(matched) => {
                 // The tree holds numbers: tables grow as methods are added, and its values cannot be changed in place.
                 let table = &self.tables[*matched.value];
-                match table.target_for(method) {
-                    Some(target) => Found::Target(target, PathParams::new(&target.info, &matched.params, path)),
-                    None => self.find_at(table, method, path, &matched.params),
-                }
+                self.find_at(table, method, || path, || PathParams::new(&matched.params, path))
             }
             Err(_) => self.find_elsewhere(method, path),
         }
     }
 
-    /// What becomes of a path whose pattern has no target at hand: none for this method, or a contested one.
-    #[cold]
-    fn find_at<'r>(
+    /// What becomes of a path whose pattern has this table. The path is asked for as text only where it decides.
+    #[inline]
+    fn find_at<'r, 'p>(
         &'r self,
         table: &'r Table,
         method: &Method,
-        path: &str,
-        params: &matchit::Params<'_, '_>,
+        path: impl FnOnce() -> &'p str,
+        params: impl FnOnce() -> PathParams,
     ) -> Found<'r> {
-        if table.is_contested() && self.belongs_to_fallback(path, table) {
-            return self.find_elsewhere(method, path);
+        if let Some(target) = table.target_for(method) {
+            return Found::Target(target, params());
         }
-        table.find(method, |info| PathParams::new(info, params, path))
+        if table.is_contested() {
+            let path = path();
+            if self.belongs_to_fallback(path, table) {
+                return self.find_elsewhere(method, path);
+            }
+        }
+        table.find(method, params)
     }
 
     /// Whether the path is in a nested application whose fallback goes before the pattern that has matched.
@@ -279,9 +293,9 @@ impl Router {
         // answers.
         let mut around =
             self.fallbacks.iter().filter_map(|fallback| Some((fallback, fallback.pieces(path)?))).peekable();
-        let Some((innermost, pieces)) = around.peek() else { return Found::Nothing(None, None, self.no_params()) };
-        let (scope, params) = (&innermost.scope, PathParams::of_pieces(&innermost.info, pieces, path));
-        Found::Nothing(around.find_map(|(fallback, _)| fallback.endpoint.as_ref()), Some(scope), params)
+        let Some((innermost, pieces)) = around.peek() else { return Found::Nothing(None, None, PathParams::none()) };
+        let (said, params) = ((&innermost.scope, &innermost.info), PathParams::of_pieces(pieces, path));
+        Found::Nothing(around.find_map(|(fallback, _)| fallback.endpoint.as_ref()), Some(said), params)
     }
 
     /// A route that has the path with another end, if the policy of its application is to send clients there.
@@ -294,7 +308,7 @@ impl Router {
             let is_its_own = !table.is_contested() || !self.belongs_to_fallback(&other, table);
             (is_its_own && table.slash.or(self.slash.get()) == Some(policy)).then(|| {
                 // They stand where they would stand in the path as it was sent.
-                let params = PathParams::new(&table.info, &matched.params, &other);
+                let params = PathParams::new(&matched.params, &other);
                 Found::Moved(other.clone(), table, params)
             })
         })
@@ -306,10 +320,16 @@ impl Router {
         &self.home
     }
 
-    /// Those of a request that no route has.
+    /// What is known of requests that no route has.
     #[inline]
-    pub(crate) fn no_params(&self) -> PathParams {
-        PathParams::none(&self.unrouted)
+    pub(crate) fn unrouted(&self) -> &Rc<RouteInfo> {
+        &self.unrouted
+    }
+
+    /// Has endpoints mounted anew, since the application has changed.
+    #[cold]
+    pub(crate) fn unmount(&mut self) {
+        self.tables.iter_mut().for_each(Table::unmount);
     }
 
     /// The table of the same pattern below a prefix.
@@ -341,6 +361,7 @@ impl Router {
         if !pattern.contains(['{', '}']) {
             fixed_paths::insert(&mut self.fixed, pattern, at);
         }
+        self.last_params.add(pattern, at);
         let info = Rc::new(RouteInfo::new(parsed, home));
         let mut table = Table::new(info, scope);
         if self.fallbacks.iter().any(|fallback| fallback.goes_before(&table)) {
@@ -358,6 +379,7 @@ impl Default for Router {
         Router {
             tree: matchit::Router::new(),
             fixed: FixedPaths::default(),
+            last_params: LastParams::default(),
             tables: Vec::new(),
             fallbacks: Vec::new(),
             home,

@@ -23,8 +23,8 @@ impl Router {
         check(&self.unrouted, &with_wraps(&Needs::default(), &Scope::default()), &|| "what runs around all".to_owned());
         for table in &self.tables {
             for (method, target) in table.targets() {
-                let mut needs = with_wraps(&target.needs, &target.way.scope);
-                target.way.endpoint.needs(&mut needs);
+                let mut needs = with_wraps(&target.needs, &target.scope);
+                target.endpoint.needs(&mut needs);
                 check(&target.info, &needs, &|| format!("the route {method} {}", table.text()));
             }
         }
@@ -41,7 +41,7 @@ impl Router {
     #[cfg(all(feature = "testing", feature = "sessions"))]
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &Scope> {
         let of_routes =
-            self.tables.iter().flat_map(|table| table.targets().iter().map(|(_, target)| &*target.way.scope));
+            self.tables.iter().flat_map(|table| table.targets().iter().map(|(_, target)| &*target.scope));
         of_routes.chain(self.fallbacks.iter().map(|fallback| &*fallback.scope))
     }
 }

@@ -50,7 +50,7 @@ impl Router {
     pub(super) fn find_regex(&self, method: &Method, path: &str) -> Option<Found<'_>> {
         self.regexes.iter().find_map(|(regex, at)| {
             let pieces = regex.find(path)?;
-            Some(self.tables[*at].find(method, |info| PathParams::of_pieces(info, &pieces, path)))
+            Some(self.tables[*at].find(method, || PathParams::of_pieces(&pieces, path)))
         })
     }
 }

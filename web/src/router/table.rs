@@ -1,12 +1,13 @@
 //! What answers the methods of a pattern.
 
-use std::rc::Rc;
+use std::{cell::OnceCell, rc::Rc};
 
 use httpserver::Method;
 
 use super::Found;
 use crate::{
-    call::Way,
+    endpoint::Endpoint,
+    mounted::Mounted,
     path_params::PathParams,
     routing::{Home, Needs, RouteInfo, TrailingSlash},
     scope::Scope,
@@ -15,10 +16,25 @@ use crate::{
 /// What answers a method of a path.
 #[derive(Clone)]
 pub(crate) struct Target {
-    pub(crate) way: Rc<Way>,
+    pub(super) endpoint: Rc<dyn Endpoint>,
+    pub(super) scope: Rc<Scope>,
     pub(super) info: Rc<RouteInfo>,
     /// Of the route, beside those of the handler.
     pub(super) needs: Needs,
+    /// Once there has been a request.
+    mounted: OnceCell<Rc<Mounted>>,
+}
+
+impl Target {
+    pub(super) fn new(endpoint: Rc<dyn Endpoint>, scope: Rc<Scope>, info: Rc<RouteInfo>, needs: Needs) -> Target {
+        Target { endpoint, scope, info, needs, mounted: OnceCell::new() }
+    }
+
+    /// The endpoint inside what `application`, the outermost one, says. Always the same.
+    #[inline]
+    pub(crate) fn mounted(&self, application: &Scope) -> &Rc<Mounted> {
+        self.mounted.get_or_init(|| Mounted::new(&self.endpoint, &self.info, &self.scope, application))
+    }
 }
 
 /// The routes that share a pattern.
@@ -66,8 +82,13 @@ impl Table {
         &self.allow
     }
 
-    pub(crate) fn scope(&self) -> &Rc<Scope> {
+    pub(super) fn scope(&self) -> &Rc<Scope> {
         &self.scope
+    }
+
+    /// What nested applications say about its requests, and what is known of them.
+    pub(crate) fn said(&self) -> (&Rc<Scope>, &Rc<RouteInfo>) {
+        (&self.scope, &self.info)
     }
 
     #[inline]
@@ -109,6 +130,14 @@ impl Table {
         self.contested.is_some()
     }
 
+    /// Has the endpoints mounted anew, since the application has changed.
+    #[cold]
+    pub(super) fn unmount(&mut self) {
+        for (_, target) in self.contested.as_deref_mut().unwrap_or(&mut self.targets) {
+            target.mounted.take();
+        }
+    }
+
     #[inline]
     pub(super) fn targets(&self) -> &Targets {
         self.contested.as_deref().unwrap_or(&self.targets)
@@ -120,12 +149,12 @@ impl Table {
     }
 
     /// What the routes say to `method`, contested or not.
-    pub(super) fn find(&self, method: &Method, params: impl FnOnce(&Rc<RouteInfo>) -> PathParams) -> Found<'_> {
+    pub(super) fn find(&self, method: &Method, params: impl FnOnce() -> PathParams) -> Found<'_> {
         match target_for(self.targets(), method) {
-            Some(target) => Found::Target(target, params(&target.info)),
-            None if method == Method::OPTIONS => Found::Options(self, params(&self.info)),
+            Some(target) => Found::Target(target, params()),
+            None if method == Method::OPTIONS => Found::Options(self, params()),
             // 405 rather than the fallback: the path is known (RFC 9110, section 15.5.6).
-            None => Found::WrongMethod(self, params(&self.info)),
+            None => Found::WrongMethod(self, params()),
         }
     }
 

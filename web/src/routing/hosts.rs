@@ -46,6 +46,11 @@ impl Hosts {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Host> {
         self.list.iter()
     }
+
+    #[inline]
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Host> {
+        self.list.iter_mut()
+    }
 }
 
 /// Which hosts: `example.org`, `{tenant}.example.org`, `*.example.org`.

@@ -7,7 +7,7 @@ use httpserver::Request;
 use super::TestClient;
 use crate::{
     Exchange,
-    path_params::PathParams,
+    mounted::Routed,
     routing::{Home, RouteInfo},
     security::{Session, Sessions},
 };
@@ -61,7 +61,7 @@ impl TestClient {
         if let Some(secret) = self.inner.settings.borrow().keys.secret.as_deref() {
             home.add_state(secret.clone());
         }
-        let mut exchange = Exchange::new(request, PathParams::none(&Rc::new(RouteInfo::unrouted(&home))));
+        let mut exchange = Exchange::new(request, Routed::nowhere(&RouteInfo::unrouted(&home).into()));
         match sessions.outside(&mut exchange, look).await {
             Ok((result, response)) => {
                 let lines = response.headers().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::Waiter;
+use crate::{Waiter, arena::growth};
 
 /// Those who wait for one thing, oldest first: the part that everything in [`sync`](crate::sync) has in common.
 ///
@@ -210,7 +210,11 @@ impl<P: Default> Line<P> {
     /// The first of the unused nodes, made if there is none.
     fn unused(&mut self) -> u32 {
         if self.free == NONE {
-            self.free = u32::try_from(self.nodes.len()).expect("memory ends before 2^32 waiters");
+            let len = self.nodes.len();
+            self.free = u32::try_from(len).expect("memory ends before 2^32 waiters");
+            if len == self.nodes.capacity() {
+                self.nodes.reserve_exact(growth(len));
+            }
             self.nodes.push(Node { ticket: 0, waiter: None, older: NONE, newer: NONE, payload: P::default() });
         }
         self.free
