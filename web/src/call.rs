@@ -2,11 +2,8 @@
 
 use std::{
     any::Any,
-    future::{self, Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
 };
 
 use httpserver::{
@@ -16,16 +13,13 @@ use httpserver::{
 
 use crate::{
     access_log::{self, Summary},
+    contained::{Contained, Outcome},
     error::{Error, HttpError, Result, client_closed_request},
     error_page::write_default_page,
     exchange::Exchange,
     mounted::{Mounted, Routed},
     wrap::{Next, Running},
 };
-
-/// What a handler has come to. The error is boxed: it is large, and a result with room for it would be put together and
-/// copied by every request, of which few have one.
-pub(crate) type Outcome = Result<(), Box<Error>>;
 
 /// A request from the call of its handler to the end of its response.
 pub(crate) struct Call {
@@ -63,14 +57,10 @@ impl Call {
         self.exchange.mounted()
     }
 
-    /// Runs the handler inside the wraps.
-    ///
-    /// No async function, because every waiting request would have room for its arguments, wrapped or not.
-    pub(crate) fn run_wrapped<'a>(&'a mut self, mounted: &'a Mounted) -> impl Future<Output = Outcome> + use<'a> {
-        let started: Result<Running<'a>, Box<Error>> = start(|| Next::new(mounted).start(&mut self.exchange));
-        let failed = |error: Box<Error>| Running::Boxed(Box::pin(future::ready(Err(*error))));
-        let mut future = Some(started.unwrap_or_else(failed));
-        catch_panic(move |cx| poll_to_end(Pin::new(&mut future), cx))
+    /// The handler inside the wraps, running.
+    #[inline]
+    pub(crate) fn run_wrapped<'a>(&'a mut self, mounted: &'a Mounted) -> Contained<Running<'a>> {
+        Contained::new(|| Next::new(mounted).start(&mut self.exchange))
     }
 
     /// Makes the response of what the handler left, and winds up. What is returned is that of a
@@ -255,54 +245,6 @@ fn internal_error() -> Response {
     Response::new(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Makes a handler's future. A panic on the way becomes an error, as one of [`catch_panic`] does.
-pub(crate) fn start<F>(make: impl FnOnce() -> F) -> Result<F, Box<Error>> {
-    catch_unwind(AssertUnwindSafe(make)).map_err(|payload| panicked(&*payload))
-}
-
-/// [`start`], with the future put where it stays.
-pub(crate) fn start_in<F>(
-    mut place: Pin<&mut Option<F>>,
-    make: impl FnOnce() -> F,
-) -> Result<Pin<&mut Option<F>>, Box<Error>> {
-    place.set(Some(start(make)?));
-    Ok(place)
-}
-
-/// Polls a handler. Its panic becomes an error, so that it gets its page, its log line and its `on_finish` like any other.
-/// `poll` drops the handler's future when that is ready ([`poll_to_end`]), because a destructor of it may panic as well.
-///
-/// `AssertUnwindSafe`: the future is dropped without being polled again; of the exchange it leaves, nothing but the
-/// request is used. What else the handler has shared, it shares at its own risk, as with every panic that is caught.
-pub(crate) fn catch_panic(mut poll: impl FnMut(&mut Context<'_>) -> Poll<Outcome>) -> impl Future<Output = Outcome> {
-    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| poll(cx))) {
-        Ok(result) => result,
-        Err(payload) => Poll::Ready(Err(panicked(&*payload))),
-    })
-}
-
-/// Polls a handler's future, and drops it in the poll that it is ready in. An `Option` has room for that without being
-/// larger than the future; a block around it would not.
-pub(crate) fn poll_to_end(
-    mut future: Pin<&mut Option<impl Future<Output = Result<()>>>>,
-    cx: &mut Context<'_>,
-) -> Poll<Outcome> {
-    let Some(handler) = future.as_mut().as_pin_mut() else { return Poll::Pending };
-    let outcome = ready!(handler.poll(cx)).map_err(boxed);
-    future.set(None);
-    Poll::Ready(outcome)
-}
-
-#[cold]
-fn boxed(error: Error) -> Box<Error> {
-    Box::new(error)
-}
-
-#[cold]
-fn panicked(payload: &(dyn Any + Send)) -> Box<Error> {
-    Box::new(Error::panicked(payload))
-}
-
 /// A panic of what a request left behind, which comes too late for its answer.
 #[cold]
 fn log_destructor(payload: &(dyn Any + Send)) {
@@ -330,6 +272,6 @@ mod tests {
     #[test]
     fn a_call_that_waits_is_small() {
         let size = size_of::<Call>();
-        assert!(size <= 192, "{size} bytes");
+        assert!(size <= 160, "{size} bytes");
     }
 }

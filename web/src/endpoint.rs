@@ -11,7 +11,8 @@ use httpserver::{Method, Request, StatusCode};
 
 use crate::{
     answering::{CallFuture, put},
-    call::{Call, catch_panic, poll_to_end, start_in},
+    call::Call,
+    contained::Contained,
     error::{Error, HttpError, Result},
     exchange::Exchange,
     handler::Handler,
@@ -68,15 +69,7 @@ impl<H: Handler> Endpoint for Function<H> {
         put(place, async move {
             call.begin();
             let result = match call.is_wrapped() {
-                // What has a name across the `await` is room in every request that waits: of the future it is one pointer.
-                false => 'handler: {
-                    let place = pin!(None);
-                    let mut future = match start_in(place, || self.0.handle(&mut call.exchange)) {
-                        Ok(future) => future,
-                        Err(error) => break 'handler Err(error),
-                    };
-                    catch_panic(move |cx| poll_to_end(future.as_mut(), cx)).await
-                }
+                false => Contained::new(|| self.0.handle(&mut call.exchange)).await,
                 true => {
                     let mounted = Rc::clone(call.mounted());
                     call.run_wrapped(&mounted).await
@@ -112,10 +105,7 @@ impl<H: RequestHandler> Endpoint for Object<H> {
         put(place, async move {
             call.begin();
             let result = match call.is_wrapped() {
-                false => {
-                    let mut future = pin!(Some(self.run(&mut call.exchange)));
-                    catch_panic(|cx| poll_to_end(future.as_mut(), cx)).await
-                }
+                false => Contained::new(|| self.run(&mut call.exchange)).await,
                 true => {
                     let mounted = Rc::clone(call.mounted());
                     call.run_wrapped(&mounted).await

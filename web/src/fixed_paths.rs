@@ -7,7 +7,7 @@ use std::{
 
 /// The routes whose pattern is plain text, beside the tree that has all of them: most requests go to one of these, and a
 /// look-up here costs a third of a walk down the tree.
-pub(crate) type FixedPaths<T> = HashMap<Box<[u8]>, T, BuildHasherDefault<PathHasher>>;
+pub(crate) type FixedPaths = HashMap<Box<[u8]>, usize, BuildHasherDefault<PathHasher>>;
 
 /// Inserts. In one place, because each that calls the map itself has a copy of all that makes it grow.
 pub(crate) fn insert(paths: &mut FixedPaths, path: &str, at: usize) {

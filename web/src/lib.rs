@@ -8,6 +8,7 @@ mod call;
 #[cfg(feature = "comet")]
 pub mod comet;
 mod conditions;
+mod contained;
 #[cfg(feature = "debug")]
 pub mod debug;
 mod disposition;

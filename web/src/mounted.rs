@@ -45,6 +45,9 @@ impl Routed {
     #[cfg(all(feature = "testing", feature = "sessions"))]
     pub(crate) fn nowhere(info: &Rc<RouteInfo>) -> Routed {
         let nothing: Rc<dyn Endpoint> = Rc::new(Unrouted::NotFound);
-        Routed { mounted: Mounted::new(&nothing, info, &Scope::default(), &Scope::default()), params: PathParams::none() }
+        Routed {
+            mounted: Mounted::new(&nothing, info, &Scope::default(), &Scope::default()),
+            params: PathParams::none(),
+        }
     }
 }

@@ -11,17 +11,29 @@ use crate::{
     routing::RouteInfo,
 };
 
-/// Where the parameters of the matched route stand in the path. Positions instead of copies, and the names are those of the
-/// route: a match allocates nothing unless it has more than [`INLINE`] parameters.
-pub(crate) enum PathParams {
+/// Where the parameters of the matched route stand in the path, in the order of its names. Positions instead of copies: a
+/// match allocates nothing unless it has more than [`FIRST`] parameters.
+pub(crate) struct PathParams {
     /// As many of these are used as there are names.
-    Few([Place; INLINE]),
-    /// Boxed twice: a slice would take more room than the few, in every request that waits.
-    Many(Box<Vec<Place>>),
+    pub(crate) first: First,
+    pub(crate) more: Option<Box<More>>,
 }
 
-/// As many as most routes have at the most.
-const INLINE: usize = 3;
+/// The places behind the first. Not a boxed slice, whose length would be one word more for a match to give back.
+pub(crate) struct More(Vec<Place>);
+
+/// The places that every request has room for.
+pub(crate) type First = [Place; FIRST];
+
+/// As many as most routes have at the most. Each is room in every request that waits.
+const FIRST: usize = 2;
+
+/// [`PathParams`], to look something up.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'p> {
+    pub(crate) first: &'p First,
+    pub(crate) more: Option<&'p More>,
+}
 
 /// Where a parameter stands. 16 bits do: a request's head is never longer than 64 KiB.
 #[derive(Clone, Copy, Default)]
@@ -47,35 +59,32 @@ impl PathParams {
 
     #[inline]
     fn of(mut found: impl Iterator<Item = Place>, count: usize) -> PathParams {
-        if count > INLINE {
-            return PathParams::Many(Box::new(found.collect()));
-        }
-        PathParams::Few(std::array::from_fn(|_| found.next().unwrap_or_default()))
+        let first = std::array::from_fn(|_| found.next().unwrap_or_default());
+        PathParams { first, more: (count > FIRST).then(|| Box::new(More(found.collect()))) }
     }
 
     /// The only one, which is all of a path of `len` bytes from `start` on.
     #[inline]
     pub(crate) fn last(start: usize, len: usize) -> PathParams {
-        let mut places = [Place::default(); INLINE];
-        places[0] = Place { start: start as u16, len: (len - start) as u16 };
-        PathParams::Few(places)
+        let mut first = First::default();
+        first[0] = Place { start: start as u16, len: (len - start) as u16 };
+        PathParams { first, more: None }
     }
 
     /// Those of a route without parameters, or of no route.
     #[inline]
     pub(crate) fn none() -> PathParams {
-        PathParams::Few([Place::default(); INLINE])
+        PathParams { first: First::default(), more: None }
     }
+}
 
+impl Places<'_> {
     /// The parameter as it stands in the path, still percent-encoded. The names are those of the route that matched.
     #[inline]
-    pub(crate) fn raw<'p>(&self, name: &str, info: &RouteInfo, path: &'p [u8]) -> Option<&'p [u8]> {
+    pub(crate) fn raw<'p>(self, name: &str, info: &RouteInfo, path: &'p [u8]) -> Option<&'p [u8]> {
         let at = info.names().iter().position(|known| known == name)?;
-        let places = match self {
-            PathParams::Few(places) => &places[..],
-            PathParams::Many(places) => places,
-        };
-        path.get(places.get(at)?.range())
+        let place = self.first.get(at).or_else(|| self.more?.0.get(at - FIRST))?;
+        path.get(place.range())
     }
 
     /// The parameter, decoded. A plus sign stays one: only forms write spaces that way.
@@ -84,7 +93,7 @@ impl PathParams {
     ///
     /// 400 when it is not UTF-8, 500 when the route has no such parameter.
     #[inline]
-    pub(crate) fn decoded<'p>(&self, name: &str, info: &RouteInfo, path: &'p [u8]) -> Result<Cow<'p, str>> {
+    pub(crate) fn decoded<'p>(self, name: &str, info: &RouteInfo, path: &'p [u8]) -> Result<Cow<'p, str>> {
         let Some(raw) = self.raw(name, info, path) else { return Err(unknown(name, info, path)) };
         if raw.contains(&b'%') {
             return decode(name, raw);
@@ -149,13 +158,17 @@ mod tests {
 
     impl<'p> Found<'p> {
         fn raw(&self, name: &str) -> Option<&'p str> {
-            let Found(params, info, path) = self;
-            params.raw(name, info, path.as_bytes()).map(|raw| str::from_utf8(raw).unwrap())
+            let Found(_, info, path) = self;
+            self.places().raw(name, info, path.as_bytes()).map(|raw| str::from_utf8(raw).unwrap())
         }
 
         fn decoded(&self, name: &str) -> Result<Cow<'p, str>> {
-            let Found(params, info, path) = self;
-            params.decoded(name, info, path.as_bytes())
+            let Found(_, info, path) = self;
+            self.places().decoded(name, info, path.as_bytes())
+        }
+
+        fn places(&self) -> Places<'_> {
+            Places { first: &self.0.first, more: self.0.more.as_deref() }
         }
     }
 

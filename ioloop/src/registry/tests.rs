@@ -7,6 +7,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::{readiness::FEW, *};
+use crate::arena::tests::bytes_per_entry;
 
 /// A waker that writes down its name.
 struct Named(usize, Arc<Mutex<Vec<usize>>>);
@@ -302,4 +303,9 @@ fn a_second_task_waits_by_its_waker() {
     let waker = Waker::noop();
     assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, waker, || Some(task(1))), Wait::Pending));
     assert!(matches!(registry.ready_or_wait(key, Ready::READABLE, waker, || Some(task(2))), Wait::NeedsClone));
+}
+
+#[test]
+fn a_descriptor_takes_32_bytes() {
+    assert_eq!(bytes_per_entry::<Slot>(), 32);
 }

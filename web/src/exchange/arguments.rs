@@ -257,12 +257,12 @@ impl Exchange {
     /// Whether the route has this parameter.
     #[inline]
     pub(crate) fn has_path_param(&self, name: &str) -> bool {
-        self.params.raw(name, self.info(), self.request.path_bytes()).is_some()
+        self.places().raw(name, self.info(), self.request.path_bytes()).is_some()
     }
 
     /// The parameter of the route's path, decoded.
     #[inline]
     pub(super) fn path_param(&self, name: &str) -> Result<Cow<'_, str>> {
-        self.params.decoded(name, self.info(), self.request.path_bytes())
+        self.places().decoded(name, self.info(), self.request.path_bytes())
     }
 }

@@ -37,7 +37,7 @@ pub use self::{content::Content, while_connected::WhileConnected};
 use crate::set_cookie::SetCookies;
 use crate::{
     mounted::{Mounted, Routed},
-    path_params::PathParams,
+    path_params::{First, More, Places},
     routing::RouteInfo,
 };
 
@@ -73,7 +73,8 @@ pub struct Exchange {
     head: Option<Box<Response>>,
     /// What answers.
     mounted: Rc<Mounted>,
-    params: PathParams,
+    /// Where the first parameters stand in the path.
+    params: First,
     /// What few handlers need.
     extras: Option<Box<Extras>>,
     /// What was written and not yet sent.
@@ -137,6 +138,8 @@ pub(crate) type ResponseHook = Box<dyn FnOnce(&mut Response)>;
 
 #[derive(Default)]
 struct Extras {
+    /// Where the other parameters stand in the path.
+    more_params: Option<Box<More>>,
     /// A body that was made elsewhere, in place of what is written. Boxed, because it is large and rare.
     body: Option<Box<Body>>,
     /// Of the body of a response whose head has been sent.
@@ -153,12 +156,19 @@ struct Extras {
     template_values: crate::templates::RequestValues,
 }
 
+impl Extras {
+    #[cold]
+    fn with_params(more: Box<More>) -> Box<Extras> {
+        Box::new(Extras { more_params: Some(more), ..Extras::default() })
+    }
+}
+
 impl Exchange {
     pub(crate) fn new(request: Request, Routed { mounted, params }: Routed) -> Exchange {
         Exchange {
             request,
             mounted,
-            params,
+            params: params.first,
             status: StatusCode::OK,
             head: None,
             buffer: Unsent::default(),
@@ -168,7 +178,7 @@ impl Exchange {
             stage: Stage::Open,
             collected: false,
             over: false,
-            extras: None,
+            extras: params.more.map(Extras::with_params),
         }
     }
 
@@ -176,6 +186,13 @@ impl Exchange {
     #[inline]
     pub(crate) fn mounted(&self) -> &Rc<Mounted> {
         &self.mounted
+    }
+
+    /// Where the parameters stand in the path.
+    #[inline]
+    fn places(&self) -> Places<'_> {
+        let more = self.extras.as_ref().and_then(|extras| extras.more_params.as_deref());
+        Places { first: &self.params, more }
     }
 
     /// What is known of the route.
@@ -263,7 +280,7 @@ impl Exchange {
     pub(crate) fn path_texts(&self) -> Vec<(String, String)> {
         let names = self.info().names();
         let text = |name: &String| {
-            let raw = self.params.raw(name, self.info(), self.request.path_bytes());
+            let raw = self.places().raw(name, self.info(), self.request.path_bytes());
             String::from_utf8_lossy(raw.unwrap_or_default()).into_owned()
         };
         names.iter().map(|name| (name.clone(), text(name))).collect()
@@ -351,6 +368,6 @@ mod tests {
     #[test]
     fn an_exchange_that_waits_is_small() {
         let size = size_of::<Exchange>();
-        assert!(size <= 176, "{size} bytes");
+        assert!(size <= 160, "{size} bytes");
     }
 }

@@ -1,15 +1,17 @@
 //! Routes whose only parameter is the last segment, found by hash.
 
-use crate::fixed_paths::FixedPaths;
+use crate::fixed_paths::{self, FixedPaths};
 
 /// The patterns that are fixed text with one parameter behind it, as in `/user/{id}`, beside the tree that has all of them:
 /// most routes with parameters are such, and a look-up here costs a fraction of a walk down the tree.
 #[derive(Default)]
 pub(super) struct LastParams {
-    /// By what stands before the parameter, up to its slash. `None` where other patterns of the tree may match the same
-    /// segment: `/user/{id}` and `/user/x{id}`.
-    tables: FixedPaths<Option<usize>>,
+    /// By what stands before the parameter, up to its slash.
+    tables: FixedPaths,
 }
+
+/// In place of a table, where other patterns of the tree may match the same segment: `/user/{id}` and `/user/x{id}`.
+const SEVERAL: usize = usize::MAX;
 
 impl LastParams {
     /// Takes note of a pattern of the tree, and of the place of its table.
@@ -21,10 +23,8 @@ impl LastParams {
         }
         let inner = last.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
         let is_parameter = inner.is_some_and(|name| !name.starts_with('*') && !name.contains(['{', '}']));
-        let place = self.tables.entry(prefix.as_bytes().into()).or_insert(Some(table));
-        if !is_parameter {
-            *place = None;
-        }
+        let is_only = is_parameter && !self.tables.contains_key(prefix.as_bytes());
+        fixed_paths::insert(&mut self.tables, prefix, if is_only { table } else { SEVERAL });
     }
 
     /// The table for a path that is none of the fixed ones, and where the parameter begins.
@@ -38,8 +38,8 @@ impl LastParams {
         if start == path.len() {
             return None;
         }
-        let table = (*self.tables.get(&path[..start])?)?;
-        Some((table, start))
+        let &table = self.tables.get(&path[..start])?;
+        (table != SEVERAL).then_some((table, start))
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
 /// The routes of an application: a radix tree of patterns, and at each of them a small table of methods.
 pub(crate) struct Router {
     tree: matchit::Router<usize>,
-    fixed: FixedPaths<usize>,
+    fixed: FixedPaths,
     last_params: LastParams,
     tables: Vec<Table>,
     /// What answers paths that no route has, by the prefix below which it does: innermost first.

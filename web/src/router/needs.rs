@@ -40,8 +40,7 @@ impl Router {
     /// All that the routes and nested applications say about their requests.
     #[cfg(all(feature = "testing", feature = "sessions"))]
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &Scope> {
-        let of_routes =
-            self.tables.iter().flat_map(|table| table.targets().iter().map(|(_, target)| &*target.scope));
+        let of_routes = self.tables.iter().flat_map(|table| table.targets().iter().map(|(_, target)| &*target.scope));
         of_routes.chain(self.fallbacks.iter().map(|fallback| &*fallback.scope))
     }
 }

@@ -101,7 +101,7 @@ pub(crate) struct UrlPattern {
 struct List {
     patterns: Vec<(String, UrlPattern)>,
     /// Where in the list.
-    places: FixedPaths<usize>,
+    places: FixedPaths,
 }
 
 impl Names {

@@ -150,7 +150,7 @@ impl Conn {
         self.announced.set(announced);
         if !matches!(body, BodyState::Done) {
             // What an earlier body has left there. A message without a body never looks.
-            self.reading.take();
+            self.take_reading();
         }
     }
 
@@ -160,7 +160,7 @@ impl Conn {
     pub(crate) fn begin_until_close(&self) {
         self.body.set(BodyState::UntilClose);
         self.announced.set(None);
-        self.reading.take();
+        self.take_reading();
     }
 
     /// The Content-Length of the message in hand; `None` for a chunked body, and without a body.
@@ -289,7 +289,7 @@ impl Conn {
     /// Takes all chunks that have come, so that many small ones cost no more than one large one.
     fn take_chunks(&self, buf: &[u8], max_body: u64, sink: &mut dyn FnMut(&[u8])) -> Parsed<Result<Taken>> {
         // Out of its place while it works: the sink is not to meet a borrow.
-        let mut reading = self.reading.take().unwrap_or_default();
+        let mut reading = self.take_reading().unwrap_or_default();
         let (mut at, mut has_data) = (0, false);
         let taken = loop {
             match reading.decoder.decode(&buf[at..], max_body) {
@@ -317,7 +317,7 @@ impl Conn {
             }
         };
         // Back before anything else looks for it: the failure of the body is kept there too.
-        self.reading.set(Some(reading));
+        self.rare().reading.set(Some(reading));
         // Nothing could be used, so the read goes on: a trailer line has to be there as a whole.
         if at == 0 && matches!(taken, Ok(Taken::Framing)) {
             return Parsed::Incomplete;
@@ -331,9 +331,9 @@ impl Conn {
         if !self.is_body_done() {
             return None;
         }
-        let mut reading = self.reading.take()?;
+        let mut reading = self.take_reading()?;
         let trailers = mem::take(&mut reading.trailers);
-        self.reading.set(Some(reading));
+        self.rare().reading.set(Some(reading));
         (!trailers.is_empty()).then_some(trailers)
     }
 
@@ -347,9 +347,9 @@ impl Conn {
 
     /// Whether [`take_trailers`](Conn::take_trailers) would give some.
     pub(crate) fn has_trailers(&self) -> bool {
-        let Some(reading) = self.reading.take() else { return false };
+        let Some(reading) = self.take_reading() else { return false };
         let has_trailers = self.is_body_done() && !reading.trailers.is_empty();
-        self.reading.set(Some(reading));
+        self.rare().reading.set(Some(reading));
         has_trailers
     }
 
@@ -378,20 +378,20 @@ impl Conn {
 
     /// A new wait begins with the next look: the time since an earlier read was given up does not count.
     pub(crate) fn forget_body_wait(&self) {
-        if let Some(mut reading) = self.reading.take() {
+        if let Some(mut reading) = self.take_reading() {
             reading.waits_since = None;
-            self.reading.set(Some(reading));
+            self.rare().reading.set(Some(reading));
         }
     }
 
     /// Data has come: what was waited for it counts for the rate.
     fn end_body_wait(&self) {
         // A body that never had to be waited for has nothing here, and allocates nothing.
-        let Some(mut reading) = self.reading.take() else { return };
+        let Some(mut reading) = self.take_reading() else { return };
         if let Some(since) = reading.waits_since.take() {
             reading.waited += self.now() - since;
         }
-        self.reading.set(Some(reading));
+        self.rare().reading.set(Some(reading));
     }
 
     /// Ready with the reason when the body has kept its reader waiting for too long: in silence, in all, or measured by
@@ -427,9 +427,9 @@ impl Conn {
     /// Shows `f` what is kept of the body, made if there is nothing yet. `f` is code of this file: it meets an empty
     /// place.
     fn with_reading<T>(&self, f: impl FnOnce(&mut Reading) -> T) -> T {
-        let mut reading = self.reading.take().unwrap_or_default();
+        let mut reading = self.take_reading().unwrap_or_default();
         let result = f(&mut reading);
-        self.reading.set(Some(reading));
+        self.rare().reading.set(Some(reading));
         result
     }
 }

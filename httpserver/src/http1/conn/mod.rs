@@ -6,14 +6,19 @@
 mod flags;
 mod incoming;
 mod outgoing;
+mod rare;
 
-use std::{cell::Cell, num::NonZeroU64, time::Instant};
+use std::{
+    cell::{Cell, OnceCell},
+    num::NonZeroU64,
+    time::Instant,
+};
 
 use iostream::{IOStream, ioloop::Deadline};
 
 use crate::pool::Buffer;
-use incoming::{Body, Reading};
-use outgoing::Stall;
+use incoming::Body;
+use rare::Rare;
 
 pub(crate) use flags::{Flag, Flags};
 pub(crate) use incoming::{BodyBounds, Taken};
@@ -34,8 +39,8 @@ pub(crate) struct Conn {
     /// The Content-Length of the message in hand; `None` for a chunked body. A length of 0 is no body, and every other
     /// number is a length.
     announced: Cell<Option<NonZeroU64>>,
-    /// What a body needs that is chunked, has to be waited for, or has failed. Few connections ever see one.
-    reading: Cell<Option<Box<Reading>>>,
+    /// What few connections ever need.
+    rare: OnceCell<Box<Rare>>,
     /// What goes out and has not been given to the stream yet: it leaves in one send.
     output: Cell<Option<Buffer>>,
     /// Counts messages, so that what is left of an earlier one finds out.
@@ -44,8 +49,6 @@ pub(crate) struct Conn {
     pub(crate) flags: Flags,
     /// The stream did not take all at once: something may still be queued there.
     queued: Cell<bool>,
-    /// Set while somebody waits for the peer to take what is queued.
-    stall: Cell<Option<Box<Stall>>>,
 }
 
 impl Conn {
@@ -56,12 +59,11 @@ impl Conn {
             deadline: Deadline::new(),
             body: Body::new(),
             announced: Cell::new(None),
-            reading: Cell::new(None),
+            rare: OnceCell::new(),
             output: Cell::new(None),
             serial: Cell::new(0),
             flags: Flags::new(Flag::HTTP11),
             queued: Cell::new(false),
-            stall: Cell::new(None),
         }
     }
 

@@ -151,7 +151,7 @@ impl Conn {
         }
         self.queued.set(false);
         // A later wait is measured afresh: time in which nothing was queued is not the peer's.
-        self.stall.take();
+        self.take_stall();
         Poll::Ready(Ok(()))
     }
 
@@ -163,7 +163,7 @@ impl Conn {
         if limits.min_write_rate == 0 {
             return Poll::Pending;
         }
-        let stall = self.stall.take().unwrap_or_else(|| {
+        let stall = self.take_stall().unwrap_or_else(|| {
             let stall = Stall { deadline: Deadline::new(), began: self.now(), sent_before: self.stream.bytes_sent() };
             stall.deadline.set_after(limits.rate_grace);
             Box::new(stall)
@@ -182,7 +182,7 @@ impl Conn {
             }
             stall.deadline.set_after(left);
         }
-        self.stall.set(Some(stall));
+        self.rare().stall.set(Some(stall));
         Poll::Pending
     }
 }

@@ -24,7 +24,7 @@ impl ServerConn {
         if self.is_current(serial) {
             self.conn.flags.set(Flag::CANCELS);
             // When it is another task that asks, the connection's own has to look again.
-            if let Some(task) = self.task.take() {
+            if let Some(task) = self.conn.take_task() {
                 task.wake();
             }
         }
@@ -46,8 +46,8 @@ impl ServerConn {
         // Then there is nothing to wait for at the stream, and the cut, or a service that asks later, is to be heard all the
         // same. And the end of TLS may have to wait for room.
         if is_gone || self.is_tls() {
-            let known = self.task.take().filter(|waker| waker.will_wake(cx.waker()));
-            self.task.set(Some(known.unwrap_or_else(|| Box::new(cx.waker().clone()))));
+            let known = self.conn.take_task().filter(|waker| waker.will_wake(cx.waker()));
+            self.conn.keep_task(known.unwrap_or_else(|| cx.waker().clone()));
         }
         Poll::Pending
     }
@@ -142,7 +142,7 @@ impl Registered for ServerConn {
         let is_first = !self.conn.flags.replace(Flag::CUT, true);
         // Ends every wait for the stream. A service that waits for something else is reached by its waker.
         self.stream().close();
-        if let Some(task) = self.task.take() {
+        if let Some(task) = self.conn.take_task() {
             task.wake();
         }
         is_first

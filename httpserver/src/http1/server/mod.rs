@@ -30,10 +30,9 @@ mod serve;
 mod streamed;
 
 use std::{
-    cell::Cell,
     net::{IpAddr, SocketAddr},
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
@@ -62,8 +61,6 @@ pub(crate) struct ServerConn {
     /// Known from `accept`, so that asking for it costs no system call, or from a proxy's header. `None` for a stream that
     /// has no address.
     peer: PeerAddr,
-    /// The connection's task, where it cannot wait for the stream: see `poll_cancelled`. Boxed, because it is rare.
-    task: Cell<Option<Box<Waker>>>,
 }
 
 impl ServerConn {
@@ -79,7 +76,7 @@ impl ServerConn {
         let conn = Conn::new(stream);
         #[cfg(feature = "tls")]
         conn.flags.replace(Flag::TLS, is_tls);
-        ServerConn { conn, server, peer: PeerAddr::new(peer), task: Cell::new(None) }
+        ServerConn { conn, server, peer: PeerAddr::new(peer) }
     }
 
     pub(crate) fn stream(&self) -> &IOStream {
@@ -278,7 +275,7 @@ mod tests {
     fn an_idle_connection_is_small() {
         // The two counters of the Rc come on top.
         let size = size_of::<ServerConn>() + 16;
-        assert!(size <= 120, "{size} bytes");
+        assert!(size <= 104, "{size} bytes");
         assert_eq!(size_of::<Registration>(), 16);
     }
 }
