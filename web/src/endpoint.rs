@@ -1,7 +1,7 @@
 //! What stands behind a route: a handler with its type erased.
 
 use std::{
-    future::{Future, poll_fn},
+    future::{self, Future, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll},
@@ -48,46 +48,12 @@ pub(crate) trait Endpoint: AnyHandler {
     }
 }
 
-/// A [`Handler`].
-pub(crate) struct Function<H>(pub(crate) H);
-
-impl<H: Handler> AnyHandler for Function<H> {
-    fn begin<'a>(
-        &'a self,
-        exchange: &'a mut Exchange,
-        cx: &mut Context<'_>,
-        rest: &mut Option<BoxFuture<'a>>,
-    ) -> Poll<Result<()>> {
-        begin(self.0.handle(exchange), cx, rest)
-    }
+/// What all kinds of endpoints are made of: a future for each request.
+trait Run: 'static {
+    fn run<'a>(&'a self, exchange: &'a mut Exchange) -> impl Future<Output = Result<()>> + 'a;
 }
 
-impl<H: Handler> Endpoint for Function<H> {
-    fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture {
-        let place = Box::new_uninit();
-        let mut call = Call::new(request, route);
-        put(place, async move {
-            call.begin();
-            let result = match call.is_wrapped() {
-                false => Contained::new(|| self.0.handle(&mut call.exchange)).await,
-                true => {
-                    let mounted = Rc::clone(call.mounted());
-                    call.run_wrapped(&mounted).await
-                }
-            };
-            call.conclude(result)
-        })
-    }
-
-    fn needs(&self, needs: &mut Needs) {
-        self.0.needs(needs);
-    }
-}
-
-/// A [`RequestHandler`].
-pub(crate) struct Object<H>(pub(crate) H);
-
-impl<H: RequestHandler> AnyHandler for Object<H> {
+impl<R: Run> AnyHandler for R {
     fn begin<'a>(
         &'a self,
         exchange: &'a mut Exchange,
@@ -98,21 +64,49 @@ impl<H: RequestHandler> AnyHandler for Object<H> {
     }
 }
 
+/// [`Endpoint::answer`] of all of them.
+#[inline(always)]
+fn answer<R: Run>(endpoint: Rc<R>, request: &mut Option<Request>, route: Routed) -> CallFuture {
+    let place = Box::new_uninit();
+    let mut call = Call::new(request, route);
+    put(place, async move {
+        call.begin();
+        let outcome = match call.is_wrapped() {
+            false => Contained::new(|| endpoint.run(&mut call.exchange)).await,
+            true => {
+                let mounted = Rc::clone(call.mounted());
+                call.run_wrapped(&mounted).await
+            }
+        };
+        call.conclude(outcome)
+    })
+}
+
+/// A [`Handler`].
+pub(crate) struct Function<H>(pub(crate) H);
+
+impl<H: Handler> Run for Function<H> {
+    fn run<'a>(&'a self, exchange: &'a mut Exchange) -> impl Future<Output = Result<()>> + 'a {
+        self.0.handle(exchange)
+    }
+}
+
+impl<H: Handler> Endpoint for Function<H> {
+    fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture {
+        answer(self, request, route)
+    }
+
+    fn needs(&self, needs: &mut Needs) {
+        self.0.needs(needs);
+    }
+}
+
+/// A [`RequestHandler`].
+pub(crate) struct Object<H>(pub(crate) H);
+
 impl<H: RequestHandler> Endpoint for Object<H> {
     fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture {
-        let place = Box::new_uninit();
-        let mut call = Call::new(request, route);
-        put(place, async move {
-            call.begin();
-            let result = match call.is_wrapped() {
-                false => Contained::new(|| self.run(&mut call.exchange)).await,
-                true => {
-                    let mounted = Rc::clone(call.mounted());
-                    call.run_wrapped(&mounted).await
-                }
-            };
-            call.conclude(result)
-        })
+        answer(self, request, route)
     }
 
     fn write_error(&self, exchange: &mut Exchange, error: &Error) {
@@ -132,9 +126,9 @@ impl<H: RequestHandler> Endpoint for Object<H> {
     }
 }
 
-impl<H: RequestHandler> Object<H> {
+impl<H: RequestHandler> Run for Object<H> {
     /// Calls the handler, and tells it when the client goes away while it waits.
-    async fn run(&self, exchange: &mut Exchange) -> Result<()> {
+    async fn run<'a>(&'a self, exchange: &'a mut Exchange) -> Result<()> {
         let mut client_gone = Some(exchange.client_gone());
         let extensions = exchange.extensions().clone();
         let mut tell_if_gone = |cx: &mut Context<'_>| {
@@ -203,31 +197,14 @@ impl Unrouted {
     }
 }
 
-impl AnyHandler for Unrouted {
-    fn begin<'a>(
-        &'a self,
-        exchange: &'a mut Exchange,
-        _: &mut Context<'_>,
-        _: &mut Option<BoxFuture<'a>>,
-    ) -> Poll<Result<()>> {
-        Poll::Ready(self.respond(exchange))
+impl Run for Unrouted {
+    fn run<'a>(&'a self, exchange: &'a mut Exchange) -> impl Future<Output = Result<()>> + 'a {
+        future::ready(self.respond(exchange))
     }
 }
 
 impl Endpoint for Unrouted {
     fn answer(self: Rc<Self>, request: &mut Option<Request>, route: Routed) -> CallFuture {
-        let place = Box::new_uninit();
-        let mut call = Call::new(request, route);
-        put(place, async move {
-            call.begin();
-            let result = match call.is_wrapped() {
-                false => self.respond(&mut call.exchange).map_err(Box::new),
-                true => {
-                    let mounted = Rc::clone(call.mounted());
-                    call.run_wrapped(&mounted).await
-                }
-            };
-            call.conclude(result)
-        })
+        answer(self, request, route)
     }
 }
