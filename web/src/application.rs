@@ -406,7 +406,7 @@ impl Application {
     /// As [`listen`](Application::listen).
     #[track_caller]
     pub fn into_server(mut self) -> HttpServer {
-        self.check_needs();
+        self.make_ready();
         let options = std::mem::take(&mut self.options);
         HttpServer::with_options(self, options)
     }
@@ -474,13 +474,20 @@ impl Application {
         call(&mounted, params, request)
     }
 
+    /// Once all is known.
+    ///
+    /// # Panics
+    ///
+    /// If state is missing that a handler needs.
     #[cold]
     #[track_caller]
-    fn check_needs(&self) {
+    fn make_ready(&self) {
         self.router.check_needs(&self.scope);
+        self.router.mount(&self.scope);
         for host in self.hosts.iter().flat_map(|hosts| hosts.iter()) {
             host.router.inherit(&self.router);
             host.router.check_needs(&self.scope);
+            host.router.mount(&self.scope);
         }
         self.is_plain.set(self.hosts.is_none());
         self.are_hosts_checked.set(true);
@@ -490,11 +497,11 @@ impl Application {
     #[cold]
     fn find_first_or_by_host(&self, request: &Request) -> Found<'_> {
         let Some(hosts) = &self.hosts else {
-            self.check_needs();
+            self.make_ready();
             return self.router.find_for(request);
         };
         if !self.are_hosts_checked.get() {
-            self.check_needs();
+            self.make_ready();
         }
         // A question about the server as a whole.
         let host = if request.path() == "*" { None } else { hosts.find(request) };

@@ -1,9 +1,9 @@
 //! What a compressed response holds while it is sent. Alone in its test binary, because of its allocator.
-#![allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait; this one only forwards to the system allocator")]
+
+#[path = "util/allocations.rs"]
+mod allocations;
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     pin::Pin,
     task::{Context, Poll, Waker},
 };
@@ -13,31 +13,7 @@ use web::{
     httpserver::{Body, BodyStream, Frame, Result, Service},
 };
 
-/// Counts what the thread holds.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    let _ = HELD.try_with(|held| held.set(held.get() + bytes));
-}
-
-// SAFETY: both calls are passed on as they are.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) };
-    }
-}
+use allocations::Counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -91,7 +67,7 @@ fn drain(mut body: Body, before: isize) -> (isize, usize) {
             Poll::Ready(Err(error)) => panic!("{error}"),
             Poll::Pending => {}
         }
-        most = most.max(HELD.get() - before);
+        most = most.max(allocations::held() - before);
     }
 }
 
@@ -105,7 +81,7 @@ fn a_stream_holds_what_is_stated_however_long_it_is() {
         .wrap(Compress::new());
     drain(body_of(&application), 0);
     // Four at once, of which the first has the compressor that waited.
-    let before = HELD.get();
+    let before = allocations::held();
     let held: Vec<Body> = (0..4)
         .map(|_| {
             let mut body = body_of(&application);
@@ -114,10 +90,10 @@ fn a_stream_holds_what_is_stated_however_long_it_is() {
             body
         })
         .collect();
-    let each = (HELD.get() - before) / 3;
+    let each = (allocations::held() - before) / 3;
     assert!((300..400).contains(&(each / 1024)), "{each} bytes each");
     drop(held);
-    let before = HELD.get();
+    let before = allocations::held();
     let (most, length) = drain(body_of(&application), before);
     assert!(length > 100_000 && most < 100 * 1024, "{most} bytes beside the compressor that waited");
 }

@@ -1,44 +1,22 @@
-//! What connections hold. Alone in its test binary, because it counts what the process allocates.
-#![allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait; this one only forwards to the system allocator")]
+//! What connections hold. Alone in its test binary, because it counts what the thread allocates.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-};
+#[path = "util/allocations.rs"]
+mod allocations;
 
 use web::websocket::codec::{Decoder, Deflate, DeflateOptions, Encoder, Event, Role};
 
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: both calls are forwarded as they are, and `realloc` is made of them.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size(), Relaxed);
-        COUNT.fetch_add(1, Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
+use allocations::{Counting, held};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 /// A server's ends of connections that have sent and received once, and how many bytes each holds.
-fn idle_after_use(options: &DeflateOptions, count: usize) -> usize {
+fn idle_after_use(options: &DeflateOptions, count: isize) -> isize {
     let (at_the_server, answer) = Deflate::accept([Deflate::offer(options)], options).unwrap();
     let at_the_client = Deflate::agreed([answer], options).unwrap().unwrap();
     let text = "the same again and ".repeat(1000);
-    let mut connections = Vec::with_capacity(count);
-    let before = HELD.load(Relaxed);
+    let mut connections = Vec::with_capacity(count as usize);
+    let before = held();
     for _ in 0..count {
         let mut encoder = Encoder::new(Role::Server).deflate(&at_the_server);
         let mut decoder = Decoder::new(Role::Server).deflate(&at_the_server);
@@ -50,25 +28,19 @@ fn idle_after_use(options: &DeflateOptions, count: usize) -> usize {
         assert!(matches!(decoder.decode(&mut second), Ok(Some(Event::Message(_)))));
         connections.push((encoder, decoder));
     }
-    (HELD.load(Relaxed) - before) / count
+    (held() - before) / count
 }
 
 /// How many allocations `work` makes.
 fn allocations<T>(work: impl FnOnce() -> T) -> usize {
-    let before = COUNT.load(Relaxed);
+    let before = allocations::allocations();
     let result = work();
-    let count = COUNT.load(Relaxed) - before;
+    let count = allocations::allocations() - before;
     drop(result);
     count
 }
 
-/// The counters are those of the process, so there is one test.
 #[test]
-fn memory_is_taken_for_what_has_come_and_given_back() {
-    one_allocation_for_a_message();
-    idle_connections_hold_nothing_without_context_and_what_is_stated_with_it();
-}
-
 fn one_allocation_for_a_message() {
     let options = DeflateOptions::new().threshold(10_000);
     let (agreed, _) = Deflate::accept(["permessage-deflate"], &options).unwrap();
@@ -85,6 +57,7 @@ fn one_allocation_for_a_message() {
     assert_eq!(allocations(|| Decoder::new(Role::Client).decode(&mut &b"\x89\x00"[..])), 0);
 }
 
+#[test]
 fn idle_connections_hold_nothing_without_context_and_what_is_stated_with_it() {
     let options = DeflateOptions::new();
     idle_after_use(&options, 1); // fills the thread's pool
@@ -97,7 +70,7 @@ fn idle_connections_hold_nothing_without_context_and_what_is_stated_with_it() {
     // A head with a few bytes behind it is not worth a decompressor.
     let (agreed, _) = Deflate::accept(["permessage-deflate"], &options).unwrap();
     let mut decoder = Decoder::new(Role::Server).deflate(&agreed);
-    let before = HELD.load(Relaxed);
+    let before = held();
     assert_eq!(decoder.decode(&mut &b"\x41\xfe\xff\xff\0\0\0\0\xf2\x48"[..]), Ok(None));
-    assert!(HELD.load(Relaxed) - before < 500);
+    assert!(held() - before < 500);
 }

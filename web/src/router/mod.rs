@@ -326,6 +326,15 @@ impl Router {
         &self.unrouted
     }
 
+    /// Mounts all endpoints. A request could do so when it is the first, but what stays of it would lie behind the connections
+    /// of that moment, and keep the allocator from giving back what they leave.
+    #[cold]
+    pub(crate) fn mount(&self, application: &Scope) {
+        for (_, target) in self.tables.iter().flat_map(Table::targets) {
+            target.mounted(application);
+        }
+    }
+
     /// Has endpoints mounted anew, since the application has changed.
     #[cold]
     pub(crate) fn unmount(&mut self) {

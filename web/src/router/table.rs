@@ -21,7 +21,7 @@ pub(crate) struct Target {
     pub(super) info: Rc<RouteInfo>,
     /// Of the route, beside those of the handler.
     pub(super) needs: Needs,
-    /// Once there has been a request.
+    /// Once the application is ready.
     mounted: OnceCell<Rc<Mounted>>,
 }
 
