@@ -1,5 +1,7 @@
 //! Memory in user space per idle and per parked connection: anonymous memory of the process, as the kernel counts it.
 
+use std::{thread::sleep, time::Duration};
+
 use super::{Options, Result, Row, limits, report::Unit, server::Server, subject::Subject};
 use crate::{
     load::{Request, Session, Stop},
@@ -69,6 +71,9 @@ impl PerConnection {
         server.settle()?;
         let held = bytes(server)?;
         drop(session);
+        server.settle()?;
+        // The loop looks once more at what it can give back, a second behind the end of a burst.
+        sleep(Duration::from_millis(1_500));
         server.settle()?;
         let kept = bytes(server)?;
         let each = |bytes: i64| bytes as f64 / connections as f64;
