@@ -37,6 +37,9 @@ thread_local! {
     /// Made with the first buffer.
     static KEPT: Rc<Kept> = {
         let kept = Rc::new(Kept);
+        // Each thread-local that has a destructor takes a block for good when it is first touched. Now it lies at the
+        // beginning of the heap; at the end of a burst it would keep all that is before it.
+        drop(kept.ebb());
         let holder = Rc::downgrade(&kept);
         on_ebb(holder);
         kept
