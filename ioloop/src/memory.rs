@@ -82,6 +82,9 @@ thread_local! {
 /// a buffer for the next request, a table that has grown. Everything before it stays with the process. The loop does this
 /// for its own tables; whoever keeps buffers for a thread does it by this.
 ///
+/// A thread-local with a destructor takes a block for good when it is first touched. One that [`Ebb::ebb`] empties is
+/// touched before, best when `holder` is made: at the end of a burst that block lies at the end of the heap.
+///
 /// # Examples
 ///
 /// ```
