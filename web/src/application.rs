@@ -181,7 +181,8 @@ impl Application {
     /// [`limits`](Application::limits) are not used: those are the server's.
     ///
     /// Its fallback answers what none of its routes has, before a route of this one that matches the path by a parameter
-    /// where the prefix has text: static files at `/`, for example. Without a fallback such a route answers.
+    /// where the prefix has text: static files at `/`, for example, or a regular expression that does not begin with the
+    /// prefix. Without a fallback such a route answers.
     ///
     /// # Panics
     ///

@@ -168,6 +168,10 @@ impl Route {
     /// A path is matched as it was sent, percent-encoded; the parameters are decoded when they are asked for. A group that
     /// took no part is empty. Groups without a name only group. There is no Unicode: `\d` and `\w` are ASCII.
     ///
+    /// The fallback of a [nested application](crate::Application::nest) goes before an expression of the outer one that does
+    /// not begin with the text of the prefix: below `/api`, the fallback goes before `/.*\.html`, and `/api/v\d+/.*` before the
+    /// fallback.
+    ///
     /// A route of literal text and named groups without other groups in them can have a [name](Route::name). Values have to
     /// match the expression.
     ///

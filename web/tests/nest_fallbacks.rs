@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use proptest::prelude::*;
 use scratch::Scratch;
 use util::in_process::{ask, get};
-use web::{Application, Exchange, Handler, Method, Next, StaticFiles, TrailingSlash};
+use web::{Application, Exchange, Handler, Method, Next, Route, StaticFiles, TrailingSlash};
 
 /// A handler that answers with its own name, and the parameters of the path.
 fn named(name: impl Into<String>) -> impl Handler {
@@ -132,30 +132,105 @@ fn an_application_nested_twice_keeps_its_own_paths() {
     }
 }
 
+fn regex(path: &str, name: &str) -> Route {
+    Route::get(path, named(name)).regex()
+}
+
+#[test]
+fn a_regular_expression_of_the_outer_application_leaves_a_nested_one_its_own_paths() {
+    let inner = || nested().add(regex(r"/\d+", "number"));
+    let outer = || Application::new().add(regex(r"/.*\.html|/(a|b).*", "outer"));
+    for application in [outer().nest("/api", inner()), Application::new().nest("/api", inner()).merge(outer())] {
+        for (target, text) in [
+            ("/x.html", "outer"),
+            ("/apis", "outer"),
+            ("/b", "outer"),
+            ("/api", "nested"),
+            ("/api/x.html", "nested"),
+            ("/api/x/y", "nested"),
+            ("/api/users/7", "user"),
+            ("/api/17", "number"),
+        ] {
+            assert_eq!(get(&application, target).text(), text, "{target}");
+        }
+        assert_eq!(ask(&application, Method::DELETE, "/api/x.html").text(), "nested");
+        assert_eq!(ask(&application, Method::DELETE, "/x.html").status, 405);
+    }
+    let without = Application::new().get("/users", named("users"));
+    assert_eq!(get(&outer().nest("/api", without), "/api/x").text(), "outer", "nothing else has it");
+}
+
+#[test]
+fn a_regular_expression_that_begins_with_the_prefix_answers() {
+    let application = Application::new()
+        .nest("/api", nested())
+        .nest("/{tenant}", Application::new().fallback(named("tenant")))
+        .add(regex(r"/api/v\d+/.*", "versions"))
+        .add(regex(r"/[a-z]+/x", "letters"));
+    for (target, text) in
+        [("/api/v1/x", "versions"), ("/api/x", "nested"), ("/acme/x", "tenant"), ("/acme/v1/x", "tenant")]
+    {
+        assert_eq!(get(&application, target).text(), text, "{target}");
+    }
+}
+
+/// The paths that an expression is asked about are those of the nested application as well, with parameters and all.
+#[test]
+fn a_regular_expression_of_an_application_with_a_parameter_in_its_prefix_is_its_own() {
+    let tenant = Application::new().add(regex(r"/\d+", "number")).fallback(named("tenant"));
+    let application = Application::new().add(regex(r"/.*/1\d*", "ones")).nest("/{tenant}", tenant);
+    for (target, text) in [("/acme/17", "number"), ("/acme/x/1", "tenant"), ("/acme", "tenant")] {
+        assert_eq!(get(&application, target).text(), text, "{target}");
+    }
+}
+
 /// An application, as the property test knows it.
 #[derive(Clone, Debug)]
 struct Model {
     routes: Vec<&'static str>,
+    regexes: Vec<Expression>,
     has_fallback: bool,
     nested: Vec<(&'static str, Model)>,
 }
 
+/// A regular expression, the pattern that is as exact, and the same in code.
+#[derive(Clone, Copy, Debug)]
+struct Expression(&'static str, &'static str, fn(&str) -> bool);
+
 const ROUTES: [&str; 11] =
     ["/", "/a", "/b", "/a/", "/{x}", "/{*r}", "/a/{y}", "/a/{*r}", "/{x}/a", "/a{x}", "/{x}/b/{*r}"];
 const PREFIXES: [&str; 5] = ["/a", "/b", "/{x}", "/a/b", "/a{x}"];
+const REGEXES: [Expression; 6] = [
+    Expression("/.*b", "/{*r}", |path| path.ends_with('b')),
+    Expression("/a/.*", "/a/{*r}", |path| path.starts_with("/a/")),
+    Expression("/a(?:/b/.*|/b/b)", "/a/b/{*r}", |path| path.starts_with("/a/b/")),
+    Expression("/ab|/b/a", "/{*r}", |path| path == "/ab" || path == "/b/a"),
+    Expression("/(?:b/)+a*", "/b/{*r}", |path| {
+        let letters = path[1..].trim_end_matches('a');
+        !letters.is_empty() && letters.len() % 2 == 0 && letters == "b/".repeat(letters.len() / 2)
+    }),
+    Expression("(?:/b/a)", "/b/a", |path| path == "/b/a"),
+];
 
 fn model() -> impl Strategy<Value = Model> {
-    let leaf = (prop::sample::subsequence(&ROUTES[..], 0..5), any::<bool>()).prop_map(|(routes, has_fallback)| Model {
-        routes,
-        has_fallback,
-        nested: Vec::new(),
-    });
-    leaf.prop_recursive(2, 6, 2, |inner| {
+    fn own() -> impl Strategy<Value = Model> {
+        let routes = prop::sample::subsequence(&ROUTES[..], 0..5);
+        let regexes = prop::sample::subsequence(&REGEXES[..], 0..3).prop_shuffle();
+        (routes, regexes, any::<bool>()).prop_map(|(routes, regexes, has_fallback)| Model {
+            routes,
+            regexes,
+            has_fallback,
+            nested: Vec::new(),
+        })
+    }
+    own().prop_recursive(2, 6, 2, |inner| {
         let nested = prop::collection::vec((prop::sample::select(&PREFIXES[..]), inner), 1..3);
-        (prop::sample::subsequence(&ROUTES[..], 0..5), any::<bool>(), nested)
-            .prop_map(|(routes, has_fallback, nested)| Model { routes, has_fallback, nested })
+        (own(), nested).prop_map(|(own, nested)| Model { nested, ..own })
     })
 }
+
+/// What may answer: the pattern that says how exact it is, and the text.
+type Candidate = (String, String);
 
 impl Model {
     /// The application itself; it panics if routes conflict.
@@ -164,54 +239,88 @@ impl Model {
         for route in &self.routes {
             application = application.get(route, named(format!("route {prefix}{route}")));
         }
+        for Expression(text, ..) in &self.regexes {
+            application = application.add(regex(text, &format!("regex {prefix}{text}")));
+        }
         for (inner, model) in &self.nested {
             application = application.nest(inner, model.build(&format!("{prefix}{inner}")));
         }
         if self.has_fallback { application.fallback(named(format!("fallback {prefix}"))) } else { application }
     }
 
-    /// All patterns that may answer, with what they answer.
-    fn candidates(&self, prefix: &str, all: &mut Vec<(String, String)>) {
-        for route in &self.routes {
-            all.push((format!("{prefix}{route}"), format!("route {prefix}{route}")));
-        }
-        if self.has_fallback {
-            all.push((format!("{prefix}/{{fallback}}"), format!("fallback {prefix}")));
-        }
-        self.nested.iter().for_each(|(inner, model)| model.candidates(&format!("{prefix}{inner}"), all));
+    /// All applications with the prefix of each, in the order in which they are added.
+    fn all(&self, prefix: &str) -> Vec<(String, &Model)> {
+        let below = self.nested.iter().flat_map(|(inner, model)| model.all(&format!("{prefix}{inner}")));
+        [(prefix.to_owned(), self)].into_iter().chain(below).collect()
     }
 
-    /// What answers `path`: of all patterns that match it the most exact one, segment by segment.
+    /// What answers `path`: the most exact pattern that matches it, or else the first expression, unless a fallback is more
+    /// exact, segment by segment.
     fn answer(&self, path: &str) -> Option<String> {
-        let mut all = Vec::new();
-        self.candidates("", &mut all);
-        let matching = all.into_iter().filter_map(|(pattern, text)| Some((rank(&pattern, path)?, text)));
-        matching.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, text)| text)
+        let (mut routes, mut regexes, mut fallbacks): (Vec<Candidate>, Vec<Candidate>, Vec<Candidate>) =
+            Default::default();
+        for (prefix, model) in self.all("") {
+            for route in model.routes.iter().filter(|route| matches(&format!("{prefix}{route}"), path)) {
+                routes.push((format!("{prefix}{route}"), format!("route {prefix}{route}")));
+            }
+            for Expression(text, alike, is_match) in &model.regexes {
+                if below(&prefix, path).is_some_and(|rest| rest.starts_with('/') && is_match(rest)) {
+                    regexes.push((format!("{prefix}{alike}"), format!("regex {prefix}{text}")));
+                }
+            }
+            if model.has_fallback && below(&prefix, path).is_some() {
+                fallbacks.push((format!("{prefix}/{{fallback}}"), format!("fallback {prefix}")));
+            }
+        }
+        let most_exact = |all: Vec<Candidate>| all.into_iter().min_by_key(|(pattern, _)| ranks(pattern));
+        let fallback = most_exact(fallbacks);
+        let goes_first =
+            |(pattern, _): &Candidate| fallback.as_ref().is_none_or(|(fallback, _)| ranks(pattern) < ranks(fallback));
+        let route = most_exact(routes).filter(goes_first);
+        let found = route.or_else(|| regexes.into_iter().find(goes_first));
+        found.or(fallback).map(|(_, text)| text)
     }
 }
 
-/// How exact each segment of the pattern is, least first; `None` if it does not match.
-fn rank(pattern: &str, path: &str) -> Option<Vec<u8>> {
-    let (mut ranks, mut segments) = (Vec::new(), path.split('/').skip(1));
-    for own in pattern.split('/').skip(1) {
-        if own == "{fallback}" {
-            ranks.push(9);
-            return Some(ranks);
-        }
-        let segment = segments.next()?;
-        if own == "{*r}" {
-            let rest: Vec<&str> = [segment].into_iter().chain(segments).collect();
-            ranks.push(4);
-            return (!rest.join("/").is_empty()).then_some(ranks);
-        }
-        ranks.push(match own {
-            "{x}" | "{y}" if !segment.is_empty() => 3,
-            "a{x}" if segment.len() > 1 && segment.starts_with('a') => 2,
-            text if text == segment => 1,
-            _ => return None,
-        });
+/// What is left of a path below a prefix.
+fn below<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
+    let mut rest = path;
+    for own in prefix.split('/').skip(1) {
+        rest = rest.strip_prefix('/')?;
+        let (segment, behind) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        rest = matches(&format!("/{own}"), &format!("/{segment}")).then_some(behind)?;
     }
-    segments.next().is_none().then_some(ranks)
+    Some(rest)
+}
+
+/// Whether the pattern of a route matches.
+fn matches(pattern: &str, path: &str) -> bool {
+    let mut segments = path.split('/').skip(1);
+    for own in pattern.split('/').skip(1) {
+        let Some(segment) = segments.next() else { return false };
+        let is_match = match own {
+            "{*r}" => return !segment.is_empty() || segments.next().is_some(),
+            "{x}" | "{y}" => !segment.is_empty(),
+            "a{x}" => segment.len() > 1 && segment.starts_with('a'),
+            text => text == segment,
+        };
+        if !is_match {
+            return false;
+        }
+    }
+    segments.next().is_none()
+}
+
+/// How exact each segment of a pattern is, least first.
+fn ranks(pattern: &str) -> Vec<u8> {
+    let rank = |segment| match segment {
+        "{fallback}" => 9,
+        "{*r}" => 4,
+        "{x}" | "{y}" => 3,
+        "a{x}" => 2,
+        _ => 1,
+    };
+    pattern.split('/').skip(1).map(rank).collect()
 }
 
 proptest! {

@@ -37,12 +37,13 @@ impl Fallback {
 
     /// Whether it answers paths below its prefix before a pattern that matches them as well: one that is less exact in the
     /// first segment in which they differ, such as `/{*path}` beside `/admin`. Of two texts that differ, one path has one.
+    /// A regular expression is as exact as the text it begins with.
     #[inline]
     pub(super) fn goes_before(&self, table: &Table) -> bool {
-        if self.endpoint.is_none() || table.is_regex() {
+        if self.endpoint.is_none() {
             return false;
         }
-        let mut segments = table.text().split('/').skip(1);
+        let mut segments = table.pattern_alike().split('/').skip(1);
         for own in self.prefix.split('/').skip(1) {
             match segments.next() {
                 Some(other) if other == own => {}

@@ -82,7 +82,7 @@ impl Router {
         let home = Rc::clone(&self.home);
         #[cfg(feature = "regex")]
         let table = if is_regex {
-            self.regex_table(&path, &home, Rc::default())
+            self.regex_table(&path, PathRegex::pattern_alike(&path), &home, Rc::default())
         } else {
             self.table(&path, &home, Rc::default())
         };
@@ -346,7 +346,8 @@ impl Router {
     fn table_below(&mut self, prefix: &str, table: &Table, scope: Rc<Scope>) -> &mut Table {
         #[cfg(feature = "regex")]
         if table.is_regex() {
-            return self.regex_table(&PathRegex::below(prefix, table.text()), table.info.home(), scope);
+            let pattern_alike = format!("{prefix}{}", table.pattern_alike());
+            return self.regex_table(&PathRegex::below(prefix, table.text()), pattern_alike, table.info.home(), scope);
         }
         self.table(&format!("{prefix}{}", table.text()), table.info.home(), scope)
     }

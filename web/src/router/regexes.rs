@@ -13,10 +13,16 @@ use crate::{
 };
 
 impl Router {
-    /// The table of a regular expression.
+    /// The table of a regular expression, which is as exact as `pattern_alike`.
     #[track_caller]
     #[inline]
-    pub(super) fn regex_table(&mut self, text: &str, home: &Rc<Home>, scope: Rc<Scope>) -> &mut Table {
+    pub(super) fn regex_table(
+        &mut self,
+        text: &str,
+        pattern_alike: String,
+        home: &Rc<Home>,
+        scope: Rc<Scope>,
+    ) -> &mut Table {
         if let Some(&(_, at)) = self.regexes.iter().find(|(known, _)| known.text() == text) {
             return &mut self.tables[at];
         }
@@ -27,7 +33,11 @@ impl Router {
         let at = self.tables.len();
         let info = Rc::new(RouteInfo::new(Pattern::of_regex(text, regex.names()), home));
         self.regexes.push((regex, at));
-        self.tables.push(Table::of_regex(info, scope));
+        let mut table = Table::of_regex(info, scope, pattern_alike);
+        if self.fallbacks.iter().any(|fallback| fallback.goes_before(&table)) {
+            table.contest();
+        }
+        self.tables.push(table);
         &mut self.tables[at]
     }
 
@@ -45,12 +55,16 @@ impl Router {
         }
     }
 
-    /// The first regular expression that matches.
+    /// The first regular expression that matches, and is not behind the fallback of a nested application.
     #[inline]
     pub(super) fn find_regex(&self, method: &Method, path: &str) -> Option<Found<'_>> {
         self.regexes.iter().find_map(|(regex, at)| {
             let pieces = regex.find(path)?;
-            Some(self.tables[*at].find(method, || PathParams::of_pieces(&pieces, path)))
+            let table = &self.tables[*at];
+            if table.is_contested() && self.belongs_to_fallback(path, table) {
+                return None;
+            }
+            Some(table.find(method, || PathParams::of_pieces(&pieces, path)))
         })
     }
 }

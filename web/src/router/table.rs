@@ -50,8 +50,9 @@ pub(crate) struct Table {
     scope: Rc<Scope>,
     /// Of the nested application that added it.
     pub(super) slash: Option<TrailingSlash>,
+    /// Of a regular expression: the pattern that leaves as much open.
     #[cfg(feature = "regex")]
-    is_regex: bool,
+    pattern_alike: Option<Box<str>>,
 }
 
 pub(super) type Targets = Vec<(Method, Target)>;
@@ -66,15 +67,15 @@ impl Table {
             scope,
             slash: None,
             #[cfg(feature = "regex")]
-            is_regex: false,
+            pattern_alike: None,
         }
     }
 
     /// That of a regular expression.
     #[cfg(feature = "regex")]
     #[inline]
-    pub(super) fn of_regex(info: Rc<RouteInfo>, scope: Rc<Scope>) -> Table {
-        Table { is_regex: true, ..Table::new(info, scope) }
+    pub(super) fn of_regex(info: Rc<RouteInfo>, scope: Rc<Scope>, pattern_alike: String) -> Table {
+        Table { pattern_alike: Some(pattern_alike.into()), ..Table::new(info, scope) }
     }
 
     /// The methods of this path, as the value of an `Allow` header.
@@ -94,9 +95,19 @@ impl Table {
     #[inline]
     pub(super) fn is_regex(&self) -> bool {
         #[cfg(feature = "regex")]
-        return self.is_regex;
+        return self.pattern_alike.is_some();
         #[cfg(not(feature = "regex"))]
         false
+    }
+
+    /// The pattern that says how exact the routes are: their own, unless that is a regular expression.
+    #[inline]
+    pub(super) fn pattern_alike(&self) -> &str {
+        #[cfg(feature = "regex")]
+        if let Some(pattern) = &self.pattern_alike {
+            return pattern;
+        }
+        self.text()
     }
 
     pub(super) fn text(&self) -> &str {

@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 use regex::bytes::{Captures, Regex, RegexBuilder};
+use regex_syntax::{ParserBuilder, hir::literal::Extractor};
 
 use super::build_path;
 use crate::pattern::{Part, parts, unescaped};
@@ -43,6 +44,23 @@ impl PathRegex {
             }
         }
         if text.contains('|') { format!("{whole}(?:{text})") } else { whole + text }
+    }
+
+    /// The pattern that leaves as much open: the segments of text that every match begins with, and `{*rest}` for what is left.
+    #[inline]
+    pub(crate) fn pattern_alike(text: &str) -> String {
+        let mut pattern = String::new();
+        let expression = ParserBuilder::new().unicode(false).utf8(false).build().parse(&format!("(?:{text})"));
+        let beginnings = expression.map(|expression| Extractor::new().extract(&expression));
+        if let Ok(beginnings) = &beginnings {
+            let common = beginnings.longest_common_prefix().and_then(|text| std::str::from_utf8(text).ok());
+            common.unwrap_or_default().chars().for_each(|c| push_literal(&mut pattern, c));
+            if beginnings.is_exact() && beginnings.len() == Some(1) {
+                return pattern;
+            }
+        }
+        pattern.truncate(pattern.rfind('/').unwrap_or(0));
+        pattern + "/{*rest}"
     }
 
     #[inline]
@@ -182,6 +200,29 @@ mod tests {
         assert_eq!(below.find("/a.b/acme/x"), Some(vec!["acme", ""]));
         assert_eq!(below.find("/axb/acme/7"), None);
         assert_eq!(below.find("/x"), None);
+    }
+
+    #[test]
+    fn an_expression_is_as_exact_as_the_segments_that_all_its_matches_begin_with() {
+        for (text, pattern) in [
+            (r"/a/b\.c", "/a/b.c"),
+            (r"^/a/b$", "/a/b"),
+            (r"/a/\{b\}", "/a/{{b}}"),
+            (r"/archive/(?<year>\d{4})/x", "/archive/{*rest}"),
+            (r"/archive-(?<year>\d{4})", "/{*rest}"),
+            (r"/api(?:/.*)?", "/{*rest}"),
+            (r"/api/?", "/{*rest}"),
+            (r"/api/v1|/api/v2/.*", "/api/{*rest}"),
+            (r"/a(?:/b/x|/b/y)", "/a/b/{*rest}"),
+            (r"/api/x|/b", "/{*rest}"),
+            (r"(?i)/api/x", "/{*rest}"),
+            (r"/a/(?i)b/x", "/a/{*rest}"),
+            (r"/a/[^/]+/b", "/a/{*rest}"),
+            (r".*", "/{*rest}"),
+            (r"", ""),
+        ] {
+            assert_eq!(PathRegex::pattern_alike(text), pattern, "{text}");
+        }
     }
 
     #[test]
