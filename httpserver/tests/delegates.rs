@@ -6,7 +6,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use common::{Client, Event, header, run, serve_pair, status, turns};
 use httpserver::{
-    Body, Bytes, Error, IOStream, Request, Response, Result, ServerHandle,
+    Body, Bytes, Error, IOStream, Request, Response, Result, ServerHandle, Trailers,
     delegate::{DelegateService, HttpConnection, HttpMessageDelegate},
     spawn,
 };
@@ -306,6 +306,45 @@ fn a_connection_dropped_without_an_answer_is_a_500_and_in_the_middle_of_one_a_br
         assert_eq!(status(&client.head().await), 200);
         // Without the chunk that would end it.
         assert_eq!(client.rest().await, "4\r\nhalf\r\n");
+    });
+}
+
+#[test]
+fn a_connection_dropped_behind_all_that_was_announced_has_finished_its_answer() {
+    run(async {
+        for text in ["", "all"] {
+            let (client, _server, _) = serve(async move |_, connection: &mut Option<HttpConnection>| {
+                let Some(mut connection) = connection.take() else { return Ok(()) };
+                let mut head = Response::default();
+                head.set_content_length(text.len() as u64);
+                connection.write_headers(head)?;
+                connection.write(text).await
+            });
+            for _ in 0..2 {
+                client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+                let answer = client.answer().await;
+                assert_eq!((answer.status(), answer.text(), answer.header("connection")), (200, text, None));
+            }
+        }
+    });
+}
+
+#[test]
+fn trailers_are_sent_behind_the_answer() {
+    run(async {
+        let (client, _server, _) = serve(async |_, connection: &mut Option<HttpConnection>| {
+            let Some(mut connection) = connection.take() else { return Ok(()) };
+            let mut trailers = Trailers::new();
+            trailers.append("X-Sum", "3")?;
+            assert!(matches!(connection.set_trailers(Trailers::new()), Err(Error::AlreadyTaken(_))));
+            connection.write_headers(Response::default())?;
+            connection.write("all").await?;
+            connection.set_trailers(trailers)?;
+            connection.finish()
+        });
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        assert_eq!(status(&client.head().await), 200);
+        assert_eq!(client.rest().await, "3\r\nall\r\n0\r\nX-Sum: 3\r\n\r\n");
     });
 }
 

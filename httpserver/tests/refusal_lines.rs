@@ -6,7 +6,7 @@ mod common;
 use std::{sync::Mutex, time::Duration};
 
 use common::{exchange, run_virtual, serve};
-use httpserver::Request;
+use httpserver::{Method, Request, Response};
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -18,8 +18,9 @@ impl log::Log for Collector {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if record.target().starts_with("httpserver") && record.level() == log::Level::Debug {
-            LINES.lock().unwrap().push(record.args().to_string());
+        if record.target().starts_with("httpserver") {
+            let level = if record.level() == log::Level::Debug { "" } else { "not at debug: " };
+            LINES.lock().unwrap().push(format!("{level}{}", record.args()));
         }
     }
 
@@ -35,7 +36,10 @@ fn each_reason_is_one_line_and_there_are_ten_in_a_second_at_most() {
     log::set_logger(&Collector).unwrap();
     log::set_max_level(log::LevelFilter::Debug);
     run_virtual(|clock| async move {
-        let addr = serve(async |mut request: Request| request.bytes().await);
+        let addr = serve(async |mut request: Request| match *request.method() {
+            Method::PUT => Ok(Response::bytes(request.take_body())),
+            _ => request.bytes().await.map(Response::bytes),
+        });
         exchange(addr, "GET / HTTP/1.1\r\n\r\n").await;
         let lines = take_lines();
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -47,14 +51,20 @@ fn each_reason_is_one_line_and_there_are_ten_in_a_second_at_most() {
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].starts_with("refusing the body of a request from "), "{lines:?}");
 
+        // In the middle of an answer that is made of the body.
+        exchange(addr, broken.replace("POST", "PUT")).await;
+        let lines = take_lines();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("refusing the body of a request from "), "{lines:?}");
+
         for _ in 0..20 {
             exchange(addr, "nonsense\r\n\r\n").await;
         }
-        assert_eq!(take_lines().len(), 8, "with the two before it");
+        assert_eq!(take_lines().len(), 7, "with the three before it");
         clock.advance(Duration::from_secs(1)).await;
         exchange(addr, "nonsense\r\n\r\n").await;
         let lines = take_lines();
         assert_eq!(lines.len(), 2);
-        assert_eq!(lines[0], "12 more refusals were not logged");
+        assert_eq!(lines[0], "13 more refusals were not logged");
     });
 }

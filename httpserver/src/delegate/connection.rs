@@ -10,12 +10,13 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::{Body, BodyDriver, BodyWriter, Error, Response, Result};
+use crate::{Body, BodyDriver, BodyWriter, Error, Response, Result, Trailers};
 
 /// Answers one request: [`write_headers`](HttpConnection::write_headers) once, [`write`](HttpConnection::write) as often as
 /// wanted, [`finish`](HttpConnection::finish) once. It may be moved to another task of the loop.
 ///
 /// Dropped before the answer is finished, it breaks the answer off: a client that has seen its head sees the connection end.
+/// Unless `Content-Length` was in the head, and as much has been written: then nothing is missing, and the answer is finished.
 ///
 /// To hand the stream to another protocol, Tornado's `detach`, answer with what
 /// [`Request::upgrade`](crate::Request::upgrade) returns.
@@ -23,6 +24,8 @@ pub struct HttpConnection {
     shared: Rc<Shared>,
     /// From the head to the end of the answer.
     writer: Option<BodyWriter>,
+    /// How much has still to be written, if the head has said how much there is.
+    left: Option<u64>,
 }
 
 /// What a connection shares with the service that waits for its answer.
@@ -56,11 +59,11 @@ enum End {
 impl HttpConnection {
     #[inline]
     pub(super) fn new(shared: Rc<Shared>) -> HttpConnection {
-        HttpConnection { shared, writer: None }
+        HttpConnection { shared, writer: None, left: None }
     }
 
     /// Begins the answer. A `head` that has a body, or that hands the stream over, is the whole answer, which is finished
-    /// with it. With `Content-Length` in it, as many bytes have to be written; without, the body is chunked, or ends with the
+    /// with it: also when the body is a stream, and though the delegate is told nothing more of the request then. With `Content-Length` in it, as many bytes have to be written; without, the body is chunked, or ends with the
     /// connection for a client of HTTP/1.0.
     ///
     /// # Errors
@@ -78,6 +81,7 @@ impl HttpConnection {
             if let Some(length) = length {
                 head.set_content_length(length);
             }
+            self.left = length;
             self.writer = Some(writer);
         } else {
             self.shared.end.set(End::Finished);
@@ -99,7 +103,8 @@ impl HttpConnection {
     /// As [`BodyWriter`].
     #[inline]
     pub async fn write(&mut self, chunk: impl AsRef<[u8]>) -> Result<()> {
-        self.writer()?.write(chunk).await
+        let chunk = chunk.as_ref();
+        self.writer_of(chunk.len())?.write(chunk).await
     }
 
     /// [`write`](HttpConnection::write) for what is there as `Bytes`. A large piece is not copied.
@@ -113,7 +118,7 @@ impl HttpConnection {
     /// As [`BodyWriter`].
     #[inline]
     pub async fn write_bytes(&mut self, chunk: Bytes) -> Result<()> {
-        self.writer()?.write_bytes(chunk).await
+        self.writer_of(chunk.len())?.write_bytes(chunk).await
     }
 
     /// Waits until what was written has been taken by the kernel.
@@ -128,6 +133,17 @@ impl HttpConnection {
     #[inline]
     pub async fn flush(&mut self) -> Result<()> {
         self.writer()?.flush().await
+    }
+
+    /// Sends trailers behind the body, if that is chunked; see [`Frame::Trailers`](crate::Frame::Trailers).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyTaken`] before the head and behind the end of the answer.
+    #[inline]
+    pub fn set_trailers(&mut self, trailers: Trailers) -> Result<()> {
+        self.writer()?.set_trailers(trailers);
+        Ok(())
     }
 
     /// Ends the answer.
@@ -151,6 +167,13 @@ impl HttpConnection {
         self.shared.is_finished()
     }
 
+    /// The writer, for so many bytes more.
+    #[inline]
+    fn writer_of(&mut self, count: usize) -> Result<&mut BodyWriter> {
+        self.left = self.left.and_then(|left| left.checked_sub(count as u64));
+        self.writer()
+    }
+
     #[inline]
     fn writer(&mut self) -> Result<&mut BodyWriter> {
         let what = if self.shared.begun.get() { "the answer" } else { "an answer without a head" };
@@ -161,6 +184,10 @@ impl HttpConnection {
 impl Drop for HttpConnection {
     #[inline]
     fn drop(&mut self) {
+        if self.left == Some(0) {
+            // There is no more to come. It fails when that was said before.
+            let _ = self.finish();
+        }
         // The writer tells the body by itself.
         self.shared.end(End::GivenUp);
     }

@@ -128,13 +128,7 @@ impl ServerConn {
                     return self.poll_interrupted(cx, streamed);
                 }
                 Err(error) => {
-                    // A client that has gone is no news, and whoever broke the body off has said why.
-                    let is_known = error.is_client_gone() || matches!(error, Error::BodyBroken);
-                    let (peer, reason) = (self.peer(), Printable::display(&error));
-                    match is_known {
-                        true => log::debug!("answer to {peer:?} broken off: {reason}"),
-                        false => report_failure("httpserver", format_args!("answer to {peer:?} broken off: {reason}")),
-                    }
+                    self.log_broken_off(&error);
                     return Poll::Ready(false);
                 }
             }
@@ -144,6 +138,21 @@ impl ServerConn {
                 cx.waker().wake_by_ref();
                 return self.poll_interrupted(cx, streamed);
             }
+        }
+    }
+
+    #[cold]
+    fn log_broken_off(&self, error: &Error) {
+        // Any client can send a body that fails in the middle of its answer. One line has said so already.
+        if error.status().is_some() && self.conn.has_failed() {
+            return;
+        }
+        // A client that has gone is no news, and whoever broke the body off has said why.
+        let is_known = error.is_client_gone() || matches!(error, Error::BodyBroken);
+        let (peer, reason) = (self.peer(), Printable::display(error));
+        match is_known {
+            true => log::debug!("answer to {peer:?} broken off: {reason}"),
+            false => report_failure("httpserver", format_args!("answer to {peer:?} broken off: {reason}")),
         }
     }
 
