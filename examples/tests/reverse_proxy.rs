@@ -103,6 +103,55 @@ fn both_bodies_pass_through_as_they_come() {
 }
 
 #[test]
+fn an_answer_without_content_leaves_the_connection_alive() {
+    let (_program, address, server) = proxy();
+    let mut client = connect(address);
+    for answer in [
+        "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n",
+    ] {
+        send(&client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut upstream = accept(&server);
+        head(&mut upstream);
+        send(&upstream, answer);
+        drop(upstream);
+        let answered = head(&mut client);
+        assert_eq!(answered[..12], answer[..12].to_lowercase());
+        if answered.contains("\r\ntransfer-encoding: chunked\r\n") {
+            expect(&mut client, "0\r\n\r\n");
+        }
+    }
+}
+
+#[test]
+fn a_server_may_answer_while_the_client_still_sends() {
+    let (_program, address, server) = proxy();
+    let mut client = connect(address);
+    send(&client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst");
+    let mut upstream = accept(&server);
+    head(&mut upstream);
+    expect(&mut upstream, "first");
+    send(&upstream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nFIRST\r\n");
+    head(&mut client);
+    expect(&mut client, "5\r\nFIRST\r\n");
+    send(&client, "later");
+    expect(&mut upstream, "later");
+    send(&upstream, "5\r\nLATER\r\n0\r\nX-Sum: 10\r\n\r\n");
+    expect(&mut client, "5\r\nLATER\r\n0\r\nX-Sum: 10\r\n\r\n");
+
+    // It may also have answered to the end, and leave the rest.
+    send(&client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst");
+    let mut upstream = accept(&server);
+    head(&mut upstream);
+    expect(&mut upstream, "first");
+    send(&upstream, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nenough");
+    head(&mut client);
+    expect(&mut client, "enough");
+}
+
+#[test]
 fn a_server_that_does_not_answer_is_a_502() {
     let (_program, address, server) = proxy();
     let mut client = Client::connect(address);

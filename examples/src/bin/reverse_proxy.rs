@@ -147,12 +147,17 @@ fn is_of_the_hop(request: &Request, name: &str) -> bool {
 
 /// Asks the server, and answers the client with what it says.
 async fn exchange(server: SocketAddr, question: Request, mut client: HttpConnection) {
-    let what = format!("{} {}", question.method(), question.path());
-    let answer = ask(server, question).await.unwrap_or_else(|error| {
-        log::warn!("{what}: {error}");
-        Response::text("the server behind this one does not answer\n").with_status(StatusCode::BAD_GATEWAY)
-    });
-    if let Err(error) = client.write_headers(answer) {
+    let what = format!("{} {}", question.method(), question.target());
+    let passed_back = match ask(server, question).await {
+        Ok(answer) => pass_back(answer, &mut client).await,
+        Err(error) => {
+            log::warn!("{what}: {error}");
+            client.write_headers(
+                Response::text("the server behind this one does not answer\n").with_status(StatusCode::BAD_GATEWAY),
+            )
+        }
+    };
+    if let Err(error) = passed_back {
         log::warn!("{what}: {error}");
     }
 }
@@ -161,4 +166,18 @@ async fn ask(server: SocketAddr, question: Request) -> Result<Response, Box<dyn 
     let stream = timeout(CONNECT_TIMEOUT, IOStream::connect(server)).await??;
     stream.set_nodelay(true)?;
     Ok(Connection::new(stream).send(question).await?.into_response()?)
+}
+
+/// Writes the body behind the head, piece by piece. A head with its body would be the whole answer, and the client's request
+/// would not be read on: a server may have begun to answer before it has heard everything.
+async fn pass_back(mut answer: Response, client: &mut HttpConnection) -> Result<()> {
+    let mut body = answer.take_body();
+    client.write_headers(answer)?;
+    while let Some(chunk) = body.chunk().await? {
+        client.write_bytes(chunk).await?;
+    }
+    if let Some(trailers) = body.take_trailers() {
+        client.set_trailers(trailers)?;
+    }
+    client.finish()
 }
