@@ -32,7 +32,7 @@ impl Exchange {
 
     /// Sets a header of the response, in place of all lines of that name there were.
     ///
-    /// Without a `Content-Type`, what is written goes out as `text/html; charset=UTF-8`.
+    /// Without a `Content-Type`, what is written goes out as `text/html; charset=utf-8`.
     ///
     /// # Errors
     ///

@@ -32,13 +32,17 @@ fn thousandths(text: &str) -> Option<u16> {
     if !matches!(whole, "0" | "1") || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
+    if whole == "1" {
+        return fraction.bytes().all(|byte| byte == b'0').then_some(1000);
+    }
     let digits = fraction.bytes().map(|byte| u16::from(byte - b'0')).chain(std::iter::repeat(0)).take(3);
-    let fraction = digits.fold(0, |sum, digit| sum * 10 + digit);
-    Some(if whole == "1" { 1000 } else { fraction })
+    Some(digits.fold(0, |sum, digit| sum * 10 + digit))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, option, prelude::*, sample::select};
+
     use super::*;
 
     fn languages(line: &str) -> String {
@@ -60,10 +64,43 @@ mod tests {
         assert_eq!(languages("de;q=0, en"), "en");
         assert_eq!(languages("fr-CA;q=foo,fr;q=0.9"), "fr");
         assert_eq!(languages("fr-CA;q=-1,fr;q=0.9"), "fr");
-        for none in
-            ["", ",", ";", ";q=1", "a;q=", "a;q=0.0", "a;q=0.000", "a;q=1e3", "a;q=nan", "a;q=2", "a;q=.5", "a;q=0.x"]
-        {
+        for none in [
+            "",
+            ",",
+            ";",
+            ";q=1",
+            "a;q=",
+            "a;q=0.0",
+            "a;q=0.000",
+            "a;q=1e3",
+            "a;q=nan",
+            "a;q=2",
+            "a;q=1.5",
+            "a;q=1.001",
+            "a;q=.5",
+            "a;q=0.x",
+        ] {
             assert_eq!(languages(none), "", "{none}");
+        }
+    }
+
+    proptest! {
+        /// Over what the client meant instead of what it sent.
+        #[test]
+        fn the_order_is_that_of_the_weights(
+            wish in vec((select(vec!["a", "b-c", "de", "*"]), option::of(0u16..2000)), 0..8),
+        ) {
+            let members = wish.iter().map(|(language, weight)| match weight {
+                None => (*language).to_owned(),
+                Some(weight) => format!("{language};q={}.{:03}", weight / 1000, weight % 1000),
+            });
+            let line = members.collect::<Vec<_>>().join(", ");
+            let mut expected: Vec<(u16, &str)> =
+                wish.iter().map(|(language, weight)| (weight.unwrap_or(1000), *language)).collect();
+            expected.retain(|(weight, _)| (1..=1000).contains(weight));
+            expected.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+            let expected: Vec<&str> = expected.into_iter().map(|(_, language)| language).collect();
+            prop_assert_eq!(wanted([line.as_str()].into_iter()), expected, "{}", line);
         }
     }
 

@@ -16,8 +16,9 @@ impl Exchange {
     /// Sets a cookie: `exchange.set_cookie(("theme", "dark"))?`, or with attributes through [`Cookie::build`].
     ///
     /// Its path is `/` by default. A value with spaces, quotes, commas, semicolons, backslashes or text
-    /// beyond ASCII is quoted as Tornado and Python do it; [`cookie`](Exchange::cookie) undoes that. Setting a
-    /// cookie of the same name, path and domain again replaces it.
+    /// beyond ASCII is quoted as Tornado and Python do it; [`cookie`](Exchange::cookie) undoes that. Beyond ASCII the bytes of
+    /// UTF-8 are written, where Python writes those of Latin-1, and both are read. Setting a cookie of the same name, path and
+    /// domain again replaces it.
     ///
     /// What browsers would drop without a word is an error here. A name that begins with `__Secure-` or `__Host-` promises
     /// that nobody has set the cookie over plain HTTP, and the second one that no other host of the domain has: `Secure` is
