@@ -147,7 +147,7 @@ impl Application {
     /// `to` is a path, or a URL with scheme and host, and may have the parameters of `from` in its path, its query and its
     /// fragment. They are percent-encoded, so that a value stays one segment, and slashes of a `{*rest}` stay slashes. The
     /// query of the request is kept, behind that of `to`. The host is always the one that is written here: no request leads the
-    /// client elsewhere.
+    /// client elsewhere. A path is one of the site, in a nested application too: write it with the prefix.
     ///
     /// # Panics
     ///
