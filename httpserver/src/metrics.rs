@@ -33,7 +33,8 @@ pub struct ServerMetrics {
     pub unanswered: u64,
     /// Requests that could not be understood, or whose head came too late. Most of them are answered, too.
     pub refused: u64,
-    /// Bodies that were malformed, too long, too slow or cut short.
+    /// Bodies that were malformed, longer than [`Limits::max_body`](crate::Limits::max_body), too slow or cut short. A limit
+    /// that a service sets, and that of what is collected, are its own affair: what is beyond them is not counted.
     pub failed_bodies: u64,
     /// How long services took for the heads of answers, from the end of the request's head, by the loop's turn time: what is
     /// answered without waiting counts as 0, though it may have computed. A time of more than 19 hours may count as a

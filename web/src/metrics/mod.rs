@@ -42,7 +42,7 @@ use crate::{application::Application, error::Result, exchange::Exchange, handler
 /// | `http_request_duration_seconds` | `route` | a histogram: from the request's head to the end of the answer |
 /// | `http_connections`, `http_busy_connections` | | connections that are open, and those with a request in hand |
 /// | `http_connections_total` | | connections that there have been |
-/// | `http_refused_requests_total`, `http_failed_bodies_total` | | what was malformed, too long or too slow |
+/// | `http_refused_requests_total`, `http_failed_bodies_total` | | what was malformed, too long for the server, or too slow |
 /// | `ioloop_lag_seconds`, `ioloop_longest_lag_seconds` | | how late the loop was for a timer: for the last, and at most |
 /// | `ioloop_longest_turn_seconds` | | the longest time in which nothing else could run |
 /// | `ioloop_tasks`, `ioloop_timers`, `ioloop_descriptors` | | what the loop holds |

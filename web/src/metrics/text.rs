@@ -65,7 +65,7 @@ impl Text {
         );
         self.counter(
             "http_failed_bodies_total",
-            "Bodies that were malformed, too long, too slow or cut short.",
+            "Bodies that were malformed, too long for the server, too slow or cut short.",
             server.failed_bodies,
         );
     }
