@@ -25,6 +25,11 @@ async fn by_path(mut request: Request) -> httpserver::Result<Response> {
         },
         "stream" => Response::text(Body::writer(async |mut out| out.write("piece").await)),
         "large" => Response::bytes(vec![0; 100_000]),
+        "missing" => {
+            let mut response = Response::default();
+            response.set_content_length(5);
+            response
+        }
         "abort" => Response::abort(),
         "panic" => panic!("counted as a 500"),
         "gone" => {
@@ -53,14 +58,14 @@ fn answers_are_counted_by_the_class_of_their_status() {
     let server = listen(by_path);
     let addr = server.local_addr();
     run(async {
-        for path in ["", "", "204", "304", "302", "404", "503", "799", "stream", "large", "panic"] {
+        for path in ["", "", "204", "304", "302", "404", "503", "799", "stream", "large", "panic", "missing"] {
             exchange(addr, get(path)).await;
         }
     });
-    assert_eq!(counts(&server.metrics()), ([0, 5, 2, 1, 2], [1, 0, 0, 0]));
-    assert_eq!(server.metrics().requests(), 11);
-    assert_eq!(server.metrics().latency.count(), 11);
-    assert_eq!(server.metrics().connections_total, 11);
+    assert_eq!(counts(&server.metrics()), ([0, 5, 2, 1, 3], [1, 0, 0, 0]));
+    assert_eq!(server.metrics().requests(), 12);
+    assert_eq!(server.metrics().latency.count(), 12);
+    assert_eq!(server.metrics().connections_total, 12);
 }
 
 #[test]

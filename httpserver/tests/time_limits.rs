@@ -288,6 +288,30 @@ fn linger_time_below_and_at() {
 }
 
 #[test]
+fn the_longest_duration_is_no_limit() {
+    run_virtual(async |clock| {
+        let limits = patient().header_timeout(Duration::MAX).idle_timeout(Duration::MAX).body_timeout(Duration::MAX);
+        let limits = limits.request_timeout(Duration::MAX).write_timeout(Duration::MAX).rate_grace(Duration::MAX);
+        let limits = limits.linger_timeout(Duration::MAX).linger_time(Duration::MAX).min_body_rate(1).min_write_rate(1);
+        let (client, server) = pair(&limits, collect);
+        clock.advance(1000 * DAY).await;
+        for piece in [&POST[..1], &POST[1..], &"x".repeat(999), "xnonsense\r\n\r\n"] {
+            client.send(piece).await;
+            settle(&clock).await;
+            clock.advance(1000 * DAY).await;
+        }
+        assert_eq!(client.answer().await.text(), "1000");
+        assert_eq!(status(&client.rest().await), 400);
+        // It lingers until the client has ended its side.
+        clock.advance(1000 * DAY).await;
+        assert_eq!(server.connections(), 1);
+        client.end().await;
+        settle(&clock).await;
+        assert_eq!(server.connections(), 0);
+    });
+}
+
+#[test]
 fn the_defaults_are_those_of_the_table() {
     let limits = Limits::default();
     let seconds = Duration::from_secs;

@@ -251,6 +251,25 @@ fn limits_are_errors_with_a_status() {
 }
 
 #[test]
+fn a_grace_without_end_is_one() {
+    run_virtual(async |clock| {
+        let hub = Hub::with_options(HubOptions::new().presence_grace(Duration::MAX));
+        let host = util::pages::Host::new({
+            let hub = hub.clone();
+            web::Application::new().get("/", async move |exchange: &mut web::Exchange| {
+                hub.deliver(CHANNEL).member("ada").event_stream(exchange)
+            })
+        });
+        let page = host.connect();
+        page.open("/").await;
+        drop(page);
+        clock.advance(1_000_000 * SECOND).await;
+        let members = hub.members(CHANNEL);
+        assert_eq!(members.iter().map(|member| (&*member.id, member.connections)).collect::<Vec<_>>(), [("ada", 0)]);
+    });
+}
+
+#[test]
 fn members_come_and_go_with_their_connections_and_a_grace() {
     run_virtual(async |clock| {
         let hub = Hub::with_options(HubOptions::new().presence_grace(10 * SECOND));

@@ -147,7 +147,9 @@ pub(crate) fn encode_any(out: &mut Vec<u8>, response: &mut Response, context: &E
             "httpserver",
             format_args!("a Content-Length of {length} announced without a body; answering 500"),
         );
-        return encode_any(out, &mut Response::new(StatusCode::INTERNAL_SERVER_ERROR), context);
+        // In its place, so that the caller sees what was sent.
+        *response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
+        return encode_any(out, response, context);
     }
     let keep_alive = context.keep_alive && !response.closes_connection();
     let body = whole_body(response);

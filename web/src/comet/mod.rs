@@ -58,3 +58,6 @@ pub use self::{
     subscription::{Start, Subscription},
     update::{SlowPolicy, Update},
 };
+
+/// What is longer than this is as good as for ever. The clocks cannot count all of a `Duration`.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(100 * 365 * 24 * 3600);

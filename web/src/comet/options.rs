@@ -60,11 +60,11 @@ impl HubOptions {
     }
 
     /// How long a member counts as present after its last connection has ended: long enough for a page that is loaded again, and
-    /// for the time between two polls. 10 s by default.
+    /// for the time between two polls. 10 s by default, and at most 100 years.
     #[inline]
     #[must_use]
     pub fn presence_grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.grace = grace.min(super::LONGEST);
         self
     }
 

@@ -73,8 +73,9 @@ impl ServerConn {
         let context = self.encode_context(self.can_pass_body());
         // Set before the response is dropped, for the reason in `answer`.
         self.conn.flags.set(Flag::ANSWERED);
-        self.server.counters.answered(response.status());
         let encoded = self.conn.with_output(|out| encode::encode_any(out, response, &context));
+        // Now: it may have become a 500.
+        self.server.counters.answered(response.status());
         // Too large to be copied: it leaves with the head, and with earlier answers, by one `writev`.
         if let Some(body) = encoded.rest {
             self.conn.start_flush_with(body);

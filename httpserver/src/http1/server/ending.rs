@@ -110,8 +110,8 @@ impl ServerConn {
         if !linger.is_set {
             linger.is_set = true;
             // The time in all counts from the first wait, whatever has come since.
-            let until = *linger.until.get_or_insert(self.now() + limits.linger_time);
-            deadline.set_after(limits.linger_timeout.min(until.saturating_duration_since(self.now())));
+            let waited = self.now() - *linger.began.get_or_insert(self.now());
+            deadline.set_after(limits.linger_timeout.min(limits.linger_time.saturating_sub(waited)));
         }
         deadline.poll_expired(cx)
     }
@@ -120,8 +120,8 @@ impl ServerConn {
 /// What lingering keeps between polls.
 #[derive(Default)]
 pub(super) struct Linger {
-    /// When it ends, whatever the client does. Set by the first wait.
-    until: Option<std::time::Instant>,
+    /// When the first wait began. The time in all counts from there, whatever the client does.
+    began: Option<std::time::Instant>,
     /// The deadline counts from the last input.
     is_set: bool,
 }

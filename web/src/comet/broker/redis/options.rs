@@ -7,7 +7,11 @@ use std::{
 use async_channel::Sender;
 
 use super::{RedisBroker, entry::Id, failure::Failure, publisher::PublishJob};
-use crate::{comet::Publication, error::Result, jitter};
+use crate::{
+    comet::{LONGEST, Publication},
+    error::Result,
+    jitter,
+};
 
 /// Which server a [`RedisBroker`] uses, and how.
 ///
@@ -56,15 +60,15 @@ impl RedisOptions {
     #[inline]
     #[must_use]
     pub fn history(mut self, messages: usize, silence: Duration) -> Self {
-        (self.max_messages, self.expire_after) = (messages.max(1), silence.max(Duration::from_secs(1)));
+        (self.max_messages, self.expire_after) = (messages.max(1), silence.clamp(Duration::from_secs(1), LONGEST));
         self
     }
 
-    /// How long a publication waits for a connection; 5 s by default.
+    /// How long a publication waits for a connection; 5 s by default, and at most 100 years.
     #[inline]
     #[must_use]
     pub fn publish_timeout(mut self, wait: Duration) -> Self {
-        self.publish_timeout = wait;
+        self.publish_timeout = wait.min(LONGEST);
         self
     }
 
@@ -109,5 +113,22 @@ impl fmt::Debug for RedisOptions {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisOptions").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_duration_is_no_limit() {
+        let options = RedisOptions::new("redis://127.0.0.1").expect("an URL").publish_timeout(Duration::MAX);
+        let options = options.history(10, Duration::MAX);
+        let years = 365 * 24 * 3600;
+        let publication = Publication::new("text".into());
+        let job = options.publication("news", publication, async_channel::bounded(1).0);
+        assert!(job.deadline.duration_since(Instant::now()).as_secs() > 99 * years);
+        // What Redis counts in: it refuses what does not fit.
+        assert!(i64::try_from(options.expire_after.as_millis()).is_ok_and(|millis| millis > 99_000 * years as i64));
     }
 }
