@@ -44,11 +44,11 @@ fn a_list_has_the_names_escaped_and_its_links_lead_to_the_files() {
     assert!(!text.contains("<script") && !text.contains(".hidden") && !text.contains("\"c\""), "{text}");
     assert!(text.contains("&lt;script&gt;alert(1)&lt;"), "{text}");
     assert!(text.contains("inner dir/</a>") && text.contains("href=\"./inner%20dir/\""), "{text}");
-    assert!(text.contains("href=\"../\"") && text.contains("no-text-%FF"), "{text}");
+    assert!(text.contains("href=\"../\"") && text.contains("<li>no-text-\u{fffd}\n"), "{text}");
     let links: Vec<&str> = text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
-    assert_eq!(links.len(), names.len() + 3);
+    assert_eq!(links.len(), names.len() + 2);
     let mut served: Vec<String> = Vec::new();
-    for link in links.iter().filter(|link| !link.ends_with('/') && !link.contains("%FF")) {
+    for link in links.iter().filter(|link| !link.ends_with('/')) {
         let reply = server.get(&format!("/list/{}", link.strip_prefix("./").unwrap()));
         assert_eq!(reply.status, 200, "{link}");
         served.push(reply.text().to_owned());

@@ -93,6 +93,7 @@ fn unquote(value: &str) -> Cow<'_, str> {
 
 /// What is not UTF-8 has been quoted by Python, which writes `\351` for an `é`.
 #[cold]
+#[inline]
 fn with_latin_1(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() + 8);
     for chunk in bytes.utf8_chunks() {

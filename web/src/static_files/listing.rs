@@ -61,7 +61,12 @@ pub(super) fn page(directory: &File, path: &str, shows_dot_files: bool) -> io::R
 
 #[inline]
 fn write_entry(page: &mut String, name: &OsStr, slash: &str) -> std::fmt::Result {
-    let link = percent_encode(name.as_bytes(), LINK);
     let text = name.to_string_lossy();
-    writeln!(page, "<li><a href=\"./{link}{slash}\">{}{slash}</a>", xhtml_escape(&text))
+    let text = xhtml_escape(&text);
+    // A path is text: no request leads to any other name.
+    if name.to_str().is_none() {
+        return writeln!(page, "<li>{text}{slash}");
+    }
+    let link = percent_encode(name.as_bytes(), LINK);
+    writeln!(page, "<li><a href=\"./{link}{slash}\">{text}{slash}</a>")
 }
