@@ -9,10 +9,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use iostream::ioloop::Waiter;
+use iostream::ioloop::{Waiter, move_ahead};
 use slab::Slab;
 
-use crate::server_state::{ServerState, move_ahead};
+use crate::server_state::ServerState;
 
 /// The future of [`Request::draining`](crate::Request::draining): completes when the server has stopped accepting and wants
 /// the answers that are still open to end.

@@ -8,13 +8,15 @@ use std::{
     any::Any,
     cell::{Cell, RefCell},
     future::poll_fn,
-    mem,
     rc::{Rc, Weak},
     task::{Poll, Waker},
     time::Duration,
 };
 
-use iostream::{Admission, ConnectionLimits, ioloop::Ebb};
+use iostream::{
+    Admission, ConnectionLimits,
+    ioloop::{Ebb, move_ahead},
+};
 use slab::Slab;
 
 use crate::{
@@ -59,20 +61,6 @@ impl Ebb for ServerState {
         let connections = move_ahead(&mut self.connections.borrow_mut());
         Box::new((connections, self.waiting.move_ahead(), self.admission.move_ahead()))
     }
-}
-
-/// Frees what lies behind the last entry of a table, and puts a small one to memory that is allocated now. A large one is not
-/// worth it: it is mapped apart from the heap, or much of what is before it is in use too. Returns the table that is left.
-pub(crate) fn move_ahead<T>(table: &mut Slab<T>) -> Slab<T> {
-    const SMALL: usize = 1024;
-
-    table.shrink_to_fit();
-    if table.capacity() > SMALL {
-        return Slab::new();
-    }
-    let mut left = mem::take(table);
-    *table = (0..left.capacity()).filter_map(|key| Some((key, left.try_remove(key)?))).collect();
-    left
 }
 
 /// What a server asks of its connections when it drains.

@@ -2,6 +2,8 @@ use std::mem;
 
 use slab::Slab;
 
+use crate::ebb;
+
 /// A slab whose keys carry a generation, so that a key kept after its entry was removed finds nothing, even when the
 /// place has been given to somebody else.
 #[derive(Debug)]
@@ -106,20 +108,10 @@ impl<T> Arena<T> {
         }
     }
 
-    /// Frees what lies behind the last entry, and puts a small table to memory that is allocated now.
-    ///
-    /// A large one is left where it is: glibc has it mapped apart from the heap, and when such a block is freed it maps no
-    /// block of that size apart from then on. Returns what is left.
+    /// Does [`ebb::move_ahead`] with the table.
     #[cold]
     pub(crate) fn move_ahead(&mut self) -> impl Sized + use<T> {
-        self.entries.shrink_to_fit();
-        if self.entries.capacity() > KEEP {
-            return Slab::new();
-        }
-        let mut left = mem::take(&mut self.entries);
-        self.entries = (0..left.capacity()).filter_map(|index| Some((index, left.try_remove(index)?))).collect();
-        self.entries.shrink_to_fit();
-        left
+        ebb::move_ahead(&mut self.entries)
     }
 
     /// The names of all entries.

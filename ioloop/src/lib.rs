@@ -6,6 +6,7 @@ compile_error!("waterspout-ioloop needs Linux: it is built on epoll(7) and event
 mod arena;
 mod clock;
 pub mod context;
+mod ebb;
 mod error;
 mod executor;
 mod failure;
@@ -34,6 +35,7 @@ mod waiter;
 
 pub use crate::{
     clock::{Clock, MonotonicClock},
+    ebb::{Ebb, move_ahead, on_ebb},
     error::{CallbackException, Error, Result, WorkKind},
     executor::{ExecutorOptions, Job, run_in_executor},
     failure::report_failure,
@@ -41,7 +43,6 @@ pub use crate::{
     interval::{Interval, interval},
     ioloop::{Builder, IOLoop, Metrics, PollerFactory, SlowCallback},
     join::JoinHandle,
-    memory::{Ebb, on_ebb},
     panic::panic_message,
     periodic::PeriodicCallback,
     poller::{Epoll, Event, Interest, Poller, PosixPoll, Ready, Token, Trigger},

@@ -8,15 +8,7 @@
 //! `malloc_trim` would mend it, and is not to be had without `unsafe`. So this asks for what the thread keeps, and has it
 //! freed by another thread, which keeps nothing when it ends.
 
-use std::{
-    any::Any,
-    cell::RefCell,
-    hint::black_box,
-    iter,
-    rc::{Rc, Weak},
-    thread,
-    time::Duration,
-};
+use std::{hint::black_box, iter, thread, time::Duration};
 
 /// Gives back what a burst of tasks has taken.
 #[derive(Debug, Default)]
@@ -61,69 +53,6 @@ const SHORTEST: u64 = Duration::from_millis(100).as_nanos() as u64;
 
 /// How long those who are left behind an ebb may take to go, until memory is given back once more.
 pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(1);
-
-/// Something that keeps memory for later use, or a table that grows with the tasks: told when a burst of tasks ebbs. See
-/// [`on_ebb`].
-pub trait Ebb {
-    /// Puts what is needed to memory that is allocated in this call, and returns all that is not: were it freed at once,
-    /// what is allocated next would be put there.
-    fn ebb(&self) -> Box<dyn Any>;
-}
-
-thread_local! {
-    static HOLDERS: RefCell<Vec<Weak<dyn Ebb>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Has the loops of this thread tell `holder` when a burst of tasks ebbs, for as long as it lives: each time that an eighth
-/// is left of more than 64 that came on top, when it is over, and for those who go later a second behind them. No more than
-/// a few times in a burst, and never of one that is over within a tenth of a second.
-///
-/// glibc gives memory back to the system from the end of its heap alone. What a burst has made somebody keep lies there:
-/// a buffer for the next request, a table that has grown. Everything before it stays with the process. The loop does this
-/// for its own tables; whoever keeps buffers for a thread does it by this.
-///
-/// A thread-local with a destructor takes a block for good when it is first touched. One that [`Ebb::ebb`] empties is
-/// touched before, best when `holder` is made: at the end of a burst that block lies at the end of the heap.
-///
-/// # Examples
-///
-/// ```
-/// use std::{any::Any, cell::RefCell, rc::{Rc, Weak}};
-/// use ioloop::Ebb;
-///
-/// /// Buffers that serve again.
-/// #[derive(Default)]
-/// struct Buffers(RefCell<Vec<Vec<u8>>>);
-///
-/// impl Ebb for Buffers {
-///     fn ebb(&self) -> Box<dyn Any> {
-///         Box::new(self.0.take())
-///     }
-/// }
-///
-/// let buffers = Rc::new(Buffers::default());
-/// let holder: Weak<Buffers> = Rc::downgrade(&buffers);
-/// ioloop::on_ebb(holder);
-/// ```
-#[inline]
-pub fn on_ebb(holder: Weak<dyn Ebb>) {
-    // While the thread ends, nothing ebbs any more.
-    let _ = HOLDERS.try_with(|holders| add_holder(&mut holders.borrow_mut(), holder));
-}
-
-/// Those that are gone are forgotten as often as the list would grow.
-fn add_holder(holders: &mut Vec<Weak<dyn Ebb>>, holder: Weak<dyn Ebb>) {
-    if holders.len() == holders.capacity() {
-        holders.retain(|holder| holder.strong_count() > 0);
-    }
-    holders.push(holder);
-}
-
-/// Those to be told, of this thread. Telling them is foreign code.
-pub(crate) fn holders() -> Vec<Rc<dyn Ebb>> {
-    let living = |holders: &RefCell<Vec<Weak<dyn Ebb>>>| holders.borrow().iter().filter_map(Weak::upgrade).collect();
-    HOLDERS.try_with(living).unwrap_or_default()
-}
 
 impl Memory {
     /// A burst has begun.

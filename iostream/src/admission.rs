@@ -10,7 +10,7 @@ use std::{
     rc::Rc,
 };
 
-use ioloop::IOLoop;
+use ioloop::{IOLoop, move_ahead};
 use slab::Slab;
 
 use crate::burst::Burst;
@@ -336,20 +336,6 @@ impl Addresses {
             *self = Addresses::default();
         }
     }
-}
-
-/// Frees what lies behind the last entry of a table, and puts a small one to memory that is allocated now. A large one is not
-/// worth it: it is mapped apart from the heap, or much of what is before it is in use too. Returns the table that is left.
-pub(crate) fn move_ahead<T>(table: &mut Slab<T>) -> Slab<T> {
-    const SMALL: usize = 1024;
-
-    table.shrink_to_fit();
-    if table.capacity() > SMALL {
-        return Slab::new();
-    }
-    let mut left = mem::take(table);
-    *table = (0..left.capacity()).filter_map(|key| Some((key, left.try_remove(key)?))).collect();
-    left
 }
 
 impl fmt::Debug for Admission {

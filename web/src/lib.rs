@@ -25,6 +25,8 @@ mod from_text;
 mod handler;
 mod input;
 mod jitter;
+#[cfg(any(feature = "compression", feature = "websocket"))]
+mod kept;
 #[cfg(feature = "locales")]
 pub mod locale;
 pub mod metrics;

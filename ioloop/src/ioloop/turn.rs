@@ -12,7 +12,7 @@ use crate::{
     Event, JoinError, WorkKind,
     arena::ArenaKey,
     clock::nanos,
-    memory,
+    ebb, memory,
     panic::{self, Payload},
     registry::{HandlerCallback, Notify},
     remote::RemoteWork,
@@ -252,7 +252,7 @@ impl IOLoop {
 
     /// Puts what stays of a burst to other places. Returns what is left, to be dropped when all has been allocated.
     fn move_ahead(&self) -> impl Sized + use<> {
-        let holders = memory::holders();
+        let holders = ebb::holders();
         let mut of_others = Vec::with_capacity(holders.len());
         for holder in &holders {
             self.guard_foreign(|| of_others.push(holder.ebb()));

@@ -1,4 +1,5 @@
 use std::{
+    any::Any,
     cell::Cell,
     future::Future,
     pin::Pin,
@@ -134,6 +135,13 @@ impl Condition {
         if was_notified && !self.told_all.get().includes(place) {
             self.waiters.notify_one();
         }
+    }
+
+    /// Puts those who wait to memory that is allocated now, and returns what is left: for the [`Ebb`](crate::Ebb) of something
+    /// for which thousands wait, and few for long. A condition whose waiters leave gives most of their memory back by itself.
+    #[inline]
+    pub fn move_ahead(&self) -> Box<dyn Any> {
+        self.waiters.move_ahead()
     }
 
     /// Notifies the `count` tasks that have waited longest, or all if there are fewer.

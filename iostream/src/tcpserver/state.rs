@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use ioloop::{Ebb, IOLoop, Printable, on_ebb};
+use ioloop::{Ebb, IOLoop, Printable, move_ahead, on_ebb};
 use slab::Slab;
 
 #[cfg(feature = "tls")]
@@ -18,7 +18,6 @@ use super::tls::serve_after;
 use super::{ServerOptions, log_error};
 use crate::{
     Admission, Admitted, IOStream, Peer, Refusal, Result,
-    admission::move_ahead,
     burst::Burst,
     iostream::Inner,
     netutil::{AcceptHandle, Listener, add_accept_handler, add_unix_accept_handler},

@@ -108,6 +108,15 @@ impl Channel {
         }
     }
 
+    /// Puts what grows with those who wait to memory that is allocated now, and returns what is left: for an
+    /// [`Ebb`](httpserver::iostream::ioloop::Ebb).
+    #[inline]
+    pub(super) fn move_ahead(&self) -> impl Sized + use<> {
+        let members = self.members.borrow_mut().as_mut().map(|members| members.move_ahead());
+        // It is made anew for the next poll that asks for the same.
+        (self.news.move_ahead(), self.answer.take(), members)
+    }
+
     #[inline]
     pub(super) fn newest(&self) -> Option<Cursor> {
         self.history.borrow().as_ref().map(|history| history.cursor(history.next()))

@@ -1,12 +1,16 @@
 use std::{
+    any::Any,
     cell::{Cell, OnceCell, RefCell},
     collections::{HashMap, VecDeque},
-    fmt,
+    fmt, mem,
     rc::{Rc, Weak},
     time::{Duration, Instant},
 };
 
-use httpserver::{Bytes, iostream::ioloop::IOLoop};
+use httpserver::{
+    Bytes,
+    iostream::ioloop::{Ebb, IOLoop, on_ebb},
+};
 
 use super::{
     broker::{Broker, Feed, MemoryBroker, Published},
@@ -17,6 +21,7 @@ use super::{
     options::HubOptions,
     presence::{Leaving, Member, PresenceEvent},
     subscription::{Start, Subscription},
+    tables,
 };
 use crate::error::{Error, Result};
 
@@ -85,17 +90,18 @@ impl Hub {
     /// A hub whose messages come through `broker`.
     #[inline]
     pub fn with_broker(options: HubOptions, broker: impl Broker) -> Hub {
-        Hub {
-            state: Rc::new(HubState {
-                options: Rc::new(options),
-                broker: Rc::new(broker),
-                channels: RefCell::default(),
-                ioloop: OnceCell::new(),
-                sweeping: Cell::new(false),
-                leaving: RefCell::default(),
-                on_presence: RefCell::default(),
-            }),
-        }
+        let state = Rc::new(HubState {
+            options: Rc::new(options),
+            broker: Rc::new(broker),
+            channels: RefCell::default(),
+            ioloop: OnceCell::new(),
+            sweeping: Cell::new(false),
+            leaving: RefCell::default(),
+            on_presence: RefCell::default(),
+        });
+        let holder = Rc::downgrade(&state);
+        on_ebb(holder);
+        Hub { state }
     }
 
     /// Publishes `value`, as JSON, to everybody who has subscribed to `channel`, and to those who come back with a cursor
@@ -415,6 +421,22 @@ impl HubState {
                 call(&state);
             }
         });
+    }
+}
+
+impl Ebb for HubState {
+    /// A burst may have been subscribers or the members of a channel.
+    #[inline]
+    fn ebb(&self) -> Box<dyn Any> {
+        let all: Vec<_> = self.channels.borrow().values().cloned().collect();
+        let of_channels: Vec<_> = all.iter().map(|channel| channel.move_ahead()).collect();
+        let channels = tables::move_ahead(&mut self.channels.borrow_mut());
+        let leaving = {
+            let mut leaving = self.leaving.borrow_mut();
+            let ahead = leaving.drain(..).collect();
+            mem::replace(&mut *leaving, ahead)
+        };
+        Box::new((all, of_channels, channels, leaving))
     }
 }
 

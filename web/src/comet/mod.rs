@@ -45,6 +45,7 @@ mod presence;
 #[cfg(feature = "websocket")]
 mod socket;
 mod subscription;
+mod tables;
 mod update;
 
 pub use self::{

@@ -9,7 +9,7 @@ use std::{
 
 use httpserver::Bytes;
 
-use super::{channel::Channel, hub::HubState};
+use super::{channel::Channel, hub::HubState, tables};
 
 /// Somebody who is present in a channel, on one connection or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,11 +108,19 @@ impl Channel {
         let present = &mut members.as_mut()?.present;
         let gone = present.get(id).filter(|known| known.connections == 0 && known.departures == departure)?;
         let member = gone.member(id);
-        present.remove(id);
+        tables::remove(present, id);
         if present.is_empty() {
             *members = None;
         }
         Some(member)
+    }
+}
+
+impl Members {
+    /// Puts the table to memory that is allocated now, and returns what is left.
+    #[inline]
+    pub(super) fn move_ahead(&mut self) -> impl Sized + use<> {
+        tables::move_ahead(&mut self.present)
     }
 }
 

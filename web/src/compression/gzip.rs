@@ -1,12 +1,15 @@
 //! The compressor, and those that wait to be used again.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 
 use flate2::{Compress, Compression, FlushCompress, Status};
+
+use crate::kept::Kept;
 
 thread_local! {
     /// Compressors without work, each with its level.
     static POOL: RefCell<Vec<(u8, Compress)>> = const { RefCell::new(Vec::new()) };
+    static KEPT: Rc<Kept> = Kept::new(|| Box::new(POOL.take()));
 }
 
 /// How many compressors a thread keeps. Whole responses take one after the other; streams hold theirs until they end.
@@ -14,6 +17,13 @@ const POOL_SIZE: usize = 2;
 
 /// gzip's window. A smaller one would save memory, and compress less.
 const WINDOW_BITS: u8 = 15;
+
+/// To be called by the thread before it compresses: compressors that wait go when a burst of requests ebbs.
+#[inline]
+pub(super) fn keep_until_ebb() {
+    // While the thread ends nothing ebbs.
+    let _ = KEPT.try_with(|_| ());
+}
 
 /// A gzip member in the making.
 pub(super) struct Gzip {

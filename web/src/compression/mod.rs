@@ -83,6 +83,7 @@ impl Compress {
     /// At level 6, from 1,024 bytes on.
     #[inline]
     pub fn new() -> Compress {
+        gzip::keep_until_ebb();
         Compress { level: 6, min_size: 1024 }
     }
 

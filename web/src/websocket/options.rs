@@ -77,7 +77,10 @@ impl WebSocketOptions {
     /// The default settings. They are made once per thread, so this allocates nothing.
     pub fn new() -> WebSocketOptions {
         thread_local! {
-            static DEFAULTS: Rc<Settings> = Rc::new(Settings::default());
+            static DEFAULTS: Rc<Settings> = {
+                super::core::keep_until_ebb();
+                Rc::new(Settings::default())
+            };
         }
         // While the thread ends there may be none to share.
         let settings = DEFAULTS.try_with(Rc::clone).unwrap_or_default();

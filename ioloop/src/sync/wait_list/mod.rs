@@ -2,6 +2,7 @@
 mod tests;
 
 use std::{
+    any::Any,
     cell::RefCell,
     fmt,
     marker::PhantomData,
@@ -10,7 +11,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{Waiter, arena::growth};
+use crate::{
+    Waiter,
+    arena::{KEEP, growth},
+};
 
 /// Those who wait for one thing, oldest first: the part that everything in [`sync`](crate::sync) has in common.
 ///
@@ -124,6 +128,17 @@ impl<P: Default> WaitList<P> {
         self.notify(usize::MAX);
     }
 
+    /// Puts those who wait to memory that is allocated now, and returns what is left.
+    #[inline]
+    pub(super) fn move_ahead(&self) -> Box<dyn Any>
+    where
+        P: 'static,
+    {
+        let mut line = self.line.borrow_mut();
+        // Where there is no table, no block is taken for the answer either: there may be thousands of lists.
+        if line.nodes.capacity() == 0 { Box::new(()) } else { Box::new(line.move_ahead()) }
+    }
+
     /// Parts those who have joined already from those who will.
     pub(super) fn now(&self) -> Bound {
         Bound(self.line.borrow().next_ticket)
@@ -182,9 +197,6 @@ struct Node<P> {
 
 /// No node.
 const NONE: u32 = u32::MAX;
-
-/// A line that has run empty gives its memory back when there was place for more than this.
-const KEPT_PLACES: usize = 1024;
 
 impl<P: Default> Line<P> {
     const fn new() -> Self {
@@ -267,10 +279,46 @@ impl<P: Default> Line<P> {
         }
     }
 
+    /// A crowd that goes home must not leave its memory here, whether all go or some stay. Looked at as their number halves.
     fn shrink(&mut self) {
-        if self.len == 0 && self.nodes.capacity() > KEPT_PLACES {
-            self.nodes = Vec::new();
-            self.free = NONE;
+        let (len, capacity) = (self.len as usize, self.nodes.capacity());
+        if capacity > KEEP && len <= capacity / 8 && (len.is_power_of_two() || len == 0) {
+            self.cut();
         }
+    }
+
+    /// Frees what lies behind the last waiter, which is nothing if it is in the last place.
+    #[cold]
+    fn cut(&mut self) {
+        let last = self.nodes.iter().rposition(|node| node.ticket != 0);
+        let used = last.map_or(0, |last| last + 1);
+        if used < self.nodes.len() {
+            self.nodes.truncate(used);
+            self.link_free();
+        }
+        self.nodes.shrink_to_fit();
+    }
+
+    /// Links the unused nodes anew, the first of them first.
+    fn link_free(&mut self) {
+        self.free = NONE;
+        for (index, node) in self.nodes.iter_mut().enumerate().rev() {
+            if node.ticket == 0 {
+                // It was one before.
+                node.newer = mem::replace(&mut self.free, index as u32);
+            }
+        }
+    }
+
+    /// As [`move_ahead`](crate::move_ahead) does with other tables.
+    #[cold]
+    fn move_ahead(&mut self) -> Vec<Node<P>> {
+        self.cut();
+        if self.nodes.capacity() > KEEP {
+            return Vec::new();
+        }
+        let mut ahead = Vec::with_capacity(self.nodes.len());
+        ahead.append(&mut self.nodes);
+        mem::replace(&mut self.nodes, ahead)
     }
 }

@@ -70,6 +70,25 @@ fn the_memory_of_a_crowd_that_has_gone_home_is_given_back() {
 }
 
 #[test]
+fn the_memory_of_a_crowd_is_given_back_though_some_stay() {
+    let list: WaitList = WaitList::new();
+    let staying = join_polled(&list, Waker::noop());
+    let crowd: Vec<_> = (0..10_000).map(|_| list.join(())).collect();
+    crowd.into_iter().for_each(|place| assert_eq!(list.leave(place), Some(())));
+    let capacity = || list.line.borrow().nodes.capacity();
+    assert!(capacity() <= KEEP, "{}", capacity());
+    assert_eq!(list.join(()).index, 1, "the places behind it are free");
+
+    let left = list.move_ahead();
+    assert_eq!(capacity(), 2);
+    drop(left);
+    list.notify_all();
+    assert!(list.poll_notified(staying, &mut Context::from_waker(Waker::noop())).is_ready());
+    drop(list.move_ahead());
+    assert_eq!(capacity(), 0);
+}
+
+#[test]
 fn a_waiter_that_changes_its_task_is_woken_there_and_only_there() {
     let list: WaitList = WaitList::new();
     let (first, second) = (Arc::new(Count::default()), Arc::new(Count::default()));
@@ -99,6 +118,7 @@ enum Step {
     Leave(prop::sample::Index),
     Pop,
     NotifySome(usize),
+    MoveAhead,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -107,6 +127,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<prop::sample::Index>().prop_map(Step::Leave),
         2 => Just(Step::Pop),
         1 => (0_usize..5).prop_map(Step::NotifySome),
+        1 => Just(Step::MoveAhead),
     ]
 }
 
@@ -130,6 +151,7 @@ proptest! {
                     expected.map(|at| model.remove(at));
                 }
                 Step::Pop => prop_assert_eq!(list.pop().map(|popped| popped.payload), model.pop_front().map(Some)),
+                Step::MoveAhead => drop(list.move_ahead()),
                 Step::NotifySome(count) => {
                     list.notify(count);
                     model.drain(..count.min(model.len()));

@@ -1,7 +1,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use super::{Broker, Feed, Published, random_epoch};
-use crate::comet::{Cursor, Publication};
+use crate::comet::{Cursor, Publication, tables};
 
 /// The broker of a hub that is alone: it numbers the messages of each channel from 1, in a random epoch, and passes them on at
 /// once.
@@ -58,7 +58,8 @@ impl Broker for MemoryBroker {
 
     #[inline]
     fn unsubscribe(&self, channel: &str) {
-        self.channels.borrow_mut().remove(channel);
+        let gone = tables::remove(&mut self.channels.borrow_mut(), channel);
+        drop(gone);
     }
 
     #[inline]

@@ -27,7 +27,12 @@ use httpserver::{
 };
 
 use self::outbox::Outbox;
-pub(super) use self::{closing::End, driving::drive, receiving::Received, sending::Outgoing};
+pub(super) use self::{
+    closing::End,
+    driving::drive,
+    receiving::Received,
+    sending::{Outgoing, keep_until_ebb},
+};
 use super::{
     agreement::Agreement,
     codec::{Decoder, Encoder, Message, Role},

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
@@ -10,6 +11,7 @@ use httpserver::Bytes;
 use super::{Buffer, Core, closing::Failure, outbox::Queued};
 use crate::{
     error::{Error, Result},
+    kept::Kept,
     websocket::{
         codec::{EncodeError, Message},
         options::SlowReader,
@@ -32,6 +34,14 @@ const KEEP: usize = 2 * GATHER;
 thread_local! {
     /// Of the socket that has sent last.
     static SPARE: Cell<Option<Buffer>> = const { Cell::new(None) };
+    static KEPT: Rc<Kept> = Kept::new(|| Box::new(SPARE.take()));
+}
+
+/// To be called by the thread before it sends anything: the buffer goes when a burst of connections ebbs.
+#[inline]
+pub(in crate::websocket) fn keep_until_ebb() {
+    // While the thread ends nothing ebbs.
+    let _ = KEPT.try_with(|_| ());
 }
 
 /// What is to be sent.

@@ -19,7 +19,7 @@ use self::{
     log::Log,
 };
 use super::{Broker, Feed, Published};
-use crate::comet::{Cursor, Publication};
+use crate::comet::{Cursor, Publication, tables};
 
 /// The messages that the hubs of several threads share. Clones are the same log; it goes from thread to thread, and each makes a
 /// [broker](ProcessLog::broker) of it for its hub.
@@ -148,7 +148,7 @@ impl Broker for ProcessBroker {
 
     #[inline]
     fn unsubscribe(&self, channel: &str) {
-        let feed = self.feeds.borrow_mut().remove(channel);
+        let feed = tables::remove(&mut self.feeds.borrow_mut(), channel);
         drop(feed);
         let now = self.ioloop().turn_time();
         self.log.lock().unsubscribe(channel, &self.inbox, now);

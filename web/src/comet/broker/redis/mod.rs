@@ -33,7 +33,7 @@ use self::{
 };
 use super::{Broker, Feed, Published};
 use crate::{
-    comet::{Cursor, Publication},
+    comet::{Cursor, Publication, tables},
     error::{Error, Result},
 };
 
@@ -140,7 +140,7 @@ impl Broker for RedisBroker {
 
     #[inline]
     fn unsubscribe(&self, channel: &str) {
-        let removed = self.feeds.borrow_mut().remove(channel);
+        let removed = tables::remove(&mut self.feeds.borrow_mut(), channel);
         if let Some((life, _)) = removed {
             // What is read for it until the reader looks is dropped.
             self.shared.change(Change::Unsubscribe { channel: channel.into(), life });

@@ -96,6 +96,12 @@ fn new_compressor(level: u8, window_bits: u8) -> Compress {
     Compress::new_with_window_bits(Compression::new(level.into()), false, window_bits)
 }
 
+/// The compressors that wait, which do so no more.
+#[inline]
+pub(super) fn take_kept() -> impl Sized + use<> {
+    POOL.take()
+}
+
 #[inline]
 fn take(level: u8, window_bits: u8) -> Compress {
     let pooled = POOL.with_borrow_mut(|pool| {

@@ -188,6 +188,12 @@ impl Drop for Receiver {
     }
 }
 
+/// The decompressors that wait, which do so no more.
+#[inline]
+pub(super) fn take_kept() -> impl Sized + use<> {
+    POOL.take()
+}
+
 #[inline]
 fn take(has_context: bool, window_bits: u8) -> Box<Decompress> {
     if has_context {

@@ -14,6 +14,10 @@ mod inflate;
 mod options;
 mod parameters;
 
+use std::rc::Rc;
+
+use crate::kept::Kept;
+
 pub use agreement::{Deflate, ExtensionError};
 pub use options::DeflateOptions;
 
@@ -26,3 +30,15 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 const MAX_WINDOW_BITS: u8 = 15;
 /// zlib cannot compress with a window of 256 bytes: it takes one of 512, whose distances the peer could not follow.
 const MIN_COMPRESSOR_BITS: u8 = 9;
+
+thread_local! {
+    static KEPT: Rc<Kept> = Kept::new(|| Box::new((compress::take_kept(), inflate::take_kept())));
+}
+
+/// To be called by the thread before anything is compressed: what waits for the next message goes when a burst of
+/// connections ebbs.
+#[inline]
+fn keep_until_ebb() {
+    // While the thread ends nothing ebbs.
+    let _ = KEPT.try_with(|_| ());
+}

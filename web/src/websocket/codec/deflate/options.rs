@@ -29,6 +29,7 @@ impl DeflateOptions {
     /// Level 6, a threshold of 128 bytes, no context takeover, windows of 32 KiB.
     #[inline]
     pub fn new() -> DeflateOptions {
+        super::keep_until_ebb();
         DeflateOptions { level: 6, threshold: 128, context_takeover: false, max_window_bits: MAX_WINDOW_BITS }
     }
 
