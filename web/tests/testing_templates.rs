@@ -259,3 +259,35 @@ fn an_environment_with_joining_of_its_own_works_without_parts() {
         assert!(page.text().is_some());
     });
 }
+
+async fn letters(exchange: &mut Exchange) -> web::Result<()> {
+    let mut socket = exchange.websocket().await?;
+    while let Some(message) = socket.receive().await? {
+        let name = message.as_text().unwrap_or_default().to_owned();
+        let letter = exchange.render_string("mail.txt", context! { name })?;
+        socket.send(letter).await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_websocket_renders_is_noted_with_it() {
+    testing::run(async {
+        let application = Application::new().get("/letters", letters).templates(templates());
+        let client = TestClient::new(application);
+        let (mut first, mut second) =
+            (client.get("/letters").websocket().await, client.get("/letters").websocket().await);
+        assert!(first.templates().is_empty());
+        let text = failure(|| first.template("mail.txt"));
+        assert!(text.contains("expected the template mail.txt to be rendered, and none was"), "{text}");
+        for name in ["ada", "grace"] {
+            first.send(name).await;
+            first.assert_next(format!("Dear {name}").as_str()).await;
+        }
+        second.send("alan").await;
+        second.assert_next("Dear alan").await;
+        assert_eq!(first.templates().len(), 2);
+        first.template("mail.txt").assert_value("name", "grace");
+        second.template("mail.txt").assert_value("name", "alan");
+    });
+}

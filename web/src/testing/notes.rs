@@ -66,6 +66,12 @@ impl Notes {
     }
 }
 
+/// Has the exchange keep its notes: the handler goes on in the task of an upgraded connection, where they are not at hand.
+#[cfg(all(feature = "templates", feature = "websocket"))]
+pub(crate) fn keep_notes(exchange: &Exchange) {
+    let _ = Notes::of(exchange);
+}
+
 /// Polls nest, when an application asks another one. The one around it is put back.
 struct Entered(Option<Slot>);
 

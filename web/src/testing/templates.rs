@@ -13,6 +13,8 @@ use minijinja::{
 };
 use serde_core::{Serialize, de::DeserializeOwned};
 
+#[cfg(feature = "websocket")]
+use super::TestWebSocket;
 use super::{TestResponse, notes::Notes};
 use crate::exchange::Exchange;
 
@@ -168,7 +170,7 @@ impl TestResponse {
     /// The templates that were rendered for this request so far, in their order. An answer that is still being streamed may
     /// get more.
     pub fn templates(&self) -> Vec<RenderedTemplate> {
-        self.notes.templates.borrow().clone()
+        self.notes.templates()
     }
 
     /// The template of this name that was rendered; the last one, if it was rendered several times.
@@ -178,18 +180,17 @@ impl TestResponse {
     /// When it was not.
     #[track_caller]
     pub fn template(&self, name: &str) -> RenderedTemplate {
-        let found = self.templates().into_iter().rfind(|rendered| rendered.name() == name);
-        match found {
+        match self.notes.template(name) {
             Some(rendered) => rendered,
-            None => self.fail(format_args!("expected the template {name} to be rendered, {}", self.rendered())),
+            None => self.fail(format_args!("expected the template {name} to be rendered, {}", self.notes.rendered())),
         }
     }
 
     /// Asserts that a template was rendered, by itself or as a part of another one.
     #[track_caller]
     pub fn assert_template(&self, name: &str) -> &TestResponse {
-        if !self.has_template(name) {
-            self.fail(format_args!("expected the template {name} to be rendered, {}", self.rendered()));
+        if !self.notes.has_template(name) {
+            self.fail(format_args!("expected the template {name} to be rendered, {}", self.notes.rendered()));
         }
         self
     }
@@ -197,10 +198,66 @@ impl TestResponse {
     /// Asserts that a template was not rendered, neither by itself nor as a part of another one.
     #[track_caller]
     pub fn assert_no_template(&self, name: &str) -> &TestResponse {
-        if self.has_template(name) {
-            self.fail(format_args!("expected the template {name} not to be rendered, {}", self.rendered()));
+        if self.notes.has_template(name) {
+            self.fail(format_args!("expected the template {name} not to be rendered, {}", self.notes.rendered()));
         }
         self
+    }
+}
+
+#[cfg(feature = "websocket")]
+impl TestWebSocket {
+    /// The templates that were rendered for this request so far, in their order: before the handshake and behind it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use web::{Application, Exchange, templates::{Templates, context}, testing::{self, TestClient}};
+    ///
+    /// async fn clock(exchange: &mut Exchange) -> web::Result<()> {
+    ///     let mut socket = exchange.websocket().await?;
+    ///     while let Some(_) = socket.receive().await? {
+    ///         let part = exchange.render_string("time.html", context! { hour => 7 })?;
+    ///         socket.send(part).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let templates = Templates::embedded([("time.html", "<b>{{ hour }}:00</b>")])?;
+    /// # testing::run(async move {
+    /// let client = TestClient::new(Application::new().get("/clock", clock).templates(templates));
+    /// let mut socket = client.get("/clock").websocket().await;
+    /// socket.send("now").await;
+    /// socket.assert_next("<b>7:00</b>").await;
+    /// socket.template("time.html").assert_value("hour", 7);
+    /// # });
+    /// # Ok::<_, web::Error>(())
+    /// ```
+    pub fn templates(&self) -> Vec<RenderedTemplate> {
+        self.notes().templates()
+    }
+
+    /// The template of this name that was rendered; the last one, if it was rendered several times.
+    ///
+    /// # Panics
+    ///
+    /// When it was not.
+    #[track_caller]
+    pub fn template(&self, name: &str) -> RenderedTemplate {
+        match self.notes().template(name) {
+            Some(rendered) => rendered,
+            None => self.fail(format_args!("expected the template {name} to be rendered, {}", self.notes().rendered())),
+        }
+    }
+}
+
+impl Notes {
+    fn templates(&self) -> Vec<RenderedTemplate> {
+        self.templates.borrow().clone()
+    }
+
+    fn template(&self, name: &str) -> Option<RenderedTemplate> {
+        self.templates().into_iter().rfind(|rendered| rendered.name() == name)
     }
 
     fn has_template(&self, name: &str) -> bool {

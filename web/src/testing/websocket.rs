@@ -11,6 +11,8 @@ use std::{
 
 use httpserver::{Bytes, Error, IOStream, JoinHandle, Result, StatusCode, spawn, sync::Condition};
 
+#[cfg(feature = "templates")]
+use super::notes::Notes;
 use super::{StreamedResponse, TestRequest, TestResponse, patience::waiting_for, run::CallSite, settle};
 #[cfg(feature = "deflate")]
 use crate::websocket::codec::Deflate;
@@ -59,6 +61,8 @@ use crate::websocket::{
 pub struct TestWebSocket {
     what: String,
     subprotocol: Option<String>,
+    #[cfg(feature = "templates")]
+    notes: Notes,
     link: Rc<Link>,
     reader: JoinHandle<()>,
 }
@@ -119,6 +123,8 @@ impl TestWebSocket {
         };
         let (what, subprotocol) =
             (stream.what().to_owned(), stream.header("sec-websocket-protocol").map(str::to_owned));
+        #[cfg(feature = "templates")]
+        let notes = stream.notes.clone();
         let link = Rc::new(Link {
             stream: stream.into_upgraded(),
             encoder: RefCell::new(encoder),
@@ -133,7 +139,14 @@ impl TestWebSocket {
             changed: Condition::new(),
         });
         let reader = spawn(read(Rc::clone(&link), decoder));
-        Ok(TestWebSocket { what, subprotocol, link, reader })
+        Ok(TestWebSocket {
+            what,
+            subprotocol,
+            #[cfg(feature = "templates")]
+            notes,
+            link,
+            reader,
+        })
     }
 
     /// Sends a message: text from a `&str` or `String`, binary from a `&[u8]`, `Vec<u8>` or `Bytes`. Waits until the
@@ -407,6 +420,17 @@ impl TestWebSocket {
             }
         };
         waiting_for(|| format!("the application to close the connection of {}", self.what), site, over).await;
+    }
+
+    #[cfg(feature = "templates")]
+    pub(super) fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    #[cfg(feature = "templates")]
+    #[track_caller]
+    pub(super) fn fail(&self, why: fmt::Arguments<'_>) -> ! {
+        self.fail_at(Location::caller(), why)
     }
 
     fn fail_at(&self, site: CallSite, why: fmt::Arguments<'_>) -> ! {
