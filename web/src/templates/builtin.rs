@@ -45,13 +45,17 @@ fn xsrf_form_html(exchange: &Exchange, _: &[Value]) -> Result<Value> {
 impl Templates {
     /// Gives templates the user of the request as `current_user`, if it is known: found by
     /// [`Exchange::current_user`](crate::Exchange::current_user), which templates cannot wait for, or by
-    /// [`LoginRequired`](crate::security::LoginRequired). Otherwise it is none.
+    /// [`LoginRequired`](crate::security::LoginRequired). Otherwise it is none. So have a wrap around the pages look, as in the
+    /// example; one look is kept for the whole request.
+    ///
+    /// A user that is found without waiting, as by a signed cookie, needs none of this:
+    /// `templates.value("current_user", |exchange| exchange.signed_cookie("user"))` is computed when a template names it.
     ///
     /// # Examples
     ///
     /// ```
     /// use serde::Serialize;
-    /// use web::{Application, Exchange, templates::Templates};
+    /// use web::{Application, Exchange, Next, templates::Templates};
     ///
     /// #[derive(Serialize)]
     /// struct User { name: String }
@@ -60,14 +64,19 @@ impl Templates {
     ///     Ok(exchange.header("X-User").map(|name| User { name: name.to_owned() }))
     /// }
     ///
-    /// async fn index(exchange: &mut Exchange) -> web::Result<()> {
+    /// async fn know_user(exchange: &mut Exchange, next: Next<'_>) -> web::Result<()> {
     ///     exchange.current_user::<User>().await?;
+    ///     next.run(exchange).await
+    /// }
+    ///
+    /// async fn index(exchange: &mut Exchange) -> web::Result<()> {
     ///     exchange.render("index.html", ())
     /// }
     ///
     /// let text = "{% if current_user %}Hello, {{ current_user.name }}{% else %}Who are you?{% endif %}";
     /// let templates = Templates::embedded([("index.html", text)])?.current_user::<User>();
-    /// let application = Application::new().current_user(find_user).get("/", index).templates(templates);
+    /// let pages = Application::new().get("/", index).wrap(know_user);
+    /// let application = Application::new().current_user(find_user).templates(templates).merge(pages);
     /// # use web::testing::{self, TestClient};
     /// # testing::run(async {
     /// #     let client = TestClient::new(application);
