@@ -50,6 +50,27 @@ fn every_code_block_names_its_language() {
     }
 }
 
+/// Who copies one wants to read it first.
+#[test]
+fn the_recipes_are_short_and_tested() {
+    let recipes = [
+        "todo",
+        "json_api",
+        "sign_in",
+        "uploads",
+        "single_page",
+        "dictionary",
+        "site_check",
+        "bookmarks",
+        "behind_nginx",
+    ];
+    for recipe in recipes {
+        let lines = read(&format!("examples/src/bin/{recipe}.rs")).lines().count();
+        assert!(lines <= 150, "{recipe} has {lines} lines");
+        assert!(root().join(format!("examples/tests/{recipe}.rs")).exists(), "{recipe} has no test");
+    }
+}
+
 /// What a program for Tornado may name: the methods and settings of `tornado.web`, and what belongs to it.
 #[test]
 fn everything_that_tornado_calls_by_a_name_is_in_its_chapter() {
