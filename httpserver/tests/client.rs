@@ -9,7 +9,7 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 use asking::{ask, body_of, connect, get, head_of_request, is_closed, pieces, post, scripted};
 use common::{run, run_virtual, serve, turns};
 use httpserver::{
-    Body, Error, Frame, IOStream, Method, Request, Response, StatusCode, Trailers, client::Connection,
+    Body, Error, Frame, IOStream, Method, Request, Response, StatusCode, Trailers, Version, client::Connection,
     iostream::memory, spawn,
 };
 
@@ -309,6 +309,31 @@ fn lines_about_the_connection_are_not_passed_on() {
         assert_eq!(lines, [("X-End", &b"3"[..]), ("Set-Cookie", b"a"), ("Set-Cookie", b"b")]);
         assert_eq!(response.content_length(), Some(2));
         assert_eq!(response.body_mut().bytes(10).await.unwrap(), "ok");
+    });
+}
+
+#[test]
+fn what_was_not_offered_to_this_hop_is_not_offered_to_the_next() {
+    run(async {
+        for (version, lines, passed_on) in [
+            (Version::HTTP_11, &[("Upgrade", "h2c")][..], ""),
+            (Version::HTTP_10, &[("Upgrade", "h2c"), ("Connection", "upgrade, keep-alive")], ""),
+            (
+                Version::HTTP_11,
+                &[("Upgrade", "h2c"), ("Connection", "Upgrade")],
+                "Upgrade: h2c\r\nConnection: Upgrade\r\n",
+            ),
+            // A coding that the client of the proxy can read, and the proxy cannot.
+            (Version::HTTP_11, &[("TE", "deflate,gzip;q=0.3"), ("Connection", "TE")], ""),
+            (Version::HTTP_11, &[("TE", "Trailers"), ("Connection", "TE")], "TE: Trailers\r\nConnection: TE\r\n"),
+        ] {
+            let (mut connection, far) = scripted();
+            let request = lines.iter().fold(Request::builder(), |request, (name, value)| request.header(name, value));
+            let request = request.version(version).build().unwrap();
+            let _sent = spawn(async move { connection.send(request).await.map(drop) });
+            let head = head_of_request(&far).await;
+            assert_eq!(head, format!("GET / HTTP/1.1\r\nHost: localhost\r\n{passed_on}\r\n"), "{lines:?}");
+        }
     });
 }
 

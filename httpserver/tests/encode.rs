@@ -158,6 +158,22 @@ fn the_connection_line_says_what_the_version_does_not() {
 }
 
 #[test]
+fn a_426_names_its_upgrade_line_whatever_its_body_is() {
+    let answer = |body: Body| {
+        let response = Response::new(StatusCode::UPGRADE_REQUIRED).with_header("Upgrade", "websocket");
+        response.with_body(body)
+    };
+    let (mut whole, mut streamed) = (Vec::new(), Vec::new());
+    let date = DateCache::new();
+    let _ = encode_response(&mut whole, answer(Body::from("x")), &HTTP_11.context(&date));
+    let _ = encode_stream_head(&mut streamed, &answer(Body::stream(Sized(None))), &HTTP_11.context(&date));
+    for head in [whole, streamed] {
+        let head = without_date(head);
+        assert!(head.contains("\r\nUpgrade: websocket\r\n") && head.contains("\r\nConnection: Upgrade\r\n"), "{head}");
+    }
+}
+
+#[test]
 fn head_gets_the_head_of_the_answer_alone() {
     let (text, encoded) = encode(Response::html("<p>"), HEAD);
     assert!(text.ends_with("Content-Length: 3\r\n\r\n"), "{text}");

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use iostream::{IOStream, Parsed};
 
 use super::{
@@ -144,7 +144,7 @@ impl ClientConn {
             body: framing,
             keep_alive: request.is_keep_alive(),
         };
-        let lines = request.headers().iter().filter(|(name, _)| !is_of_connection(&request, name));
+        let lines = request.headers().iter().filter(|(name, value)| !is_of_connection(&request, name, value));
         self.conn.with_output(|out| encode_request_head(out, &start, lines))?;
         self.serial.set(self.serial.get().wrapping_add(1));
         self.keep_alive.set(request.is_keep_alive());
@@ -444,15 +444,23 @@ impl IncomingSource for ClientConn {
 
 /// Whether a line of `request` is about its own connection (RFC 9110 7.6.1), or made anew by the encoder.
 #[inline]
-fn is_of_connection(request: &Request, name: &str) -> bool {
+fn is_of_connection(request: &Request, name: &str, value: &[u8]) -> bool {
     const OWN: [&str; 6] =
         ["host", "connection", "content-length", "transfer-encoding", "keep-alive", "proxy-connection"];
     if OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return true;
     }
-    // These two are named by the encoder again.
-    let is_renamed = name.eq_ignore_ascii_case("upgrade") || name.eq_ignore_ascii_case("te");
-    !is_renamed && request.headers().has_token("connection", name)
+    let is_named = || request.headers().has_token("connection", name);
+    // The next two are named by the encoder again. An offer that was not named says nothing (RFC 9110 7.8), and would be
+    // made by that.
+    if name.eq_ignore_ascii_case("upgrade") {
+        return !is_named() || request.version() == Version::HTTP_10;
+    }
+    // A server would be free to use any other coding that it names, and chunked is all that can be read here.
+    if name.eq_ignore_ascii_case("te") {
+        return !value.eq_ignore_ascii_case(b"trailers");
+    }
+    is_named()
 }
 
 /// `error` as one of the server or of the stream to it. The others are about the client of a service, who has done nothing

@@ -45,7 +45,8 @@ impl Connection {
     /// sent while the response's body is read.
     ///
     /// The request is sent as it is, but for the lines about its own connection, which are made anew (RFC 9110 7.6.1): a proxy
-    /// can pass on what it has received. Its target should be the path, or a whole URL if the server is a proxy. The body
+    /// can pass on what it has received. An `Upgrade` goes along if `Connection` names it, and a `TE` that is `trailers` alone,
+    /// since nothing else could be read here. Its target should be the path, or a whole URL if the server is a proxy. The body
     /// is sent with its length if that is known, and in chunks otherwise; trailers follow chunks. With
     /// `Expect: 100-continue` it waits until the server wants it, at most for a second.
     ///

@@ -169,10 +169,7 @@ pub(crate) fn encode_any(out: &mut Vec<u8>, response: &mut Response, context: &E
     if let Some(length) = length {
         append_content_length(out, length);
     }
-    if status == StatusCode::UPGRADE_REQUIRED {
-        // The Upgrade line that goes with this status means nothing without it (RFC 9110 7.8).
-        out.extend_from_slice(b"Connection: Upgrade\r\n");
-    }
+    append_upgrade_option(out, status);
     append_end(out, context.version, keep_alive);
     if copied != 0 {
         out.extend_from_slice(body);
@@ -217,8 +214,17 @@ pub fn encode_stream_head(out: &mut Vec<u8>, response: &Response, context: &Enco
     } else if let Some(length) = length {
         append_content_length(out, length);
     }
+    append_upgrade_option(out, status);
     append_end(out, context.version, keep_alive);
     EncodedStream { keep_alive, framing }
+}
+
+/// The Upgrade line that goes with a 426 means nothing without this one (RFC 9110 7.8).
+#[inline]
+fn append_upgrade_option(out: &mut Vec<u8>, status: StatusCode) {
+    if status == StatusCode::UPGRADE_REQUIRED {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    }
 }
 
 /// Appends the head of a response behind which another protocol begins: a 101, or a 2xx to CONNECT, which has neither
