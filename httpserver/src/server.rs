@@ -15,11 +15,12 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::Arc,
+    task::{Context, Waker},
     time::Duration,
 };
 
 use iostream::{
-    Admitted, IOLoop, IOStream, Peer, Refusal,
+    Admitted, IOLoop, IOStream, Parsed, Peer, Refusal,
     ioloop::{Printable, on_ebb},
     netutil::{self, AcceptHandle, BindOptions, Listener, ToListenAddrs, UnixBindOptions},
     threads,
@@ -422,8 +423,7 @@ impl threads::Server for HttpServer {
         match inner.admit(addr) {
             Ok(admitted) => inner.begin(Ok(stream), addr, admitted),
             Err(_) if inner.state.front.is_tls() => {}
-            // Sent behind the last handle, as far as the kernel takes it at once.
-            Err(_) => drop(stream.write(NO_ROOM)),
+            Err(_) => turn_away_stream(&stream),
         }
     }
 
@@ -489,6 +489,20 @@ fn turn_away<S: Read + Write>(mut stream: S, shutdown: fn(&S, Shutdown) -> io::R
     let _ = stream.read(&mut [0; 4096]);
     let _ = stream.write(NO_ROOM);
     let _ = shutdown(&stream, Shutdown::Write);
+}
+
+/// [`turn_away`] for what another thread has accepted.
+#[cold]
+#[inline]
+fn turn_away_stream(stream: &IOStream) {
+    // Nobody is there to be woken: what cannot be done at once is left.
+    let mut cx = Context::from_waker(Waker::noop());
+    let _ = stream.poll_read_with(&mut cx, |bytes| match bytes.len() {
+        0 => Parsed::Incomplete,
+        count => Parsed::Done { consumed: count, value: () },
+    });
+    drop(stream.write(NO_ROOM));
+    let _ = stream.poll_shutdown(&mut cx);
 }
 
 /// Serves HTTP on one stream, wherever it comes from, with the default limits. Completes when the stream is closed; after a

@@ -7,6 +7,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::{linux::net::SocketAddrExt, unix::net::UnixStream},
     rc::Rc,
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -259,6 +260,38 @@ fn a_server_on_several_threads_is_drained_as_one() {
         for client in clients {
             assert_eq!(client.rest().await, "");
         }
+    });
+    threads.join().unwrap();
+}
+
+#[test]
+fn a_client_that_a_thread_has_no_room_for_is_told_so_and_not_reset() {
+    let (begun, at_work) = mpsc::channel();
+    let (go_on, held_up) = mpsc::channel();
+    let ends = Arc::new(Mutex::new(Some((begun, held_up))));
+    let setup = move || {
+        let ends = ends.clone();
+        let service = async move |_: Request| {
+            // Holds up the loop, so that the next client has sent its request before it is looked at.
+            if let Some((begun, held_up)) = ends.lock().unwrap().take() {
+                begun.send(()).unwrap();
+                held_up.recv().unwrap();
+            }
+            "done"
+        };
+        Ok(HttpServer::with_limits(service, Limits::default().max_connections(1)))
+    };
+    let threads = threads::hand_off(1, ("127.0.0.1", 0), setup).unwrap();
+    run(async {
+        let client = Client::connect(threads.local_addr()).await;
+        client.send(GET).await;
+        at_work.recv().unwrap();
+        let refused = Client::connect(threads.local_addr()).await;
+        refused.send(GET).await;
+        go_on.send(()).unwrap();
+        assert_eq!(client.answer().await.text(), "done");
+        assert!(refused.rest().await.starts_with("HTTP/1.1 503"));
+        threads.drain(Duration::from_secs(10)).await.unwrap();
     });
     threads.join().unwrap();
 }
