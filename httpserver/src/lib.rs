@@ -48,8 +48,8 @@ pub use http::{Method, StatusCode, Version};
 pub use iostream;
 #[doc(no_inline)]
 pub use iostream::{
-    IOLoop, IOStream, JoinHandle, LoopHandle, PeriodicCallback, interval, run_in_executor, signal, sleep, sleep_until,
-    spawn, sync, threads, timeout, yield_now,
+    FilePart, IOLoop, IOStream, JoinHandle, LoopHandle, PeriodicCallback, interval, run_in_executor, signal, sleep,
+    sleep_until, spawn, sync, threads, timeout, yield_now,
 };
 
 #[cfg(feature = "tower")]

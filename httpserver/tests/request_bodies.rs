@@ -60,6 +60,37 @@ fn bodies_arrive_whole_and_the_connection_goes_on() {
     });
 }
 
+/// Answers with the pieces, all of which it keeps until the last one has come.
+async fn echo_kept(mut request: Request) -> httpserver::Result<Response> {
+    let mut pieces = Vec::new();
+    while let Some(piece) = request.body_mut().chunk().await? {
+        pieces.push(piece);
+    }
+    Ok(Response::bytes(pieces.concat()))
+}
+
+#[test]
+fn pieces_of_long_bodies_are_those_that_were_sent_whether_kept_or_dropped() {
+    // No two places in it are alike.
+    let text: String = (0..150_000).map(|number| format!("{number:08}")).collect();
+    run(async {
+        for addr in [serve(echo_kept), serve(echo_pieces)] {
+            let client = Client::connect(addr).await;
+            client.send(post("/", &text)).await;
+            assert!(client.answer().await.text() == text);
+            // Chunks that are shorter than what is received at once, as long, and longer; and the next request behind them.
+            for length in [100, 32 * 1024 - 1, 32 * 1024, 64 * 1024, 300_000] {
+                let chunks: Vec<&str> =
+                    (0..text.len()).step_by(length).map(|at| &text[at..text.len().min(at + length)]).collect();
+                client.send(post_chunked("/", &chunks)).await;
+                assert!(client.answer().await.text() == text, "chunks of {length} bytes");
+            }
+            client.send(GET_LAST).await;
+            assert_eq!(status(&client.rest().await), 200);
+        }
+    });
+}
+
 #[test]
 fn pipelined_requests_with_bodies_are_kept_apart() {
     run(async {

@@ -15,6 +15,10 @@ pub(crate) const CHUNK_SIZE: usize = 64 * 1024;
 /// Results from this size on take the buffer with them instead of a copy, in bytes.
 const HAND_OVER_FROM: usize = 16 * 1024;
 
+/// From this size on a part of a chunk takes the chunk along, in bytes. What is less is copied, so that a chunk is not kept
+/// for a line.
+const LEND_FROM: usize = CHUNK_SIZE / 2;
+
 /// How many given-back buffers a thread keeps.
 const POOL_BUFFERS: usize = 64;
 
@@ -25,6 +29,8 @@ const POOL_BUFFER_SIZE: usize = 16 * 1024;
 thread_local! {
     /// Absent until the first read and while a read is using it.
     static CHUNK: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    /// The chunk that was last lent to those who read from it. Becomes the thread's again when they have dropped theirs.
+    static LENT: Cell<Option<Bytes>> = const { Cell::new(None) };
     #[allow(clippy::vec_box, reason = "a stream holds a pointer")]
     static POOL: RefCell<Vec<Box<Held>>> = const { RefCell::new(Vec::new()) };
     /// Made by the thread's first read.
@@ -45,7 +51,7 @@ struct Kept;
 impl Ebb for Kept {
     #[inline]
     fn ebb(&self) -> Box<dyn Any> {
-        Box::new((CHUNK.take(), POOL.take()))
+        Box::new((CHUNK.take(), LENT.take(), POOL.take()))
     }
 }
 
@@ -62,7 +68,25 @@ impl Chunk {
     fn fresh() -> Box<[u8]> {
         // Fails while the thread ends.
         let _ = KEPT.try_with(|_| ());
-        vec![0; CHUNK_SIZE].into_boxed_slice()
+        match LENT.try_with(Cell::take) {
+            // Neither copied nor zeroed: it begins where its memory does.
+            Ok(Some(lent)) if lent.is_unique() => Vec::from(lent).into_boxed_slice(),
+            _ => vec![0; CHUNK_SIZE].into_boxed_slice(),
+        }
+    }
+
+    /// The first `n` bytes as a result. A large one gets the chunk itself, as long as it lives.
+    #[inline]
+    pub(crate) fn into_result(self, n: usize) -> Bytes {
+        if n < LEND_FROM { Bytes::copy_from_slice(&self[..n]) } else { self.lend(0..n) }
+    }
+
+    fn lend(mut self, part: Range<usize>) -> Bytes {
+        let chunk = Bytes::from(mem::take(&mut self.0));
+        let lent = chunk.slice(part);
+        // Fails while the thread ends.
+        let _ = LENT.try_with(|place| place.set(Some(chunk)));
+        lent
     }
 
     /// The bytes in `rest` as a buffer, with the memory of the chunk.
@@ -70,6 +94,15 @@ impl Chunk {
         let mut data = Vec::from(mem::take(&mut self.0));
         data.truncate(rest.end);
         PooledBuffer(Some(Box::new(Held { data, start: rest.start })))
+    }
+}
+
+impl From<Vec<u8>> for Chunk {
+    /// Of a vector with the memory of a chunk.
+    #[inline]
+    fn from(mut data: Vec<u8>) -> Chunk {
+        data.resize(CHUNK_SIZE, 0);
+        Chunk(data.into_boxed_slice())
     }
 }
 
@@ -159,10 +192,10 @@ impl PooledBuffer {
     }
 
     /// Holds the part `rest` of a chunk too. When nothing was held, what is most of the chunk takes its memory along, which
-    /// saves the copy of a peer's bulk; what is less is copied, so that a chunk is not kept for a line.
+    /// saves the copy of a peer's bulk.
     #[inline]
     pub(crate) fn hold(&mut self, chunk: &mut Chunk, rest: Range<usize>) {
-        if rest.len() >= CHUNK_SIZE / 2 && self.is_empty() {
+        if rest.len() >= LEND_FROM && self.is_empty() {
             *self = chunk.hand_over(rest);
         } else {
             self.append(&chunk[rest]);
@@ -222,6 +255,9 @@ impl PooledBuffer {
         };
         let Held { mut data, start } = *held;
         self.append(&data[start + n..]);
+        if data.capacity() == CHUNK_SIZE {
+            return Chunk::from(data).lend(start..start + n);
+        }
         data.truncate(start + n);
         Bytes::from(data).split_off(start)
     }
@@ -246,9 +282,7 @@ impl Drop for PooledBuffer {
 
 fn give_back_held(mut held: Box<Held>) {
     if held.data.capacity() == CHUNK_SIZE {
-        let mut chunk = mem::take(&mut held.data);
-        chunk.resize(CHUNK_SIZE, 0);
-        return give_back(chunk.into_boxed_slice());
+        return drop(Chunk::from(mem::take(&mut held.data)));
     }
     if held.data.capacity() > POOL_BUFFER_SIZE {
         return;

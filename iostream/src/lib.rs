@@ -13,6 +13,7 @@ mod connect;
 mod copy;
 mod custom;
 mod error;
+mod file_part;
 mod happy_eyeballs;
 mod iostream;
 mod marks;
@@ -64,6 +65,7 @@ pub use crate::{
     copy::{Copied, CopyBidirectional, copy_bidirectional},
     custom::CustomTransport,
     error::{Error, Result},
+    file_part::FilePart,
     iostream::IOStream,
     peer::Peer,
     read::{

@@ -12,7 +12,7 @@ use std::{
 };
 
 use common::{choose_poller, pair, pattern, run, streams, try_for_some_turns, turns};
-use iostream::{CustomTransport, Error, IOLoop, IOStream, Parsed};
+use iostream::{Bytes, CustomTransport, Error, IOLoop, IOStream, Parsed, memory};
 
 #[test]
 fn zero_bytes_are_read_at_once() {
@@ -294,6 +294,68 @@ fn many_mixed_reads_lose_nothing() {
         assert!(received == expected);
     });
     writer.join().unwrap();
+}
+
+/// Reads what there is, until it is 40,000 bytes in one piece: how much comes at a time is up to the kernel.
+async fn large_piece(stream: &IOStream) -> Bytes {
+    loop {
+        let piece = stream.read_some(60_000).await.unwrap();
+        if piece.len() >= 40_000 {
+            return piece;
+        }
+    }
+}
+
+#[test]
+fn a_large_result_is_what_was_received_into_and_when_it_is_dropped_that_is_received_into_again() {
+    let (stream, peer) = memory::pair(1 << 20);
+    stream.set_max_buffer_size(1 << 20);
+    run(async {
+        peer.write(&pattern(600_000)).await.unwrap();
+        let first = large_piece(&stream).await;
+        let place = first.as_ptr();
+        drop(first);
+        let second = large_piece(&stream).await;
+        assert_eq!(second.as_ptr(), place);
+        // While somebody has it, it is left alone.
+        let (copy, part) = (second.to_vec(), second.slice(100..200));
+        drop(second);
+        let third = large_piece(&stream).await;
+        assert_ne!(third.as_ptr(), place);
+        assert_eq!(part, copy[100..200]);
+        let fourth = large_piece(&stream).await;
+        assert_ne!(fourth.as_ptr(), third.as_ptr());
+    });
+}
+
+#[test]
+fn results_that_are_kept_stay_as_they_were_while_others_are_read() {
+    let sent = pattern(3_000_000);
+    run(async {
+        let readers: Vec<_> = (0..3)
+            .map(|keep| {
+                let (stream, mut peer) = pair();
+                let bytes = sent.clone();
+                thread::spawn(move || peer.write_all(&bytes).unwrap());
+                iostream::spawn(async move {
+                    // Every piece, every second and every third one is kept; of the others a part.
+                    let (mut kept, mut received, mut index) = (Vec::new(), 0, 0);
+                    while let Ok(piece) = stream.read_some(usize::MAX).await {
+                        let part = if index % (keep + 1) == 0 { piece.clone() } else { piece.slice(..piece.len() / 2) };
+                        kept.push((received, part));
+                        received += piece.len();
+                        index += 1;
+                    }
+                    (kept, received)
+                })
+            })
+            .collect();
+        for reader in readers {
+            let (kept, received) = reader.await.unwrap();
+            assert_eq!(received, sent.len());
+            assert!(kept.iter().all(|(at, part)| part == &sent[*at..][..part.len()]));
+        }
+    });
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::{
     fs::{self, File, OpenOptions},
     future::{Future, poll_fn},
     io::{self, ErrorKind, Read},
+    ops::Range,
     path::PathBuf,
     pin::pin,
     rc::Rc,
@@ -14,7 +15,7 @@ use std::{
 };
 
 use common::{kinds::every_kind, pair, pattern, run, try_for_some_turns, turns};
-use iostream::{Error, IOStream, WriteFuture, memory, spawn};
+use iostream::{Error, FilePart, IOStream, WriteFuture, memory, spawn};
 
 /// More than the kernel's buffers of a connection take.
 const LOTS: usize = 8 << 20;
@@ -31,6 +32,10 @@ impl Temporary {
 
     fn open(&self) -> File {
         File::open(&self.0).unwrap()
+    }
+
+    fn part(&self, range: Range<u64>) -> FilePart {
+        FilePart::new(self.open(), range).unwrap()
     }
 }
 
@@ -70,11 +75,10 @@ fn a_head_goes_in_front_of_its_file_whatever_is_queued_or_empty() {
     for (kind, peer, stream) in every_kind() {
         run(async {
             let reader = spawn(async move { peer.read_until_close().await });
-            drop(stream.send_file_behind(b"one ", file.open(), 0..300_000));
-            // Behind what is queued, in front of nothing, and with an error that sends neither.
-            drop(stream.send_file_behind(b" two ", file.open(), 7..10));
-            drop(stream.send_file_behind(b" three", file.open(), 9..9));
-            assert!(stream.send_file_behind(b"never", file.open(), 0..300_001).await.is_err());
+            drop(stream.send_file_behind(b"one ", file.part(0..300_000)));
+            // Behind what is queued, and in front of nothing.
+            drop(stream.send_file_behind(b" two ", file.part(7..10)));
+            drop(stream.send_file_behind(b" three", file.part(9..9)));
             stream.write("").await.unwrap();
             drop(stream);
             let received = reader.await.unwrap().unwrap();
@@ -88,7 +92,7 @@ fn a_head_goes_in_front_of_its_file_whatever_is_queued_or_empty() {
 fn a_head_without_a_file_behind_it_is_not_held_back() {
     let file = Temporary::new("alone", b"content");
     let (stream, mut peer) = pair();
-    run(stream.send_file_behind(b"head", file.open(), 3..3)).unwrap();
+    run(stream.send_file_behind(b"head", file.part(3..3))).unwrap();
     // The kernel holds back for 200 ms what is to be followed by more: it would not be there yet.
     peer.set_nonblocking(true).unwrap();
     let mut head = [0; 4];
@@ -102,9 +106,9 @@ fn a_head_beyond_the_limit_is_refused_with_its_file() {
     let (stream, peer) = memory::pair(100);
     stream.set_max_write_buffer_size(3);
     run(async {
-        let refused = stream.send_file_behind(b"head", file.open(), 0..7).await;
+        let refused = stream.send_file_behind(b"head", file.part(0..7)).await;
         assert!(matches!(refused, Err(Error::WriteBufferFull { limit: 3 })), "{refused:?}");
-        stream.send_file_behind(b"...", file.open(), 0..7).await.unwrap();
+        stream.send_file_behind(b"...", file.part(0..7)).await.unwrap();
         drop(stream);
         assert_eq!(peer.read_until_close().await.unwrap(), "...content");
     });

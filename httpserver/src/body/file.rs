@@ -1,20 +1,11 @@
 //! A part of a file as a body; see [`Body::file`].
 
-use std::{
-    fs::File,
-    io,
-    ops::{Bound, Range, RangeBounds},
-    os::unix::fs::FileExt,
-    rc::Rc,
-};
+use std::{fs::File, ops::RangeBounds, rc::Rc};
 
-use bytes::Bytes;
+use iostream::FilePart;
 
 use super::{Body, Kind};
 use crate::{Error, Result};
-
-/// How much is read at a time where the bytes have to pass through the process.
-const READ_AT_ONCE: u64 = 64 * 1024;
 
 impl Body {
     /// The bytes of a regular file in `range`; `..` is all of it.
@@ -71,8 +62,26 @@ impl Body {
     /// ```
     #[inline]
     pub fn file(file: impl Into<Rc<File>>, range: impl RangeBounds<u64>) -> Result<Body> {
-        let part = FilePart::new(file.into(), range).map_err(Error::other)?;
-        Ok(if part.is_empty() { Body::empty() } else { Body { kind: Kind::File(Box::new(part)) } })
+        FilePart::new(file, range).map(Body::file_part).map_err(Error::other)
+    }
+
+    /// A part of a file as [`file`](Body::file) makes of it: for those who know the length of the file already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use httpserver::{Body, FilePart};
+    ///
+    /// let file = File::open("Cargo.toml")?;
+    /// let length = file.metadata()?.len();
+    /// let body = Body::file_part(FilePart::within(file, length, ..)?);
+    /// assert_eq!(body.content_length(), Some(length));
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    #[inline]
+    pub fn file_part(part: FilePart) -> Body {
+        if part.is_empty() { Body::empty() } else { Body { kind: Kind::File(Box::new(part)) } }
     }
 
     /// Takes a file that the connection can send by itself, and leaves the body empty. `None` for any other kind.
@@ -89,73 +98,3 @@ impl Body {
 /// Parts longer than this are sent by the kernel. A shorter one costs less to read and to send with its head than a
 /// second send does.
 const SEND_FROM: u64 = 32 * 1024;
-
-/// A part of a file that is still to be sent or read.
-pub(crate) struct FilePart {
-    pub(crate) file: Rc<File>,
-    pub(crate) range: Range<u64>,
-}
-
-impl FilePart {
-    #[inline]
-    fn new(file: Rc<File>, range: impl RangeBounds<u64>) -> io::Result<FilePart> {
-        let invalid = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return invalid("a body cannot be made of what is no regular file".into());
-        }
-        let length = metadata.len();
-        let start = match range.start_bound() {
-            Bound::Included(&start) => start,
-            Bound::Excluded(&before) => before.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&last) => last.saturating_add(1),
-            Bound::Excluded(&end) => end,
-            Bound::Unbounded => length,
-        };
-        if start > end || end > length {
-            return invalid(format!("the range {start}..{end} is not within a file of {length} bytes"));
-        }
-        Ok(FilePart { file, range: start..end })
-    }
-
-    pub(crate) fn len(&self) -> u64 {
-        self.range.end - self.range.start
-    }
-
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.range.is_empty()
-    }
-
-    /// The next bytes; `None` at the end of the part.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system, and `UnexpectedEof` for a file that has been cut short.
-    #[inline]
-    pub(super) fn read(&mut self) -> Option<Result<Bytes>> {
-        (!self.is_empty()).then(|| self.read_some().map_err(Error::other))
-    }
-
-    #[inline]
-    fn read_some(&mut self) -> io::Result<Bytes> {
-        // Cannot be more than READ_AT_ONCE.
-        let mut bytes = vec![0; self.len().min(READ_AT_ONCE) as usize];
-        let count = loop {
-            match self.file.read_at(&mut bytes, self.range.start) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result?,
-            }
-        };
-        if count == 0 {
-            let text = format!("the file has been cut short, to {} bytes or less", self.range.start);
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
-        }
-        self.range.start += count as u64;
-        bytes.truncate(count);
-        Ok(Bytes::from(bytes))
-    }
-}

@@ -28,8 +28,8 @@ pub(crate) trait IncomingSource {
     fn is_body_done(&self) -> bool;
     /// The time since an earlier read was given up does not count.
     fn begin_body_wait(&self);
-    /// Shows the next data to `sink`, perhaps in several pieces. False at the end.
-    fn poll_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>>;
+    /// The next data, for `sink`. False at the end.
+    fn poll_body(&self, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Poll<Result<bool>>;
     /// Has `set` change how long the message in hand may take.
     fn set_bounds(&self, set: &dyn Fn(&mut BodyBounds));
     /// Takes the trailers behind the body of the message in hand, once it has come.
@@ -41,6 +41,43 @@ pub(crate) trait IncomingSource {
     fn give_up_body(&self, error: Error) -> Error;
     /// The body of the message with this number has been dropped: nothing of it can be read any more.
     fn release_body(&self, serial: u32);
+}
+
+/// Where the data of a body goes.
+pub(crate) enum Sink<'s> {
+    /// It is shown where it was received, perhaps in several pieces.
+    Show(&'s mut dyn FnMut(&[u8])),
+    /// It is kept, as one piece.
+    Keep(&'s mut Piece),
+}
+
+impl Sink<'_> {
+    pub(crate) fn show(&mut self, data: &[u8]) {
+        match self {
+            Sink::Show(show) => show(data),
+            Sink::Keep(piece) => piece.copied.extend_from_slice(data),
+        }
+    }
+}
+
+/// Data that a reader keeps. The read chunk belongs to the loop, and the next read of any connection overwrites it: so the
+/// data is a copy, or takes the chunk along.
+#[derive(Default)]
+pub(crate) struct Piece {
+    /// Chunks of a body that arrived together become one piece.
+    copied: Vec<u8>,
+    received: Bytes,
+}
+
+impl Piece {
+    /// All of it has been received as `data`.
+    pub(crate) fn received(&mut self, data: Bytes) {
+        self.received = data;
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.copied.is_empty() { self.received } else { Bytes::from(self.copied) }
+    }
 }
 
 /// The body of a message that comes over a connection.
@@ -58,14 +95,11 @@ impl Incoming {
     }
 
     /// What has come, in one piece of its own; `None` at the end.
-    ///
-    /// A copy, because the read chunk belongs to the loop: the next read of any connection overwrites it.
     pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         self.check_current()?;
-        // Several chunks that arrived together become one piece.
-        let mut piece = Vec::new();
-        let more = ready!(self.source.poll_body(cx, &mut |data| piece.extend_from_slice(data)))?;
-        Poll::Ready(Ok(more.then(|| Bytes::from(piece))))
+        let mut piece = Piece::default();
+        let more = ready!(self.source.poll_body(cx, &mut Sink::Keep(&mut piece)))?;
+        Poll::Ready(Ok(more.then(|| piece.into_bytes())))
     }
 
     /// What has come, and behind the end of it the trailers, if there are some.
@@ -105,7 +139,7 @@ impl Incoming {
                 // Anew in each poll: the answer may have been given meanwhile, by another task.
                 self.check_current()?;
                 // Called once per chunk, perhaps several times in a poll.
-                self.source.poll_body(cx, &mut |data| {
+                let mut collect = |data: &[u8]| {
                     too_large |= data.len() > max - collected.len();
                     // A sink cannot end the read. What is behind the limit is passed over until it returns.
                     if too_large {
@@ -117,7 +151,8 @@ impl Incoming {
                         collected.reserve_exact(expected as usize);
                     }
                     collected.extend_from_slice(data);
-                })
+                };
+                self.source.poll_body(cx, &mut Sink::Show(&mut collect))
             })
             .await?;
             if too_large {

@@ -22,14 +22,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use iostream::FilePart;
 
 use crate::{Error, Result, http1::conn::BodyBounds};
 use limited::Limited;
 
 pub use buffer::BodyBuffer;
-pub(crate) use file::FilePart;
 pub use frame::{Frame, Trailers};
-pub(crate) use incoming::{Incoming, IncomingSource};
+pub(crate) use incoming::{Incoming, IncomingSource, Sink};
 pub use stream::BodyStream;
 pub use writer::{BodyDriver, BodyWriter};
 
@@ -193,7 +193,7 @@ impl Body {
                 self.kind = Kind::Bytes(self.take_bytes());
                 self.poll_frame(cx)
             }
-            Kind::File(part) => Poll::Ready(part.read().map(|piece| piece.map(Frame::Data))),
+            Kind::File(part) => Poll::Ready(part.read().map(|piece| piece.map(Frame::Data).map_err(Error::other))),
             Kind::Stream(stream) => stream.as_mut().poll_frame(cx),
             Kind::Trailers(_) => Poll::Ready(self.take_trailers().map(|trailers| Ok(Frame::Trailers(trailers)))),
             Kind::Incoming(incoming) => incoming.poll_frame(cx),
@@ -526,7 +526,7 @@ impl fmt::Debug for Body {
             Kind::Empty => f.write_str("Body(empty)"),
             Kind::Bytes(bytes) => f.debug_tuple("Body").field(bytes).finish(),
             Kind::Buffer(buffer) => f.debug_tuple("Body").field(buffer).finish(),
-            Kind::File(part) => write!(f, "Body(file, {:?})", part.range),
+            Kind::File(part) => f.debug_tuple("Body").field(part).finish(),
             Kind::Stream(_) => f.write_str("Body(stream)"),
             Kind::Incoming(incoming) => write!(f, "Body(incoming, end: {})", incoming.is_end()),
             Kind::Trailers(trailers) => f.debug_tuple("Body").field(trailers).finish(),

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Body, Error, Limits, Request, Result, Trailers,
-    body::{Incoming, IncomingSource},
+    body::{Incoming, IncomingSource, Sink},
     http1::{
         conn::{BodyBounds, Conn, Taken},
         encode_request::{RequestStart, encode_request_head},
@@ -396,7 +396,7 @@ impl IncomingSource for ClientConn {
     }
 
     #[inline]
-    fn poll_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>> {
+    fn poll_body(&self, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Poll<Result<bool>> {
         if self.conn.is_body_done() {
             return Poll::Ready(Ok(false));
         }

@@ -217,8 +217,13 @@ impl ChunkedDecoder {
         })
     }
 
+    /// How much data of the current chunk is next; 0 when framing is.
+    pub(crate) fn data_left(&self) -> u64 {
+        if self.state == State::Data { self.remaining } else { 0 }
+    }
+
     /// Takes up to `available` bytes of the current chunk's data.
-    fn take_data(&mut self, available: usize) -> usize {
+    pub(crate) fn take_data(&mut self, available: usize) -> usize {
         let taken = self.remaining.min(available as u64);
         self.remaining -= taken;
         if self.remaining == 0 {

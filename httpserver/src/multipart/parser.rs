@@ -223,7 +223,11 @@ impl Parser {
                     self.input = Bytes::new();
                     return Ok(None);
                 }
-                _ if self.input.is_empty() => return Ok(None),
+                _ if self.input.is_empty() => {
+                    // Also without a byte it keeps its memory, which may be received into again.
+                    self.input = Bytes::new();
+                    return Ok(None);
+                }
                 State::Start { matched } => {
                     let matched = *matched;
                     self.start(matched)?;

@@ -14,6 +14,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
+
 use crate::{
     Error, Result,
     buffer::{CHUNK_SIZE, Chunk, PooledBuffer, Window},
@@ -171,6 +173,23 @@ impl Inner {
         let recvs = usize::from(self.recvs.get()) + count / CHUNK_SIZE;
         self.recvs.set(recvs.min(RECVS_PER_TURN.into()) as u8);
         Poll::Ready(Ok(count))
+    }
+
+    /// What has come, at least one byte and at most `max`: what is held first, and otherwise one `recv`.
+    #[inline]
+    fn poll_take(self: &Rc<Self>, cx: &mut Context<'_>, max: usize) -> Poll<Result<Bytes>> {
+        if self.parsing.get() {
+            return Poll::Ready(Err(Error::AlreadyReading));
+        }
+        let held = self.held.borrow().len();
+        if held != 0 {
+            return Poll::Ready(Ok(self.held.borrow_mut().take(held.min(max))));
+        }
+        let (chunk, count) = ready!(self.poll_chunk_apart(cx))?;
+        let taken = count.min(max);
+        // First what stays: the result may take the chunk along.
+        self.held.borrow_mut().append(&chunk[taken..count]);
+        Poll::Ready(Ok(chunk.into_result(taken)))
     }
 
     /// One `recv` of one byte or more. The end of input is noted, and is an error to the operation that meets it.

@@ -7,6 +7,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
+
 use crate::{Error, IOStream, Result, buffer::PooledBuffer, iostream::Inner, marks::Mark};
 
 impl IOStream {
@@ -53,6 +55,42 @@ impl IOStream {
         }
         let result = ready!(self.inner.poll_receive_into(cx, buf));
         Poll::Ready(self.inner.or_end(result))
+    }
+
+    /// The polling form of [`read_some`](IOStream::read_some): what there is, as bytes of their own, and not copied when
+    /// they are many.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] at the end of input; [`Error::AlreadyReading`] while the future of another read is pending. Two
+    /// tasks that poll one stream by this function go unnoticed, and each gets some of the bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use iostream::{IOLoop, memory};
+    ///
+    /// let (stream, peer) = memory::pair(100);
+    /// IOLoop::current().run_sync(async {
+    ///     peer.write("four").await?;
+    ///     assert_eq!(poll_fn(|cx| stream.poll_read_chunk(cx, 3)).await?, "fou");
+    ///     assert_eq!(poll_fn(|cx| stream.poll_read_chunk(cx, 3)).await?, "r");
+    ///     peer.close();
+    ///     assert!(poll_fn(|cx| stream.poll_read_chunk(cx, 3)).await.unwrap_err().is_closed());
+    ///     Ok::<_, iostream::Error>(())
+    /// })?;
+    /// # Ok::<_, iostream::Error>(())
+    /// ```
+    #[inline]
+    pub fn poll_read_chunk(&self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Bytes>> {
+        if max == 0 {
+            return Poll::Ready(Ok(Bytes::new()));
+        }
+        if self.inner.claimed.get() {
+            return Poll::Ready(Err(Error::AlreadyReading));
+        }
+        self.inner.poll_take(cx, max)
     }
 }
 

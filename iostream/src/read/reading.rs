@@ -1,5 +1,7 @@
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
+
 use super::Parse;
 use crate::{Error, IOStream, Result};
 
@@ -41,6 +43,17 @@ impl<'a> Reading<'a> {
             return Poll::Ready(Err(Error::AlreadyReading));
         }
         let result = self.stream.inner.poll_receive_into(cx, buf);
+        self.claim(result.is_pending());
+        result
+    }
+
+    /// Takes what has come, at most `max` bytes, with the memory that it was received in if it is much.
+    #[inline]
+    pub(super) fn poll_take(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Bytes>> {
+        if self.is_second() {
+            return Poll::Ready(Err(Error::AlreadyReading));
+        }
+        let result = self.stream.inner.poll_take(cx, max);
         self.claim(result.is_pending());
         result
     }

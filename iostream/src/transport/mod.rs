@@ -51,7 +51,6 @@ mod waiting;
 
 use std::{
     fmt,
-    fs::File,
     io::{self, IoSlice},
     net::TcpStream,
     os::fd::{AsFd, BorrowedFd},
@@ -65,6 +64,7 @@ pub(crate) use self::pipe::{Access, Pipe};
 #[cfg(feature = "tls")]
 pub(crate) use self::tls::Tls;
 pub(crate) use self::{custom::Custom, kind::Kind, memory::Memory, tcp::Tcp, unix::Unix};
+use crate::file_part::FilePart;
 
 /// How much a transport may have begun on beyond what it says it has sent, in bytes.
 pub(crate) const MOST_BEGUN: usize = 64 * 1024;
@@ -144,10 +144,10 @@ impl Transport {
     /// Sends from a file, at most `count` bytes and at least one, without a copy through the process; 0 at the end of the
     /// file. An error where that cannot be done, and the bytes have to be read.
     #[inline]
-    pub(crate) fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+    pub(crate) fn try_send_file(&self, part: &FilePart, count: usize) -> io::Result<usize> {
         match self {
-            Transport::Tcp(tcp) => tcp.try_send_file(file, offset, count),
-            Transport::Unix(unix) => unix.try_send_file(file, offset, count),
+            Transport::Tcp(tcp) => tcp.try_send_file(part, count),
+            Transport::Unix(unix) => unix.try_send_file(part, count),
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -156,13 +156,12 @@ impl Transport {
     pub(crate) fn poll_send_file(
         &self,
         cx: &mut Context<'_>,
-        file: &File,
-        offset: u64,
+        part: &FilePart,
         count: usize,
     ) -> Poll<io::Result<usize>> {
         match self {
-            Transport::Tcp(tcp) => tcp.poll_send_file(cx, file, offset, count),
-            Transport::Unix(unix) => unix.poll_send_file(cx, file, offset, count),
+            Transport::Tcp(tcp) => tcp.poll_send_file(cx, part, count),
+            Transport::Unix(unix) => unix.poll_send_file(cx, part, count),
             _ => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }

@@ -1,5 +1,4 @@
 use std::{
-    fs::File,
     io::{self, IoSlice, Read, Write},
     num::NonZeroUsize,
     os::fd::AsFd,
@@ -10,7 +9,7 @@ use ioloop::{IOLoop, Ready, Source};
 use socket2::SockRef;
 
 use super::total;
-use crate::error::kind;
+use crate::{error::kind, file_part::FilePart};
 
 /// The bits that say that the peer ended something: its writing half, or everything.
 pub(super) const PEER_CLOSED: Ready = Ready::READ_CLOSED.union(Ready::HANGUP).union(Ready::ERROR);
@@ -83,11 +82,11 @@ where
     }
 
     /// sendfile(2).
-    pub(super) fn try_send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+    pub(super) fn try_send_file(&self, part: &FilePart, count: usize) -> io::Result<usize> {
         // Too large on a 32-bit system: then it is read.
-        let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::Unsupported)?;
+        let offset = usize::try_from(part.start()).map_err(|_| io::ErrorKind::Unsupported)?;
         let socket = SockRef::from(self.0.get_ref());
-        let result = uninterrupted(|| socket.sendfile(file, offset, NonZeroUsize::new(count)));
+        let result = uninterrupted(|| socket.sendfile(part.file(), offset, NonZeroUsize::new(count)));
         // Less than asked for may be the file's end or a page that is not there yet, as well as a full socket. Only
         // `EAGAIN` says that, so that the next edge is not waited for in vain.
         if result.as_ref().is_err_and(|error| kind(error) == io::ErrorKind::WouldBlock) {
@@ -107,11 +106,10 @@ where
     pub(super) fn poll_send_file(
         &self,
         cx: &mut Context<'_>,
-        file: &File,
-        offset: u64,
+        part: &FilePart,
         count: usize,
     ) -> Poll<io::Result<usize>> {
-        self.poll_attempt(cx, &mut || self.try_send_file(file, offset, count))
+        self.poll_attempt(cx, &mut || self.try_send_file(part, count))
     }
 
     #[inline]

@@ -1,27 +1,17 @@
 use std::{
     fs::File,
     io,
-    ops::Range,
-    os::unix::fs::FileExt,
+    ops::RangeBounds,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-
 use super::{State, WriteFuture, queue::Piece};
-use crate::{
-    Error, IOStream, Result,
-    error::{is_disconnect, kind},
-    iostream::Inner,
-};
+use crate::{Error, IOStream, Result, error::is_disconnect, file_part::FilePart, iostream::Inner};
 
 /// How much of a file one system call sends, in bytes. The calls add up to 1 MiB in a turn of the loop.
 const SEND_AT_ONCE: usize = 256 * 1024;
-
-/// How much of a file is read when its bytes have to pass through the process.
-const READ_AT_ONCE: usize = 64 * 1024;
 
 impl IOStream {
     /// Sends the bytes of `file` in `range`, in the order of the writes.
@@ -78,26 +68,25 @@ impl IOStream {
     /// # Ok::<_, iostream::Error>(())
     /// ```
     #[inline]
-    pub fn send_file(&self, file: impl Into<Rc<File>>, range: Range<u64>) -> WriteFuture {
-        self.send_file_behind(&[], file, range)
+    pub fn send_file(&self, file: impl Into<Rc<File>>, range: impl RangeBounds<u64>) -> WriteFuture {
+        match FilePart::new(file, range) {
+            Ok(part) => self.send_file_behind(&[], part),
+            Err(error) => WriteFuture(State::Done(Err(error.into()))),
+        }
     }
 
-    /// Sends `head` and the bytes of `file` in `range` behind it, as [`send_file`](IOStream::send_file) does. Over TCP the
-    /// two share a packet, which spares the peer a wake-up.
+    /// Sends `head` and a part of a file behind it, as [`send_file`](IOStream::send_file) does. Over TCP the two share a
+    /// packet, which spares the peer a wake-up.
     ///
     /// # Errors
     ///
-    /// As [`send_file`](IOStream::send_file), and [`Error::WriteBufferFull`] for a `head` beyond the limit. What fails at
-    /// once has sent nothing of the head either.
+    /// [`Error::WriteBufferFull`] for a `head` beyond the limit, with nothing sent; otherwise as
+    /// [`send_file`](IOStream::send_file).
     ///
     /// # Cancel safety
     ///
     /// Dropping the future does not take the bytes back.
-    pub fn send_file_behind(&self, head: &[u8], file: impl Into<Rc<File>>, range: Range<u64>) -> WriteFuture {
-        let part = match FilePart::new(file.into(), range) {
-            Ok(part) => part,
-            Err(error) => return WriteFuture(State::Done(Err(error.into()))),
-        };
+    pub fn send_file_behind(&self, head: &[u8], part: FilePart) -> WriteFuture {
         if !head.is_empty() {
             match self.inner.try_send_head(head, &part) {
                 Ok(sent) if sent == head.len() => {}
@@ -108,7 +97,7 @@ impl IOStream {
         match self.inner.try_send_file(part) {
             Ok((sent, None)) => self.when_sent(sent),
             Ok((_, Some(rest))) => {
-                self.with_queue(false, |queue| queue.push(Piece::File(rest)));
+                self.with_queue(false, |queue| queue.push(Piece::File(rest.into())));
                 self.when_sent(0)
             }
             Err(error) => WriteFuture(State::Done(Err(error))),
@@ -118,27 +107,19 @@ impl IOStream {
 
 /// A part of a file that waits to be sent.
 #[derive(Clone)]
-pub(super) struct FilePart {
-    file: Rc<File>,
-    offset: u64,
-    pub(super) len: u64,
+pub(super) struct QueuedFile {
+    part: FilePart,
     /// It has to be read, because the kernel does not send from this file or to this stream by itself.
     must_read: bool,
 }
 
-impl FilePart {
-    #[inline]
-    fn new(file: Rc<File>, range: Range<u64>) -> io::Result<FilePart> {
-        let invalid = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return invalid("only a regular file can be sent".into());
-        }
-        let Range { start, end } = range;
-        if start > end || end > metadata.len() {
-            return invalid(format!("the range {start}..{end} is not within a file of {} bytes", metadata.len()));
-        }
-        Ok(FilePart { file, offset: start, len: end - start, must_read: false })
+impl QueuedFile {
+    pub(super) fn len(&self) -> u64 {
+        self.part.len()
+    }
+
+    pub(super) fn advance(&mut self, count: u64) {
+        self.part.advance(count);
     }
 
     /// Notes that the next bytes have been read, and will have to be from now on.
@@ -146,33 +127,18 @@ impl FilePart {
         self.advance(count as u64);
         self.must_read = true;
     }
+}
 
-    pub(super) fn advance(&mut self, count: u64) {
-        self.offset += count;
-        self.len -= count;
+impl From<FilePart> for QueuedFile {
+    #[inline]
+    fn from(part: FilePart) -> QueuedFile {
+        QueuedFile { part, must_read: false }
     }
+}
 
-    /// How much to send by one system call.
-    fn step(&self) -> usize {
-        usize::try_from(self.len).map_or(SEND_AT_ONCE, |len| len.min(SEND_AT_ONCE))
-    }
-
-    /// The next bytes, at least one.
-    fn read(&self) -> io::Result<Bytes> {
-        let mut bytes = vec![0; self.step().min(READ_AT_ONCE)];
-        let count = loop {
-            match self.file.read_at(&mut bytes, self.offset) {
-                Err(error) if kind(&error) == io::ErrorKind::Interrupted => {}
-                result => break result?,
-            }
-        };
-        if count == 0 {
-            let text = format!("the file has been cut short, to {} bytes or less", self.offset);
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
-        }
-        bytes.truncate(count);
-        Ok(Bytes::from(bytes))
-    }
+/// How much of `part` to send by one system call.
+fn step(part: &FilePart) -> usize {
+    usize::try_from(part.len()).map_or(SEND_AT_ONCE, |len| len.min(SEND_AT_ONCE))
 }
 
 impl Inner {
@@ -184,7 +150,7 @@ impl Inner {
         }
         let transport = self.transport.borrow();
         // With nothing behind it, the kernel would hold it back for 200 ms.
-        let result = if part.len > 0 { transport.try_send_more(head) } else { transport.try_send(head) };
+        let result = if part.is_empty() { transport.try_send(head) } else { transport.try_send_more(head) };
         drop(transport);
         match result {
             Ok(sent) => Ok(self.count_sent(sent)),
@@ -200,8 +166,8 @@ impl Inner {
         let mut all = 0;
         if self.queue.borrow().is_none() {
             // The rest is the queue's, which leaves others their turns.
-            if part.len > 0 {
-                let result = self.transport.borrow().try_send_file(&part.file, part.offset, part.step());
+            if !part.is_empty() {
+                let result = self.transport.borrow().try_send_file(&part, step(&part));
                 match result {
                     Ok(sent) => {
                         all = self.count_sent(sent);
@@ -212,7 +178,7 @@ impl Inner {
                     Err(_) => {}
                 }
             }
-            if part.len == 0 {
+            if part.is_empty() {
                 return Ok((all, None));
             }
         }
@@ -220,10 +186,11 @@ impl Inner {
     }
 
     /// Sends from a file that is first in the queue. Returns how much has left.
-    pub(super) fn poll_send_file(self: &Rc<Self>, cx: &mut Context<'_>, part: &FilePart) -> Poll<Result<usize>> {
-        if !part.must_read {
+    pub(super) fn poll_send_file(self: &Rc<Self>, cx: &mut Context<'_>, file: &QueuedFile) -> Poll<Result<usize>> {
+        let part = &file.part;
+        if !file.must_read {
             let transport = self.transport.borrow();
-            let result = ready!(transport.poll_send_file(cx, &part.file, part.offset, part.step()));
+            let result = ready!(transport.poll_send_file(cx, part, step(part)));
             drop(transport);
             match result {
                 Ok(sent) if sent > 0 => return Poll::Ready(Ok(self.count_sent(sent))),
@@ -233,7 +200,7 @@ impl Inner {
                 Ok(_) | Err(_) => {}
             }
         }
-        match part.read() {
+        match part.next() {
             Ok(bytes) => {
                 if let Some(queue) = self.queue.borrow_mut().as_mut() {
                     queue.put_before_file(bytes);
@@ -245,8 +212,8 @@ impl Inner {
     }
 
     /// Offers a file that is first in the queue to the kernel. `None` when its bytes have to be read.
-    pub(super) fn try_send_part(&self, part: &FilePart) -> Option<io::Result<usize>> {
-        (!part.must_read).then(|| self.transport.borrow().try_send_file(&part.file, part.offset, part.step()))
+    pub(super) fn try_send_part(&self, file: &QueuedFile) -> Option<io::Result<usize>> {
+        (!file.must_read).then(|| self.transport.borrow().try_send_file(&file.part, step(&file.part)))
     }
 
     /// The error of a write on a closed stream.

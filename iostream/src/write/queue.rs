@@ -10,7 +10,7 @@ use std::{
 use bytes::{Buf, Bytes};
 use ioloop::{Printable, panic_message, report_failure};
 
-use super::file::FilePart;
+use super::file::QueuedFile;
 use crate::{Result, buffer::PooledBuffer, iostream::Inner, transport::Transport};
 
 /// How often one turn of the loop may send for one stream before the others get theirs.
@@ -31,14 +31,14 @@ const TAIL_SIZE: usize = 16 * 1024;
 /// What is written by one call, or what is left of it.
 pub(super) enum Piece {
     Bytes(Bytes),
-    File(FilePart),
+    File(QueuedFile),
 }
 
 impl Piece {
     fn len(&self) -> u64 {
         match self {
             Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::File(part) => part.len,
+            Piece::File(file) => file.len(),
         }
     }
 
@@ -53,7 +53,7 @@ impl Piece {
     fn advance(&mut self, count: usize) {
         match self {
             Piece::Bytes(bytes) => bytes.advance(count),
-            Piece::File(part) => part.advance(count as u64),
+            Piece::File(file) => file.advance(count as u64),
         }
     }
 }
@@ -119,11 +119,11 @@ impl WriteQueue {
 
     /// Puts the bytes that were read from the file which is first in its place, and the rest of it behind them.
     pub(super) fn put_before_file(&mut self, bytes: Bytes) {
-        let Some(Piece::File(mut part)) = self.pieces.pop_front() else { return };
-        part.set_read(bytes.len());
+        let Some(Piece::File(mut file)) = self.pieces.pop_front() else { return };
+        file.set_read(bytes.len());
         self.in_memory += bytes.len();
-        if part.len > 0 {
-            self.pieces.push_front(Piece::File(part));
+        if file.len() > 0 {
+            self.pieces.push_front(Piece::File(file));
         }
         self.pieces.push_front(Piece::Bytes(bytes));
     }
@@ -173,9 +173,9 @@ impl WriteQueue {
         self.pieces.pop_front()
     }
 
-    fn file_in_front(&self) -> Option<&FilePart> {
+    fn file_in_front(&self) -> Option<&QueuedFile> {
         match self.pieces.front() {
-            Some(Piece::File(part)) => Some(part),
+            Some(Piece::File(file)) => Some(file),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt};
 
 use httpserver::{
-    Body, Method, StatusCode,
+    Body, FilePart, Method, StatusCode,
     httputil::{ByteRange, ByteRanges, format_timestamp, parse_ranges},
 };
 
@@ -145,7 +145,7 @@ impl FileAnswer<'_> {
             return exchange.set_header("Content-Length", length.to_string());
         }
         if length > MOST_READ {
-            return exchange.finish_with(Body::file(self.file, range)?);
+            return exchange.finish_with(Body::file_part(FilePart::within(self.file, self.size, range)?));
         }
         exchange.write(read(&self.file, range)?);
         Ok(())

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use httpserver::{Body, BodyStream, Frame, httputil::ByteRange};
+use httpserver::{Body, BodyStream, FilePart, Frame, httputil::ByteRange};
 
 use crate::{error::Result, jitter::random};
 
@@ -37,7 +37,7 @@ impl Parts {
             let head =
                 format!("{before}--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: {range}\r\n\r\n");
             pieces.push_back(Body::from(head));
-            pieces.push_back(Body::file(Rc::clone(&file), part.clone())?);
+            pieces.push_back(Body::file_part(FilePart::within(Rc::clone(&file), size, part.clone())?));
             before = "\r\n";
         }
         pieces.push_back(Body::from(format!("\r\n--{boundary}--\r\n")));

@@ -20,6 +20,7 @@ use iostream::Parsed;
 use super::Conn;
 use crate::{
     Error, Limits, Result, Trailers,
+    body::Sink,
     http1::{
         chunked::{ChunkStep, ChunkedDecoder},
         framing::BodyFraming,
@@ -121,6 +122,9 @@ pub(crate) struct BodyBounds {
     pub(crate) min_rate: Option<u32>,
 }
 
+/// From how many bytes of data on a reader who keeps them is given those that come as they were received.
+const LONG_RUN: usize = 32 * 1024;
+
 /// What was found at the front of a body.
 pub(crate) enum Taken {
     /// Data was given to the sink.
@@ -185,19 +189,14 @@ impl Conn {
         self.with_reading(|reading| reading.failure.get_or_insert(error).clone())
     }
 
-    /// The next data, shown to `sink`. Time-outs are up to the caller: see
+    /// The next data, for `sink`. Time-outs are up to the caller: see
     /// [`poll_body_deadline`](Conn::poll_body_deadline).
     ///
     /// # Errors
     ///
     /// What is wrong with the chunks, the end of input, or a failure of the connection. The first one is repeated by
     /// every later call.
-    pub(crate) fn poll_data(
-        &self,
-        cx: &mut Context<'_>,
-        max_body: u64,
-        sink: &mut dyn FnMut(&[u8]),
-    ) -> Poll<Result<Taken>> {
+    pub(crate) fn poll_data(&self, cx: &mut Context<'_>, max_body: u64, sink: &mut Sink<'_>) -> Poll<Result<Taken>> {
         // Answered without the stream: a read would take bytes of the next message, or wait for them.
         match self.body.get() {
             BodyState::Done => return Poll::Ready(Ok(Taken::End)),
@@ -206,7 +205,17 @@ impl Conn {
             #[cfg(feature = "client")]
             BodyState::UntilClose => {}
         }
-        let taken = match ready!(self.stream.poll_read_with(cx, |buf| self.take_body(buf, max_body, sink))) {
+        let run = self.run_of_data(max_body);
+        let read = match sink {
+            // Nothing of it has to be looked at.
+            Sink::Keep(piece) if run >= LONG_RUN => self.stream.poll_read_chunk(cx, run).map_ok(|data| {
+                self.pass_run(data.len());
+                piece.received(data);
+                Ok(Taken::Data)
+            }),
+            _ => self.stream.poll_read_with(cx, |buf| self.take_body(buf, max_body, &mut |data| sink.show(data))),
+        };
+        let taken = match ready!(read) {
             Ok(taken) => taken,
             #[cfg(feature = "client")]
             Err(error) if self.is_end_of_body(&error) => {
@@ -221,6 +230,41 @@ impl Conn {
             self.fail_body(error.clone());
         }
         Poll::Ready(taken)
+    }
+
+    /// How many of the next bytes are data that may come, as far as is known.
+    fn run_of_data(
+        &self,
+        #[cfg_attr(
+            not(feature = "client"),
+            expect(unused_variables, reason = "only a response ends with its connection")
+        )]
+        max_body: u64,
+    ) -> usize {
+        let run = match self.body.get() {
+            BodyState::Length(remaining) => remaining,
+            BodyState::Chunked => self.with_reading(|reading| reading.decoder.data_left()),
+            #[cfg(feature = "client")]
+            BodyState::UntilClose => self.with_reading(|reading| max_body.saturating_sub(reading.received)),
+            BodyState::Done | BodyState::Failed => 0,
+        };
+        usize::try_from(run).unwrap_or(usize::MAX)
+    }
+
+    /// So many bytes of a run of data have been taken.
+    fn pass_run(&self, count: usize) {
+        match self.body.get() {
+            BodyState::Length(remaining) => self.body.set(match remaining - count as u64 {
+                0 => BodyState::Done,
+                left => BodyState::Length(left),
+            }),
+            state => self.with_reading(|reading| {
+                reading.received += count as u64;
+                if let BodyState::Chunked = state {
+                    reading.decoder.take_data(count);
+                }
+            }),
+        }
     }
 
     /// What the end of input in the middle of a message means. A peer that has only ended its sending half can still be

@@ -13,10 +13,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use iostream::{WriteFuture, ioloop::Deadline};
+use iostream::{FilePart, WriteFuture, ioloop::Deadline};
 
 use super::Conn;
-use crate::{Error, Limits, Result, body::FilePart, pool};
+use crate::{Error, Limits, Result, pool};
 
 /// How much is gathered before it is sent, in bytes. With the last piece on top, also the most that a body is ahead of
 /// its receiver.
@@ -85,7 +85,7 @@ impl Conn {
     #[inline]
     pub(crate) fn start_file(&self, cx: &mut Context<'_>, part: FilePart) -> Result<()> {
         let output = self.output.take().unwrap_or_else(pool::take);
-        let mut write = self.stream.send_file_behind(&output, part.file, part.range);
+        let mut write = self.stream.send_file_behind(&output, part);
         match Pin::new(&mut write).poll(cx) {
             Poll::Ready(Ok(())) => {}
             Poll::Pending => self.queued.set(true),

@@ -12,7 +12,11 @@ use std::{
 use iostream::Parsed;
 
 use super::{Flag, ServerConn};
-use crate::{Result, body::IncomingSource, server_state::Registered};
+use crate::{
+    Result,
+    body::{IncomingSource, Sink},
+    server_state::Registered,
+};
 
 /// How often a connection reads what it drops before the rest of the loop has its turn: a client that sends faster than
 /// that must not starve the others, nor outlast its deadline.
@@ -63,7 +67,7 @@ impl ServerConn {
         self.conn.flags.clear(Flag::EXPECTS_CONTINUE);
         for _ in 0..READS_IN_A_ROW {
             // By way of the reader, so that its time-outs and its rate hold for a body that nobody wants, too.
-            if !ready!(self.poll_body(cx, &mut |_| {}))? {
+            if !ready!(self.poll_body(cx, &mut Sink::Show(&mut |_| {})))? {
                 drop(self.conn.take_trailers());
                 return Poll::Ready(Ok(()));
             }

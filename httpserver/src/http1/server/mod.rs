@@ -41,7 +41,9 @@ use iostream::{IOStream, ioloop::Deadline};
 use self::peer_addr::PeerAddr;
 use super::conn::{BodyBounds, Conn, Flag, Taken};
 use crate::{
-    Error, Headers, Limits, Protocol, Result, Trailers, body::IncomingSource, http1::encode::CONTINUE,
+    Error, Headers, Limits, Protocol, Result, Trailers,
+    body::{IncomingSource, Sink},
+    http1::encode::CONTINUE,
     server_state::ServerState,
 };
 
@@ -185,8 +187,8 @@ impl ServerConn {
         }
     }
 
-    /// The next data of the body in hand, shown to `sink`. False at the end.
-    fn poll_rest_of_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>> {
+    /// The next data of the body in hand, for `sink`. False at the end.
+    fn poll_rest_of_body(&self, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Poll<Result<bool>> {
         let limits = self.limits();
         loop {
             // The body is tried before the 100 is sent: one that has come with its head, or waits in the kernel, needs
@@ -241,7 +243,7 @@ impl IncomingSource for ServerConn {
         self.conn.has_trailers()
     }
 
-    fn poll_body(&self, cx: &mut Context<'_>, sink: &mut dyn FnMut(&[u8])) -> Poll<Result<bool>> {
+    fn poll_body(&self, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Poll<Result<bool>> {
         let had_failed = self.conn.has_failed();
         let polled = self.poll_rest_of_body(cx, sink);
         // Later reads repeat the failure.

@@ -20,12 +20,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use iostream::ioloop::{Printable, report_failure};
+use iostream::{
+    FilePart,
+    ioloop::{Printable, report_failure},
+};
 
 use super::{Flag, ServerConn};
 use crate::{
     Body, Error, Frame, Result, Trailers,
-    body::FilePart,
     http1::{
         conn::{GATHER, SEND_WHOLE_FROM, YIELD_AFTER_BYTES, YIELD_AFTER_PIECES},
         encode::{self, EncodedStream, StreamFraming},
