@@ -328,7 +328,7 @@ impl Parser {
         if matched > 0 {
             return self.go_on_matching(matched, size);
         }
-        let data = match self.finder.find(&self.input) {
+        let data = match self.find_delimiter() {
             Some(at) => {
                 let data = self.input.split_to(at);
                 self.input.advance(self.delimiter.len());
@@ -344,6 +344,14 @@ impl Parser {
             }
         };
         self.count(data, size)
+    }
+
+    /// Where the next delimiter begins. Many contents have no CR at all, and one byte is found in half the time; from the
+    /// first one on the whole delimiter is looked for, of which the rarest bytes are.
+    #[inline]
+    fn find_delimiter(&self) -> Option<usize> {
+        let from = memchr::memchr(b'\r', &self.input)?;
+        self.finder.find(&self.input[from..]).map(|found| from + found)
     }
 
     /// Goes on with a delimiter that began in an earlier piece, if it is one.

@@ -10,14 +10,14 @@ use std::{
 use bytes::{Buf, Bytes};
 use ioloop::{Printable, panic_message, report_failure};
 
-use super::file::QueuedFile;
+use super::file::{QueuedFile, SEND_AT_ONCE};
 use crate::{Result, buffer::PooledBuffer, iostream::Inner, transport::Transport};
 
 /// How often one turn of the loop may send for one stream before the others get theirs.
 const SENDS_PER_POLL: usize = 16;
 
-/// For how many of these one send from a file counts: it sends four times as much, and may have to wait for the disk.
-const SENDS_OF_A_FILE: usize = 4;
+/// What one of these counts for when it sends from a file, in bytes.
+const SEND_OF_A_FILE: usize = SEND_AT_ONCE / SENDS_PER_POLL;
 
 /// How many queued pieces leave in one `writev`.
 const PIECES_PER_SEND: usize = 64;
@@ -196,9 +196,12 @@ impl Inner {
                 return Poll::Ready(());
             }
             let is_file = self.queue.borrow().as_ref().is_some_and(|queue| queue.file_in_front().is_some());
-            sends += if is_file { SENDS_OF_A_FILE } else { 1 };
             match ready!(self.poll_send_queued(cx)) {
-                Ok(sent) => self.remove_sent(sent),
+                Ok(sent) => {
+                    // A file that the kernel takes whole is a turn. One that fills the socket is not: the next call waits.
+                    sends += if is_file { (sent / SEND_OF_A_FILE).max(1) } else { 1 };
+                    self.remove_sent(sent);
+                }
                 // The stream is closed now, and the writers are told why.
                 Err(_) => return Poll::Ready(()),
             }
