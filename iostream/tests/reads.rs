@@ -311,7 +311,7 @@ fn a_large_result_is_what_was_received_into_and_when_it_is_dropped_that_is_recei
     let (stream, peer) = memory::pair(1 << 20);
     stream.set_max_buffer_size(1 << 20);
     run(async {
-        peer.write(&pattern(600_000)).await.unwrap();
+        peer.write(pattern(600_000)).await.unwrap();
         let first = large_piece(&stream).await;
         let place = first.as_ptr();
         drop(first);
