@@ -1,20 +1,20 @@
 //! The language of a request.
 
 use super::Exchange;
-use crate::locale::{Locale, Locales};
+use crate::locale::{Locale, Locales, Origins};
 
 /// What was found out, kept with the request.
 struct Found {
     locale: Locale,
-    /// Whether another browser might get another one.
-    by_browser: bool,
+    origins: Origins,
 }
 
 impl Exchange {
     /// The language of the request, among those of the application's [`Locales`]: the user's choice, or what the browser asks
     /// for, or the default. Without any it is English without translations. It is found out once.
     ///
-    /// The answer gets `Vary: Accept-Language` if it depends on the browser, so that caches keep languages apart.
+    /// The answer gets `Vary: Accept-Language` if it depends on the browser, and `Vary: Cookie` if it depends on
+    /// [`Locales::cookie`], so that caches keep languages apart.
     ///
     /// # Examples
     ///
@@ -39,7 +39,7 @@ impl Exchange {
     #[inline]
     pub fn set_locale(&mut self, code: &str) -> Locale {
         let locale = self.state::<Locales>().map_or_else(|_| Locale::english(), |locales| locales.closest([code]));
-        self.extensions().set(Found { locale: locale.clone(), by_browser: false });
+        self.extensions().set(Found { locale: locale.clone(), origins: Origins::default() });
         locale
     }
 
@@ -49,18 +49,23 @@ impl Exchange {
             return found.locale.clone();
         }
         let found = self.state::<Locales>().map(|locales| locales.of_request(self));
-        let (locale, by_browser) = found.unwrap_or_else(|_| (Locale::english(), false));
-        self.extensions().set(Found { locale: locale.clone(), by_browser });
+        let (locale, origins) = found.unwrap_or_else(|_| (Locale::english(), Origins::default()));
+        self.extensions().set(Found { locale: locale.clone(), origins });
         locale
     }
 
-    /// Says that the answer depends on the browser's language, if that was asked for and can still be said.
+    /// Says what of the request the answer's language depends on, if it was asked for and that can still be said.
     #[inline]
     pub(crate) fn vary_by_language(&mut self) {
-        let by_browser = self.extensions().get::<Found>().is_some_and(|found| found.by_browser);
-        if by_browser {
-            // Fails once the head has been sent: then it is too late.
+        let Some(Origins { cookie, browser }) = self.extensions().get::<Found>().map(|found| found.origins) else {
+            return;
+        };
+        // Both fail once the head has been sent: then it is too late.
+        if browser {
             let _ = self.vary_by("Accept-Language");
+        }
+        if cookie {
+            let _ = self.vary_by("Cookie");
         }
     }
 }

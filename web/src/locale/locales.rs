@@ -51,7 +51,21 @@ impl Application {
     }
 }
 
-type Choice = Box<dyn Fn(&Exchange) -> Option<String>>;
+type Choose = dyn Fn(&Exchange) -> Option<String>;
+
+/// A user's own choice.
+struct Choice {
+    choose: Box<Choose>,
+    /// Whether it is made by a cookie, and known to be.
+    is_cookie: bool,
+}
+
+/// What the locale of a request follows from, and another request of the same URL may have otherwise.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Origins {
+    pub(crate) cookie: bool,
+    pub(crate) browser: bool,
+}
 
 impl Locales {
     /// Nothing but the default: the language of the texts in the program, which needs no translations. `en` of a program in
@@ -151,15 +165,18 @@ impl Locales {
     /// ```
     #[inline]
     pub fn user_locale(mut self, choose: impl Fn(&Exchange) -> Option<String> + 'static) -> Locales {
-        self.choices.push(Box::new(choose));
+        self.choices.push(Choice { choose: Box::new(choose), is_cookie: false });
         self
     }
 
-    /// Takes the code in a cookie for the user's choice, as [`user_locale`](Locales::user_locale).
+    /// Takes the code in a cookie for the user's choice, as [`user_locale`](Locales::user_locale). Answers that depend on it
+    /// get `Vary: Cookie`.
     #[inline]
-    pub fn cookie(self, name: impl Into<String>) -> Locales {
+    pub fn cookie(mut self, name: impl Into<String>) -> Locales {
         let name = name.into();
-        self.user_locale(move |exchange| Some(exchange.cookie(&name)?.to_string()))
+        let choose = move |exchange: &Exchange| Some(exchange.cookie(&name)?.to_string());
+        self.choices.push(Choice { choose: Box::new(choose), is_cookie: true });
+        self
     }
 
     /// The codes for which there is something, the default included, in order.
@@ -174,16 +191,22 @@ impl Locales {
         codes.into_iter().find_map(|code| self.find(code)).unwrap_or_else(|| self.default_locale())
     }
 
-    /// The locale of a request, and whether that follows from what its browser says.
+    /// The locale of a request, and what of the request it follows from.
     #[inline]
-    pub(crate) fn of_request(&self, exchange: &Exchange) -> (Locale, bool) {
-        let chosen = self.choices.iter().find_map(|choose| self.find(&choose(exchange)?));
-        if let Some(locale) = chosen {
-            return (locale, false);
+    pub(crate) fn of_request(&self, exchange: &Exchange) -> (Locale, Origins) {
+        let mut origins = Origins::default();
+        // Of one language there is no choice.
+        let is_open = self.all.len() > 1;
+        for choice in &self.choices {
+            // A cookie that is missing counts as well: with it the answer would be another one.
+            origins.cookie |= choice.is_cookie && is_open;
+            if let Some(locale) = (choice.choose)(exchange).and_then(|code| self.find(&code)) {
+                return (locale, origins);
+            }
         }
         let lines = exchange.headers().get_all("accept-language").filter_map(|line| str::from_utf8(line).ok());
         let wanted = accept_language::wanted(lines);
-        (self.closest(wanted), self.all.len() > 1)
+        (self.closest(wanted), Origins { browser: is_open, ..origins })
     }
 
     #[inline]

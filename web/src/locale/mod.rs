@@ -38,4 +38,5 @@ mod locales;
 mod plural_rule;
 mod translations;
 
+pub(crate) use self::locales::Origins;
 pub use self::{fill::fill, format_date::DateFormat, locales::Locales, translations::Locale};
