@@ -356,6 +356,15 @@ fn what_is_queued_at_the_fin_is_still_sent() {
 }
 
 #[test]
+fn who_ends_a_side_of_a_stream_that_was_reset_is_told_so() {
+    let (stream, peer) = pair();
+    stream.set_half_open(true);
+    reset(peer, &stream);
+    let error = run(stream.shutdown_write()).unwrap_err();
+    assert!(error.to_string().ends_with(": connection reset by peer"), "{error}");
+}
+
+#[test]
 fn a_reset_closes_a_half_open_stream_with_its_cause() {
     let (stream, peer) = pair();
     stream.set_half_open(true);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use ioloop::{IOLoop, Ready, Source};
+use nix::errno::Errno;
 use socket2::SockRef;
 
 use super::total;
@@ -136,7 +137,11 @@ where
     }
 
     pub(super) fn shutdown(&self) -> io::Result<()> {
-        self.0.get_ref().shutdown()
+        // It was connected. Only a reset ends that, and has been told to nobody yet.
+        self.0.get_ref().shutdown().map_err(|error| match error.kind() {
+            io::ErrorKind::NotConnected => Errno::ECONNRESET.into(),
+            _ => error,
+        })
     }
 
     pub(super) fn ioloop(&self) -> &IOLoop {
