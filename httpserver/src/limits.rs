@@ -6,7 +6,7 @@ use iostream::netutil::KeepAlive;
 ///
 /// There are three kinds. Sizes bound what a client can have the server hold or read. Time-outs are for clients that
 /// are silent, and rates for those that trickle: one byte a minute would otherwise hold a connection for ever. Counts
-/// bound how many clients there are, and for how long one keeps its connection.
+/// bound how many clients there are, and for how long one keeps its connection. A time-out of `Duration::MAX` is none.
 ///
 /// A service that takes long is not cut. The time-outs and the rate of a body run while the service waits for it; only
 /// `request_timeout` counts on from the first such wait. Those of an answer run while something is queued.
