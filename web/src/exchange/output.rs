@@ -482,8 +482,6 @@ impl Exchange {
     #[cfg(feature = "websocket")]
     #[inline]
     pub(crate) fn hand_out_upgrade(&mut self, mut response: Response, slot: std::rc::Rc<crate::websocket::Slot>) {
-        #[cfg(all(feature = "testing", feature = "templates"))]
-        crate::testing::keep_notes(self);
         self.status = response.status();
         self.run_response_hooks(&mut response);
         self.head_sent = true;

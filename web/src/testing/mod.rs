@@ -81,8 +81,6 @@ mod xsrf;
 
 pub use ::log::Level;
 
-#[cfg(all(feature = "templates", feature = "websocket"))]
-pub(crate) use self::notes::keep_notes;
 #[cfg(feature = "templates")]
 pub use self::templates::RenderedTemplate;
 #[cfg(feature = "templates")]

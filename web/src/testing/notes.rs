@@ -1,7 +1,8 @@
 //! What an application notes about the requests of a test client. The client finds it with the answer.
 //!
 //! Nothing of it goes over the connection. A handler runs inside of the future that serves its connection, and the client
-//! polls that future: whenever it does, the notes of the request under way are at hand in a variable of the thread.
+//! polls that future: whenever it does, the notes of the request under way are at hand in a variable of the thread. An upgraded
+//! connection goes on in it, so a WebSocket notes in those of its handshake.
 
 use std::{
     cell::RefCell,
@@ -64,12 +65,6 @@ impl Notes {
         extensions.set(notes.clone());
         Some(notes)
     }
-}
-
-/// Has the exchange keep its notes: the handler goes on in the task of an upgraded connection, where they are not at hand.
-#[cfg(all(feature = "templates", feature = "websocket"))]
-pub(crate) fn keep_notes(exchange: &Exchange) {
-    let _ = Notes::of(exchange);
 }
 
 /// Polls nest, when an application asks another one. The one around it is put back.
