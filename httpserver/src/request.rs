@@ -83,13 +83,15 @@ impl Request {
     /// Without a head.
     #[inline(always)]
     pub(crate) fn received(head: &mut Option<RequestHead>, conn: &Rc<ServerConn>) -> Request {
-        // The turn time, which costs no reading of the clock.
-        let origin =
-            Origin::Connection { conn: Rc::clone(conn), serial: conn.serial(), received_at: conn.turn_nanos() };
         // Most requests have no body, and nothing to count a reference for.
         let body = if conn.is_body_done() { None } else { Some(Box::new(conn.incoming_body())) };
-        // Last, so that nothing is written between taking it and putting it down: the compiler moves it once then.
+        // The turn time, which costs no reading of the clock.
+        let (serial, received_at) = (conn.serial(), conn.turn_nanos());
+        // Last, so that nothing is written between taking it and putting it down: the compiler moves it once then. The
+        // origin is put together where it stays, too: a processor waits for what is read in one piece right after it was
+        // written in several.
         let head = head.take().expect("a request has a head");
+        let origin = Origin::Connection { conn: Rc::clone(conn), serial, received_at };
         Request { head, body, origin, extensions: OnceCell::new() }
     }
 
