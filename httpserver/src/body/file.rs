@@ -16,7 +16,7 @@ impl Body {
     /// The length is announced; for HEAD, and for a status without content, the file is closed unread. Several bodies may
     /// share a file (`Rc<File>`): its position is neither used nor moved.
     ///
-    /// What is not in the page cache is read from the disk meanwhile, and **the loop waits for it**, for up to 1 MiB before
+    /// What is not in the page cache is read from the disk meanwhile, and **the loop waits for it**, for up to 2 MiB before
     /// other connections get their turn. That is a millisecond or less from flash, and tens of them from
     /// a turning disk or over a network: Linux has no file reads that do not block. Where that matters, have another thread
     /// read the file first, as in the second example, or leave such files to a server made for them.

@@ -11,7 +11,7 @@ use super::{State, WriteFuture, queue::Piece};
 use crate::{Error, IOStream, Result, error::is_disconnect, file_part::FilePart, iostream::Inner};
 
 /// How much of a file one system call sends, in bytes, and one turn of the loop.
-pub(super) const SEND_AT_ONCE: usize = 1024 * 1024;
+pub(super) const SEND_AT_ONCE: usize = 2 * 1024 * 1024;
 
 impl IOStream {
     /// Sends the bytes of `file` in `range`, in the order of the writes.
@@ -25,7 +25,7 @@ impl IOStream {
     /// file takes no memory that counts, and [`set_max_write_buffer_size`](IOStream::set_max_write_buffer_size) does not
     /// limit it. [`pending_write`](IOStream::pending_write) counts its bytes.
     ///
-    /// What is not in the page cache is read from the disk meanwhile, and **the loop waits for it**, for up to 1 MiB before
+    /// What is not in the page cache is read from the disk meanwhile, and **the loop waits for it**, for up to 2 MiB before
     /// others get their turn. For files that are large and rarely asked for, on disks that are slow, read in
     /// [`run_in_executor`](crate::run_in_executor) and [`write`](IOStream::write).
     ///
