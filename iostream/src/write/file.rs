@@ -135,9 +135,9 @@ impl From<FilePart> for QueuedFile {
     }
 }
 
-/// How much of `part` to send by one system call.
-fn step(part: &FilePart) -> usize {
-    usize::try_from(part.len()).map_or(SEND_AT_ONCE, |len| len.min(SEND_AT_ONCE))
+/// How much of `part` to send by one system call, of at most `most` bytes.
+fn step(part: &FilePart, most: usize) -> usize {
+    usize::try_from(part.len()).map_or(most, |len| len.min(most))
 }
 
 impl Inner {
@@ -166,7 +166,7 @@ impl Inner {
         if self.queue.borrow().is_none() {
             // The rest is the queue's, which leaves others their turns.
             if !part.is_empty() {
-                let result = self.transport.borrow().try_send_file(&part, step(&part));
+                let result = self.transport.borrow().try_send_file(&part, step(&part, SEND_AT_ONCE));
                 match result {
                     Ok(sent) => {
                         all = self.count_sent(sent);
@@ -184,12 +184,17 @@ impl Inner {
         Ok((all, Some(part)))
     }
 
-    /// Sends from a file that is first in the queue. Returns how much has left.
-    pub(super) fn poll_send_file(self: &Rc<Self>, cx: &mut Context<'_>, file: &QueuedFile) -> Poll<Result<usize>> {
+    /// Sends up to `most` bytes of a file that is first in the queue. Returns how much has left.
+    pub(super) fn poll_send_file(
+        self: &Rc<Self>,
+        cx: &mut Context<'_>,
+        file: &QueuedFile,
+        most: usize,
+    ) -> Poll<Result<usize>> {
         let part = &file.part;
         if !file.must_read {
             let transport = self.transport.borrow();
-            let result = ready!(transport.poll_send_file(cx, part, step(part)));
+            let result = ready!(transport.poll_send_file(cx, part, step(part, most)));
             drop(transport);
             match result {
                 Ok(sent) if sent > 0 => return Poll::Ready(Ok(self.count_sent(sent))),
@@ -212,7 +217,7 @@ impl Inner {
 
     /// Offers a file that is first in the queue to the kernel. `None` when its bytes have to be read.
     pub(super) fn try_send_part(&self, file: &QueuedFile) -> Option<io::Result<usize>> {
-        (!file.must_read).then(|| self.transport.borrow().try_send_file(&file.part, step(&file.part)))
+        (!file.must_read).then(|| self.transport.borrow().try_send_file(&file.part, step(&file.part, SEND_AT_ONCE)))
     }
 
     /// The error of a write on a closed stream.

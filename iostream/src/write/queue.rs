@@ -196,10 +196,11 @@ impl Inner {
                 return Poll::Ready(());
             }
             let is_file = self.queue.borrow().as_ref().is_some_and(|queue| queue.file_in_front().is_some());
-            match ready!(self.poll_send_queued(cx)) {
+            let most_of_file = (SENDS_PER_POLL - sends) * SEND_OF_A_FILE;
+            match ready!(self.poll_send_queued(cx, most_of_file)) {
                 Ok(sent) => {
                     // A file that the kernel takes whole is a turn. One that fills the socket is not: the next call waits.
-                    sends += if is_file { (sent / SEND_OF_A_FILE).max(1) } else { 1 };
+                    sends += if is_file { sent.div_ceil(SEND_OF_A_FILE).max(1) } else { 1 };
                     self.remove_sent(sent);
                 }
                 // The stream is closed now, and the writers are told why.
@@ -211,10 +212,11 @@ impl Inner {
         Poll::Pending
     }
 
-    fn poll_send_queued(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Result<usize>> {
+    /// Sends from what is first in the queue; if that is a file, so many bytes at most.
+    fn poll_send_queued(self: &Rc<Self>, cx: &mut Context<'_>, most_of_file: usize) -> Poll<Result<usize>> {
         let file = self.queue.borrow().as_ref().and_then(|queue| queue.file_in_front().cloned());
         if let Some(part) = file {
-            return self.poll_send_file(cx, &part);
+            return self.poll_send_file(cx, &part, most_of_file);
         }
         let sent = self.with_pieces(&mut |transport, pieces| match pieces {
             // One piece is the common case, and send(2) is cheaper for it.

@@ -205,7 +205,7 @@ impl Conn {
             #[cfg(feature = "client")]
             BodyState::UntilClose => {}
         }
-        let run = self.run_of_data(max_body);
+        let run = if let Sink::Keep(_) = sink { self.run_of_data(max_body) } else { 0 };
         let read = match sink {
             // Nothing of it has to be looked at.
             Sink::Keep(piece) if run >= LONG_RUN => self.stream.poll_read_chunk(cx, run).map_ok(|data| {

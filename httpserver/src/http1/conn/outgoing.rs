@@ -80,8 +80,8 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the connection has ended. Otherwise nothing of the file was sent, because it has become
-    /// shorter than the part.
+    /// [`Error::Closed`] when the connection has ended. Otherwise nothing was sent, because the stream has refused it. A file
+    /// that has become shorter than the part closes the stream, when its end is met.
     #[inline]
     pub(crate) fn start_file(&self, cx: &mut Context<'_>, part: FilePart) -> Result<()> {
         let output = self.output.take().unwrap_or_else(pool::take);

@@ -241,7 +241,7 @@ impl ServerConn {
     /// # Errors
     ///
     /// [`Error::ContentLengthMismatch`] when it is longer than what was announced; nothing of it is sent then. An error of
-    /// the stream's when the file has become shorter.
+    /// the stream's.
     #[inline(never)]
     fn append_file(&self, cx: &mut Context<'_>, streamed: &mut Streamed, part: FilePart) -> Result<()> {
         let written = streamed.written + part.len();
