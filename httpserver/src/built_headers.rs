@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{
     Error, Headers, Result,
     field_lines::check_header,
-    headers::{Entry, trim_ows},
+    headers::{Entry, is_same_name, trim_ows},
     span::Span,
 };
 
@@ -73,7 +73,7 @@ impl Headers {
         const HOP_BY_HOP: [&str; 6] =
             ["connection", "transfer-encoding", "te", "upgrade", "keep-alive", "proxy-connection"];
         self.iter().filter(|(name, _)| {
-            let is_own = HOP_BY_HOP.iter().any(|own| name.eq_ignore_ascii_case(own));
+            let is_own = HOP_BY_HOP.iter().any(|own| is_same_name(name.as_bytes(), own.as_bytes()));
             !is_own && !self.has_token("connection", name)
         })
     }
@@ -112,7 +112,7 @@ impl Headers {
         let mut table = Vec::new();
         for entry in self.entries() {
             let name = self.name(&entry);
-            if !names.iter().any(|removed| name.eq_ignore_ascii_case(removed.as_bytes())) {
+            if !names.iter().any(|removed| is_same_name(name, removed.as_bytes())) {
                 table.extend_from_slice(&entry.encode());
             }
         }

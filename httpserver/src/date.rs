@@ -70,6 +70,7 @@ const BEGINNING_LEN: usize = 128;
 impl Beginning {
     const EMPTY: Beginning = Beginning { text: [0; BEGINNING_LEN], len: 0 };
 
+    #[inline(never)]
     fn new(start: &[u8; START_LEN], line: &[u8]) -> Beginning {
         let mut beginning = Beginning::EMPTY;
         for part in [start, line, b"Content-Length: "] {

@@ -5,7 +5,7 @@
 
 use crate::{
     Error, Result,
-    headers::{is_token_byte, trim_ows},
+    headers::{is_same_name, is_token_byte, trim_ows},
     http1::chunked::is_forbidden_trailer,
     pool::{self, Buffer},
 };
@@ -69,13 +69,23 @@ impl FieldLines {
             let line = &lines[start..end];
             // The colon is looked at first: it tells a name from one that only begins alike, and most lines by one
             // byte.
-            let is_it = line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name);
+            let is_it = line.get(name.len()) == Some(&b':') && is_same_name(&line[..name.len()], name);
             if is_it {
                 lines.drain(start..end);
             } else {
                 start = end;
             }
         }
+    }
+
+    /// The value of the first line with this name, in any case.
+    pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
+        for (found, value) in self.iter() {
+            if is_same_name(found.as_bytes(), name.as_bytes()) {
+                return Some(value);
+            }
+        }
+        None
     }
 
     /// The lines as name and value, without the white space and the line end around them.

@@ -114,25 +114,21 @@ impl<T> Arena<T> {
         ebb::move_ahead(&mut self.entries)
     }
 
-    /// The names of all entries.
-    pub(crate) fn keys(&self) -> Vec<ArenaKey> {
+    /// An index above that of every entry.
+    pub(crate) fn end(&self) -> u32 {
         // `insert` has checked that every index fits.
-        self.entries
-            .iter()
-            .map(|(index, entry)| ArenaKey { index: index as u32, generation: entry.generation })
-            .collect()
+        self.entries.capacity() as u32
     }
 
-    /// Takes everything out.
-    pub(crate) fn drain(&mut self) -> Vec<(ArenaKey, T)> {
-        mem::take(&mut self.entries)
-            .into_iter()
-            .map(|(index, Entry { generation, value })| {
+    /// Takes everything out, in the order of the places.
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(ArenaKey, T)) {
+        let mut entries = mem::take(&mut self.entries);
+        for index in 0..entries.capacity() {
+            if let Some(Entry { generation, value }) = entries.try_remove(index) {
                 // `insert` has checked that every index fits.
-                let index = index as u32;
-                (ArenaKey { index, generation }, value)
-            })
-            .collect()
+                take(ArenaKey { index: index as u32, generation }, value);
+            }
+        }
     }
 }
 

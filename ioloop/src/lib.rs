@@ -28,6 +28,7 @@ mod source;
 mod spawn;
 pub mod sync;
 mod task;
+mod threads;
 mod time;
 mod timer;
 mod virtual_clock;

@@ -8,7 +8,9 @@
 //! `malloc_trim` would mend it, and is not to be had without `unsafe`. So this asks for what the thread keeps, and has it
 //! freed by another thread, which keeps nothing when it ends.
 
-use std::{hint::black_box, iter, thread, time::Duration};
+use std::{hint::black_box, thread, time::Duration};
+
+use crate::threads::start;
 
 /// Gives back what a burst of tasks has taken.
 #[derive(Debug, Default)]
@@ -61,8 +63,10 @@ impl Memory {
         self.begun = now;
         if self.reserve.is_empty() {
             // What the C library allocates for its first thread stays, for those that come later.
-            free_elsewhere(());
-            self.reserve = iter::repeat_with(|| blocks(LARGEST_IN_SET, OF_A_SIZE)).take(SETS).collect();
+            free_elsewhere([Vec::new(), Vec::new()]);
+            for _ in 0..SETS {
+                self.reserve.push(reserve_set());
+            }
         }
     }
 
@@ -90,7 +94,7 @@ impl Memory {
         } else {
             drop(self.reserve.pop());
         }
-        free_elsewhere((kept, left_behind));
+        free_elsewhere([kept, left_behind]);
         join();
     }
 }
@@ -103,7 +107,9 @@ impl Memory {
 fn kept_blocks() -> Vec<Block> {
     let mut taken = Vec::with_capacity(LARGEST_KEPT / STEP * 2 * KEPT);
     for size in sizes(LARGEST_KEPT) {
-        taken.extend(iter::repeat_with(|| block(size)).take(KEPT));
+        for _ in 0..KEPT {
+            taken.push(block(size));
+        }
         let (mut last, mut count) = (0, KEPT);
         while count < MOST_TAKEN {
             let next = block(size);
@@ -123,9 +129,15 @@ fn sizes(largest: usize) -> impl Iterator<Item = usize> {
     (STEP + OVERHEAD..=largest).step_by(STEP)
 }
 
-/// So many blocks of each size.
-fn blocks(largest: usize, of_a_size: usize) -> Vec<Block> {
-    sizes(largest).flat_map(|size| iter::repeat_with(move || block(size)).take(of_a_size)).collect()
+/// Some blocks of each size that is needed first.
+fn reserve_set() -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for size in sizes(LARGEST_IN_SET) {
+        for _ in 0..OF_A_SIZE {
+            blocks.push(block(size));
+        }
+    }
+    blocks
 }
 
 fn block(size: usize) -> Block {
@@ -133,9 +145,9 @@ fn block(size: usize) -> Block {
 }
 
 /// Frees blocks so that this thread does not keep them.
-fn free_elsewhere(blocks: impl Send + 'static) {
+fn free_elsewhere(blocks: [Vec<Block>; 2]) {
     // Where no thread can be had, it does keep them.
-    if let Ok(thread) = thread::Builder::new().stack_size(STACK).spawn(move || drop(blocks)) {
+    if let Ok(thread) = start(thread::Builder::new().stack_size(STACK), Box::new(|| drop(blocks))) {
         let _ = thread.join();
     }
 }

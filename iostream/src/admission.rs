@@ -318,7 +318,10 @@ impl Addresses {
     }
 
     fn move_ahead(&mut self) -> Addresses {
-        let entries = self.entries.iter().map(|(&address, &entry)| (address, entry)).collect();
+        let mut entries = HashMap::with_capacity(self.entries.len());
+        for (&address, &entry) in &self.entries {
+            entries.insert(address, entry);
+        }
         let entries = mem::replace(&mut self.entries, entries);
         Addresses { entries, counts: move_ahead(&mut self.counts) }
     }

@@ -76,7 +76,7 @@ impl Trailers {
 
     /// The value of the first line with this name, in any case; `None` if there is no such line.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.lines.get(name)
     }
 
     /// The lines as name and value, in the order they were added.

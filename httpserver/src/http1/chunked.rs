@@ -15,7 +15,10 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::refusal::{BARE_LINE_END, bad};
-use crate::{Error, headers::is_token_byte};
+use crate::{
+    Error,
+    headers::{is_same_name, is_token_byte},
+};
 
 /// Longest line with a chunk's size and extensions, with its CR.
 const MAX_SIZE_LINE: u16 = 256;
@@ -368,7 +371,7 @@ fn check_trailer(line: &[u8]) -> Result<usize, Error> {
 
 /// Whether a field may not come behind a body, in any letter case (RFC 9110 6.5.1).
 pub(crate) fn is_forbidden_trailer(name: &[u8]) -> bool {
-    FORBIDDEN_TRAILERS.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
+    FORBIDDEN_TRAILERS.iter().any(|forbidden| is_same_name(name, forbidden.as_bytes()))
 }
 
 /// Framing, routing, request modifiers, authentication and content format.

@@ -103,9 +103,9 @@ impl FramingHeaders {
     #[inline]
     fn note_connection(&mut self, value: &[u8]) {
         for item in list_items(value) {
-            self.asks_close |= item.eq_ignore_ascii_case(b"close");
-            self.asks_keep_alive |= item.eq_ignore_ascii_case(b"keep-alive");
-            self.asks_upgrade |= item.eq_ignore_ascii_case(b"upgrade");
+            self.asks_close |= is_name(item, b"close");
+            self.asks_keep_alive |= is_name(item, b"keep-alive");
+            self.asks_upgrade |= is_name(item, b"upgrade");
         }
     }
 
@@ -130,7 +130,7 @@ impl FramingHeaders {
     /// Takes in a Transfer-Encoding. The only coding there is here is `chunked`; others are told from nonsense, because a
     /// client can do something about a 501.
     fn note_transfer_encoding(&mut self, value: &[u8]) -> Result<(), Error> {
-        let is_chunked = value.eq_ignore_ascii_case(b"chunked");
+        let is_chunked = is_name(value, b"chunked");
         self.transfer_encoding = Some(match self.transfer_encoding {
             None if is_chunked => TransferEncoding::Chunked,
             before => add_unknown_codings(before, value)?,
@@ -202,7 +202,7 @@ fn add_unknown_codings(before: Option<TransferEncoding>, value: &[u8]) -> Result
         if is_chunked {
             return Err(bad("Transfer-Encoding: chunked is not last or comes twice"));
         }
-        is_chunked = item.eq_ignore_ascii_case(b"chunked");
+        is_chunked = is_name(item, b"chunked");
     }
     Ok(if is_chunked { TransferEncoding::Unknown } else { TransferEncoding::Unfinished })
 }

@@ -11,7 +11,7 @@ use super::{
     refusal::bad,
     request_head::Expect,
 };
-use crate::{Error, span::Span};
+use crate::{Error, headers::is_same_name, span::Span};
 
 /// What the header lines say about a request, gathered line by line.
 #[derive(Default)]
@@ -104,7 +104,7 @@ impl RequestHeaders {
     /// RFC 9110 10.1.1 permits to refuse an expectation that is not known. It is, whatever stands beside it: a client
     /// that relies on one is told that it is not met.
     fn note_expect(&mut self, value: &[u8]) {
-        let expect = if value.eq_ignore_ascii_case(b"100-continue") { Expect::Continue } else { Expect::Other };
+        let expect = if is_same_name(value, b"100-continue") { Expect::Continue } else { Expect::Other };
         if self.expect != Some(Expect::Other) {
             self.expect = Some(expect);
         }

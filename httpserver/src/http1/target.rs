@@ -14,7 +14,7 @@ use super::{
     refusal::bad,
     scan::{Class, Cursor, class_len},
 };
-use crate::{Error, span::Span};
+use crate::{Error, headers::is_same_name, span::Span};
 
 /// Which of the four forms of RFC 9112 3.2 a target has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,11 +128,12 @@ fn parse_other_form(target: &[u8], whole: Span, method: &Method) -> Result<Targe
     if target == b"*" && *method == Method::OPTIONS {
         return Ok(Target { form: TargetForm::Asterisk, whole, path: whole, authority: Span::EMPTY });
     }
-    let scheme = [&b"http://"[..], b"https://"]
-        .into_iter()
-        .find(|scheme| target.len() >= scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme))
-        .ok_or(MALFORMED)?
-        .len();
+    let begins_with = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|found| is_same_name(found, scheme));
+    let scheme = match () {
+        () if begins_with(b"http://") => 7,
+        () if begins_with(b"https://") => 8,
+        () => return Err(MALFORMED),
+    };
     let rest = &target[scheme..];
     // An authority ends at a slash or a question mark (RFC 3986 3.2). A fragment's mark is left in it, and refused
     // there.

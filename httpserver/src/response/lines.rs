@@ -4,7 +4,7 @@ use http::StatusCode;
 use iostream::ioloop::report_failure;
 
 use super::{ContentType, Response, mark};
-use crate::{Error, Result, field_lines::check_header};
+use crate::{Error, Result, field_lines::check_header, headers::is_same_name};
 
 impl Response {
     /// The value of the first line with this name, in any case; `None` if there is none or it is not UTF-8.
@@ -17,7 +17,15 @@ impl Response {
     /// The value of the first line with this name, in any case.
     #[inline]
     pub fn header_bytes(&self, name: &str) -> Option<&[u8]> {
-        self.headers().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let is = |other: &str| is_same_name(name.as_bytes(), other.as_bytes());
+        let (uncached, value) = ContentType::UNCACHED;
+        match self.content_type {
+            ContentType::None => {}
+            _ if is("content-type") => return self.content_type_value(),
+            ContentType::UncachedJson if is(uncached) => return Some(value),
+            _ => {}
+        }
+        self.lines.get(name)
     }
 
     /// All lines so far as name and value, in the order they will be sent.
@@ -129,7 +137,7 @@ impl Response {
             Special::None => {}
             Special::ContentType => self.content_type = ContentType::None,
             Special::Date => self.mark(mark::HAS_DATE, true),
-            Special::Connection if value.eq_ignore_ascii_case(b"close") => {
+            Special::Connection if is_same_name(value, b"close") => {
                 self.close_connection();
                 return Ok(());
             }
@@ -210,7 +218,7 @@ impl Special {
     /// What `name` is, in any case.
     fn of(name: &[u8]) -> Self {
         // The length rules out nearly every name, so at most one is compared.
-        let is = |lower: &[u8]| name.eq_ignore_ascii_case(lower);
+        let is = |lower: &[u8]| is_same_name(name, lower);
         match name.len() {
             4 if is(b"date") => Special::Date,
             10 if is(b"connection") => Special::Connection,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::options::ExecutorOptions;
-use crate::panic;
+use crate::{panic, threads::start};
 
 pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
@@ -117,8 +117,11 @@ impl Pool {
         let threads = mem::take(&mut state.threads);
         let retired = state.retired.take();
         drop(state);
-        for thread in threads.into_iter().chain(retired) {
-            // Fails for a panic in a thread-local destructor, which has been printed.
+        // Fails for a panic in a thread-local destructor, which has been printed.
+        for thread in threads {
+            let _ = thread.join();
+        }
+        if let Some(thread) = retired {
             let _ = thread.join();
         }
     }
@@ -149,7 +152,7 @@ impl Shared {
 #[inline]
 fn start_thread(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let shared = Arc::clone(shared);
-    thread::Builder::new().name("ioloop-executor".to_owned()).spawn(move || serve(&shared))
+    start(thread::Builder::new().name("ioloop-executor".to_owned()), Box::new(move || serve(&shared)))
 }
 
 /// A thread's life.

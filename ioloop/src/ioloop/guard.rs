@@ -51,11 +51,11 @@ impl IOLoop {
             });
             self.guard(WorkKind::Handler, handler.location, || drop(handler));
         }
-        for waker in wakers {
-            self.wake(waker);
-        }
+        self.wake_all(wakers);
         // Those of the loop's own tasks are gone; the future of `run_sync` is not.
-        waiting.into_iter().for_each(|task| self.wake_task(task));
+        for task in waiting {
+            self.wake_task(task);
+        }
         nothing
     }
 

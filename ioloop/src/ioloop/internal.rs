@@ -138,7 +138,7 @@ impl IOLoop {
     }
 
     #[cold]
-    fn wake_all(&self, wakers: Vec<Waker>) {
+    pub(super) fn wake_all(&self, wakers: Vec<Waker>) {
         for waker in wakers {
             self.wake(waker);
         }

@@ -130,7 +130,7 @@ impl IOLoop {
         if let Some(task) = task {
             self.wake_task(task);
         }
-        wakers.into_iter().for_each(|waker| self.wake(waker));
+        self.wake_all(wakers);
     }
 
     fn call_handler(&self, event: Event, mut callback: HandlerCallback, location: &'static Location<'static>) {

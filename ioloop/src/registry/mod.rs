@@ -131,12 +131,10 @@ impl Registry {
     /// Takes everything out: handlers, to be dropped outside of the borrow, and the wakers and tasks that wait for a source.
     pub(crate) fn drain(&mut self) -> (Vec<Removed>, Vec<Waker>, Vec<ArenaKey>) {
         let (mut handlers, mut wakers, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
-        for (key, slot) in self.slots.drain() {
-            match slot {
-                Slot::Handler(handler) => handlers.push((Token::from_key(key), handler)),
-                Slot::Source(mut readiness) => tasks.extend(readiness.record_with_others(Ready::all(), &mut wakers)),
-            }
-        }
+        self.slots.drain(|key, slot| match slot {
+            Slot::Handler(handler) => handlers.push((Token::from_key(key), handler)),
+            Slot::Source(mut readiness) => tasks.extend(readiness.record_with_others(Ready::all(), &mut wakers)),
+        });
         (handlers, wakers, tasks)
     }
 

@@ -1,4 +1,4 @@
-use std::task::Waker;
+use std::{mem, task::Waker};
 
 use crate::{arena::ArenaKey, poller::Ready, task::NOBODY};
 
@@ -80,9 +80,9 @@ impl Readiness {
     #[cold]
     pub(super) fn record_with_others(&mut self, ready: Ready, wakers: &mut Vec<Waker>) -> Option<ArenaKey> {
         if let Some(others) = &mut self.others {
-            wakers.extend(
-                others.list.extract_if(.., |(wanted, _)| ready.intersects(*wanted | ENDS)).map(|(_, waker)| waker),
-            );
+            for (_, waker) in others.list.extract_if(.., |(wanted, _)| ready.intersects(*wanted | ENDS)) {
+                wakers.push(waker);
+            }
             if others.list.is_empty() {
                 self.others = None;
             }
@@ -141,6 +141,10 @@ impl Others {
         }
         self.limit = FEW;
         self.swept_in = turn;
-        self.list.drain(..).map(|(_, waker)| waker).collect()
+        let mut swept = Vec::with_capacity(self.list.len());
+        for (_, waker) in mem::take(&mut self.list) {
+            swept.push(waker);
+        }
+        swept
     }
 }

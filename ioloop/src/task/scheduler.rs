@@ -395,8 +395,12 @@ impl Scheduler {
     /// Empties the queue, and takes out all tasks that are suspended. The one that runs now goes after its poll.
     pub(crate) fn drain(&mut self) -> (Vec<Remains>, VecDeque<Callback>) {
         self.queue = Vec::new();
-        let keys = self.tasks.keys();
-        let remains = keys.into_iter().filter_map(|key| self.abort(key)).collect();
+        let mut remains = Vec::new();
+        for index in 0..self.tasks.end() {
+            if let Some((key, _)) = self.tasks.at(index) {
+                remains.extend(self.abort(key));
+            }
+        }
         (remains, mem::take(&mut self.callbacks))
     }
 }

@@ -207,7 +207,9 @@ impl Timers {
     pub(crate) fn drain(&mut self) -> Vec<Action> {
         self.heap.clear();
         self.dead = 0;
-        self.slots.drain().into_iter().map(|(_, slot)| slot.into_action()).collect()
+        let mut actions = Vec::new();
+        self.slots.drain(|_, slot| actions.push(slot.into_action()));
+        actions
     }
 
     /// Makes the heap entry of a slot that has been given the next sequence.
@@ -304,9 +306,10 @@ impl Timers {
         self.next_sequence = entries.len() as u32;
         // A heap of the old numbers with the places of their entries: the code of a sort would be a thirtieth of what
         // this crate takes to build.
-        let places =
-            entries.iter().zip(0..).map(|(entry, place)| Entry { at: entry.sequence.into(), sequence: 0, slot: place });
-        let mut places = BinaryHeap::from(places.collect::<Vec<_>>());
+        let mut places = BinaryHeap::with_capacity(entries.len());
+        for (entry, place) in entries.iter().zip(0..) {
+            places.push(Entry { at: entry.sequence.into(), sequence: 0, slot: place });
+        }
         for sequence in 0..self.next_sequence {
             let Some(first) = places.pop() else { break };
             let entry = &mut entries[first.slot as usize];

@@ -331,11 +331,16 @@ impl Inner {
     #[inline]
     pub(crate) fn look_for_end_again(&self) {
         // The places stay taken, because the futures know theirs.
-        let waiting: Vec<Waker> = self.with_at_close(|at_close| {
-            let wakers = at_close.iter_mut().flat_map(|at_close| at_close.wakers.iter_mut());
-            wakers.map(|(_, waker)| mem::replace(waker, Waker::noop().clone())).collect()
+        let mut waiting = Vec::new();
+        self.with_at_close(|at_close| {
+            let Some(at_close) = at_close else { return };
+            for (_, waker) in &mut at_close.wakers {
+                waiting.push(mem::replace(waker, Waker::noop().clone()));
+            }
         });
-        waiting.into_iter().for_each(Waker::wake);
+        for waker in waiting {
+            waker.wake();
+        }
     }
 
     #[inline]

@@ -36,12 +36,15 @@ fn any(port: u16) -> Vec<SocketAddr> {
     vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]
 }
 
+#[inline]
 fn resolve(host: &str, addrs: impl ToSocketAddrs) -> Result<Vec<SocketAddr>> {
-    let found = addrs.to_socket_addrs().map_err(Error::resolve(host))?;
+    let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
     // Within a family the system's order stays.
-    let (mut addrs, ipv6): (Vec<SocketAddr>, Vec<SocketAddr>) = found.partition(SocketAddr::is_ipv4);
-    addrs.extend(ipv6);
-    Ok(addrs)
+    for addr in addrs.to_socket_addrs().map_err(Error::resolve(host))? {
+        if addr.is_ipv4() { ipv4.push(addr) } else { ipv6.push(addr) }
+    }
+    ipv4.append(&mut ipv6);
+    Ok(ipv4)
 }
 
 impl ToListenAddrs for u16 {

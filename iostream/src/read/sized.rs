@@ -107,7 +107,7 @@ impl Future for ReadBytesFuture<'_> {
 
 impl ReadBytesFuture<'_> {
     /// Receives into the result itself.
-    #[inline(never)]
+    #[inline]
     fn poll_large(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
         let ReadBytesFuture { reading, n, large } = self;
         if reading.is_second() {
