@@ -48,7 +48,8 @@ pub struct Access {
     pub version: Version,
     /// The other end of the connection, if it has an address.
     pub peer: Option<SocketAddr>,
-    /// The status of the answer; `None` when there was none: the service was dropped, or panicked, or gave up.
+    /// The status of the answer, as the client sees it ([`Response::sent_status`]); `None` when there was none: the service
+    /// was dropped, or panicked, or gave up.
     pub status: Option<StatusCode>,
     /// The length of the answer's body as far as it is known. A stream has no length before its end.
     pub length: Option<u64>,
@@ -74,8 +75,13 @@ impl<S: Service, F: Fn(&Access) + 'static> Service for AccessLog<S, F> {
         if let Some(access) = &mut told.access
             && !response.is_abort()
         {
-            access.status = Some(response.status());
-            access.length = response.content_length().or(response.body().content_length());
+            let status = response.sent_status(&access.method);
+            access.status = Some(status);
+            // What is sent instead of a mistake has another body.
+            access.length = match status == response.status() {
+                true => response.content_length().or(response.body().content_length()),
+                false => None,
+            };
         }
         response
     }

@@ -199,6 +199,32 @@ fn an_access_log_is_told_of_each_request_once() {
 }
 
 #[test]
+fn an_access_log_is_told_of_the_status_that_the_client_sees() {
+    let seen: Rc<RefCell<Vec<Access>>> = Rc::default();
+    let log = Rc::clone(&seen);
+    let mistakes = async |request: Request| match request.path() {
+        "/length" => Response::text("").with_header("Content-Length", "5"),
+        "/early" => Response::new(StatusCode::from_u16(103).unwrap()),
+        _ => Response::new(StatusCode::OK),
+    };
+    let server = listen(AccessLog::new(mistakes, move |access: &Access| log.borrow_mut().push(access.clone())));
+    let addr = server.local_addr();
+    let sent = run(async {
+        let connect = String::from("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nConnection: close\r\n\r\n");
+        let head = get("length").replacen("GET", "HEAD", 1);
+        let mut sent = Vec::new();
+        for request in [get("length"), head, get("early"), connect, get("")] {
+            let answer = exchange(addr, request).await;
+            sent.push(answer[9..12].parse().ok());
+        }
+        sent
+    });
+    let told: Vec<_> = seen.borrow().iter().map(|access| access.status.map(|status| status.as_u16())).collect();
+    assert_eq!(told, sent);
+    assert_eq!(told, [Some(500), Some(200), Some(500), Some(501), Some(200)]);
+}
+
+#[test]
 fn a_hook_that_panics_takes_no_answer_with_it() {
     let server = listen(AccessLog::new(by_path, |_: &Access| panic!("in the hook")));
     run(async {

@@ -101,7 +101,7 @@ impl Call {
             let error = HttpError::new(StatusCode::INTERNAL_SERVER_ERROR).into();
             response = self.answer_error(error).unwrap_or_else(|_| internal_error());
         }
-        self.end(response.status(), Some(&response));
+        self.end(response.sent_status(self.exchange.method()), Some(&response));
         response
     }
 

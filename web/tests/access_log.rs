@@ -104,3 +104,20 @@ fn an_application_without_an_access_log_writes_no_lines() {
         assert_eq!(logged(&log), []);
     });
 }
+
+#[test]
+fn the_line_has_the_status_that_the_client_sees() {
+    testing::run(async {
+        let log = capture_log();
+        let announce = async |exchange: &mut Exchange| exchange.set_header("Content-Length", "5");
+        let client = TestClient::new(Application::new().get("/", announce));
+        let ask = async |method: Method| {
+            let status = client.request(method, "/").send().await.status();
+            let line = logged(&log).into_iter().find(|(_, target, _)| target == "web::access").expect("one each");
+            (status.as_u16(), line)
+        };
+        let access = "web::access";
+        assert_eq!(ask(Method::GET).await, (500, line(Level::Error, access, "500 GET / (127.0.0.1)")));
+        assert_eq!(ask(Method::HEAD).await, (200, line(Level::Info, access, "200 HEAD / (127.0.0.1)")));
+    });
+}

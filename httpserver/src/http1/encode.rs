@@ -140,9 +140,9 @@ pub(crate) fn encode_any(out: &mut Vec<u8>, response: &mut Response, context: &E
     let status = response.status();
     let content = Content::of(status);
     let announced = response.content_length();
-    let is_missing = whole_body(response).is_empty() && announced.is_some_and(|length| length > 0);
-    if is_missing && content == Content::Allowed && !context.is_head {
-        let length = announced.unwrap_or_default();
+    if let Some(length) = missing_length(response)
+        && !context.is_head
+    {
         report_failure(
             "httpserver",
             format_args!("a Content-Length of {length} announced without a body; answering 500"),
@@ -177,6 +177,14 @@ pub(crate) fn encode_any(out: &mut Vec<u8>, response: &mut Response, context: &E
     // Left where it is: the connection sends it behind the head by one `writev`.
     let rest = (sends_body && copied < body.len()).then(|| response.take_bytes());
     Encoded { keep_alive, rest }
+}
+
+/// The length that a response announces without having a body: HEAD alone can be answered so.
+#[inline]
+pub(crate) fn missing_length(response: &Response) -> Option<u64> {
+    let length = response.content_length().filter(|&length| length > 0)?;
+    let has_none = response.body().as_bytes().is_some_and(<[u8]>::is_empty);
+    (has_none && Content::of(response.status()) == Content::Allowed).then_some(length)
 }
 
 /// The body of a response that is there as a whole; nothing for a stream.

@@ -33,7 +33,9 @@ fn write(level: Level, exchange: &Exchange, status: StatusCode, response: Option
     let has_no_body = *exchange.method() == Method::HEAD || matches!(status.as_u16(), 204 | 304);
     let length = match response {
         _ if has_no_body => Some(0),
-        response => response.and_then(|response| response.content_length().or(response.body().content_length())),
+        // What is sent instead of a mistake has another body.
+        Some(response) if response.status() == status => response.content_length().or(response.body().content_length()),
+        _ => None,
     };
     log::log!(target: TARGET, level, "{}", Ended { exchange, status, duration, length, writer });
 }
