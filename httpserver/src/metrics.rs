@@ -99,7 +99,7 @@ impl Counters {
 
     /// A request that no service has seen: refused, or broken off with its connection.
     #[cold]
-    pub(crate) fn refused(&self, peer: impl fmt::Debug, error: &Error, now: Instant) {
+    pub(crate) fn refused(&self, peer: impl fmt::Display, error: &Error, now: Instant) {
         if error.status().is_some() {
             add_one(&self.refused);
         }
@@ -108,7 +108,7 @@ impl Counters {
 
     /// The first failure of a body.
     #[cold]
-    pub(crate) fn failed_body(&self, peer: impl fmt::Debug, error: &Error, now: Instant) {
+    pub(crate) fn failed_body(&self, peer: impl fmt::Display, error: &Error, now: Instant) {
         add_one(&self.failed_bodies);
         self.lines.log("refusing the body of a request", peer, error, now);
     }
@@ -144,7 +144,7 @@ const MOST_LINES: u32 = 10;
 
 impl Lines {
     /// One line at level debug, unless there have been too many in this second.
-    fn log(&self, what: &str, peer: impl fmt::Debug, error: &Error, now: Instant) {
+    fn log(&self, what: &str, peer: impl fmt::Display, error: &Error, now: Instant) {
         if !log::log_enabled!(log::Level::Debug) {
             return;
         }
@@ -159,7 +159,7 @@ impl Lines {
         let count = self.count.get().saturating_add(1);
         self.count.set(count);
         if count <= MOST_LINES {
-            log::debug!("{what} from {peer:?}: {}", Printable::display(error));
+            log::debug!("{what} from {peer}: {}", Printable::display(error));
         }
     }
 }

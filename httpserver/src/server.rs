@@ -29,7 +29,7 @@ use iostream::{
 use crate::{
     Error, Limits, Result, ServerHandle, ServerOptions, Service,
     field_lines::check_header,
-    http1::server::{Registration, ServerConn, serve, serve_through},
+    http1::server::{Registration, ServerConn, as_peer, serve, serve_through},
     server_state::ServerState,
 };
 
@@ -369,7 +369,7 @@ impl Inner {
                     true => IOLoop::current().spawn_detached(Rc::clone(self).begin_behind_front(registration)),
                 }
             }
-            Err(error) => log::error!("cannot serve {peer:?}: {}", Printable::display(&error)),
+            Err(error) => log::error!("cannot serve {}: {}", as_peer(peer), Printable::display(&error)),
         }
     }
 
@@ -460,11 +460,6 @@ impl<S: Service> Connector for Rc<S> {
         }
         size(serve::<S>)
     }
-}
-
-/// The peer, with a Unix socket for whatever has no address.
-fn as_peer(addr: Option<SocketAddr>) -> Peer {
-    addr.map_or(Peer::Unix(None), Peer::Inet)
 }
 
 /// Makes a connection of `stream` and enters it into the list.

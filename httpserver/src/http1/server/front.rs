@@ -3,6 +3,7 @@
 //! Both run in a task of their own, before that of the connection begins: no idle connection has room for them. To a drain
 //! such a connection is busy, because its client is about to send a request.
 
+use std::net::SocketAddr;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
@@ -64,7 +65,7 @@ impl Front {
     }
 
     async fn pass_header(&self, registration: &mut Registration) -> bool {
-        let proxy = peer(&registration.conn);
+        let proxy = as_peer(registration.conn.peer());
         let Some(proxies) = self.proxies.as_ref().filter(|proxies| proxies.trusts(&proxy)) else { return true };
         let source = match proxies.read_header(registration.conn.stream()).await {
             Ok(header) => header.source,
@@ -124,7 +125,7 @@ impl Front {
     }
 
     fn log(&self, what: &str, conn: &ServerConn, error: &dyn std::error::Error) {
-        let (peer, error) = (peer(conn), Printable::display(&error));
+        let (peer, error) = (as_peer(conn.peer()), Printable::display(&error));
         match self.failures.note(IOLoop::current().turn_time()) {
             Some(silent) => log::info!("{what} of {peer} has failed, and {silent} before: {error}"),
             None => log::debug!("{what} of {peer} has failed: {error}"),
@@ -143,6 +144,7 @@ fn speaking_http(acceptor: TlsAcceptor) -> TlsAcceptor {
     TlsAcceptor::new(Arc::new(config)).handshake_timeout(acceptor.timeout())
 }
 
-fn peer(conn: &ServerConn) -> Peer {
-    conn.peer().map_or(Peer::Unix(None), Peer::Inet)
+/// The peer that has this address, with a Unix socket for whatever has none.
+pub(crate) fn as_peer(addr: Option<SocketAddr>) -> Peer {
+    addr.map_or(Peer::Unix(None), Peer::Inet)
 }

@@ -48,7 +48,7 @@ use crate::{
 };
 
 pub(crate) use contained::log_panic;
-pub(crate) use front::Front;
+pub(crate) use front::{Front, as_peer};
 pub(crate) use registration::Registration;
 pub(crate) use request::HeadWait;
 pub(crate) use serve::{serve, serve_through};
@@ -250,7 +250,7 @@ impl IncomingSource for ServerConn {
         if let Poll::Ready(Err(error)) = &polled
             && !had_failed
         {
-            self.server.counters.failed_body(self.peer(), error, self.now());
+            self.server.counters.failed_body(as_peer(self.peer()), error, self.now());
         }
         polled
     }

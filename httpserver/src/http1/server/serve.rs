@@ -14,7 +14,9 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Flag, HeadWait, Registration, ServerConn, answer::Next, contained, ending::Linger, streamed::Streamed};
+use super::{
+    Flag, HeadWait, Registration, ServerConn, answer::Next, as_peer, contained, ending::Linger, streamed::Streamed,
+};
 use crate::{
     Error, IntoResponse, Request, Response, Result, Service, http1::request_head::RequestHead, latency::Stamp,
     upgrade::UpgradeHandler,
@@ -245,7 +247,7 @@ fn poll_waiting(conn: &ServerConn, waits_since: &mut Option<Stamp>, cx: &mut Con
 #[cold]
 fn refuse(conn: &ServerConn, error: Error) {
     // Any client can cause this at any time, so it is no line in the log of errors.
-    conn.server().counters.refused(conn.peer(), &error, conn.now());
+    conn.server().counters.refused(as_peer(conn.peer()), &error, conn.now());
     if error.status().is_some() {
         conn.refuse(&mut error.into_response());
     }

@@ -25,7 +25,7 @@ use iostream::{
     ioloop::{Printable, report_failure},
 };
 
-use super::{Flag, ServerConn};
+use super::{Flag, ServerConn, as_peer};
 use crate::{
     Body, Error, Frame, Result, Trailers,
     http1::{
@@ -151,10 +151,10 @@ impl ServerConn {
         }
         // A client that has gone is no news, and whoever broke the body off has said why.
         let is_known = error.is_client_gone() || matches!(error, Error::BodyBroken);
-        let (peer, reason) = (self.peer(), Printable::display(error));
+        let (peer, reason) = (as_peer(self.peer()), Printable::display(error));
         match is_known {
-            true => log::debug!("answer to {peer:?} broken off: {reason}"),
-            false => report_failure("httpserver", format_args!("answer to {peer:?} broken off: {reason}")),
+            true => log::debug!("answer to {peer} broken off: {reason}"),
+            false => report_failure("httpserver", format_args!("answer to {peer} broken off: {reason}")),
         }
     }
 
