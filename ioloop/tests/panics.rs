@@ -6,6 +6,7 @@ use std::{
     cell::RefCell,
     future::{Future, pending, poll_fn},
     io::Write,
+    os::unix::net::UnixStream,
     panic::panic_any,
     pin::Pin,
     rc::Rc,
@@ -141,10 +142,9 @@ fn destructor_of_a_task_that_is_aborted_is_not_the_aborters_business() {
     assert!(task.is_finished());
 }
 
-#[test]
-fn destructors_of_everything_dropped_by_close() {
-    let (ioloop, reports) = reporting();
-    let (ours, _theirs) = pair();
+/// Work of every kind, none of which runs, with destructors that panic.
+fn leave_bombs(ioloop: &IOLoop) -> UnixStream {
+    let (ours, theirs) = pair();
     let [callback, timer, handler, task] =
         ["callback", "timer", "handler", "task"].map(|name| OnDrop(move || panic!("{name}")));
     ioloop.add_callback(move || drop(callback));
@@ -158,12 +158,47 @@ fn destructors_of_everything_dropped_by_close() {
         let _guard = task;
         pending().await
     });
-    ioloop.close();
+    theirs
+}
+
+#[track_caller]
+fn assert_all_reported(reports: &Log<CallbackException>) {
     let mut seen: Vec<_> =
         reports.take().iter().map(|report| (report.kind().to_string(), report.message().to_owned())).collect();
     seen.sort_unstable();
     let expected = ["callback", "handler", "task", "timer"].map(|name| (name.to_owned(), name.to_owned()));
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn destructors_of_everything_dropped_by_close() {
+    let (ioloop, reports) = reporting();
+    let _theirs = leave_bombs(&ioloop);
+    ioloop.close();
+    assert_all_reported(&reports);
+}
+
+#[test]
+fn destructors_of_everything_that_goes_with_the_last_handle() {
+    let (ioloop, reports) = reporting();
+    let _theirs = leave_bombs(&ioloop);
+    let letter = OnDrop(|| panic!("letter"));
+    ioloop.handle().add_callback(move || drop(letter)).unwrap();
+    drop(ioloop);
+    assert_all_reported(&reports);
+}
+
+#[test]
+fn hooks_that_panic_when_the_loop_drops_them() {
+    let ioloop = new_loop();
+    let [exception, slow] = ["exception", "slow"].map(|name| OnDrop(move || panic!("{name}")));
+    ioloop.on_callback_exception(move |_| {
+        let _ = &exception;
+    });
+    ioloop.on_slow_callback(Duration::MAX, move |_| {
+        let _ = &slow;
+    });
+    drop(ioloop);
 }
 
 /// A waker of somebody else's executor.

@@ -77,9 +77,7 @@ impl IOLoop {
 
     #[cold]
     pub(super) fn report_panic(&self, kind: WorkKind, location: &'static Location<'static>, payload: &Payload) {
-        if !panic::was_settled(payload.as_any()) {
-            self.report(&CallbackException::panic(kind, location, payload.as_any()));
-        }
+        self.inner.report_panic(kind, location, payload);
     }
 
     /// Calls user code that has no registration to blame: wakers, which are our own but for exotic cases, and destructors.
@@ -98,18 +96,9 @@ impl IOLoop {
         self.guard_foreign(|| waker.wake());
     }
 
+    /// Tells the hook if there is one, else the log.
     #[cold]
     pub(crate) fn report(&self, exception: &CallbackException) {
-        let hook = self.inner.exception_hook.borrow().clone();
-        match hook {
-            // Letting a panic of the hook through would tear the turn apart and lose what is left of its batch. The hook is
-            // dropped within, for the case that it has replaced itself.
-            Some(hook) => {
-                if let Err(payload) = panic::catch(move || hook(exception)) {
-                    panic::log_error(format_args!("{exception}; then its hook panicked: {}", payload.printable()));
-                }
-            }
-            None => panic::log_error(format_args!("{exception}")),
-        }
+        self.inner.report(exception);
     }
 }

@@ -4,6 +4,7 @@
 
 mod builder;
 mod current;
+mod end;
 mod guard;
 mod internal;
 mod metrics;
@@ -173,14 +174,6 @@ enum Root {
     Waiting,
     Ready,
     Running,
-}
-
-/// A loop may go without having been closed; its handles must not accept work for nobody.
-impl Drop for Inner {
-    fn drop(&mut self) {
-        drop(self.remote.close());
-        current::leave(self.number);
-    }
 }
 
 impl IOLoop {
