@@ -29,7 +29,8 @@ use crate::{
 ///   so `Cell` and `RefCell` do. End every borrow before you wake a waker or clone one: both may call the transport again.
 /// * A transport is closed by being dropped. The tasks that wait in it are woken by the stream.
 ///
-/// More bytes claimed than were asked for, and 0 bytes sent of some, are mistakes that break the connection.
+/// More bytes claimed than were asked for, and 0 bytes sent of some, are mistakes that break the connection. A panic goes to
+/// the read or the write that has called the method. While the stream sends by itself what is queued, it closes the stream.
 ///
 /// # Cost
 ///

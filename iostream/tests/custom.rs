@@ -6,6 +6,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::mpsc,
     task::{Context, Poll, Waker},
@@ -225,6 +226,52 @@ fn claims_that_cannot_be_true_break_the_connection() {
         wire.0.sends.borrow_mut().push_back(Ok(claim));
         assert_eq!(cause(run(stream.write("hello")).unwrap_err()), text);
     }
+}
+
+/// Takes nothing at first, and panics when it is offered something again.
+#[derive(Default)]
+struct Fragile(Cell<u32>);
+
+impl CustomTransport for Fragile {
+    fn poll_recv(&self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.set(self.0.get() + 1);
+        match self.0.get() {
+            1 => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            2 => panic!("as asked"),
+            _ => Poll::Ready(Ok(data.len())),
+        }
+    }
+
+    fn poll_shutdown(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn a_transport_that_panics_while_the_queue_is_sent_closes_the_stream() {
+    common::choose_poller();
+    let stream = IOStream::from_custom(Fragile::default());
+    let error = run(stream.write("hello")).unwrap_err();
+    assert_eq!(error.to_string(), "the stream is closed: sending has panicked, or its loop was closed");
+    assert!(stream.is_closed());
+}
+
+#[test]
+fn a_transport_that_panics_when_it_is_offered_the_queue_takes_no_bytes_along() {
+    common::choose_poller();
+    let stream = IOStream::from_custom(Fragile::default());
+    let written = stream.write("hello");
+    assert!(catch_unwind(AssertUnwindSafe(|| stream.offer_queued())).is_err());
+    assert_eq!(stream.pending_write(), 5);
+    run(written).unwrap();
+    assert_eq!(stream.bytes_sent(), 5);
 }
 
 #[test]

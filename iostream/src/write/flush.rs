@@ -44,11 +44,12 @@ impl WriteTimeout {
 /// The task that sends what is queued, until nothing is or the stream is closed. `holds_up`: there is only a writer to be
 /// slowed down.
 pub(super) async fn send_queue(stream: IOStream, holds_up: bool) {
+    let mut sending = Sending { stream, is_over: false };
     // Tasks that wake each other do not make the loop look at the descriptors; one that yields does.
     if holds_up {
         yield_now().await;
     }
-    let inner = &stream.inner;
+    let inner = &sending.stream.inner;
     let mut stall = Stall::default();
     poll_fn(|cx| {
         if inner.poll_drain(cx).is_ready() {
@@ -58,6 +59,23 @@ pub(super) async fn send_queue(stream: IOStream, holds_up: bool) {
         stall.poll(cx, inner)
     })
     .await;
+    sending.is_over = true;
+}
+
+/// The stream of a queue's task. When the task goes before its end, because a transport of the user's has panicked or the
+/// loop was closed, nobody sends the rest, and the writers are told.
+struct Sending {
+    stream: IOStream,
+    is_over: bool,
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let cause = io::Error::other("sending has panicked, or its loop was closed");
+            self.stream.inner.close(Some(Arc::new(cause)));
+        }
+    }
 }
 
 /// A time of waiting in which nothing left.

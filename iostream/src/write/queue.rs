@@ -255,21 +255,18 @@ impl Inner {
         let taken =
             self.queue.borrow_mut().as_mut().map(|queue| (mem::take(&mut queue.pieces), mem::take(&mut queue.tail)));
         let Some((pieces, tail)) = taken else { return Poll::Ready(Ok(0)) };
+        let shown = Shown { pieces, tail, inner: self };
         let mut slices = [IoSlice::new(&[]); PIECES_PER_SEND];
-        let bytes = pieces.iter().map_while(|piece| match piece {
+        let bytes = shown.pieces.iter().map_while(|piece| match piece {
             Piece::Bytes(bytes) => Some(&bytes[..]),
             Piece::File(_) => None,
         });
         let mut count = slices.iter_mut().zip(bytes).map(|(slice, bytes)| *slice = IoSlice::new(bytes)).count();
-        if count == pieces.len() && count < slices.len() && !tail.is_empty() {
-            slices[count] = IoSlice::new(tail.as_slice());
+        if count == shown.pieces.len() && count < slices.len() && !shown.tail.is_empty() {
+            slices[count] = IoSlice::new(shown.tail.as_slice());
             count += 1;
         }
-        let result = send(&self.transport.borrow(), &slices[..count]);
-        if let Some(queue) = self.queue.borrow_mut().as_mut() {
-            queue.put_back(pieces, tail);
-        }
-        result
+        send(&self.transport.borrow(), &slices[..count])
     }
 
     /// Takes what was sent off the queue and wakes the writers that waited for it.
@@ -291,6 +288,21 @@ impl Inner {
                 Some((_, waker)) => waker.wake(),
                 None => break,
             }
+        }
+    }
+}
+
+/// What is out of the queue while it is shown to the transport. It goes back also when a transport of the user's panics.
+struct Shown<'a> {
+    pieces: VecDeque<Piece>,
+    tail: PooledBuffer,
+    inner: &'a Inner,
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        if let Some(queue) = self.inner.queue.borrow_mut().as_mut() {
+            queue.put_back(mem::take(&mut self.pieces), mem::take(&mut self.tail));
         }
     }
 }
