@@ -247,7 +247,8 @@ impl Direction {
     #[inline]
     fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<usize>> {
         let mut written = Ok(());
-        let most = self.to.inner.max_write_buffer_size();
+        // Where nothing may be queued, one byte is refused with the error that says so.
+        let most = self.to.inner.max_write_buffer_size().max(1);
         let count = ready!(self.from.poll_read_with(cx, |bytes| {
             // What it leaves is shown again, with nothing behind it.
             if bytes.is_empty() {

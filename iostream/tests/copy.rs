@@ -285,3 +285,15 @@ fn a_small_limit_of_what_may_be_queued_only_makes_smaller_steps() {
         copying.await.unwrap().result.unwrap();
     });
 }
+
+#[test]
+fn a_stream_that_may_queue_nothing_ends_the_copying() {
+    run(async {
+        let ((client, a), (b, _server)) = (memory::pair(100), memory::pair(100));
+        b.set_max_write_buffer_size(0);
+        client.write("hello").await.unwrap();
+        let copied = copy_bidirectional(&a, &b).await;
+        assert!(matches!(copied.result, Err(Error::WriteBufferFull { limit: 0 })), "{copied:?}");
+        assert_eq!((copied.a_to_b, copied.b_to_a), (0, 0));
+    });
+}
