@@ -7,12 +7,13 @@ use std::{
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::{linux::net::SocketAddrExt, unix::net::UnixStream},
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Wake, Waker},
     thread,
     time::Duration,
 };
@@ -287,6 +288,28 @@ fn a_thread_that_panics_is_reported_and_gets_no_more_connections() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+struct Noted;
+
+impl Wake for Noted {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_drain_that_is_polled_often_keeps_its_waker_once() {
+    let threads = threads::serve(1, ("127.0.0.1", 0), setup).unwrap();
+    let (client, _) = connect(threads.local_addr());
+    let noted = Arc::new(Noted);
+    let waker = Waker::from(Arc::clone(&noted));
+    let mut drain = pin!(threads.drain(LONG));
+    for _ in 0..100 {
+        assert!(drain.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    let kept = Arc::strong_count(&noted);
+    assert!(kept <= 3, "{kept}");
+    drop(client);
+    threads.join().unwrap();
 }
 
 #[test]

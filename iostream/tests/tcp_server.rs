@@ -10,7 +10,10 @@ use std::{
         linux::net::SocketAddrExt,
         unix::net::{UnixListener, UnixStream},
     },
+    pin::pin,
     rc::Rc,
+    sync::Arc,
+    task::{Context, Wake, Waker},
     thread,
     time::Duration,
 };
@@ -332,6 +335,28 @@ fn a_drain_is_over_although_a_handler_does_not_notice_its_end() {
         clock.advance(Duration::from_secs(11)).await;
         assert_eq!(drain.await.unwrap().cut, 1);
     });
+}
+
+struct Noted;
+
+impl Wake for Noted {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_drain_that_is_polled_often_keeps_its_waker_once() {
+    let server = TcpServer::new(async |_stream: IOStream, _peer| std::future::pending().await);
+    let server = server.listen(("127.0.0.1", 0)).unwrap();
+    let _client = TcpStream::connect(server.local_addr()).unwrap();
+    run(until(|| server.connections() == 1));
+    let noted = Arc::new(Noted);
+    let waker = Waker::from(Arc::clone(&noted));
+    let mut drain = pin!(server.drain(Duration::from_secs(10)));
+    for _ in 0..100 {
+        assert!(drain.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    let kept = Arc::strong_count(&noted);
+    assert!(kept <= 4, "{kept} for one that waits for connections and for its limit");
 }
 
 /// A listening Unix socket without a file, and a way to connect to it.

@@ -205,6 +205,10 @@ impl ServerState {
         if self.connections() == 0 {
             return Poll::Ready(());
         }
+        // Each task once: one that does other work beside waiting is polled many times.
+        if self.drained.borrow().iter().any(|known| known.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
         let waker = cx.waker().clone();
         self.drained.borrow_mut().push(waker);
         // Cloning a waker is foreign code; the last connection may have ended meanwhile.

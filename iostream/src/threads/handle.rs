@@ -265,13 +265,16 @@ impl Shared {
 
     #[inline]
     fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<Result<Report>> {
-        // Cloned outside of the lock.
+        // Cloned and dropped outside of the lock.
         let waker = cx.waker().clone();
         let mut ends = self.lock();
         if ends.running == 0 {
             return Poll::Ready(ends.outcome());
         }
-        ends.wakers.push(waker);
+        // Each task once: one that does other work beside waiting is polled many times.
+        if ends.wakers.iter().all(|known| !known.will_wake(&waker)) {
+            ends.wakers.push(waker);
+        }
         Poll::Pending
     }
 }
