@@ -41,6 +41,19 @@ fn is_stream(socket: &impl AsFd) -> Result<()> {
     }
 }
 
+/// Whether connections can be accepted from it. One that never yields any would be reported ready again and again.
+pub(crate) fn listener(socket: &impl AsFd) -> Result<()> {
+    let socket = SockRef::from(socket);
+    let refused = |reason| Err(Error::NotAListener { reason });
+    match socket.r#type() {
+        Ok(Type::STREAM) => {}
+        Ok(_) => return refused("its type is not SOCK_STREAM"),
+        Err(error) if errno(&error) == Errno::ENOTSOCK => return refused("it is no socket"),
+        Err(error) => return Err(error.into()),
+    }
+    if socket.is_listener()? { Ok(()) } else { refused("it does not listen") }
+}
+
 fn is_connected(peer: io::Result<()>, pending_error: impl Fn() -> io::Result<Option<io::Error>>) -> Result<()> {
     if peer.is_ok() {
         return Ok(());

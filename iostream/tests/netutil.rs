@@ -5,8 +5,11 @@ mod common;
 use std::{
     cell::{Cell, RefCell},
     io::{ErrorKind, Read},
-    net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    os::fd::AsRawFd,
+    net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::{UnixListener, UnixStream},
+    },
     rc::Rc,
     time::Duration,
 };
@@ -14,7 +17,10 @@ use std::{
 use common::{NO_NAME, run, turns};
 use iostream::{
     Error, IOStream,
-    netutil::{AcceptHandle, BindOptions, Family, KeepAlive, add_accept_handler, bind_sockets, is_valid_ip},
+    netutil::{
+        AcceptHandle, BindOptions, Family, KeepAlive, add_accept_handler, add_unix_accept_handler, bind_sockets,
+        is_valid_ip,
+    },
 };
 use nix::sys::socket::{Shutdown, shutdown};
 use socket2::{SockFilter, SockRef};
@@ -353,6 +359,19 @@ fn a_callback_that_panics_is_called_for_the_next_connection() {
     run(turns(5));
     assert_eq!(calls.get(), 2);
     handle.stop();
+}
+
+#[test]
+fn what_is_no_listener_is_refused_with_the_reason() {
+    let refused = |fd: OwnedFd| add_accept_handler(TcpListener::from(fd), |_, _| {}).unwrap_err().to_string();
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    assert_eq!(refused(datagrams.into()), "not a listening stream socket: its type is not SOCK_STREAM");
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    assert_eq!(refused(ours.into()), "not a listening stream socket: it does not listen");
+    let error = add_unix_accept_handler(UnixListener::from(OwnedFd::from(theirs)), |_, _| {}).unwrap_err();
+    assert!(matches!(error, Error::NotAListener { .. }), "{error:?}");
+    let (reader, _writer) = std::io::pipe().unwrap();
+    assert_eq!(refused(reader.into()), "not a listening stream socket: it is no socket");
 }
 
 #[test]

@@ -23,6 +23,7 @@ use self::{
 use crate::{
     Result,
     burst::Burst,
+    check,
     error::{errno, kind},
 };
 
@@ -63,6 +64,7 @@ const MAX_DRAINED: u32 = 65_536;
 ///
 /// # Errors
 ///
+/// [`Error::NotAListener`](crate::Error::NotAListener) when the descriptor in it is something else,
 /// [`Error::Loop`](crate::Error::Loop) when the loop cannot watch the socket.
 ///
 /// # Examples
@@ -86,6 +88,7 @@ pub fn add_accept_handler(
     listener: TcpListener,
     on_accept: impl FnMut(TcpStream, SocketAddr) + 'static,
 ) -> Result<AcceptHandle> {
+    check::listener(&listener)?;
     listener.set_nonblocking(true)?;
     let listener = Rc::new(listener);
     begin(listener.clone(), Box::new(Socket { listener, on_accept }))
@@ -101,6 +104,7 @@ pub fn add_unix_accept_handler(
     listener: UnixListener,
     on_accept: impl FnMut(UnixStream, unix::SocketAddr) + 'static,
 ) -> Result<AcceptHandle> {
+    check::listener(&listener)?;
     listener.set_nonblocking(true)?;
     let listener = Rc::new(listener);
     begin(listener.clone(), Box::new(Socket { listener, on_accept }))

@@ -7,11 +7,10 @@ use std::{
 };
 
 use ioloop::process;
-use nix::errno::Errno;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket};
 
 use super::KeepAlive;
-use crate::{Error, Result, error::errno};
+use crate::{Error, Result, check};
 
 /// A listening socket of either kind.
 #[derive(Debug)]
@@ -80,22 +79,13 @@ impl TryFrom<OwnedFd> for Listener {
     #[inline]
     fn try_from(fd: OwnedFd) -> Result<Listener> {
         let socket = Socket::from(fd);
-        let refused = |reason| Err(Error::NotAListener { reason });
-        match socket.r#type() {
-            Ok(Type::STREAM) => {}
-            Ok(_) => return refused("its type is not SOCK_STREAM"),
-            Err(error) if errno(&error) == Errno::ENOTSOCK => return refused("it is no socket"),
-            Err(error) => return Err(error.into()),
-        }
-        if !socket.is_listener()? {
-            return refused("it does not listen");
-        }
+        check::listener(&socket)?;
         let domain = socket.domain()?;
         socket.set_nonblocking(true)?;
         match domain {
             Domain::IPV4 | Domain::IPV6 => Ok(Listener::Tcp(socket.into())),
             Domain::UNIX => Ok(Listener::Unix(socket.into())),
-            _ => refused("its family is neither IP nor Unix"),
+            _ => Err(Error::NotAListener { reason: "its family is neither IP nor Unix" }),
         }
     }
 }

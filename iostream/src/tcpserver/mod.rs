@@ -188,7 +188,8 @@ impl TcpServer {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] (`InvalidInput`) when there are none, [`Error::Loop`] when the loop cannot watch one.
+    /// [`Error::Io`] (`InvalidInput`) when there are none, [`Error::NotAListener`] when one is something else,
+    /// [`Error::Loop`] when the loop cannot watch one.
     pub fn add_sockets<L: Into<Listener>>(&self, sockets: impl IntoIterator<Item = L>) -> Result<ServerHandle> {
         let sockets = sockets.into_iter().map(L::into).collect();
         self.state.accept_from(sockets).map(|first| ServerHandle::new(&self.state, first))
