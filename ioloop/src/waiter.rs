@@ -3,6 +3,7 @@ use std::{fmt, marker::PhantomData, task::Waker};
 use crate::{
     arena::ArenaKey,
     ioloop::{polled_task, wake_task},
+    panic,
 };
 
 /// Who waits for something, kept to be woken: a [`Waker`] for futures written by hand that stay on their thread, in less
@@ -92,12 +93,13 @@ impl Waiter {
         }
     }
 
-    /// Wakes it. Of a task that has ended nothing comes, as with a waker.
+    /// Wakes it. Of a task that has ended nothing comes, as with a waker. A panic of somebody else's waker is logged and goes no
+    /// further, because others may be waiting to be woken.
     #[inline]
     pub fn wake(self) {
         match self.kept {
             Kept::Task { ioloop, task } => wake_task(ioloop, task),
-            Kept::Other(waker) => waker.wake(),
+            Kept::Other(waker) => wake_other(waker),
         }
     }
 }
@@ -105,6 +107,13 @@ impl Waiter {
 #[cold]
 fn other(waker: &Waker) -> Kept {
     Kept::Other(Box::new(waker.clone()))
+}
+
+#[cold]
+fn wake_other(waker: Box<Waker>) {
+    if let Err(payload) = panic::catch(|| waker.wake()) {
+        panic::log_error(format_args!("panic in a waker: {}", payload.printable()));
+    }
 }
 
 impl fmt::Debug for Waiter {

@@ -210,3 +210,27 @@ fn a_task_that_waits_for_another_one_has_no_waker_of_its_own() {
     });
     assert_eq!(first, then);
 }
+
+struct Panicking;
+
+impl Wake for Panicking {
+    fn wake(self: Arc<Self>) {
+        panic!("as asked");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_from_being_woken() {
+    let ioloop = new_loop();
+    let event = Rc::new(Event::new());
+    let waker = Waker::from(Arc::new(Panicking));
+    let mut foreign = Box::pin(event.wait());
+    assert!(foreign.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let task = ioloop.spawn({
+        let event = Rc::clone(&event);
+        async move { event.wait().await }
+    });
+    ioloop.run_sync(yield_now());
+    event.set();
+    ioloop.run_sync(task).unwrap();
+}
