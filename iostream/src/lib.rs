@@ -10,6 +10,7 @@ mod closing;
 #[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]
 mod compat;
 mod connect;
+mod contain;
 mod copy;
 mod custom;
 mod error;

@@ -16,7 +16,7 @@ use std::{
 };
 
 use common::{pair, pattern, run, streams, try_for_some_turns, turns};
-use iostream::{Error, IOLoop, IOStream, ioloop::VirtualClock, memory, spawn};
+use iostream::{Bytes, Error, IOLoop, IOStream, ioloop::VirtualClock, memory, spawn};
 
 /// More than a kernel takes.
 const LOTS: usize = 16 << 20;
@@ -579,4 +579,84 @@ fn a_wait_for_a_broken_connection_ends_with_the_stream_and_with_both_fins() {
             stream.broken().await;
         });
     }
+}
+
+struct PanickingWaker;
+
+impl Wake for PanickingWaker {
+    fn wake(self: Arc<Self>) {
+        panic!("in a waker");
+    }
+}
+
+/// Bytes, or anything else.
+struct PanickingDrop;
+
+impl AsRef<[u8]> for PanickingDrop {
+    fn as_ref(&self) -> &[u8] {
+        &[0; 100]
+    }
+}
+
+impl Drop for PanickingDrop {
+    fn drop(&mut self) {
+        panic!("in a destructor");
+    }
+}
+
+/// Closes a stream, for which `prepare` has brought what panics, while a reader, a writer, a task and a callback wait for it.
+fn everybody_is_told(prepare: impl FnOnce(&IOStream)) {
+    run(async {
+        let (stream, _peer) = memory::pair(10);
+        prepare(&stream);
+        let read = spawn({
+            let stream = stream.clone();
+            async move { stream.read_some(1).await }
+        });
+        let written = spawn(stream.write(vec![0; 100]));
+        let closed = spawn(stream.closed());
+        let (count, callback) = counter();
+        stream.set_close_callback(callback);
+        some_turns().await;
+        stream.close();
+        assert!(read.await.unwrap().unwrap_err().is_closed());
+        assert!(written.await.unwrap().unwrap_err().is_closed());
+        closed.await.unwrap();
+        some_turns().await;
+        assert_eq!(count.get(), 1);
+    });
+}
+
+#[test]
+fn queued_bytes_that_panic_when_they_are_dropped_keep_the_close_from_nobody() {
+    everybody_is_told(|stream| {
+        for _ in 0..2 {
+            drop(stream.write(Bytes::from_owner(PanickingDrop)));
+        }
+    });
+}
+
+#[test]
+fn what_is_attached_and_panics_keeps_the_close_from_nobody() {
+    let dropped = Rc::new(());
+    everybody_is_told(|stream| {
+        stream.attach(PanickingDrop);
+        stream.attach(Rc::clone(&dropped));
+        stream.attach(PanickingDrop);
+    });
+    assert_eq!(Rc::strong_count(&dropped), 1);
+}
+
+#[test]
+fn a_waker_that_panics_keeps_the_close_from_nobody() {
+    let waker = Waker::from(Arc::new(PanickingWaker));
+    let mut cx = Context::from_waker(&waker);
+    let mut waiting = Vec::new();
+    everybody_is_told(|stream| {
+        let mut closed = stream.closed();
+        assert!(pin!(&mut closed).poll(&mut cx).is_pending());
+        let mut written = stream.write(vec![0; 20]);
+        assert!(pin!(&mut written).poll(&mut cx).is_pending());
+        waiting.push((closed, written));
+    });
 }

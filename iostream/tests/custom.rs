@@ -254,6 +254,48 @@ impl CustomTransport for Fragile {
     }
 }
 
+/// Waits for ever, and panics when it is dropped.
+struct Mined;
+
+impl CustomTransport for Mined {
+    fn poll_recv(&self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_send(&self, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl Drop for Mined {
+    fn drop(&mut self) {
+        panic!("as asked");
+    }
+}
+
+#[test]
+fn a_transport_that_panics_when_it_is_closed_keeps_the_close_from_nobody() {
+    common::choose_poller();
+    let stream = IOStream::from_custom(Mined);
+    run(async {
+        let read = spawn({
+            let stream = stream.clone();
+            async move { stream.read_some(1).await }
+        });
+        let written = spawn(stream.write("x"));
+        let closed = spawn(stream.closed());
+        turns(2).await;
+        stream.close();
+        assert!(read.await.unwrap().unwrap_err().is_closed());
+        assert!(written.await.unwrap().unwrap_err().is_closed());
+        closed.await.unwrap();
+    });
+}
+
 #[test]
 fn a_transport_that_panics_while_the_queue_is_sent_closes_the_stream() {
     common::choose_poller();

@@ -4,7 +4,7 @@ use std::{any::Any, fmt, future::poll_fn, io, rc::Rc, sync::Arc, time::Duration}
 
 use ioloop::Printable;
 
-use super::AtClose;
+use super::{AtClose, drop_guards};
 use crate::{Error, error::is_peers_doing, iostream::Inner, marks::Mark, transport::Transport};
 
 impl Inner {
@@ -116,7 +116,7 @@ async fn linger(transport: Transport, sole: bool, guards: Option<Vec<Box<dyn Any
     // A peer that does not take these few bytes in time does not get them.
     let _ = ioloop::timeout(limit.unwrap_or(Duration::MAX), goodbye).await;
     transport.close(sole);
-    drop(guards);
+    drop_guards(guards.unwrap_or_default());
 }
 
 /// A stream's peer, as a line of the log names it. Asked for only when the line is written.

@@ -16,7 +16,12 @@ use std::{
 use ioloop::{IOLoop, context};
 use slab::Slab;
 
-use crate::{IOStream, iostream::Inner, marks::Mark};
+use crate::{
+    IOStream,
+    contain::{drop_contained, wake_all},
+    iostream::Inner,
+    marks::Mark,
+};
 
 /// How often a stream with a full buffer looks whether there is room to read up to its end.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
@@ -78,7 +83,8 @@ impl IOStream {
     ///
     /// A stream outlives its last handle while bytes are queued, for as long as
     /// [`set_write_timeout`](IOStream::set_write_timeout) says. What has to last as long as the descriptor, such as a place
-    /// in a count of connections, is attached. Costs an allocation; a stream to which nothing is attached pays nothing.
+    /// in a count of connections, is attached. Costs an allocation; a stream to which nothing is attached pays nothing. A panic
+    /// of its destructor at the close is reported, and goes to nobody else.
     ///
     /// # Examples
     ///
@@ -249,11 +255,18 @@ impl AtClose {
 
     pub(crate) fn announce(self, ioloop: &IOLoop) {
         // Tornado's order: first the tasks that wait, then the callback.
-        self.wakers.into_iter().for_each(|(_, waker)| waker.wake());
+        wake_all(self.wakers.into_iter().map(|(_, waker)| waker));
         if let Some(callback) = self.callback {
             ioloop.add_callback(callback);
         }
-        drop(self.guards);
+        drop_guards(self.guards);
+    }
+}
+
+/// Drops what was attached. A stream is closed by whoever happens to read from it or write to it.
+fn drop_guards(guards: Vec<Box<dyn Any>>) {
+    for guard in guards {
+        drop_contained("what was attached to a stream", guard);
     }
 }
 
@@ -338,9 +351,7 @@ impl Inner {
                 waiting.push(mem::replace(waker, Waker::noop().clone()));
             }
         });
-        for waker in waiting {
-            waker.wake();
-        }
+        wake_all(waiting);
     }
 
     #[inline]

@@ -19,6 +19,7 @@ use super::{ServerOptions, log_error};
 use crate::{
     Admission, Admitted, IOStream, Peer, Refusal, Result,
     burst::Burst,
+    contain::wake_all,
     iostream::Inner,
     netutil::{AcceptHandle, Listener, add_accept_handler, add_unix_accept_handler},
 };
@@ -291,7 +292,7 @@ impl Drop for Place {
             open.is_empty()
         };
         if is_last {
-            mem::take(&mut *self.state.drained.borrow_mut()).into_iter().for_each(Waker::wake);
+            wake_all(mem::take(&mut *self.state.drained.borrow_mut()));
         }
     }
 }

@@ -20,7 +20,7 @@ use super::{
     inbox::Inbox,
     worker::{Message, Worker},
 };
-use crate::{Error, Result, netutil::Listener};
+use crate::{Error, Result, contain::wake_all, netutil::Listener};
 
 /// The threads of a running server; see [`serve`](super::serve). Unlike most of this crate it is `Send` and `Sync`: any
 /// thread may stop them. Clones are the same threads. Dropping it stops nothing.
@@ -260,7 +260,7 @@ impl Shared {
             std::mem::take(&mut ends.wakers)
         };
         self.all_ended.notify_all();
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
     }
 
     #[inline]

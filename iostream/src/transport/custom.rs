@@ -10,9 +10,9 @@ use ioloop::IOLoop;
 
 use super::{
     Kind, total,
-    waiting::{Events, Waiting},
+    waiting::{Events, Waiting, wake_all},
 };
-use crate::{CustomTransport, error::kind};
+use crate::{CustomTransport, contain::drop_contained, error::kind};
 
 /// A transport that a user has brought. Keeps the tasks that wait, so that the user's part needs a single waker.
 pub(crate) struct Custom<T> {
@@ -124,7 +124,7 @@ impl<T: CustomTransport> Kind for Custom<T> {
     fn close(self: Box<Self>, _sole: bool) {
         let tasks = Arc::clone(&self.tasks);
         // The user's transport closes first, as a descriptor would.
-        drop(self);
+        drop_contained("a custom transport", self);
         tasks.wake_all();
     }
 
@@ -157,7 +157,7 @@ impl Tasks {
         }
         let stale = state.waiting.push(ANY, waker, turn);
         drop(state);
-        stale.into_iter().for_each(|(_, waker)| waker.wake());
+        wake_all(stale);
     }
 
     #[inline]
@@ -172,7 +172,7 @@ impl Tasks {
         state.wakes += 1;
         let woken = state.waiting.take(ANY);
         drop(state);
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        wake_all(woken);
     }
 }
 

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 
 use super::{
     Kind,
-    waiting::{Events, Waiting},
+    waiting::{Events, Waiting, wake_all},
 };
 use crate::buffer::PooledBuffer;
 
@@ -214,7 +214,7 @@ impl Memory {
         let waker = waker.clone();
         let turn = self.ioloop.metrics().turns;
         let stale = waiting.borrow_mut().push(events, waker, turn);
-        stale.into_iter().for_each(|(_, waker)| waker.wake());
+        wake_all(stale);
     }
 }
 
@@ -247,7 +247,7 @@ impl End {
     #[inline]
     fn wake(&self, events: Events) {
         let woken = self.waiting.borrow_mut().take(events);
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        wake_all(woken);
     }
 }
 

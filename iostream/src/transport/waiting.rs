@@ -1,5 +1,7 @@
 use std::{mem, task::Waker};
 
+use crate::contain;
+
 /// How many waiting tasks are never swept.
 const FEW: usize = 16;
 
@@ -56,6 +58,11 @@ impl Waiting {
         }
         taken
     }
+}
+
+/// Wakes those who were returned.
+pub(super) fn wake_all(waiting: Vec<(Events, Waker)>) {
+    contain::wake_all(waiting.into_iter().map(|(_, waker)| waker));
 }
 
 impl Default for Waiting {

@@ -2,16 +2,20 @@ use std::{
     collections::VecDeque,
     io::{self, IoSlice},
     mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, Bytes};
-use ioloop::{Printable, panic_message, report_failure};
 
 use super::file::{QueuedFile, SEND_AT_ONCE};
-use crate::{Result, buffer::PooledBuffer, iostream::Inner, transport::Transport};
+use crate::{
+    Result,
+    buffer::PooledBuffer,
+    contain::{drop_contained, wake, wake_all},
+    iostream::Inner,
+    transport::Transport,
+};
 
 /// How often one turn of the loop may send for one stream before the others get theirs.
 const SENDS_PER_POLL: usize = 16;
@@ -27,6 +31,10 @@ const SMALL: usize = 4 * 1024;
 
 /// How many bytes of small slices make a piece.
 const TAIL_SIZE: usize = 16 * 1024;
+
+/// What the memory of a piece is called, which may be the user's (`Bytes::from_owner`). A destructor that panics must not
+/// take the queue's task along, nor leave what was sent in the queue, to be sent again.
+const BYTES: &str = "bytes that were written";
 
 /// What is written by one call, or what is left of it.
 pub(super) enum Piece {
@@ -139,7 +147,10 @@ impl WriteQueue {
     }
 
     pub(crate) fn wake_all(self) {
-        self.waiters.into_iter().for_each(|(_, waker)| waker.wake());
+        wake_all(self.waiters.into_iter().map(|(_, waker)| waker));
+        for piece in self.pieces {
+            drop_contained(BYTES, piece);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -275,7 +286,7 @@ impl Inner {
             let emptied = self.queue.borrow_mut().as_mut().and_then(|queue| queue.advance(&mut sent));
             // The last piece is not empty yet. An emptied one is dropped outside of the borrow.
             let Some(emptied) = emptied else { break };
-            drop_contained(emptied);
+            drop_contained(BYTES, emptied);
         }
         // One at a time, because a waker is foreign code: it may write, and so change the list.
         loop {
@@ -285,7 +296,7 @@ impl Inner {
                 Some(queue.waiters.remove(at))
             });
             match reached {
-                Some((_, waker)) => waker.wake(),
+                Some((_, waker)) => wake(waker),
                 None => break,
             }
         }
@@ -309,12 +320,3 @@ impl Drop for Shown<'_> {
 
 /// Hands the transport the pieces shown, in one call.
 type SendPieces<'a> = dyn FnMut(&Transport, &[IoSlice<'_>]) -> Poll<io::Result<usize>> + 'a;
-
-/// Drops what has been sent. Its memory may be the user's (`Bytes::from_owner`); a destructor that panics must not take
-/// the queue's task along, nor leave what was sent in the queue, to be sent again.
-fn drop_contained(piece: Piece) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(piece))) {
-        let message = Printable::text(panic_message(&*payload));
-        report_failure("iostream", format_args!("panic in the destructor of bytes that were sent: {message}"));
-    }
-}

@@ -19,7 +19,7 @@ use rustls::Connection;
 use self::session::{Session, Wire};
 use super::{
     Kind, Transport,
-    waiting::{Events, Waiting},
+    waiting::{Events, Waiting, wake_all},
 };
 
 /// How much one `try_send` sends, in bytes. What is left is queued.
@@ -185,7 +185,7 @@ impl Tls {
         drop(session);
         if has_ended {
             let woken = self.waiting.borrow_mut().take(ENDED);
-            woken.into_iter().for_each(|(_, waker): (_, Waker)| waker.wake());
+            wake_all(woken);
         }
         Poll::Ready(Ok(count))
     }
@@ -288,7 +288,7 @@ impl Kind for Tls {
             let waker = cx.waker().clone();
             let turn = self.ioloop.metrics().turns;
             let stale = self.waiting.borrow_mut().push(ENDED, waker, turn);
-            stale.into_iter().for_each(|(_, waker)| waker.wake());
+            wake_all(stale);
         }
         // Cloning the waker was foreign code, which may have read the end.
         if self.is_peer_closed() { Poll::Ready(()) } else { Poll::Pending }
@@ -356,7 +356,7 @@ impl Kind for Tls {
     fn close(self: Box<Self>, sole: bool) {
         self.end_handshake();
         self.carrier.close(sole);
-        self.waiting.take().take(ENDED).into_iter().for_each(|(_, waker)| waker.wake());
+        wake_all(self.waiting.take().take(ENDED));
     }
 
     /// Of what carries it.
