@@ -81,7 +81,11 @@ impl Pool {
                 drop(refused);
                 return Err(error);
             }
-            Err(error) => log::warn!("executor: no further thread, work has to wait: {error}"),
+            Err(error) => {
+                // A logger is foreign code, and may have work for the pool.
+                drop(state);
+                log::warn!("executor: no further thread, work has to wait: {error}");
+            }
         }
         Ok(())
     }
