@@ -125,6 +125,22 @@ fn a_sleep_can_be_moved() {
 }
 
 #[test]
+fn a_sleep_counts_from_when_it_is_asked_for() {
+    let clock = VirtualClock::new();
+    IOLoop::builder().virtual_clock(&clock).build().unwrap().run_sync(async {
+        // As work that holds up the turn.
+        clock.skip(Duration::from_secs(1));
+        let sleep = spawn(LoopTimer.sleep(Duration::from_millis(500)));
+        let never = spawn(LoopTimer.sleep(Duration::MAX));
+        clock.advance(Duration::from_millis(499)).await;
+        assert!(!sleep.is_finished());
+        clock.advance(Duration::from_millis(1)).await;
+        assert!(sleep.is_finished() && !never.is_finished());
+        never.abort();
+    });
+}
+
+#[test]
 fn background_tasks_need_not_be_send() {
     let done = Rc::new(Cell::new(false));
     run(async {

@@ -108,7 +108,11 @@ pub struct LoopTimer;
 impl Timer for LoopTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
         let deadline = Deadline::new();
-        deadline.set_after(duration);
+        // From now on, and not from the beginning of the turn, in which others may have worked for long. What is beyond all
+        // instants never comes.
+        if let Some(when) = self.now().checked_add(duration) {
+            deadline.set(when);
+        }
         Box::pin(LoopSleep(SendWrapper::new(deadline)))
     }
 
