@@ -30,6 +30,7 @@ pub mod resolver;
 mod standard;
 #[cfg(feature = "subprocess")]
 mod subprocess;
+mod sweep;
 mod tcpclient;
 mod tcpserver;
 pub mod threads;

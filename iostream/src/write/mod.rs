@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Error, IOStream, Result, error::kind, iostream::Inner, marks::Mark};
+use crate::{Error, IOStream, Result, contain::wake_all, error::kind, iostream::Inner, marks::Mark};
 use bytes::{Buf, Bytes};
 
 pub use data::WriteData;
@@ -463,8 +463,10 @@ impl Inner {
         if self.sent.get() < end && self.queue.borrow().is_some() {
             // Cloning a waker is foreign code: outside of the borrow. It may end the queue.
             let waker = cx.waker().clone();
-            if let Some(queue) = self.queue.borrow_mut().as_mut() {
-                queue.add_waiter(end, waker);
+            let turn = || self.ioloop().map_or(0, |ioloop| ioloop.metrics().turns);
+            let stale = self.queue.borrow_mut().as_mut().map(|queue| queue.add_waiter(end, waker, turn));
+            if let Some(stale) = stale {
+                wake_all(stale.into_iter().map(|(_, waker)| waker));
                 return Poll::Pending;
             }
         }

@@ -14,6 +14,7 @@ use crate::{
     buffer::PooledBuffer,
     contain::{drop_contained, wake, wake_all},
     iostream::Inner,
+    sweep::Sweep,
     transport::Transport,
 };
 
@@ -79,6 +80,7 @@ pub(crate) struct WriteQueue {
     pub(super) in_memory: usize,
     /// Wakers, each with the count of sent bytes at which to wake. One entry per task.
     waiters: Vec<(u64, Waker)>,
+    sweep: Sweep,
     /// The task that sends them, while it waits.
     pub(super) task: Option<Waker>,
 }
@@ -142,8 +144,14 @@ impl WriteQueue {
         known.map(|(earliest, _)| *earliest = end.min(*earliest)).is_some()
     }
 
-    pub(super) fn add_waiter(&mut self, end: u64, waker: Waker) {
+    /// Returns those who are to be woken; see [`Sweep`].
+    pub(super) fn add_waiter(&mut self, end: u64, waker: Waker, turn: impl FnOnce() -> u64) -> Vec<(u64, Waker)> {
+        let (mut stale, len) = (Vec::new(), self.waiters.len());
+        if !self.sweep.is_short(len) && self.sweep.is_due(len, turn()) {
+            stale = mem::take(&mut self.waiters);
+        }
         self.waiters.push((end, waker));
+        stale
     }
 
     pub(crate) fn wake_all(self) {
@@ -320,3 +328,34 @@ impl Drop for Shown<'_> {
 
 /// Hands the transport the pieces shown, in one call.
 type SendPieces<'a> = dyn FnMut(&Transport, &[IoSlice<'_>]) -> Poll<io::Result<usize>> + 'a;
+
+#[cfg(test)]
+mod tests {
+    use std::{future::Future, pin::pin, sync::Arc, task::Wake};
+
+    use ioloop::IOLoop;
+
+    use super::*;
+    use crate::memory;
+
+    struct Gone;
+
+    impl Wake for Gone {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn writers_that_are_gone_are_forgotten() {
+        let (stream, _peer) = memory::pair(1);
+        drop(stream.write("more than it takes"));
+        IOLoop::current().run_sync(async {
+            for _ in 0..1000 {
+                let waker = Waker::from(Arc::new(Gone));
+                assert!(pin!(stream.flush()).poll(&mut Context::from_waker(&waker)).is_pending());
+                ioloop::yield_now().await;
+            }
+        });
+        let waiting = stream.inner.queue.borrow().as_ref().map_or(0, |queue| queue.waiters.len());
+        assert!(waiting <= 64, "{waiting} wakers are kept");
+    }
+}
