@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use httpserver::{
-    Headers, IOLoop, IOStream, Limits, Request, StatusCode,
+    Headers, IOLoop, IOStream, Limits, Request, StatusCode, Version,
     client::{ClientResponse, Connection},
     iostream::TcpClient,
     timeout,
@@ -243,6 +243,9 @@ impl Connect {
     fn check(&self, response: &ClientResponse, key: &str) -> Result<Agreement> {
         let headers = response.headers();
         let failure = |what| Err(Error::WebSocketHandshake(what));
+        if response.version() == Version::HTTP_10 {
+            return failure("the server switched protocols by HTTP/1.0");
+        }
         let mut upgrade = headers.list("upgrade");
         if !upgrade.next().is_some_and(|name| name.eq_ignore_ascii_case(b"websocket")) || upgrade.next().is_some() {
             return failure("the server switched to another protocol");
@@ -273,7 +276,8 @@ impl Connect {
         #[cfg(feature = "deflate")]
         if let Some(options) = &self.options.settings().deflate {
             let answer = headers.list("sec-websocket-extensions");
-            agreement.deflate = super::codec::Deflate::agreed(answer, options)?;
+            let agreed = super::codec::Deflate::agreed(answer, options);
+            agreement.deflate = agreed.map_err(|error| Error::WebSocketHandshake(error.reason()))?;
             return Ok(());
         }
         let _ = agreement;

@@ -2,15 +2,21 @@
 
 use std::{future::Future, rc::Rc};
 
+use httpserver::StatusCode;
+
 use super::{
-    codec::Message,
+    codec::{CloseCode, Message},
     core::Received,
     handshake::{Handshake, check_origin, offered_subprotocols},
     options::WebSocketOptions,
     sender::WebSocketSender,
     socket::WebSocket,
 };
-use crate::{error::Result, exchange::Exchange, handler::Handler};
+use crate::{
+    error::{HttpError, Result},
+    exchange::Exchange,
+    handler::Handler,
+};
 
 /// A kind of WebSocket, in the manner of Tornado's class of that name.
 ///
@@ -119,7 +125,8 @@ pub trait WebSocketHandler: Sized + 'static {
     }
 
     /// Chooses among the subprotocols that the client offers, in the order of its preference; an empty list when it offers
-    /// none. By default the first one that [`options`](WebSocketHandler::options) name.
+    /// none. By default the first one that [`options`](WebSocketHandler::options) name. One that the client does not offer is
+    /// answered by 500, because every client would end the connection.
     fn select_subprotocol(&self, exchange: &Exchange, offered: &[&str]) -> Option<String> {
         let _ = exchange;
         let options = self.options();
@@ -153,7 +160,13 @@ impl<H: WebSocketHandler> Handler for Upgrading<H> {
             handler.check_origin(exchange, std::str::from_utf8(origin).unwrap_or_default())
         })?;
         let offered = offered_subprotocols(exchange.headers())?;
-        handshake.agreement.subprotocol = handler.select_subprotocol(exchange, &offered);
+        let selected = handler.select_subprotocol(exchange, &offered);
+        if selected.as_ref().is_some_and(|selected| !offered.contains(&selected.as_str())) {
+            return Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR)
+                .log("select_subprotocol returned a subprotocol that the client does not offer")
+                .into());
+        }
+        handshake.agreement.subprotocol = selected;
         let options = handler.options();
         handshake.select_extensions(exchange.request(), options.settings());
         let session = handler.prepare(exchange).await?;
@@ -191,6 +204,8 @@ impl<H: WebSocketHandler> Drop for Live<H> {
     #[inline]
     fn drop(&mut self) {
         if let (Some(session), Some(socket)) = (self.session.take(), &self.socket) {
+            // Only an error and a panic come here before either side has begun to close. The code may be sent.
+            let _ = socket.close(CloseCode::INTERNAL_ERROR, "");
             self.handler.on_close(session, socket);
         }
     }

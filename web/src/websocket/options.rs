@@ -39,9 +39,9 @@ pub enum SlowReader {
     /// default.
     #[default]
     Wait,
-    /// `send` never waits. Of the messages that wait the oldest is dropped.
+    /// `send` never waits for the peer. Of the messages that wait the oldest is dropped.
     DropOldest,
-    /// `send` never waits. A message takes the place of one that still waits and has the same key
+    /// `send` never waits for the peer. A message takes the place of one that still waits and has the same key
     /// ([`send_keyed`](super::WebSocketSender::send_keyed)); all that were sent without a key share one. When there are too
     /// many keys the oldest message is dropped. For states of which only the latest matters.
     Coalesce,

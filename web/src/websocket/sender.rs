@@ -152,6 +152,9 @@ impl WebSocketSender {
 
     /// Waits until nothing more can be received: the peer's close frame has come, or the connection has ended otherwise.
     ///
+    /// It is for tasks beside the one that receives. Where nobody receives, one message is read ahead and then nothing more: a
+    /// close frame behind it is not seen. A handler that wants no messages drops what it receives.
+    ///
     /// # Cancel safety
     ///
     /// Dropping it changes nothing.

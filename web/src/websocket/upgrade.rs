@@ -82,14 +82,17 @@ impl<F: Future<Output = Result<()>>> Future for Handled<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
         match ready!(self.project().future.poll(cx)) {
             Ok(()) => Poll::Ready(true),
-            Err(error) => Poll::Ready(log_error::<F>(&error)),
+            // Where the peer has ended it, nothing is left to be told.
+            Err(error) => {
+                log_error::<F>(&error);
+                Poll::Ready(false)
+            }
         }
     }
 }
 
-/// Whether the error is none of the handler's own.
 #[cold]
-fn log_error<F>(error: &crate::Error) -> bool {
+fn log_error<F>(error: &crate::Error) {
     let text = Printable::display(error);
     let is_the_peers = error.is_client_gone() || error.status().is_client_error();
     if is_the_peers {
@@ -97,7 +100,6 @@ fn log_error<F>(error: &crate::Error) -> bool {
     } else {
         report_failure("web", format_args!("error in a WebSocket handler ({}): {text}", type_name::<F>()));
     }
-    is_the_peers
 }
 
 /// Where a handler that goes on as a WebSocket meets its connection.

@@ -163,6 +163,31 @@ fn the_same_holds_for_upgrade_websocket() {
 }
 
 #[test]
+fn an_error_with_a_status_of_the_clients_closes_with_1011_as_others_do() {
+    async fn plain(exchange: &mut Exchange) -> web::Result<()> {
+        let mut socket = exchange.websocket().await?;
+        socket.receive().await?;
+        Err(Error::http(StatusCode::BAD_REQUEST, "no such message"))
+    }
+    async fn detached(exchange: &mut Exchange) -> web::Result<()> {
+        exchange.upgrade_websocket(&WebSocketOptions::new(), async |mut socket: WebSocket| {
+            socket.receive().await?;
+            Err(Error::http(StatusCode::BAD_REQUEST, "no such message"))
+        })
+    }
+    run(async {
+        for application in [Application::new().get("/ws", plain), Application::new().get("/ws", detached)] {
+            let server = Memory::new(application);
+            let mut peer = server.open().await;
+            peer.text("one").await;
+            assert_eq!(peer.close_frame().await, Some(CloseCode::INTERNAL_ERROR));
+            peer.close(1011, "").await;
+            assert_eq!(peer.event().await, None);
+        }
+    });
+}
+
+#[test]
 fn a_panic_closes_with_1011_and_concerns_nobody_else() {
     async fn plain(exchange: &mut Exchange) -> web::Result<()> {
         let mut socket = exchange.websocket().await?;

@@ -209,3 +209,67 @@ fn origins_and_subprotocols_are_for_the_handler_to_judge() {
         assert!(peer.head().await.starts_with("HTTP/1.1 403 "));
     });
 }
+
+#[test]
+fn a_subprotocol_that_the_client_has_not_offered_is_not_answered() {
+    struct Stubborn;
+    impl WebSocketHandler for Stubborn {
+        type Session = ();
+        async fn prepare(&self, _: &mut Exchange) -> web::Result<()> {
+            Ok(())
+        }
+        async fn on_message(&self, _: &mut (), _: &WebSocketSender, _: Message) -> web::Result<()> {
+            Ok(())
+        }
+        fn select_subprotocol(&self, _: &Exchange, _: &[&str]) -> Option<String> {
+            Some("b".to_owned())
+        }
+    }
+    run(async {
+        let server = Memory::new(Application::new().websocket("/ws", Stubborn));
+        for offered in ["", "Sec-WebSocket-Protocol: a, B\r\n"] {
+            let peer = server.connect(1000);
+            peer.raw(format!("{HANDSHAKE}{offered}\r\n")).await;
+            let head = peer.head().await;
+            assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
+        }
+        let head = server.connect(1000).upgrade("Sec-WebSocket-Protocol: a, b\r\n").await;
+        assert!(head.contains("Sec-WebSocket-Protocol: b\r\n"), "{head}");
+    });
+}
+
+#[test]
+fn nothing_can_be_sent_in_on_close_whatever_has_ended_the_connection() {
+    #[derive(Default)]
+    struct Last(Rc<RefCell<Vec<bool>>>);
+    impl WebSocketHandler for Last {
+        type Session = ();
+        async fn prepare(&self, _: &mut Exchange) -> web::Result<()> {
+            Ok(())
+        }
+        async fn on_message(&self, _: &mut (), socket: &WebSocketSender, message: Message) -> web::Result<()> {
+            match message.as_text() {
+                Some("panic") => panic!("as it was told"),
+                Some("fail") => Err(std::io::Error::other("as it was told").into()),
+                Some("refuse") => Err(Error::http(StatusCode::BAD_REQUEST, "as it was told")),
+                _ => socket.close(4000, ""),
+            }
+        }
+        fn on_close(&self, _: (), socket: &WebSocketSender) {
+            self.0.borrow_mut().push(socket.is_open() || socket.ping(b"too late").is_ok());
+        }
+    }
+    run(async {
+        for (what, code) in [("panic", 1011), ("fail", 1011), ("refuse", 1011), ("close", 4000)] {
+            let handler = Last::default();
+            let could_send = Rc::clone(&handler.0);
+            let server = Memory::new(Application::new().websocket("/ws", handler));
+            let mut peer = server.open().await;
+            peer.text(what).await;
+            assert_eq!(peer.close_frame().await, Some(CloseCode::from(code)), "{what}");
+            peer.close(code, "").await;
+            until(|| !could_send.borrow().is_empty()).await;
+            assert_eq!(*could_send.borrow(), [false], "{what}");
+        }
+    });
+}

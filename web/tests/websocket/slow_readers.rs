@@ -225,3 +225,33 @@ fn pings_do_not_fill_the_memory_of_a_server_whose_peer_does_not_read() {
         let Some(Event::Pong(_)) = peer.event().await else { panic!("a pong") };
     });
 }
+
+#[test]
+fn a_message_that_has_been_queued_is_sent_when_its_future_says_so() {
+    run(async {
+        let options = WebSocketOptions::new().max_queue(4 * 1024 * 1024).slow_reader(SlowReader::DropOldest);
+        let (_server, _peer, sender) = stuck(options).await;
+        // Enough in one turn for others to have theirs.
+        let large = vec![0; 1024 * 1024 + 1];
+        sender.send(large.clone()).await.unwrap();
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        for _ in 0..3 {
+            let queued = sender.queued();
+            let is_ready = pin!(sender.send("next")).as_mut().poll(&mut cx).is_ready();
+            assert_eq!(is_ready, sender.queued() > queued);
+        }
+    });
+}
+
+#[test]
+fn what_was_sent_in_earlier_turns_holds_no_sender_up() {
+    run(async {
+        let options = WebSocketOptions::new().max_queue(16 * 1024 * 1024).slow_reader(SlowReader::Disconnect);
+        let (_server, _peer, sender) = stuck(options).await;
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        for count in 0..80 {
+            assert!(pin!(sender.send(vec![0; 100_000])).as_mut().poll(&mut cx).is_ready(), "{count}");
+            turns(1).await;
+        }
+    });
+}

@@ -78,7 +78,7 @@ pub(super) struct Core {
     was_stuck: Cell<bool>,
     /// How much the kernel had taken then; the lower half will do.
     sent_mark: Cell<u32>,
-    /// How many bytes were sent since a sender had to wait.
+    /// How many bytes were sent since a sender had to wait, and when that was looked at last.
     burst: Cell<u32>,
 }
 

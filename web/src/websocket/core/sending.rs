@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use httpserver::Bytes;
+use httpserver::{Bytes, IOLoop};
 
 use super::{Buffer, Core, closing::Failure, outbox::Queued};
 use crate::{
@@ -25,8 +25,12 @@ const GATHER: usize = 16 * 1024;
 /// Frames from this size on are passed on as they are: many sockets may share them.
 const WHOLE_FROM: usize = 4 * 1024;
 
-/// After how many bytes that had not to wait the rest of the loop has its turn.
+/// After how many bytes that had not to wait it is looked at whether the rest of the loop should have its turn.
 const YIELD_AFTER: u32 = 1024 * 1024;
+
+/// The bits of a [burst](Core::burst) that count its bytes. The others say in which turn of the loop it was looked at last.
+const BURST_BITS: u32 = 21;
+const BURST: u32 = (1 << BURST_BITS) - 1;
 
 /// The largest buffer that a thread keeps for gathering.
 const KEEP: usize = 2 * GATHER;
@@ -91,17 +95,27 @@ impl Core {
         if self.has_backlog() {
             ready!(self.poll_slow(cx, item))?;
         }
-        if self.burst.get() > YIELD_AFTER {
-            // A peer that reads as fast as this sends must not keep the others from theirs.
-            self.burst.set(0);
+        // Not behind the queue, which has taken the message.
+        if item.is_some() && self.burst.get() & BURST > YIELD_AFTER && self.is_in_one_turn() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         if let Some(item) = item.take() {
-            self.burst.set(self.burst.get().saturating_add(u32::try_from(item.len()).unwrap_or(u32::MAX)));
+            let burst = self.burst.get();
+            let room = (BURST - (burst & BURST)) as usize;
+            self.burst.set(burst + item.len().min(room) as u32);
             self.hand_over(&item);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether a burst was sent in one turn of the loop. A peer that reads as fast as it is sent to must not keep the others
+    /// from theirs, but a socket that many tasks send to is none of that: those who never wait for a peer rely on it. The
+    /// next burst begins.
+    #[cold]
+    fn is_in_one_turn(&self) -> bool {
+        let turn = (IOLoop::current().metrics().turns as u32) << BURST_BITS;
+        self.burst.replace(turn) & !BURST == turn
     }
 
     /// How many bytes wait for the peer.

@@ -198,6 +198,13 @@ fn written(parameters: &Parameters) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExtensionError(&'static str);
 
+impl ExtensionError {
+    #[inline]
+    pub(in crate::websocket) fn reason(self) -> &'static str {
+        self.0
+    }
+}
+
 impl fmt::Display for ExtensionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
