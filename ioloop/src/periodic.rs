@@ -3,9 +3,10 @@ use std::{
     collections::hash_map::RandomState,
     fmt,
     future::Future,
-    hash::{BuildHasher, Hasher},
+    hash::BuildHasher,
     panic::Location,
     pin::Pin,
+    process,
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -280,11 +281,11 @@ fn jittered(interval: u64, jitter: f64, random: f64) -> u64 {
     ((interval as f64 * factor) as u64).max(1)
 }
 
-/// From the hasher's keys, which the standard library draws from the system and changes with every use. Good enough to
-/// keep schedules apart, and no dependency.
+/// From the hasher's keys, which the standard library draws from the system and changes with every use, and from the
+/// process, because forked ones have the same keys. Good enough to keep schedules apart, and no dependency.
 #[inline]
 fn random_fraction() -> f64 {
-    let bits = RandomState::new().build_hasher().finish();
+    let bits = RandomState::new().hash_one(process::id());
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 

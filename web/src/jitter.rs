@@ -3,6 +3,7 @@
 use std::{
     hash::{BuildHasher, RandomState},
     ops::RangeInclusive,
+    process,
     time::Duration,
 };
 
@@ -11,11 +12,13 @@ use std::{
 pub(crate) fn between(range: RangeInclusive<Duration>) -> Duration {
     let spread = range.end().saturating_sub(*range.start());
     let nanos = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX);
-    *range.start() + Duration::from_nanos(random() % nanos.max(1))
+    // The times of different processes may be the same, for the clients are not. It spares each poll a system call.
+    *range.start() + Duration::from_nanos(RandomState::new().hash_one(0) % nanos.max(1))
 }
 
-/// 64 random bits, not secret ones. The keys of std's hash maps come from the system, and differ from map to map.
+/// 64 random bits, not secret ones. The keys of std's hash maps come from the system, and differ from map to map. Processes
+/// that were forked have the same in the same order, so the process counts too.
 #[inline]
 pub(crate) fn random() -> u64 {
-    RandomState::new().hash_one(0)
+    RandomState::new().hash_one(process::id())
 }

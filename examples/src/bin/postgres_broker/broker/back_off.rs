@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    process,
     time::Duration,
 };
 
@@ -27,7 +28,8 @@ impl BackOff {
     }
 }
 
-/// 64 random bits: the keys of std's hash maps come from the system, and differ from map to map.
+/// 64 random bits: the keys of std's hash maps come from the system, and differ from map to map. Not from one forked process to
+/// another, so the process counts too.
 pub fn random() -> u64 {
-    RandomState::new().hash_one(0)
+    RandomState::new().hash_one(process::id())
 }
