@@ -325,6 +325,43 @@ fn members_come_and_go_with_their_connections_and_a_grace() {
 }
 
 #[test]
+fn a_hook_that_panics_keeps_nobody_else_from_leaving() {
+    run_virtual(async |clock| {
+        let hub = Hub::with_options(HubOptions::new().presence_grace(10 * SECOND));
+        let left = Rc::new(RefCell::new(Vec::new()));
+        let log = left.clone();
+        hub.on_presence(move |event| {
+            if event.change == PresenceChange::Left {
+                log.borrow_mut().push(event.member.id.to_string());
+                assert_ne!(&*event.member.id, "ada", "a mistake of the application's");
+            }
+        });
+        let host = util::pages::Host::new({
+            let hub = hub.clone();
+            web::Application::new().get("/{name}", async move |exchange: &mut web::Exchange| {
+                let name: String = exchange.path("name")?;
+                hub.deliver(CHANNEL).member(&name).event_stream(exchange)
+            })
+        });
+        for name in ["ada", "bob", "cid"] {
+            let page = host.connect();
+            page.open(&format!("/{name}")).await;
+            drop(page);
+            clock.advance(if name == "bob" { SECOND } else { Duration::ZERO }).await;
+        }
+        clock.advance(20 * SECOND).await;
+        assert_eq!(*left.borrow(), ["ada", "bob", "cid"]);
+        assert!(hub.members(CHANNEL).is_empty());
+        // Nor those who come later.
+        let page = host.connect();
+        page.open("/dan").await;
+        drop(page);
+        clock.advance(20 * SECOND).await;
+        assert!(hub.members(CHANNEL).is_empty());
+    });
+}
+
+#[test]
 fn a_waiting_subscriber_is_woken_and_one_that_gives_up_leaves_no_trace() {
     run_virtual(async |clock| {
         let hub = Hub::new();

@@ -166,3 +166,21 @@ fn a_hub_that_has_gone_is_forgotten_and_the_others_go_on() {
         assert_eq!(message(&mut here).await.1, "1");
     });
 }
+
+#[test]
+fn channels_that_are_ever_new_do_not_fill_the_log() {
+    run(async || {
+        let log = log().max_channels(3);
+        let hub = hub(&log);
+        let mut news = hub.subscribe(CHANNEL, Start::Now).expect("a subscription");
+        for name in ["one", "two"] {
+            hub.publish(name, &1).await.expect("there is room");
+        }
+        let error = hub.publish("three", &1).await.expect_err("there is none");
+        assert_eq!(error.status(), web::StatusCode::SERVICE_UNAVAILABLE);
+        // Those that are there go on.
+        hub.publish("one", &2).await.expect("it is known");
+        hub.publish(CHANNEL, &3).await.expect("it is known");
+        assert_eq!(message(&mut news).await.1, "3");
+    });
+}

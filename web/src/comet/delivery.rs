@@ -121,7 +121,8 @@ impl Delivery {
     /// * `"retry":2300` when the server drains: so many milliseconds, by chance, the client is to wait before it asks again.
     ///
     /// Without news it is answered after [`poll_wait`](Delivery::poll_wait), with no messages, and 200 like the others: a client
-    /// has one kind of answer to read, and always a cursor. A poll without a cursor is answered at once, so that nothing can be
+    /// has one kind of answer to read, and always a cursor. That is `null` only while a shared broker cannot be reached that has
+    /// yet to begin with the channel. A poll without a cursor is answered at once, so that nothing can be
     /// lost before the first. So is HEAD.
     ///
     /// The handler is dropped when the client goes away while it waits.

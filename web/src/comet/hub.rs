@@ -348,6 +348,8 @@ impl HubState {
     }
 
     fn end_graces(self: &Rc<Self>) {
+        // Also when the hook panics: else nobody would leave any more.
+        let _next = NextGraces(self);
         let now = self.ioloop().turn_time();
         loop {
             let next = {
@@ -358,12 +360,6 @@ impl HubState {
             if let Some(event) = next.finish() {
                 self.tell(event);
             }
-        }
-        let due = self.leaving.borrow().front().map(|next| next.due);
-        match due {
-            Some(due) => self.call_at(due, HubState::end_graces),
-            // Thousands may have left at once.
-            None => self.leaving.borrow_mut().shrink_to(64),
         }
     }
 
@@ -421,6 +417,21 @@ impl HubState {
                 call(&state);
             }
         });
+    }
+}
+
+/// Has the graces looked at again when the next of them is over.
+struct NextGraces<'h>(&'h Rc<HubState>);
+
+impl Drop for NextGraces<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let due = self.0.leaving.borrow().front().map(|next| next.due);
+        match due {
+            Some(due) => self.0.call_at(due, HubState::end_graces),
+            // Thousands may have left at once.
+            None => self.0.leaving.borrow_mut().shrink_to(64),
+        }
     }
 }
 

@@ -69,7 +69,8 @@ impl HubOptions {
     }
 
     /// How many channels there may be; 100,000 by default. Beyond it, publishing to a new channel and subscribing to one are
-    /// errors (503).
+    /// errors (503). A hub with a shared broker needs no channel to publish: there this is the limit for subscribing, and the
+    /// broker has its own for what it keeps ([`ProcessLog::max_channels`](super::broker::ProcessLog::max_channels)).
     #[inline]
     #[must_use]
     pub fn max_channels(mut self, channels: usize) -> Self {

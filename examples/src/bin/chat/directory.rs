@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use crate::MOST_ROOMS;
+
 /// How many names are told of a crowd.
 const MOST_NAMES: usize = 50;
 
@@ -68,8 +70,11 @@ impl Crowd {
 impl Directory {
     pub fn take(&mut self, note: Note) {
         for (room, at) in &note.said {
-            let said = self.said.entry(room.clone()).or_default();
-            *said = (*at).max(*said);
+            // A room that was only spoken in has no channel here that would count.
+            if self.said.len() < MOST_ROOMS || self.said.contains_key(room) {
+                let said = self.said.entry(room.clone()).or_default();
+                *said = (*at).max(*said);
+            }
         }
         self.notes.insert(note.instance.clone(), note);
     }
@@ -137,6 +142,17 @@ mod tests {
         assert_eq!(directory.list(), [Entry { name: "lobby".into(), said: 2000, crowd: Crowd::default() }]);
         directory.sweep("", 2010, 10);
         assert_eq!(directory.list(), []);
+    }
+
+    #[test]
+    fn rooms_that_are_ever_new_do_not_fill_the_list() {
+        let mut directory = Directory::default();
+        for number in 0..=MOST_ROOMS {
+            directory.take(Note { said: BTreeMap::from([(number.to_string(), 1)]), ..Note::default() });
+        }
+        directory.take(Note { said: BTreeMap::from([("0".to_owned(), 2)]), ..Note::default() });
+        let list = directory.list();
+        assert_eq!((list.len(), list[0].said), (MOST_ROOMS, 2));
     }
 
     #[test]

@@ -8,12 +8,16 @@ use std::{
 use super::inbox::{Inbox, Letter, SharedMessage};
 use crate::comet::{Cursor, Publication, broker::random_epoch};
 
+/// As many as a hub has by default.
+const MOST_CHANNELS: usize = 100_000;
+
 /// The channels of a [`ProcessLog`](super::ProcessLog). Everything happens under its lock, so that all loops get the messages of
 /// a channel in one order.
 pub(super) struct Log {
     max_messages: usize,
     max_bytes: usize,
     max_age: Duration,
+    max_channels: usize,
     channels: HashMap<Arc<str>, LoggedChannel>,
     /// When old messages were last looked for.
     swept: Option<Instant>,
@@ -37,12 +41,24 @@ struct Entry {
 
 impl Log {
     pub(super) fn new(max_messages: usize, max_bytes: usize, max_age: Duration) -> Log {
-        Log { max_messages, max_bytes, max_age, channels: HashMap::new(), swept: None }
+        Log { max_messages, max_bytes, max_age, max_channels: MOST_CHANNELS, channels: HashMap::new(), swept: None }
     }
 
-    /// Takes a message in. Its cursor, and who is to be woken for it.
-    pub(super) fn publish(&mut self, channel: &str, publication: Publication, now: Instant) -> (Cursor, Vec<Waker>) {
+    pub(super) fn set_max_channels(&mut self, channels: usize) {
+        self.max_channels = channels;
+    }
+
+    /// Takes a message in. Its cursor, and who is to be woken for it; `None` when there are too many channels for another.
+    pub(super) fn publish(
+        &mut self,
+        channel: &str,
+        publication: Publication,
+        now: Instant,
+    ) -> Option<(Cursor, Vec<Waker>)> {
         self.sweep(now);
+        if self.channels.len() >= self.max_channels && !self.channels.contains_key(channel) {
+            return None;
+        }
         let (max_messages, max_bytes) = (self.max_messages, self.max_bytes);
         let channel = self.channel(channel);
         let letter = channel.push(SharedMessage::new(publication), now);
@@ -50,7 +66,7 @@ impl Log {
             channel.pop();
         }
         let cursor = Cursor::new(letter.epoch, (letter.number, 0));
-        (cursor, channel.inboxes.iter().filter_map(|inbox| inbox.push(letter.clone())).collect())
+        Some((cursor, channel.inboxes.iter().filter_map(|inbox| inbox.push(letter.clone())).collect()))
     }
 
     /// Adds a loop to those that have the channel. The beginning of its messages and those that there are.

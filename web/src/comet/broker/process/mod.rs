@@ -19,7 +19,10 @@ use self::{
     log::Log,
 };
 use super::{Broker, Feed, Published};
-use crate::comet::{Cursor, Publication, tables};
+use crate::{
+    comet::{Cursor, Publication, tables},
+    error::Error,
+};
 
 /// The messages that the hubs of several threads share. Clones are the same log; it goes from thread to thread, and each makes a
 /// [broker](ProcessLog::broker) of it for its hub.
@@ -76,6 +79,14 @@ impl ProcessLog {
         ProcessLog { log: Arc::new(Mutex::new(Log::new(messages.max(1), bytes, age))) }
     }
 
+    /// How many channels the log has at most; 100,000 by default, as a hub. Beyond it, publishing to a channel that has neither
+    /// messages nor hubs is an error (503), so that nobody fills the memory by names that are ever new.
+    #[must_use]
+    pub fn max_channels(self, channels: usize) -> ProcessLog {
+        self.lock().set_max_channels(channels);
+        self
+    }
+
     /// The broker of one hub, on this thread.
     #[inline]
     pub fn broker(&self) -> ProcessBroker {
@@ -130,7 +141,10 @@ impl Broker for ProcessBroker {
     #[inline]
     fn publish(&self, channel: &str, publication: Publication) -> Published {
         let now = self.ioloop().turn_time();
-        let (cursor, wakers) = self.log.lock().publish(channel, publication, now);
+        let taken = self.log.lock().publish(channel, publication, now);
+        let Some((cursor, wakers)) = taken else {
+            return Published::failed(Error::HubFull("too many channels with messages in the log"));
+        };
         // Waking is foreign code, and others need the lock.
         wakers.into_iter().for_each(|waker| waker.wake());
         Published::now(cursor)

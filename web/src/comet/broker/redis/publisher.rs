@@ -101,11 +101,16 @@ impl Publisher {
                 }
                 Err(error) => Failure::NotConnected(Arc::new(error)),
             };
-            let now = Instant::now();
-            let is_over = |job: &mut PublishJob| job.deadline <= now || self.shared.is_closed();
-            answer_all(&batch.extract_if(.., is_over).collect::<Vec<_>>(), &error);
-            let last = batch.iter().map(|job| job.deadline).max()?;
-            self.shared.pause(self.back_off.next().min(last - now));
+            let retry = Instant::now() + self.back_off.next();
+            loop {
+                let now = Instant::now();
+                let is_over = |job: &mut PublishJob| job.deadline <= now || self.shared.is_closed();
+                answer_all(&batch.extract_if(.., is_over).collect::<Vec<_>>(), &error);
+                if retry <= now && !batch.is_empty() {
+                    break;
+                }
+                self.shared.pause(next_look(batch, retry)?.saturating_duration_since(now));
+            }
         }
     }
 
@@ -151,6 +156,31 @@ impl PublishJob {
     }
 }
 
+/// When there is something to do: a job gives up, or the next attempt is due. `None` when nobody waits any more.
+fn next_look(batch: &[PublishJob], retry: Instant) -> Option<Instant> {
+    let first = batch.iter().map(|job| job.deadline).min()?;
+    Some(first.min(retry))
+}
+
 fn answer_all(jobs: &[PublishJob], failure: &Failure) {
     jobs.iter().for_each(|job| job.answer(Err(failure.clone())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(deadline: Instant) -> PublishJob {
+        let (reply, _answer) = async_channel::bounded(1);
+        PublishJob { stream: String::new(), data: Bytes::new(), key: None, deadline, reply }
+    }
+
+    #[test]
+    fn no_publication_waits_longer_than_it_should_because_of_others_or_of_a_long_pause() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let batch = [job(now + 3 * second), job(now + 2 * second), job(now + 4 * second)];
+        assert_eq!(next_look(&batch, now + 9 * second), Some(now + 2 * second));
+        assert_eq!(next_look(&batch, now + second), Some(now + second));
+        assert_eq!(next_look(&[], now + second), None);
+    }
 }
