@@ -240,6 +240,10 @@ fn limits_are_errors_with_a_status() {
     let too_large = now(hub.publish("five5", "123456789")).unwrap_err();
     assert!(matches!(too_large, Error::MessageTooLarge { limit: 10 }));
     assert_eq!(too_large.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    // The key counts too, which is kept as long.
+    assert!(now(hub.publish_with_key("five5", Some("123456789"), &1)).is_ok());
+    let too_large = now(hub.publish_with_key("five5", Some("1234567890"), &1)).unwrap_err();
+    assert!(matches!(too_large, Error::MessageTooLarge { limit: 10 }));
     let kept: Vec<_> = (0..2).map(|_| hub.subscribe("other", Start::Now).unwrap()).collect();
     assert_eq!(hub.subscribe("other", Start::Now).unwrap_err().status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(hub.subscribe("third", Start::Now).unwrap_err().status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -263,7 +263,7 @@ impl Hub {
     #[inline]
     fn give(&self, channel: &str, key: Option<&str>, data: Bytes) -> Published {
         let limit = self.state.options.max_message;
-        if data.len() > limit {
+        if data.len() + key.map_or(0, str::len) > limit {
             return Published::failed(Error::MessageTooLarge { limit });
         }
         let ready = match self.state.broker.is_shared() {

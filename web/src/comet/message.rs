@@ -121,7 +121,7 @@ impl Message {
     /// What it takes in the history, about.
     #[inline]
     pub(super) fn size(&self) -> usize {
-        self.publication.data.len()
+        self.publication.data.len() + self.key().map_or(0, str::len)
     }
 
     /// As a server-sent event whose id is the cursor.

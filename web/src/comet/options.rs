@@ -40,7 +40,7 @@ impl HubOptions {
         }
     }
 
-    /// How much of its messages each channel keeps for those who come back: so many, so many bytes of data, and none that are
+    /// How much of its messages each channel keeps for those who come back: so many, so many bytes of data and keys, and none that are
     /// older. The latest message is kept whatever its size. By default 256 messages, 256 KiB and 5 minutes. Age is looked at
     /// every few seconds, not to the moment.
     #[inline]
@@ -87,7 +87,7 @@ impl HubOptions {
         self
     }
 
-    /// The longest message, in bytes of JSON; 64 KiB by default. A longer one is an error (413).
+    /// The longest message, in bytes of JSON and of its key; 64 KiB by default. A longer one is an error (413).
     #[inline]
     #[must_use]
     pub fn max_message(mut self, bytes: usize) -> Self {

@@ -46,6 +46,12 @@ impl SharedMessage {
         SharedMessage { data: publication.data, key: publication.key.map(|key| Arc::from(&*key)) }
     }
 
+    /// What it takes in the log, about.
+    #[inline]
+    pub(super) fn size(&self) -> usize {
+        self.data.len() + self.key.as_ref().map_or(0, |key| key.len())
+    }
+
     #[inline]
     pub(super) fn into_publication(self) -> Publication {
         Publication { data: self.data, key: self.key.map(|key| Rc::from(&*key)) }

@@ -122,14 +122,14 @@ impl LoggedChannel {
 
     fn push(&mut self, message: SharedMessage, published: Instant) -> Letter {
         self.last += 1;
-        self.bytes += message.data.len();
+        self.bytes += message.size();
         self.entries.push_back(Entry { message: message.clone(), published });
         self.letter(self.last, Some(message))
     }
 
     fn pop(&mut self) {
         if let Some(entry) = self.entries.pop_front() {
-            self.bytes -= entry.message.data.len();
+            self.bytes -= entry.message.size();
         }
     }
 

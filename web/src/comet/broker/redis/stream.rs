@@ -110,7 +110,7 @@ impl Stream {
                 begin = id;
                 continue;
             };
-            bytes += message.data.len();
+            bytes += message.data.len() + message.key.as_ref().map_or(0, String::len);
             let too_much = messages.len() >= most || (bytes > self.depth.bytes && !messages.is_empty());
             if too_much || id.0 < oldest_time {
                 begin = id;
