@@ -660,3 +660,25 @@ fn a_waker_that_panics_keeps_the_close_from_nobody() {
         waiting.push((closed, written));
     });
 }
+
+/// Two streams of a loop that is closed.
+fn of_a_closed_loop() -> (IOStream, IOStream) {
+    let ioloop = IOLoop::new().unwrap();
+    let streams = ioloop.run_sync(async { streams() });
+    ioloop.close();
+    streams
+}
+
+#[test]
+fn a_reader_and_a_writer_of_a_stream_whose_loop_is_closed_are_told() {
+    let (stream, other) = of_a_closed_loop();
+    let error = run(stream.read_some(1)).unwrap_err();
+    assert_eq!(error.to_string(), "the stream is closed: its loop is closed");
+    assert!(run(other.write(vec![0; LOTS])).unwrap_err().is_closed());
+    let (stream, _other) = of_a_closed_loop();
+    run(stream.closed());
+    let ioloop = IOLoop::new().unwrap();
+    let (stream, _other) = ioloop.run_sync(async { memory::pair(10) });
+    ioloop.close();
+    assert!(run(stream.write("more than it takes")).unwrap_err().is_closed());
+}

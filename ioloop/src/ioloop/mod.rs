@@ -548,6 +548,22 @@ impl IOLoop {
             executor.join();
         }
     }
+
+    /// Whether the loop has been [closed](IOLoop::close): what is registered with it does not run any more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let ioloop = ioloop::IOLoop::new()?;
+    /// assert!(!ioloop.is_closed());
+    /// ioloop.close();
+    /// assert!(ioloop.is_closed());
+    /// # Ok::<_, ioloop::Error>(())
+    /// ```
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.inner.closed.get()
+    }
 }
 
 impl fmt::Debug for IOLoop {

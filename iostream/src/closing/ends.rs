@@ -92,7 +92,7 @@ impl Inner {
             self.at_close.set(Some(Box::new(AtClose { cause, ..AtClose::default() })));
         }
         match &ioloop {
-            Some(ioloop) if is_orderly && !transport.say_goodbye() => {
+            Some(ioloop) if is_orderly && !ioloop.is_closed() && !transport.say_goodbye() => {
                 let guards = at_close.as_mut().map(|at_close| at_close.take_guards());
                 let limit = self.write_timeout.get().limit(true);
                 ioloop.spawn_independent(linger(transport, self.marks.has(Mark::SOLE), guards, limit));

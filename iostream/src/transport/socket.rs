@@ -193,12 +193,22 @@ where
     /// Pending, to be polled again when one of `wanted` comes.
     #[cold]
     fn wait(&self, cx: &mut Context<'_>, wanted: Ready) -> Poll<io::Result<usize>> {
-        // A source whose loop has been closed is ready for ever and blocks all the same: no loop in here.
-        if self.0.poll_ready(cx, wanted).is_ready() {
-            cx.waker().wake_by_ref();
+        match self.0.poll_ready(cx, wanted) {
+            Poll::Pending => Poll::Pending,
+            // A source whose loop has been closed is ready for ever with every bit, those among them that were cleared just
+            // now, and blocks all the same.
+            Poll::Ready(ready) if ready.is_all() => Poll::Ready(Err(loop_is_closed())),
+            Poll::Ready(_) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
         }
-        Poll::Pending
     }
+}
+
+/// As of a peer that has gone, which the log does not call unexpected.
+pub(crate) fn loop_is_closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "its loop is closed")
 }
 
 /// Makes a system call until it was not interrupted.

@@ -12,11 +12,14 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use crate::{Error, IOStream, Result, contain::wake_all, error::kind, iostream::Inner, marks::Mark};
+use crate::{
+    Error, IOStream, Result, contain::wake_all, error::kind, iostream::Inner, marks::Mark, transport::loop_is_closed,
+};
 use bytes::{Buf, Bytes};
 
 pub use data::WriteData;
@@ -266,6 +269,9 @@ impl IOStream {
         self.yield_after(last);
         let sent = self.inner.sent.get();
         match self.inner.queue.borrow().as_ref() {
+            None if self.inner.marks.has(Mark::UNSENT) => {
+                WriteFuture(State::Done(Err(self.inner.closed_for_writing())))
+            }
             None => WriteFuture(State::Done(Ok(()))),
             Some(queue) => WriteFuture(State::Waiting { end: sent + queue.len, stream: self.clone() }),
         }
@@ -309,6 +315,9 @@ impl IOStream {
         let starts = self.inner.queue.borrow().is_none();
         fill(self.inner.queue.borrow_mut().get_or_insert_default());
         if starts && let Some(ioloop) = self.inner.ioloop() {
+            if ioloop.is_closed() {
+                return self.inner.give_queue_up();
+            }
             // Holds the stream until its last byte has left. Absent while nothing is queued.
             ioloop.spawn_independent(flush::send_queue(self.clone(), holds_up));
         }
@@ -447,6 +456,17 @@ impl Inner {
     fn count_sent(&self, sent: usize) -> usize {
         self.sent.set(self.sent.get() + sent as u64);
         sent
+    }
+
+    /// There is no loop any more that would send what is queued: the task would stay for ever, and keep the stream.
+    #[cold]
+    fn give_queue_up(self: &Rc<Self>) {
+        let writers_wait = self.queue.borrow().as_ref().is_some_and(|queue| !queue.is_empty());
+        if writers_wait {
+            self.close(Some(Arc::new(loop_is_closed())));
+        } else {
+            drop(self.queue.take());
+        }
     }
 
     #[cold]
