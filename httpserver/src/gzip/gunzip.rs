@@ -27,7 +27,9 @@ enum State {
     Between {
         is_first: bool,
     },
-    Member,
+    Member {
+        is_first: bool,
+    },
     End,
     Failed(Box<Error>),
 }
@@ -54,7 +56,7 @@ impl Gunzip {
         let mut output = Vec::new();
         while output.is_empty() && !self.input.is_empty() {
             if let State::Between { is_first } = self.state {
-                self.begin_member(is_first)?;
+                self.begin_member(is_first);
             }
             output.reserve(PIECE);
             let before = self.inflate.total_in();
@@ -62,7 +64,7 @@ impl Gunzip {
             // It cannot take more than it was given.
             self.input.advance((self.inflate.total_in() - before) as usize);
             match status {
-                Ok(Status::StreamEnd) => self.state = State::Between { is_first: false },
+                Ok(Status::StreamEnd) => self.end_member()?,
                 Ok(Status::Ok) => {}
                 // Input and room were there, so it cannot go on for another reason.
                 Ok(Status::BufError) | Err(_) => return Err(MALFORMED),
@@ -75,13 +77,19 @@ impl Gunzip {
     }
 
     #[inline]
-    fn begin_member(&mut self, is_first: bool) -> Result<()> {
+    fn begin_member(&mut self, is_first: bool) {
         if !is_first {
-            self.charge(MEMBER_COST)?;
             self.inflate.reset(true);
         }
-        self.state = State::Member;
-        Ok(())
+        self.state = State::Member { is_first };
+    }
+
+    /// Charged here, and not when it begins: what is no member is malformed, however little of the limit is left.
+    #[inline]
+    fn end_member(&mut self) -> Result<()> {
+        let is_first = matches!(self.state, State::Member { is_first: true });
+        self.state = State::Between { is_first: false };
+        if is_first { Ok(()) } else { self.charge(MEMBER_COST) }
     }
 
     #[inline]
@@ -124,7 +132,7 @@ impl BodyStream for Gunzip {
         match &self.state {
             State::End => return Poll::Ready(None),
             State::Failed(error) => return Poll::Ready(Some(Err(Error::clone(error)))),
-            State::Between { .. } | State::Member => {}
+            State::Between { .. } | State::Member { .. } => {}
         }
         let frame = ready!(self.poll(cx));
         if let Err(error) = &frame {
