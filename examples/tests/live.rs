@@ -10,6 +10,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{self, Child, Command},
+    sync::Mutex,
 };
 
 use ioloop::process::spawn_with_fds;
@@ -20,6 +21,9 @@ use nix::{
 use support::{Program, eventually, http::Client};
 
 const LIVE: &str = env!("CARGO_BIN_EXE_live");
+
+/// Held by each test: nothing runs a file while another process, forked meanwhile, has it open for writing.
+static COPIES: Mutex<()> = Mutex::new(());
 
 /// On a connection of its own.
 fn get(address: SocketAddr, path: &str) -> String {
@@ -93,6 +97,7 @@ impl Drop for Watched {
 
 #[test]
 fn a_new_program_takes_over_and_a_broken_one_does_not() {
+    let _alone = COPIES.lock();
     let copy = Copy::new();
     let mut watched = Watched::start(&copy.program());
     let old = watched.process();
@@ -117,6 +122,7 @@ fn a_new_program_takes_over_and_a_broken_one_does_not() {
 
 #[test]
 fn settings_come_from_the_file_and_the_environment_goes_first() {
+    let _alone = COPIES.lock();
     let refusal = |name: &str, value: &str| {
         let output = Command::new(LIVE).env(name, value).output().expect("it starts");
         assert_eq!(output.status.code(), Some(1));

@@ -17,7 +17,7 @@
 use std::{
     cell::RefCell,
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
     io::{ErrorKind, Read},
     os::unix::net::UnixStream,
     panic::Location,
@@ -75,7 +75,7 @@ pub const SIGHUP: i32 = consts::SIGHUP;
 /// ```
 pub struct Signal {
     receiver: Source<UnixStream>,
-    registration: SigId,
+    _handler: Handler,
 }
 
 impl Signal {
@@ -90,13 +90,7 @@ impl Signal {
     /// For SIGKILL, SIGSTOP, SIGILL, SIGFPE and SIGSEGV, which cannot be handled this way.
     #[inline]
     pub fn new(signal: i32) -> Result<Signal> {
-        let (receiver, sender) = UnixStream::pair().map_err(Error::io("creating a signal's socket pair"))?;
-        receiver.set_nonblocking(true).map_err(Error::io("making a signal's socket non-blocking"))?;
-        // Before the handler is installed, which nobody would take away again if this failed.
-        let receiver = Source::new(receiver)?;
-        let registration =
-            low_level::pipe::register(signal, sender).map_err(Error::io("installing a signal handler"))?;
-        Ok(Signal { receiver, registration })
+        Handled::new(signal)?.watch()
     }
 
     /// Waits for the signal.
@@ -126,17 +120,42 @@ impl Signal {
     }
 }
 
-impl Drop for Signal {
-    #[inline]
-    fn drop(&mut self) {
-        low_level::unregister(self.registration);
-    }
-}
-
 impl fmt::Debug for Signal {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signal").finish_non_exhaustive()
+    }
+}
+
+/// A signal that is handled, and that no loop watches yet.
+struct Handled {
+    receiver: UnixStream,
+    handler: Handler,
+}
+
+impl Handled {
+    #[inline]
+    fn new(signal: i32) -> Result<Handled> {
+        let (receiver, sender) = UnixStream::pair().map_err(Error::io("creating a signal's socket pair"))?;
+        receiver.set_nonblocking(true).map_err(Error::io("making a signal's socket non-blocking"))?;
+        let handler = low_level::pipe::register(signal, sender).map_err(Error::io("installing a signal handler"))?;
+        Ok(Handled { receiver, handler: Handler(handler) })
+    }
+
+    /// Has the current loop watch it.
+    #[inline]
+    fn watch(self) -> Result<Signal> {
+        Ok(Signal { receiver: Source::new(self.receiver)?, _handler: self.handler })
+    }
+}
+
+/// Writes to the socket pair of one listener, for as long as this lives.
+struct Handler(SigId);
+
+impl Drop for Handler {
+    #[inline]
+    fn drop(&mut self) {
+        low_level::unregister(self.0);
     }
 }
 
@@ -196,15 +215,14 @@ impl SignalHandler {
     }
 }
 
-/// Waits for SIGINT, Ctrl-C in a terminal. From its first poll on the signal does not end the process any more, also
-/// when nothing waits for it.
+/// Waits for SIGINT, Ctrl-C in a terminal. From this call on the signal does not end the process any more, also when
+/// nothing waits for it. The loop that runs the future watches for it, from the first poll on.
 ///
 /// # Errors
 ///
 /// As [`Signal::new`].
-pub async fn interrupt() -> Result<()> {
-    Signal::new(SIGINT)?.recv().await;
-    Ok(())
+pub fn interrupt() -> impl Future<Output = Result<()>> {
+    wait_for(SIGINT)
 }
 
 /// Waits for SIGTERM, as [`interrupt`] does for SIGINT.
@@ -212,22 +230,45 @@ pub async fn interrupt() -> Result<()> {
 /// # Errors
 ///
 /// As [`Signal::new`].
-pub async fn terminate() -> Result<()> {
-    Signal::new(SIGTERM)?.recv().await;
-    Ok(())
+pub fn terminate() -> impl Future<Output = Result<()>> {
+    wait_for(SIGTERM)
 }
 
-/// Waits for SIGINT or SIGTERM, whichever comes first, and returns its number. From its first poll on neither ends the
-/// process any more: a second Ctrl-C during a slow end has to be waited for as well, or there is SIGKILL.
+/// Waits for SIGINT or SIGTERM, whichever comes first, and returns its number. From this call on neither ends the process any
+/// more: a second Ctrl-C during a slow end has to be waited for as well, or there is SIGKILL.
+///
+/// Call it before anybody is told that the program is there. Whoever is told may send a signal at once:
+///
+/// ```no_run
+/// use ioloop::{IOLoop, signal};
+///
+/// let end = signal::shutdown();
+/// println!("ready");
+/// let signal = IOLoop::current().run_sync(end)?;
+/// println!("got signal {signal}, finishing");
+/// # Ok::<_, ioloop::Error>(())
+/// ```
 ///
 /// # Errors
 ///
 /// As [`Signal::new`].
-pub async fn shutdown() -> Result<i32> {
-    let (mut interrupt, mut terminate) = (Signal::new(SIGINT)?, Signal::new(SIGTERM)?);
-    let either = poll_fn(|cx| match interrupt.poll_recv(cx) {
-        Poll::Ready(()) => Poll::Ready(SIGINT),
-        Poll::Pending => terminate.poll_recv(cx).map(|()| SIGTERM),
-    });
-    Ok(either.await)
+pub fn shutdown() -> impl Future<Output = Result<i32>> {
+    let handled = (Handled::new(SIGINT), Handled::new(SIGTERM));
+    async {
+        let (mut interrupt, mut terminate) = (handled.0?.watch()?, handled.1?.watch()?);
+        let either = poll_fn(|cx| match interrupt.poll_recv(cx) {
+            Poll::Ready(()) => Poll::Ready(SIGINT),
+            Poll::Pending => terminate.poll_recv(cx).map(|()| SIGTERM),
+        });
+        Ok(either.await)
+    }
+}
+
+#[inline]
+fn wait_for(signal: i32) -> impl Future<Output = Result<()>> {
+    let handled = Handled::new(signal);
+    async {
+        handled?.watch()?.recv().await;
+        Ok(())
+    }
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{cell::Cell, rc::Rc, thread, time::Duration};
+use std::{cell::Cell, future::Future, pin::Pin, rc::Rc, thread, time::Duration};
 
 use common::{new_loop, poll_once, run, turns, until};
 use ioloop::{
@@ -97,6 +97,12 @@ fn recv_dropped_before_the_signal_loses_nothing() {
 #[test]
 fn interrupt_terminate_and_shutdown_wait_for_their_signals() {
     let ioloop = new_loop();
+    // What comes before any loop watches is there for the one that runs the future.
+    let waits: [Pin<Box<dyn Future<Output = ioloop::Result<i32>>>>; 2] = [Box::pin(shutdown()), Box::pin(shutdown())];
+    for (wait, signal) in waits.into_iter().zip([SIGTERM, SIGTERM]) {
+        raise(signal).unwrap();
+        assert_eq!(run(&new_loop(), wait).unwrap(), signal);
+    }
     run(&ioloop, async {
         let interrupted = Rc::new(Cell::new(false));
         let flag = Rc::clone(&interrupted);

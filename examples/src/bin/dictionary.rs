@@ -36,10 +36,12 @@ fn main() -> ExitCode {
 fn serve(address: SocketAddr, words: Option<&str>) -> Result<(), Box<dyn Error>> {
     let dictionary = Arc::new(Dictionary::load(words)?);
     println!("{} words", dictionary.words.len());
+    // Waited for from here on, before anybody can be served.
+    let end = signal::shutdown();
     // The closure is called once on each thread, with a pointer of its own. What it makes stays on that thread.
     let threads = threads::serve(0, address, move || Ok(application(dictionary.clone()).into_server()))?;
     println!("listening on http://{}", threads.local_addr());
-    IOLoop::current().run_sync(wait_and_drain(&threads))
+    IOLoop::current().run_sync(drain_behind(end, &threads))
 }
 
 fn application(dictionary: Arc<Dictionary>) -> Application {
@@ -78,8 +80,8 @@ impl Dictionary {
 }
 
 /// The main thread has a loop of its own, for signals alone.
-async fn wait_and_drain(threads: &Threads) -> Result<(), Box<dyn Error>> {
-    signal::shutdown().await?;
+async fn drain_behind(end: impl Future<Output = ioloop::Result<i32>>, threads: &Threads) -> Result<(), Box<dyn Error>> {
+    end.await?;
     let report = threads.drain(GRACE).await?;
     log::info!("{} connections were cut", report.cut);
     Ok(())

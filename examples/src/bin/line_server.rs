@@ -37,10 +37,11 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         async move |stream: IOStream, peer: SocketAddr| lobby.welcome(stream, peer).await
     });
     let server = server.listen(address)?;
+    let end = signal::shutdown();
     println!("listening on {}", server.local_addr());
 
     IOLoop::current().spawn_detached(async move {
-        if let Err(error) = signal::shutdown().await {
+        if let Err(error) = end.await {
             eprintln!("cannot watch signals: {error}");
         }
         server.stop();

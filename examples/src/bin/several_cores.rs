@@ -29,11 +29,13 @@ fn main() -> ExitCode {
 }
 
 fn serve(address: SocketAddr, hands_off: bool) -> Result<(), Box<dyn Error>> {
+    // Waited for from here on, before anybody can be served.
+    let end = signal::shutdown();
     // 0 is a thread for each processor.
     let threads = if hands_off { threads::hand_off(0, address, setup) } else { threads::serve(0, address, setup) }?;
     println!("listening on http://{}", threads.local_addr());
     println!("{} threads", threads.count());
-    IOLoop::current().run_sync(wait_and_drain(&threads))
+    IOLoop::current().run_sync(drain_behind(end, &threads))
 }
 
 /// Called once on each thread. What it makes stays there, so it may be `Rc` and `Cell`.
@@ -50,8 +52,8 @@ fn setup() -> iostream::Result<HttpServer> {
 }
 
 /// The main thread has a loop of its own, for signals alone.
-async fn wait_and_drain(threads: &Threads) -> Result<(), Box<dyn Error>> {
-    signal::shutdown().await?;
+async fn drain_behind(end: impl Future<Output = ioloop::Result<i32>>, threads: &Threads) -> Result<(), Box<dyn Error>> {
+    end.await?;
     let report = threads.drain(GRACE).await?;
     log::info!("{} connections were cut", report.cut);
     Ok(())

@@ -29,10 +29,11 @@ fn serve(address: SocketAddr, target: &str) -> Result<(), Box<dyn Error>> {
     let (host, port): (String, u16) = (host.trim_matches(['[', ']']).to_owned(), port.parse()?);
     let server = TcpServer::new(async move |client: IOStream, _peer| pass_on(client, &host, port).await);
     let server = server.listen(address)?;
+    let end = signal::shutdown();
     println!("listening on {}", server.local_addr());
 
     IOLoop::current().spawn_detached(async move {
-        if let Err(error) = signal::shutdown().await {
+        if let Err(error) = end.await {
             eprintln!("cannot watch signals: {error}");
         }
         server.drain(GRACE).await;

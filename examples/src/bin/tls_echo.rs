@@ -48,9 +48,10 @@ fn serve(address: SocketAddr, files: &[OsString]) -> Result<(), Box<dyn Error>> 
     })?;
 
     let server = TcpServer::with_options(echo, ServerOptions::new().tls(tls)).listen(address)?;
+    let end = signal::shutdown();
     println!("listening on {}", server.local_addr());
     IOLoop::current().spawn_detached(async move {
-        if let Err(error) = signal::shutdown().await {
+        if let Err(error) = end.await {
             eprintln!("cannot watch signals: {error}");
         }
         server.drain(GRACE).await;

@@ -50,8 +50,9 @@ fn watch(directory: PathBuf) -> Result<(), Box<dyn Error>> {
             }
         }
     })?;
+    let end = signal::shutdown();
     println!("watching {}; end with Ctrl-C", directory.display());
-    ioloop.run_sync(signal::shutdown())?;
+    ioloop.run_sync(end)?;
     changes.print();
     println!("stopped");
     Ok(())

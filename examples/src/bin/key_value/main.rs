@@ -52,6 +52,7 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         async move |stream: IOStream, _peer| database.serve(&stream).await
     });
     let server = server.listen(address)?;
+    let end = signal::shutdown();
     println!("listening on {}", server.local_addr());
 
     // Keys that nobody asks for any more leave by this; those that are asked for are looked at then.
@@ -61,7 +62,7 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     sweep.start();
     let ioloop = IOLoop::current();
     ioloop.spawn_detached(async move {
-        if let Err(error) = signal::shutdown().await {
+        if let Err(error) = end.await {
             eprintln!("cannot watch signals: {error}");
         }
         server.drain(Duration::ZERO).await;

@@ -46,6 +46,7 @@ use crate::{
 /// }
 ///
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let end = signal::shutdown();
 ///     let log = ProcessLog::new();
 ///     // A server, a hub and a loop for each core.
 ///     let servers = threads::serve(0, 8888, move || {
@@ -54,7 +55,7 @@ use crate::{
 ///     })?;
 ///     // The main thread has a loop of its own, for signals alone.
 ///     IOLoop::current().run_sync(async {
-///         signal::shutdown().await?;
+///         end.await?;
 ///         servers.drain(std::time::Duration::from_secs(10)).await?;
 ///         Ok(())
 ///     })
