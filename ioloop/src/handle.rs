@@ -74,8 +74,8 @@ impl LoopHandle {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`](crate::Error::Closed) when the loop has been closed; the callback is dropped on this thread. A callback accepted by a
-    /// loop that is closed before it ran is dropped as well.
+    /// [`Error::Closed`](crate::Error::Closed) when the loop has been closed; the callback is dropped on this thread. A
+    /// callback accepted by a loop that is closed before it ran is dropped as well.
     #[track_caller]
     pub fn add_callback(&self, callback: impl FnOnce() + Send + 'static) -> Result<()> {
         self.remote.send(RemoteWork::Callback(Box::new(callback), Location::caller()))

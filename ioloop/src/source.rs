@@ -131,10 +131,9 @@ impl<T: AsFd> Source<T> {
     }
 
     /// Ready with all known bits when one of `wanted`, a hang-up or an error is among them; otherwise the task is woken
-    /// when one comes. Any number of tasks may wait; the first of the loop's own costs no allocation, if it waits by itself and not through a future
-    /// that has wakers of its own.
-    /// After the loop has been closed it is ready with every bit. When many tasks wait, one may now and then be woken
-    /// without cause, so that those which are gone are forgotten.
+    /// when one comes. Any number of tasks may wait; the first of the loop's own costs no allocation, if it waits by itself and
+    /// not through a future that has wakers of its own. After the loop has been closed it is ready with every bit. When many
+    /// tasks wait, one may now and then be woken without cause, so that those which are gone are forgotten.
     pub fn poll_ready(&self, cx: &mut Context<'_>, wanted: Ready) -> Poll<Ready> {
         match self.ioloop.source_ready_or_wait(self.token, wanted, cx.waker()) {
             Some(ready) => Poll::Ready(ready),

@@ -1,8 +1,8 @@
 //! The server that the load tool drives, and at which the budgets of realtime are measured: one channel of a hub.
 //!
-//! `GET /poll`, `GET /events` and `GET /websocket` deliver the channel, each in its way, and `POST /publish` publishes a message of JSON.
-//! `GET /echo` is a WebSocket that returns every message. `GET /allocations` tells what the program holds, `GET /plaintext` is for
-//! warming up.
+//! `GET /poll`, `GET /events` and `GET /websocket` deliver the channel, each in its way, and `POST /publish` publishes a
+//! message of JSON. `GET /echo` is a WebSocket that returns every message. `GET /allocations` tells what the program holds,
+//! `GET /plaintext` is for warming up.
 //!
 //! Run with `cargo run --release -p benches --bin bench-comet -- --port 8080`.
 

@@ -1,7 +1,7 @@
 //! The server that is measured at the level of `httpserver`: one service, a `match` over paths, no framework.
 //!
-//! `GET /plaintext`, `GET /json`, `POST /echo` up to 16 MiB, `GET /user/{id}`; `GET /park` waits until `GET /release`. `GET /allocations`
-//! and `GET /sizes` tell what the program knows of its own memory.
+//! `GET /plaintext`, `GET /json`, `POST /echo` up to 16 MiB, `GET /user/{id}`; `GET /park` waits until `GET /release`.
+//! `GET /allocations` and `GET /sizes` tell what the program knows of its own memory.
 //!
 //! Run with `cargo run --release -p benches --bin bench-http -- --port 8080`.
 

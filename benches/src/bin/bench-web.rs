@@ -1,10 +1,10 @@
 //! The server that is measured at the level of `web`: an application with routes and handlers, all four layers.
 //!
-//! The routes are those of `bench-http`: `GET /plaintext`, `GET /json`, `POST /echo` up to 16 MiB, `GET /user/{id}`; `GET /park` waits
-//! until `GET /release`. Beside them `GET /files/1k.bin`, `100k.bin` and `10m.bin` are static files, and `GET /page` is one of
-//! 20 KiB, compressed for those who accept it. `GET /wrapped` is the plaintext inside four wraps that do nothing, and
-//! `GET /routes/{number}/{id}` one of 300 routes with a parameter. `GET /allocations` and `GET /sizes` tell what the program knows
-//! of its own memory.
+//! The routes are those of `bench-http`: `GET /plaintext`, `GET /json`, `POST /echo` up to 16 MiB, `GET /user/{id}`;
+//! `GET /park` waits until `GET /release`. Beside them `GET /files/1k.bin`, `100k.bin` and `10m.bin` are static files, and
+//! `GET /page` is one of 20 KiB, compressed for those who accept it. `GET /wrapped` is the plaintext inside four wraps that do
+//! nothing, and `GET /routes/{number}/{id}` one of 300 routes with a parameter. `GET /allocations` and `GET /sizes` tell what
+//! the program knows of its own memory.
 //!
 //! Run with `cargo run --release -p benches --bin bench-web -- --port 8080`.
 

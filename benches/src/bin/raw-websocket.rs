@@ -1,8 +1,8 @@
 //! The yardstick of WebSockets: the least that an echo takes on one thread.
 //!
-//! Level-triggered epoll, one `recv` and one `send` per wake-up. A message is unmasked where it was received, and leaves from there with
-//! a head that is four bytes shorter. It has to come in one frame; nothing is checked. The first request on a connection is
-//! answered with the handshake, whatever it says, for the key of RFC 6455 1.3.
+//! Level-triggered epoll, one `recv` and one `send` per wake-up. A message is unmasked where it was received, and leaves from
+//! there with a head that is four bytes shorter. It has to come in one frame; nothing is checked. The first request on a
+//! connection is answered with the handshake, whatever it says, for the key of RFC 6455 1.3.
 //!
 //! Run with `cargo run --release -p benches --bin raw-websocket -- --port 8080`.
 

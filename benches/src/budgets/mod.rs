@@ -1,7 +1,7 @@
 //! Measures what a request and a connection cost, beside the yardstick, and prints the table of the budgets.
 //!
-//! Each kind of measurement is one [`Section`] in one file. A section gets the programs to measure and returns [`Row`]s; what is common
-//! to all of them, starting and watching a server, is in `server`.
+//! Each kind of measurement is one [`Section`] in one file. A section gets the programs to measure and returns [`Row`]s; what
+//! is common to all of them, starting and watching a server, is in `server`.
 //!
 //! Everything that costs per request is a difference of two run lengths, so that starting, accepting and ending cancel out.
 

@@ -1,9 +1,9 @@
 //! A load generator on one thread: epoll through nix, nothing of the layers it measures.
 //!
-//! A [`Session`] holds keep-alive connections to one server and sends [`Request`]s over them, as many at a time per connection as its
-//! depth says; [`reconnect`] makes a connection per request. Every answer is checked: its status, its length, and the body of an echo.
-//! An [`EchoSession`] does the same over WebSockets.
-//! [`Session::send_and_hold`] leaves requests unanswered, for servers that park them.
+//! A [`Session`] holds keep-alive connections to one server and sends [`Request`]s over them, as many at a time per connection
+//! as its depth says; [`reconnect`] makes a connection per request. Every answer is checked: its status, its length, and the
+//! body of an echo. An [`EchoSession`] does the same over WebSockets. [`Session::send_and_hold`] leaves requests unanswered,
+//! for servers that park them.
 //!
 //! ```no_run
 //! use benches::load::{Request, Session, Stop};

@@ -33,8 +33,9 @@ impl Body {
     /// A body that `write` writes piece by piece: the way to answers that are long or come over time.
     ///
     /// The future that `write` returns is the body. The connection polls it, beginning when the head is made, which leaves
-    /// together with what is written at once; it is never polled for a HEAD request, nor for a status without content. The body ends when it returns `Ok`. An error,
-    /// or a panic, ends the connection, so that the client can tell that something is missing.
+    /// together with what is written at once; it is never polled for a HEAD request, nor for a status without content. The body
+    /// ends when it returns `Ok`. An error, or a panic, ends the connection, so that the client can tell that something is
+    /// missing.
     ///
     /// # Examples
     ///

@@ -63,8 +63,9 @@ impl HttpConnection {
     }
 
     /// Begins the answer. A `head` that has a body, or that hands the stream over, is the whole answer, which is finished
-    /// with it: also when the body is a stream, and though the delegate is told nothing more of the request then. With `Content-Length` in it, as many bytes have to be written; without, the body is chunked, or ends with the
-    /// connection for a client of HTTP/1.0.
+    /// with it: also when the body is a stream, and though the delegate is told nothing more of the request then. With
+    /// `Content-Length` in it, as many bytes have to be written; without, the body is chunked, or ends with the connection for
+    /// a client of HTTP/1.0.
     ///
     /// # Errors
     ///

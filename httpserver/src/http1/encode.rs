@@ -1,7 +1,8 @@
 //! Writes responses: the head by the rules of RFC 9110 and 9112, a small body right behind it, chunks.
 //!
-//! Lines are written in this order: the status line, `Date`, `Server` if it was asked for, `Content-Type`, the lines of the response, the framing,
-//! `Connection`, the empty line. Status line and `Date` of a 200 are one text that is renewed once a second.
+//! Lines are written in this order: the status line, `Date`, `Server` if it was asked for, `Content-Type`, the lines of the
+//! response, the framing, `Connection`, the empty line. Status line and `Date` of a 200 are one text that is renewed once a
+//! second.
 //!
 //! There are two ways. [`encode_usual`] writes what nearly all responses are, and knows so much about it that hardly a
 //! branch is left; [`encode_any`] writes the rest. The split is for speed alone: encoding takes about a tenth of a

@@ -54,9 +54,9 @@ pub enum ByteRanges {
 
 /// Returns what `header`, the value of `Range`, asks for in a representation of `size` bytes.
 ///
-/// One range of bytes is honoured; [`parse_ranges`] takes several. Several ranges, other units and text that cannot be parsed count as no range, which
-/// RFC 9110 14.2 allows: a client has to be prepared for the whole. Signs and separators are not digits, as they are in
-/// Tornado.
+/// One range of bytes is honoured; [`parse_ranges`] takes several. Several ranges, other units and text that cannot be parsed
+/// count as no range, which RFC 9110 14.2 allows: a client has to be prepared for the whole. Signs and separators are not
+/// digits, as they are in Tornado.
 ///
 /// Only a GET has ranges, and a precondition comes first: look at `If-Range` and the others before.
 ///

@@ -64,8 +64,8 @@
 //! of a value costs two allocations, one of a boundary one; reading a value walks up the scopes to where it was set.
 //!
 //! A context lives as long as anything that was registered in it; a task's result that waits for its handle does not
-//! count. A callback that adds itself again, each time within another scope, makes a chain that grows by a scope every time; scopes of one and the same key right within each
-//! other replace each other instead, and deactivated boundaries are left out.
+//! count. A callback that adds itself again, each time within another scope, makes a chain that grows by a scope every time;
+//! scopes of one and the same key right within each other replace each other instead, and deactivated boundaries are left out.
 
 mod bound;
 mod boundary;

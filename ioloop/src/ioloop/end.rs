@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl Drop for Inner {
-    /// Its handles accept no more work for nobody. What is left is dropped piece by piece. Were it left to the fields, a panic of a destructor would come out of the drop of
-    /// the last handle, and a second one would end the process.
+    /// Its handles must not accept work that nobody does. What is left is dropped piece by piece: were it left to the fields,
+    /// a panic of a destructor would come out of the drop of the last handle, and a second one would end the process.
     fn drop(&mut self) {
         let _detached = context::enter(None);
         let letters = self.remote.close();

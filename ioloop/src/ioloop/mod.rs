@@ -297,8 +297,9 @@ impl IOLoop {
     }
 
     /// Runs `future` as a task and then `callback` with its output, as a callback in a turn of its own: never within this
-    /// call, and never within the future's last poll. A [`JoinHandle`](crate::JoinHandle) is a future too, so this is the way from a task to
-    /// code that does not wait. When the future panics, the callback is dropped. Costs what a task and a callback cost.
+    /// call, and never within the future's last poll. A [`JoinHandle`](crate::JoinHandle) is a future too, so this is the way
+    /// from a task to code that does not wait. When the future panics, the callback is dropped. Costs what a task and a
+    /// callback cost.
     ///
     /// # Examples
     ///

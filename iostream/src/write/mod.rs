@@ -27,7 +27,8 @@ pub(crate) use flush::WriteTimeout;
 use queue::Piece;
 pub(crate) use queue::WriteQueue;
 
-/// After how many bytes that the kernel took without hesitation a writer has to let the others have their turn: 4 MiB, half a millisecond.
+/// After how many bytes that the kernel took without hesitation a writer has to let the others have their turn: 4 MiB, half a
+/// millisecond.
 const YIELD_EVERY: u64 = 4 * 1024 * 1024;
 
 impl IOStream {

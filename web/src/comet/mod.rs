@@ -24,7 +24,8 @@
 //!
 //! A channel takes about half a kilobyte and its messages. A subscriber is a place in the channel, of 56 bytes and 32 more while
 //! it waits: it has no queue and no task. An event stream takes some 240 bytes beyond its connection, a WebSocket as much as one
-//! that echoes, a long poll 80 beyond any other request that waits. A message wakes all waiting subscribers, and each receives it in its own task.
+//! that echoes, a long poll 80 beyond any other request that waits. A message wakes all waiting subscribers, and each receives
+//! it in its own task.
 //!
 //! # What it is not for
 //!

@@ -1,7 +1,7 @@
 //! Server-sent events: an answer that goes on, of which a browser's `EventSource` makes events.
 //!
-//! [`Exchange::event_stream`](crate::Exchange::event_stream) begins one. The format and the client's side are those of the WHATWG's HTML standard,
-//! section "Server-sent events".
+//! [`Exchange::event_stream`](crate::Exchange::event_stream) begins one. The format and the client's side are those of the
+//! WHATWG's HTML standard, section "Server-sent events".
 //!
 //! * [`Event`] formats an event; [`EncodedEvent`] is the result, which thousands of streams can share.
 //! * [`EventStream`] sends them.

@@ -317,8 +317,8 @@ impl Exchange {
     ///
     /// # Errors
     ///
-    /// [`Error::ClientGone`](crate::Error::ClientGone) as soon as the client has gone away or closed its side; with `?` that ends the handler, and
-    /// everything it holds is released at once.
+    /// [`Error::ClientGone`](crate::Error::ClientGone) as soon as the client has gone away or closed its side; with `?` that
+    /// ends the handler, and everything it holds is released at once.
     ///
     /// # Cancel safety
     ///

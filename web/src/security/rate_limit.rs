@@ -30,8 +30,9 @@ use crate::{
 /// # Memory
 ///
 /// A client with a full bucket is forgotten, since it is as good as new. There are 100,000 others at most, of some 100 bytes
-/// each however long their keys are, unless [`max_clients`](RateLimit::max_clients) says otherwise; one more pushes out the one whose bucket is nearest to
-/// being full. So an attacker with very many addresses makes the limit forget the quiet ones, and never its own loudest.
+/// each however long their keys are, unless [`max_clients`](RateLimit::max_clients) says otherwise; one more pushes out the one
+/// whose bucket is nearest to being full. So an attacker with very many addresses makes the limit forget the quiet ones, and
+/// never its own loudest.
 ///
 /// Clones share the buckets, and each thread has its own. Costs two look-ups in trees and tables, below a microsecond.
 ///

@@ -48,8 +48,8 @@ use crate::{
 /// * **Conditions and ranges.** Each file has a strong `ETag` from its inode, its size and the time of its last change in
 ///   nanoseconds, and a `Last-Modified`. `If-Match`, `If-None-Match` and their dates are evaluated in the order of RFC
 ///   9110, section 13.2.2, then ranges of bytes: one as it is, several as `multipart/byteranges`. Ranges that overlap become
-///   one, and more than 32 are ignored, so that no answer is longer than the file. An `If-Range` date counts only once the second of the change is over.
-///   Replace a file by renaming a new one over it: then its tag always changes with its content.
+///   one, and more than 32 are ignored, so that no answer is longer than the file. An `If-Range` date counts only once the
+///   second of the change is over. Replace a file by renaming a new one over it: then its tag always changes with its content.
 /// * **Cost.** Files up to 64 KiB are read, and leave with their head in one piece. Longer ones are a [`Body::file`](httpserver::Body::file): over
 ///   TCP and Unix sockets the kernel sends them from its page cache, 1 MiB at most before other connections have their
 ///   turn. No file is held in memory. What is not in the page cache is read from the disk meanwhile, and the loop waits for
