@@ -36,10 +36,10 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         .get("/ticks", ticks)
         .get("/ready", readiness)
         .listen(address)?;
+    server.drain_on_signal_after(NOTICE, GRACE)?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal_after(NOTICE, GRACE)?;
     IOLoop::current().start();
     Ok(())
 }

@@ -39,10 +39,10 @@ fn serve(address: SocketAddr, database: &str) -> Result<(), Box<dyn Error>> {
     connections[0].execute_batch(SCHEMA)?;
     let server =
         Application::new().handler("/bookmarks", Bookmarks { pool: Pool::new(connections) }).listen(address)?;
+    server.drain_on_signal(Duration::from_secs(10))?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(Duration::from_secs(10))?;
     IOLoop::current().start();
     Ok(())
 }

@@ -60,10 +60,10 @@ fn main() -> ExitCode {
 
 fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let server = page::add_to(Application::new(), &ASSETS).websocket("/board", Board::new()).listen(address)?;
+    server.drain_on_signal(Duration::from_secs(2))?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(Duration::from_secs(2))?;
     IOLoop::current().start();
     Ok(())
 }

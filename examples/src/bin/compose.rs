@@ -35,14 +35,14 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         async move |request: Request| serve_http(&store, request).await
     });
     let http = http.listen(address)?;
+    // The line protocol stops with the loop; HTTP first finishes the requests in progress.
+    http.drain_on_signal(Duration::from_secs(5))?;
     println!("listening on http://{}", http.local_addr());
 
     let lines = TcpServer::new(async move |stream: IOStream, _peer: SocketAddr| serve_lines(&store, stream).await);
     let lines = lines.listen(next_port(address))?;
     println!("listening on {}", lines.local_addr());
 
-    // The line protocol stops with the loop; HTTP first finishes the requests in progress.
-    http.drain_on_signal(Duration::from_secs(5))?;
     IOLoop::current().start();
     lines.stop();
     Ok(())

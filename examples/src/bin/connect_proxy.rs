@@ -32,8 +32,8 @@ fn main() -> ExitCode {
 
 fn listen(address: SocketAddr, proxy: Proxy) -> Result<(), Box<dyn Error>> {
     let server = HttpServer::new(proxy).listen(address)?;
-    println!("listening on {}", server.local_addr());
     server.drain_on_signal(GRACE)?;
+    println!("listening on {}", server.local_addr());
     IOLoop::current().start();
     Ok(())
 }

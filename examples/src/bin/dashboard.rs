@@ -54,10 +54,10 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         .handler("/samples", Samples { samples: samples.clone() })
         .post("/work", work)
         .listen(address)?;
+    server.drain_on_signal(Duration::from_secs(2))?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(Duration::from_secs(2))?;
     let sampler = PeriodicCallback::new(PERIOD, sampler(samples, server.clone()));
     sampler.start();
     IOLoop::current().start();

@@ -46,10 +46,10 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         .static_files("/static", STATIC)?
         .error_page(error_page)
         .listen(address)?;
+    server.drain_on_signal(Duration::from_secs(10))?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(Duration::from_secs(10))?;
     IOLoop::current().start();
     Ok(())
 }

@@ -24,8 +24,8 @@ fn main() -> ExitCode {
 fn listen(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let server = HttpServer::with_limits(serve, limits());
     let server = server.listen(address)?;
-    println!("listening on http://{}", server.local_addr());
     server.drain_on_signal(Duration::from_secs(10))?;
+    println!("listening on http://{}", server.local_addr());
     IOLoop::current().start();
     Ok(())
 }

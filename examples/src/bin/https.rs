@@ -38,8 +38,8 @@ fn serve(address: SocketAddr, files: &[OsString]) -> Result<(), Box<dyn Error>> 
         .get("/members", members)
         .server_options(ServerOptions::new().tls(tls))
         .listen(address)?;
-    println!("listening on https://{}", server.local_addr());
     server.drain_on_signal(Duration::from_secs(10))?;
+    println!("listening on https://{}", server.local_addr());
     IOLoop::current().start();
     Ok(())
 }

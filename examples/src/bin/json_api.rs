@@ -47,10 +47,10 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         .error_page(json_error)
         .wrap(Cors::new().origin(SITE).headers(["Content-Type"]))
         .listen(address)?;
+    server.drain_on_signal(Duration::from_secs(10))?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(Duration::from_secs(10))?;
     IOLoop::current().start();
     Ok(())
 }

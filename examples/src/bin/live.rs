@@ -56,8 +56,8 @@ fn run() -> Result<(), Box<dyn Error>> {
         return Ok(web::debug::serve(address, || application(settings))?);
     }
     let server = application(settings)?.listen(address)?;
-    println!("listening on http://{}", server.local_addr());
     server.drain_on_signal(patience)?;
+    println!("listening on http://{}", server.local_addr());
     IOLoop::current().start();
     Ok(())
 }

@@ -38,8 +38,8 @@ fn main() -> ExitCode {
 
 fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let server = application().listen(address)?;
-    println!("listening on http://{}", server.local_addr());
     server.drain_on_signal(Duration::from_secs(10))?;
+    println!("listening on http://{}", server.local_addr());
     IOLoop::current().start();
     Ok(())
 }

@@ -59,10 +59,10 @@ fn serve(program: &Path, address: SocketAddr) -> Result<(), Box<dyn Error>> {
         .server_options(ServerOptions::new().drain_grace(IDLE))
         .into_server()
         .add_sockets([socket.try_clone()?])?;
-    println!("listening on http://{}", server.local_addr());
     server.drain_on_signal(END)?;
     // From here on the signal no longer ends the process.
     let hangups = signal::Signal::new(signal::SIGHUP)?;
+    println!("listening on http://{}", server.local_addr());
     IOLoop::current().spawn_detached(restart_on_signal(hangups, program.to_owned(), socket, server));
     if let Some(ready) = ready {
         writeln!(File::from(ready), "{}", process::id())?;

@@ -49,8 +49,8 @@ fn listen(address: SocketAddr, server: SocketAddr) -> Result<(), Box<dyn Error>>
         exchange: None,
     });
     let proxy = HttpServer::new(proxy).listen(address)?;
-    println!("listening on {}", proxy.local_addr());
     proxy.drain_on_signal(GRACE)?;
+    println!("listening on {}", proxy.local_addr());
     IOLoop::current().start();
     Ok(())
 }

@@ -24,10 +24,10 @@ fn main() -> ExitCode {
 
 fn serve(address: SocketAddr, assets: PathBuf) -> Result<(), Box<dyn Error>> {
     let server = application(assets)?.listen(address)?;
+    server.drain_on_signal(Duration::from_secs(10))?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(Duration::from_secs(10))?;
     IOLoop::current().start();
     Ok(())
 }

@@ -48,10 +48,10 @@ fn serve(address: SocketAddr, sites: &[String]) -> Result<(), Box<dyn Error>> {
         Ok(())
     };
     let server = Application::new().get("/", report).get("/health", health).listen(address)?;
+    server.drain_on_signal(Duration::from_secs(10))?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(Duration::from_secs(10))?;
     IOLoop::current().start();
     Ok(())
 }

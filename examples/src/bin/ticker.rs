@@ -51,8 +51,9 @@ fn main() {
         }
     });
 
+    let end = signal::shutdown();
     ioloop.spawn_detached(async {
-        let signal = signal::shutdown().await;
+        let signal = end.await;
         // Stop first: printing panics once the output is closed.
         IOLoop::current().stop();
         match signal {

@@ -37,10 +37,10 @@ fn main() -> ExitCode {
 fn serve(address: SocketAddr, database: &str) -> Result<(), Box<dyn Error>> {
     let connection = Connection::open(database)?;
     let server = application(connection)?.listen(address)?;
+    server.drain_on_signal(Duration::from_secs(10))?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(Duration::from_secs(10))?;
     IOLoop::current().start();
     Ok(())
 }

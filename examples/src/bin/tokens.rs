@@ -41,10 +41,10 @@ fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         .handler("/answers", Answers { model: model.clone() })
         .handler("/status", Status { model })
         .listen(address)?;
+    server.drain_on_signal(Duration::from_secs(5))?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(Duration::from_secs(5))?;
     IOLoop::current().start();
     Ok(())
 }

@@ -34,10 +34,10 @@ fn serve(address: SocketAddr, no_origin_check: bool) -> Result<(), Box<dyn Error
         })
         .get("/ws", async move |exchange: &mut Exchange| exchange.upgrade_websocket(&options, echo))
         .listen(address)?;
+    server.drain_on_signal(Duration::from_secs(10))?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(Duration::from_secs(10))?;
     IOLoop::current().start();
     Ok(())
 }

@@ -81,10 +81,10 @@ fn serve(address: SocketAddr, redis: Option<String>) -> Result<(), Box<dyn Error
         .handler("/rooms", RoomList::new(rooms.clone()))
         .handler("/rooms/{room}/messages", Messages::new(rooms.clone()))
         .listen(address)?;
+    server.drain_on_signal(DRAIN)?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(DRAIN)?;
 
     let ticking = rooms.clone();
     let housekeeping = PeriodicCallback::new(TICK, move || ticking.tick());

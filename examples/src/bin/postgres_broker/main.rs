@@ -55,10 +55,10 @@ fn serve(address: SocketAddr, database: &str) -> Result<(), Box<dyn Error>> {
     let broker = PostgresOptions::new(database)?.history(HISTORY, KEEP).publish_timeout(PATIENCE).connect();
     let hub = Hub::with_broker(HubOptions::new(), broker);
     let server = application(hub).listen(address)?;
+    server.drain_on_signal(DRAIN)?;
     for address in server.local_addrs() {
         println!("listening on http://{address}");
     }
-    server.drain_on_signal(DRAIN)?;
     IOLoop::current().start();
     Ok(())
 }
