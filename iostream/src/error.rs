@@ -291,6 +291,11 @@ impl fmt::Display for UnixName<'_> {
     }
 }
 
+/// Of a stream whose loop is closed. As of a peer that has gone, which the log does not call unexpected.
+pub(crate) fn loop_is_closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "its loop is closed")
+}
+
 /// Errors by which a peer that went away shows itself; not worth a line in the log.
 pub(crate) fn is_disconnect(error: &io::Error) -> bool {
     use io::ErrorKind::*;

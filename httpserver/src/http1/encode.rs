@@ -11,7 +11,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use iostream::ioloop::report_failure;
 
 use crate::{Response, Trailers, date::DateCache};
@@ -180,9 +180,39 @@ pub(crate) fn encode_any(out: &mut Vec<u8>, response: &mut Response, context: &E
     Encoded { keep_alive, rest }
 }
 
+/// Here, because what becomes of a mistake is the encoder's matter and the connection's.
+impl Response {
+    /// The status that a client sees when this answers its request of the method `method`, for what tells of answers, such as
+    /// a log. It is the response's own, but for the mistakes of a service that the server does not send: a 1xx without
+    /// [`Request::upgrade`](crate::Request::upgrade) and a `Content-Length` without a body become 500, and a 2xx to CONNECT
+    /// without an upgrade 501.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httpserver::{Method, Response, StatusCode};
+    ///
+    /// let mut response = Response::text("");
+    /// response.set_header("Content-Length", "5")?;
+    /// assert_eq!(response.sent_status(&Method::HEAD), StatusCode::OK);
+    /// assert_eq!(response.sent_status(&Method::GET), StatusCode::INTERNAL_SERVER_ERROR);
+    /// # Ok::<_, httpserver::Error>(())
+    /// ```
+    #[inline]
+    pub fn sent_status(&self, method: &Method) -> StatusCode {
+        match self.status() {
+            status if self.is_upgrade() => status,
+            status if status.is_informational() => StatusCode::INTERNAL_SERVER_ERROR,
+            status if status.is_success() && *method == Method::CONNECT => StatusCode::NOT_IMPLEMENTED,
+            _ if *method != Method::HEAD && missing_length(self).is_some() => StatusCode::INTERNAL_SERVER_ERROR,
+            status => status,
+        }
+    }
+}
+
 /// The length that a response announces without having a body: HEAD alone can be answered so.
 #[inline]
-pub(crate) fn missing_length(response: &Response) -> Option<u64> {
+fn missing_length(response: &Response) -> Option<u64> {
     let length = response.content_length().filter(|&length| length > 0)?;
     let has_none = response.body().as_bytes().is_some_and(<[u8]>::is_empty);
     (has_none && Content::of(response.status()) == Content::Allowed).then_some(length)

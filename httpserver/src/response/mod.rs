@@ -15,9 +15,9 @@ mod lines;
 use std::{fmt, mem};
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::StatusCode;
 
-use crate::{Body, Result, field_lines::FieldLines, http1::encode::missing_length, upgrade::UpgradeHandler};
+use crate::{Body, Result, field_lines::FieldLines, upgrade::UpgradeHandler};
 
 pub(crate) use content_type::ContentType;
 
@@ -194,33 +194,6 @@ impl Response {
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
-    }
-
-    /// The status that a client sees when this answers its request of the method `method`, for what tells of answers, such as
-    /// a log. It is the response's own, but for the mistakes of a service that the server does not send: a 1xx without
-    /// [`Request::upgrade`](crate::Request::upgrade) and a `Content-Length` without a body become 500, and a 2xx to CONNECT
-    /// without an upgrade 501.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use httpserver::{Method, Response, StatusCode};
-    ///
-    /// let mut response = Response::text("");
-    /// response.set_header("Content-Length", "5")?;
-    /// assert_eq!(response.sent_status(&Method::HEAD), StatusCode::OK);
-    /// assert_eq!(response.sent_status(&Method::GET), StatusCode::INTERNAL_SERVER_ERROR);
-    /// # Ok::<_, httpserver::Error>(())
-    /// ```
-    #[inline]
-    pub fn sent_status(&self, method: &Method) -> StatusCode {
-        match self.status {
-            _ if self.is_upgrade() => self.status,
-            status if status.is_informational() => StatusCode::INTERNAL_SERVER_ERROR,
-            status if status.is_success() && *method == Method::CONNECT => StatusCode::NOT_IMPLEMENTED,
-            _ if *method != Method::HEAD && missing_length(self).is_some() => StatusCode::INTERNAL_SERVER_ERROR,
-            status => status,
-        }
     }
 
     /// Changes the status. The reason phrase is the usual one of the status.

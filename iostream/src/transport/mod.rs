@@ -61,7 +61,6 @@ use ioloop::IOLoop;
 
 #[cfg(feature = "pipe")]
 pub(crate) use self::pipe::{Access, Pipe};
-pub(crate) use self::socket::loop_is_closed;
 #[cfg(feature = "tls")]
 pub(crate) use self::tls::Tls;
 pub(crate) use self::{custom::Custom, kind::Kind, memory::Memory, tcp::Tcp, unix::Unix};

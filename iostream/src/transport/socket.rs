@@ -10,7 +10,10 @@ use nix::errno::Errno;
 use socket2::SockRef;
 
 use super::total;
-use crate::{error::kind, file_part::FilePart};
+use crate::{
+    error::{kind, loop_is_closed},
+    file_part::FilePart,
+};
 
 /// The bits that say that the peer ended something: its writing half, or everything.
 pub(super) const PEER_CLOSED: Ready = Ready::READ_CLOSED.union(Ready::HANGUP).union(Ready::ERROR);
@@ -204,11 +207,6 @@ where
             }
         }
     }
-}
-
-/// As of a peer that has gone, which the log does not call unexpected.
-pub(crate) fn loop_is_closed() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "its loop is closed")
 }
 
 /// Makes a system call until it was not interrupted.

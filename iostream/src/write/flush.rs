@@ -9,7 +9,7 @@ use std::{
 
 use ioloop::{Deadline, yield_now};
 
-use crate::{IOStream, iostream::Inner};
+use crate::{IOStream, error::loop_is_closed, iostream::Inner};
 
 impl IOStream {
     /// How long a stream whose last handle was dropped waits for a peer that takes nothing of what is queued: 30 s. See
@@ -72,7 +72,8 @@ struct Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         if !self.is_over {
-            let cause = io::Error::other("sending has panicked, or its loop was closed");
+            let is_closed = self.stream.inner.ioloop().is_none_or(|ioloop| ioloop.is_closed());
+            let cause = if is_closed { loop_is_closed() } else { io::Error::other("sending has panicked") };
             self.stream.inner.close(Some(Arc::new(cause)));
         }
     }

@@ -18,7 +18,11 @@ use std::{
 };
 
 use crate::{
-    Error, IOStream, Result, contain::wake_all, error::kind, iostream::Inner, marks::Mark, transport::loop_is_closed,
+    Error, IOStream, Result,
+    contain::wake_all,
+    error::{kind, loop_is_closed},
+    iostream::Inner,
+    marks::Mark,
 };
 use bytes::{Buf, Bytes};
 

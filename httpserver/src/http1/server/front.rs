@@ -3,7 +3,6 @@
 //! Both run in a task of their own, before that of the connection begins: no idle connection has room for them. To a drain
 //! such a connection is busy, because its client is about to send a request.
 
-use std::net::SocketAddr;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use iostream::{Burst, IOLoop, Peer, ioloop::Printable, proxy_protocol::ProxyProt
 #[cfg(feature = "tls")]
 use iostream::{Parsed, ioloop::timeout, tls::TlsAcceptor};
 
-use super::{Flag, Registration, ServerConn, serve::close};
+use super::{Flag, Registration, ServerConn, as_peer, serve::close};
 #[cfg(feature = "tls")]
 use crate::{Error, IntoResponse};
 use crate::{Response, ServerOptions, StatusCode};
@@ -142,9 +141,4 @@ fn speaking_http(acceptor: TlsAcceptor) -> TlsAcceptor {
     let mut config = (**acceptor.config()).clone();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsAcceptor::new(Arc::new(config)).handshake_timeout(acceptor.timeout())
-}
-
-/// The peer that has this address, with a Unix socket for whatever has none.
-pub(crate) fn as_peer(addr: Option<SocketAddr>) -> Peer {
-    addr.map_or(Peer::Unix(None), Peer::Inet)
 }

@@ -48,7 +48,8 @@ use crate::{
 };
 
 pub(crate) use contained::log_panic;
-pub(crate) use front::{Front, as_peer};
+pub(crate) use front::Front;
+pub(crate) use peer_addr::as_peer;
 pub(crate) use registration::Registration;
 pub(crate) use request::HeadWait;
 pub(crate) use serve::{serve, serve_through};

@@ -3,6 +3,8 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
 };
 
+use iostream::Peer;
+
 /// The address of a client in 16 bytes, where a [`SocketAddr`] takes 32: every connection has one. What does not fit, which is
 /// an address of IPv6 alone, is boxed. An address of IPv4 fits, also as sockets for both versions show it, mapped into IPv6.
 ///
@@ -26,6 +28,11 @@ struct Long {
     port: u16,
     /// In bytes, which need no room to be aligned: with the allocator's own it is 32.
     scope: [u8; 4],
+}
+
+/// The peer that has this address, with a Unix socket for whatever has none.
+pub(crate) fn as_peer(addr: Option<SocketAddr>) -> Peer {
+    addr.map_or(Peer::Unix(None), Peer::Inet)
 }
 
 impl PeerAddr {
